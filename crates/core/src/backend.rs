@@ -1,0 +1,155 @@
+//! One database engine: the only place where SQLite and PostgreSQL may differ.
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::caller::Caller;
+use crate::catalog::Catalog;
+use crate::error::{BackendError, DatabaseError};
+use crate::plan::{Input, Outcome, Plan};
+
+/// A boxed future that may cross threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A plan spelled in one engine's SQL. Free of values, so it can be kept and shared.
+#[derive(Clone)]
+pub struct Statement {
+    /// The SQL, for snapshots, logs and `EXPLAIN`; several statements are separated by a line of their own.
+    pub sql: Arc<str>,
+    /// What the engine needs to run it; no other code looks inside.
+    pub engine: Arc<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Statement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Statement").field("sql", &self.sql).finish_non_exhaustive()
+    }
+}
+
+/// One database engine.
+pub trait Backend: Send + Sync + 'static {
+    /// The catalog as it is now. Cheap: a pointer is cloned.
+    fn catalog(&self) -> Arc<Catalog>;
+
+    /// Spells `plan` in this engine's SQL. Pure: no I/O, no clock, no randomness.
+    fn render(&self, plan: &Plan) -> Result<Statement, BackendError>;
+
+    /// Runs `statement` in one transaction as `caller` (role and claims set first).
+    ///
+    /// Errors: `Busy` and `Unavailable` are worth a retry, `StaleCatalog` a new plan, `Refused` is not; all leave
+    /// nothing written.
+    fn run<'a>(
+        &'a self,
+        caller: &'a Caller,
+        statement: &'a Statement,
+        input: Input,
+    ) -> BoxFuture<'a, Result<Outcome, BackendError>>;
+
+    /// Runs SQL text (PostgreSQL's dialect, one or more statements) in one transaction with the owner's rights, or as
+    /// `caller`, and returns the last statement's rows as text. For the console, seeds and `mainstay db query`.
+    fn query<'a>(
+        &'a self,
+        caller: Option<&'a Caller>,
+        sql: &'a str,
+        mode: QueryMode,
+    ) -> BoxFuture<'a, Result<QueryResult, BackendError>>;
+
+    /// The migrations recorded in `supabase_migrations.schema_migrations`, oldest first.
+    fn migrations<'a>(&'a self) -> BoxFuture<'a, Result<Vec<AppliedMigration>, BackendError>>;
+
+    /// Applies one migration and records it, in one transaction; on failure the database is untouched. Afterwards the
+    /// new catalog is published.
+    fn migrate<'a>(&'a self, migration: &'a Migration) -> BoxFuture<'a, Result<(), MigrationError>>;
+
+    /// Says whether `migration` could be applied after those before it, without keeping anything.
+    fn check<'a>(&'a self, migrations: &'a [Migration]) -> BoxFuture<'a, Vec<CheckedMigration>>;
+
+    /// Removes every user object and every recorded migration, as on a new database.
+    fn reset<'a>(&'a self) -> BoxFuture<'a, Result<(), BackendError>>;
+
+    /// True if no user table has a row (then a seed may be run).
+    fn is_empty<'a>(&'a self) -> BoxFuture<'a, Result<bool, BackendError>>;
+
+    /// Reads the catalog anew, if the engine can change behind our back.
+    fn reload<'a>(&'a self) -> BoxFuture<'a, Result<(), BackendError>>;
+
+    /// Can it answer now? Errors say why not.
+    fn health<'a>(&'a self) -> BoxFuture<'a, Result<Health, BackendError>>;
+
+    /// Finishes what was acknowledged and lets go of files and connections.
+    fn close<'a>(&'a self) -> BoxFuture<'a, ()>;
+}
+
+/// May a console statement write?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryMode {
+    ReadOnly,
+    ReadWrite,
+}
+
+/// Rows as text, for people.
+#[derive(Clone, Debug, Default)]
+pub struct QueryResult {
+    pub columns: Vec<String>,
+    pub rows: Vec<Vec<Option<String>>>,
+    /// `SELECT 3`, `INSERT 0 1`, `CREATE TABLE`.
+    pub tag: String,
+}
+
+/// A migration file.
+#[derive(Clone, Debug)]
+pub struct Migration {
+    /// The 14 digits.
+    pub version: String,
+    pub name: String,
+    pub sql: String,
+}
+
+/// A migration that has been applied.
+#[derive(Clone, Debug)]
+pub struct AppliedMigration {
+    pub version: String,
+    pub name: String,
+    /// The text as it was applied; joined with newlines where the table keeps statements.
+    pub sql: Option<String>,
+}
+
+/// Why a migration was not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// The statement that failed, counted from 1, and the 1-based line it begins at.
+    #[error("line {line}: {error}")]
+    Statement { statement: usize, line: u32, error: Box<DatabaseError> },
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+/// What a dry run says of one migration.
+#[derive(Debug)]
+pub struct CheckedMigration {
+    pub version: String,
+    /// Everything that stands in the way; empty if nothing does.
+    pub problems: Vec<Problem>,
+    /// What is accepted but differs or is kept for PostgreSQL only.
+    pub notices: Vec<Problem>,
+}
+
+/// One remark on one place in a migration.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// 1-based.
+    pub line: u32,
+    pub error: DatabaseError,
+}
+
+/// A sign of life with what an operator wants to know.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// `SQLite 3.54.1`, `PostgreSQL 15.18`.
+    pub engine: String,
+    /// Things an operator should know: missing rights, a collation that differs, a table open to the world.
+    pub warnings: Vec<String>,
+}

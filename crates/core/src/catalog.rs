@@ -1,0 +1,528 @@
+//! The catalog: a snapshot of relations, columns, keys, routines, roles and what each role may do.
+//!
+//! Both engines fill the same types: the embedded engine from its own tables, PostgreSQL by introspection.
+//! A snapshot never changes; a migration or a reload publishes a new one with a higher version.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::{Ident, QualifiedName};
+use crate::types::{Type, TypeModifier};
+
+/// The position of a column in its relation, from 0.
+pub type ColumnIndex = usize;
+
+/// Who decides what a caller may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Enforcement {
+    /// The database's own grants and row security decide (PostgreSQL).
+    Database,
+    /// We decide, from this catalog (the embedded engine).
+    Catalog,
+}
+
+/// Everything known about the database at one version.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    /// Grows with every change; plans and statements made for an older version are not used.
+    pub version: u64,
+    pub enforcement: Enforcement,
+    pub schemas: BTreeMap<Ident, Schema>,
+    pub relations: HashMap<QualifiedName, Arc<Relation>>,
+    pub enums: HashMap<QualifiedName, Arc<EnumType>>,
+    pub domains: HashMap<QualifiedName, Arc<DomainType>>,
+    pub sequences: HashMap<QualifiedName, Arc<Sequence>>,
+    /// Overloads of one name stand together.
+    pub routines: HashMap<QualifiedName, Vec<Arc<Routine>>>,
+    pub roles: HashMap<Ident, Role>,
+    pub default_privileges: Vec<DefaultPrivilege>,
+    pub extensions: BTreeMap<Ident, Ident>,
+    /// For each relation, the relationships that lead away from it; see [`Catalog::derive_relationships`].
+    pub relationships: HashMap<QualifiedName, Vec<Arc<Relationship>>>,
+    /// The database's time zones, where the engine lists them (`Prefer: timezone`).
+    pub time_zones: Arc<std::collections::HashSet<String>>,
+    /// For example `150018`; the embedded engine claims PostgreSQL 15.
+    pub server_version: u32,
+}
+
+impl Catalog {
+    /// A catalog with no objects.
+    pub fn empty(enforcement: Enforcement) -> Self {
+        Catalog {
+            version: 0,
+            enforcement,
+            schemas: BTreeMap::new(),
+            relations: HashMap::new(),
+            enums: HashMap::new(),
+            domains: HashMap::new(),
+            sequences: HashMap::new(),
+            routines: HashMap::new(),
+            roles: HashMap::new(),
+            default_privileges: Vec::new(),
+            extensions: BTreeMap::new(),
+            relationships: HashMap::new(),
+            time_zones: Arc::default(),
+            server_version: 150_000,
+        }
+    }
+
+    /// The relation of that name.
+    pub fn relation(&self, name: &QualifiedName) -> Option<&Arc<Relation>> {
+        self.relations.get(name)
+    }
+
+    /// The first relation called `name` in the schemas of `path`.
+    pub fn find_relation(&self, path: &[Ident], name: &str) -> Option<&Arc<Relation>> {
+        path.iter().find_map(|schema| self.relations.get(&QualifiedName::new(schema.clone(), name)))
+    }
+
+    /// The relationships that lead away from `name`.
+    pub fn relationships_of(&self, name: &QualifiedName) -> &[Arc<Relationship>] {
+        self.relationships.get(name).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Every role whose rights `role` has: itself and, transitively, the roles granted to it.
+    pub fn effective_roles(&self, role: &Ident) -> Vec<Ident> {
+        let mut found = vec![role.clone()];
+        let mut next = 0;
+        while next < found.len() {
+            if let Some(entry) = self.roles.get(&found[next]) {
+                for parent in &entry.member_of {
+                    if !found.contains(parent) {
+                        found.push(parent.clone());
+                    }
+                }
+            }
+            next += 1;
+        }
+        found
+    }
+}
+
+/// A schema.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Schema {
+    pub owner: Ident,
+    pub comment: Option<String>,
+    pub acl: Vec<AclEntry>,
+}
+
+/// What kind of relation this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RelationKind {
+    Table,
+    PartitionedTable,
+    View,
+    MaterializedView,
+    ForeignTable,
+}
+
+impl RelationKind {
+    /// True for views and materialised views.
+    pub fn is_view(self) -> bool {
+        matches!(self, RelationKind::View | RelationKind::MaterializedView)
+    }
+}
+
+/// A table or a view.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Relation {
+    pub name: QualifiedName,
+    pub kind: RelationKind,
+    pub owner: Ident,
+    pub columns: Vec<Column>,
+    /// Names as PostgreSQL gives them; the primary key is among them.
+    pub constraints: Vec<Constraint>,
+    pub indexes: Vec<Index>,
+    pub row_security: RowSecurity,
+    pub policies: Vec<Policy>,
+    pub acl: Vec<AclEntry>,
+    /// For views: the defining query and where its columns come from.
+    pub view: Option<View>,
+    pub insertable: bool,
+    pub updatable: bool,
+    pub deletable: bool,
+    pub comment: Option<String>,
+    /// An identity that survives renames but not drop-and-create (`pg_class.oid` on PostgreSQL).
+    pub id: u64,
+}
+
+impl Relation {
+    /// The column called `name`.
+    pub fn column(&self, name: &str) -> Option<(ColumnIndex, &Column)> {
+        self.columns.iter().enumerate().find(|(_, column)| column.name == *name)
+    }
+
+    /// The primary key's columns in key order; empty if there is none. For a view: the base table's key, when all of
+    /// its columns are selected.
+    pub fn primary_key(&self) -> &[ColumnIndex] {
+        if let Some(view) = &self.view {
+            return &view.key;
+        }
+        self.constraints
+            .iter()
+            .find_map(|constraint| match &constraint.kind {
+                ConstraintKind::PrimaryKey { columns } => Some(columns.as_slice()),
+                _ => None,
+            })
+            .unwrap_or_default()
+    }
+}
+
+/// A column.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Column {
+    pub name: Ident,
+    pub ty: Type,
+    pub modifier: TypeModifier,
+    pub not_null: bool,
+    /// The default as PostgreSQL text, for example `now()` or `'pending'::order_status`.
+    pub default: Option<String>,
+    pub identity: Option<Identity>,
+    /// `GENERATED ALWAYS AS (…) STORED`: the expression's text.
+    pub generated: Option<String>,
+    /// The sequence that a serial or identity column takes its values from.
+    pub sequence: Option<QualifiedName>,
+    pub comment: Option<String>,
+}
+
+impl Column {
+    /// True if a row may be inserted without a value for this column and gets one that is not null.
+    pub fn has_default(&self) -> bool {
+        self.default.is_some() || self.identity.is_some() || self.generated.is_some()
+    }
+}
+
+/// `GENERATED … AS IDENTITY`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Identity {
+    Always,
+    ByDefault,
+}
+
+/// A constraint with PostgreSQL's name for it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Constraint {
+    pub name: Ident,
+    pub kind: ConstraintKind,
+    pub comment: Option<String>,
+}
+
+/// What a constraint demands.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum ConstraintKind {
+    PrimaryKey { columns: Vec<ColumnIndex> },
+    Unique { columns: Vec<ColumnIndex> },
+    /// The expression's text in PostgreSQL's dialect.
+    Check { expression: String },
+    ForeignKey(ForeignKey),
+}
+
+/// A foreign key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ForeignKey {
+    pub columns: Vec<ColumnIndex>,
+    pub target: QualifiedName,
+    /// Column names rather than positions, so that the target may be altered apart.
+    pub target_columns: Vec<Ident>,
+    pub on_delete: ReferentialAction,
+    pub on_update: ReferentialAction,
+    pub deferrable: bool,
+    pub initially_deferred: bool,
+}
+
+/// What happens to the referencing row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReferentialAction {
+    NoAction,
+    Restrict,
+    Cascade,
+    SetNull,
+    SetDefault,
+}
+
+/// An index; those behind constraints are not listed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Index {
+    pub name: Ident,
+    pub unique: bool,
+    /// `btree`, `gin` …; other than `btree` the embedded engine keeps the entry and answers by scan.
+    pub method: Ident,
+    pub keys: Vec<IndexKey>,
+    /// `WHERE` of a partial index, as PostgreSQL text.
+    pub predicate: Option<String>,
+}
+
+/// One key of an index.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IndexKey {
+    pub part: IndexPart,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
+/// What an index key is made of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum IndexPart {
+    Column(ColumnIndex),
+    /// PostgreSQL text.
+    Expression(String),
+}
+
+/// Row security's two switches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowSecurity {
+    pub enabled: bool,
+    pub forced: bool,
+}
+
+/// A row-level policy (PostgreSQL manual, 5.8 and CREATE POLICY).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Policy {
+    pub name: Ident,
+    pub command: PolicyCommand,
+    pub permissive: bool,
+    pub roles: Vec<Grantee>,
+    /// PostgreSQL text.
+    pub using: Option<String>,
+    /// PostgreSQL text.
+    pub check: Option<String>,
+}
+
+/// The commands a policy is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PolicyCommand {
+    All,
+    Select,
+    Insert,
+    Update,
+    Delete,
+}
+
+/// To whom something is granted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Grantee {
+    Public,
+    Role(Ident),
+}
+
+/// One privilege on a relation, column, schema, sequence or routine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Privilege {
+    Select,
+    Insert,
+    Update,
+    Delete,
+    Truncate,
+    References,
+    Trigger,
+    Usage,
+    Create,
+    Execute,
+}
+
+/// One grant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AclEntry {
+    pub grantee: Grantee,
+    pub privilege: Privilege,
+    /// `None`: the whole object.
+    pub column: Option<ColumnIndex>,
+    pub grantable: bool,
+}
+
+/// `ALTER DEFAULT PRIVILEGES`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DefaultPrivilege {
+    /// Objects created by this role.
+    pub owner: Ident,
+    /// `None`: in every schema.
+    pub schema: Option<Ident>,
+    pub object: DefaultPrivilegeObject,
+    pub grant: AclEntry,
+}
+
+/// What kind of new object a default privilege is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DefaultPrivilegeObject {
+    Tables,
+    Sequences,
+    Functions,
+    Types,
+    Schemas,
+}
+
+/// A view's definition.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct View {
+    /// PostgreSQL text of the SELECT.
+    pub definition: String,
+    /// The search path in force when the view was created; names in `definition` are resolved by it.
+    pub search_path: Vec<Ident>,
+    /// Run with the caller's rights instead of the owner's.
+    pub security_invoker: bool,
+    pub check_option: Option<CheckOption>,
+    /// For each output column, the base table's column it is, if it is one as it stands. A base column may be
+    /// selected more than once.
+    pub sources: Vec<Option<ColumnSource>>,
+    /// Positions in the view of a base table's primary key, when all of its columns are there.
+    pub key: Vec<ColumnIndex>,
+}
+
+/// `WITH CHECK OPTION`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CheckOption {
+    Local,
+    Cascaded,
+}
+
+/// A base table's column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnSource {
+    pub relation: QualifiedName,
+    pub column: Ident,
+}
+
+/// An enum type; labels in declared order, which is their sort order.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EnumType {
+    pub name: QualifiedName,
+    pub labels: Vec<String>,
+    pub owner: Ident,
+    pub comment: Option<String>,
+}
+
+/// A domain type.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DomainType {
+    pub name: QualifiedName,
+    pub base: Type,
+    pub modifier: TypeModifier,
+    pub not_null: bool,
+    pub default: Option<String>,
+    /// Constraint name and expression text over `VALUE`.
+    pub checks: Vec<(Ident, String)>,
+    pub owner: Ident,
+}
+
+/// A sequence. Its current value is data, not catalog.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Sequence {
+    pub name: QualifiedName,
+    pub owner: Ident,
+    pub ty: Type,
+    pub start: i64,
+    pub increment: i64,
+    pub min: i64,
+    pub max: i64,
+    pub cycle: bool,
+    /// The serial or identity column that owns it.
+    pub owned_by: Option<(QualifiedName, Ident)>,
+    pub acl: Vec<AclEntry>,
+}
+
+/// A database function the API may call.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Routine {
+    pub name: QualifiedName,
+    pub owner: Ident,
+    pub arguments: Vec<Argument>,
+    pub returns: Returns,
+    pub volatility: Volatility,
+    pub strict: bool,
+    pub security_definer: bool,
+    pub language: Ident,
+    /// The body's text; for `LANGUAGE sql` one statement.
+    pub body: String,
+    /// The search path that its names are resolved by.
+    pub search_path: Vec<Ident>,
+    pub acl: Vec<AclEntry>,
+    pub comment: Option<String>,
+    pub is_procedure: bool,
+    /// An identity that survives renames but not drop-and-create.
+    pub id: u64,
+}
+
+/// One input argument of a routine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Argument {
+    /// Empty if unnamed.
+    pub name: Ident,
+    pub ty: Type,
+    /// PostgreSQL text of the default; on PostgreSQL only its presence matters.
+    pub default: Option<String>,
+    pub variadic: bool,
+}
+
+/// What a routine returns.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Returns {
+    pub ty: Type,
+    pub set: bool,
+    /// Columns of `RETURNS TABLE` or of OUT arguments; empty otherwise.
+    pub columns: Vec<(Ident, Type)>,
+    /// The relation whose row type this is, if it is one.
+    pub relation: Option<QualifiedName>,
+}
+
+/// PostgreSQL's promise about a function's side effects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Volatility {
+    Immutable,
+    Stable,
+    Volatile,
+}
+
+/// A role.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Role {
+    pub name: Ident,
+    pub superuser: bool,
+    pub bypass_rls: bool,
+    pub login: bool,
+    pub inherit: bool,
+    /// Roles granted to this one.
+    pub member_of: Vec<Ident>,
+    /// Milliseconds, from `ALTER ROLE … SET statement_timeout`.
+    pub statement_timeout_ms: Option<u64>,
+    pub comment: Option<String>,
+}
+
+/// How two relations are joined when one embeds the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relationship {
+    pub from: QualifiedName,
+    pub to: QualifiedName,
+    pub kind: RelationshipKind,
+    pub is_self: bool,
+}
+
+/// The join's shape, seen from `from`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RelationshipKind {
+    /// `from` holds the foreign key: one row or none. Pairs are (from column, to column).
+    ManyToOne { constraint: Ident, columns: Vec<(Ident, Ident)> },
+    /// `to` holds the foreign key: many rows.
+    OneToMany { constraint: Ident, columns: Vec<(Ident, Ident)> },
+    /// A foreign key that is also unique: one row or none. `is_parent`: the key is held by `to`.
+    OneToOne { constraint: Ident, columns: Vec<(Ident, Ident)>, is_parent: bool },
+    /// Through a junction whose primary key holds both foreign keys.
+    ManyToMany {
+        junction: QualifiedName,
+        from_constraint: Ident,
+        to_constraint: Ident,
+        /// (from column, junction column)
+        from_columns: Vec<(Ident, Ident)>,
+        /// (to column, junction column)
+        to_columns: Vec<(Ident, Ident)>,
+    },
+}
+
+impl Relationship {
+    /// True if at most one row of `to` belongs to a row of `from`.
+    pub fn is_to_one(&self) -> bool {
+        matches!(self.kind, RelationshipKind::ManyToOne { .. } | RelationshipKind::OneToOne { .. })
+    }
+}

@@ -1,0 +1,17 @@
+//! The contracts every room shares.
+//!
+//! Lives here: names, types, secrets, callers, the [`catalog`], the access [`policy`], the [`plan`] of a request,
+//! the [`Backend`](backend::Backend) trait, the shape of errors, and the writer that turns rows into response bytes.
+//! Not here: SQL text (`backend-*`, `sql`), headers and statuses (`http`, each room), any I/O.
+
+pub mod backend;
+pub mod caller;
+pub mod catalog;
+pub mod error;
+pub mod name;
+pub mod plan;
+pub mod policy;
+mod relationship;
+pub mod render;
+pub mod secret;
+pub mod types;

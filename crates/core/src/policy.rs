@@ -1,0 +1,197 @@
+//! Decides what a role may do with a relation: grants first, then the policies that apply.
+//!
+//! Every transport asks here. A [`Source`](crate::plan::Source) holds an [`Access`], an [`Access`] can only be made by
+//! [`authorize`] or [`Access::system`], and so a statement without its policies cannot be written.
+//! Not here: compiling a policy's expression (the embedded engine's backend does, PostgreSQL enforces its own).
+//!
+//! Source: PostgreSQL 15 manual, 5.7 (privileges), 5.8 (row security), CREATE POLICY (table of applied policies).
+
+use crate::catalog::{
+    AclEntry, Catalog, ColumnIndex, Enforcement, Grantee, Policy, PolicyCommand, Privilege, Relation,
+};
+use crate::error::DatabaseError;
+use crate::name::Ident;
+
+/// What a statement wants to do with one relation.
+#[derive(Clone, Debug, Default)]
+pub struct Needs {
+    /// Columns read anywhere: output, filter, order, join, `RETURNING`.
+    pub select: Vec<ColumnIndex>,
+    /// A read that names no column (`count(*)`, an empty embed) still needs SELECT on at least one.
+    pub select_any: bool,
+    pub insert: Option<Vec<ColumnIndex>>,
+    pub update: Option<Vec<ColumnIndex>>,
+    pub delete: bool,
+}
+
+/// Leave to use a relation as a role. Cannot be made but by asking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    role: Ident,
+    guard: Guard,
+}
+
+/// Who filters the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// The database itself, from the role that the transaction runs as.
+    Database,
+    /// Nobody: row security is off for this relation or this role.
+    Open,
+    /// The relation's policies for `role`; see [`applicable`].
+    Policies,
+}
+
+impl Access {
+    /// The role that asked.
+    pub fn role(&self) -> &Ident {
+        &self.role
+    }
+
+    /// Who filters the rows.
+    pub fn guard(&self) -> Guard {
+        self.guard
+    }
+
+    /// Access to a room's own tables, spelled out where it happens.
+    pub fn system() -> Self {
+        Access { role: Ident::new("postgres"), guard: Guard::Open }
+    }
+}
+
+/// Checks `role`'s grants on `relation` and says how its rows are to be guarded.
+///
+/// Errors: 42501 `permission denied for table t`, as PostgreSQL words it.
+pub fn authorize(
+    catalog: &Catalog,
+    role: &Ident,
+    relation: &Relation,
+    needs: &Needs,
+) -> Result<Access, DatabaseError> {
+    if catalog.enforcement == Enforcement::Database {
+        return Ok(Access { role: role.clone(), guard: Guard::Database });
+    }
+    check_grants(catalog, role, relation, needs)?;
+    let guard = if row_security_applies(catalog, role, relation) { Guard::Policies } else { Guard::Open };
+    Ok(Access { role: role.clone(), guard })
+}
+
+/// True if `role` reads `relation` through policies: row security is on and the role neither bypasses it nor owns the
+/// relation without FORCE.
+pub fn row_security_applies(catalog: &Catalog, role: &Ident, relation: &Relation) -> bool {
+    if !relation.row_security.enabled {
+        return false;
+    }
+    if catalog.roles.get(role).is_some_and(|entry| entry.superuser || entry.bypass_rls) {
+        return false;
+    }
+    relation.row_security.forced || !catalog.effective_roles(role).contains(&relation.owner)
+}
+
+/// The policies of `relation` for a command and a role, split as PostgreSQL combines them:
+/// `(any permissive) AND (every restrictive)`; without a permissive one nothing passes.
+#[derive(Debug)]
+pub struct Applicable<'a> {
+    pub permissive: Vec<&'a Policy>,
+    pub restrictive: Vec<&'a Policy>,
+}
+
+/// Finds the policies of `relation` for `command` (never `All`) that `role` falls under.
+pub fn applicable<'a>(
+    catalog: &Catalog,
+    role: &Ident,
+    relation: &'a Relation,
+    command: PolicyCommand,
+) -> Applicable<'a> {
+    let roles = catalog.effective_roles(role);
+    let applies = |policy: &&Policy| {
+        (policy.command == PolicyCommand::All || policy.command == command)
+            && policy.roles.iter().any(|grantee| match grantee {
+                Grantee::Public => true,
+                Grantee::Role(name) => roles.contains(name),
+            })
+    };
+    let (permissive, restrictive) = relation.policies.iter().filter(applies).partition(|policy| policy.permissive);
+    Applicable { permissive, restrictive }
+}
+
+/// True if one of `roles` holds `privilege` in `acl` on the whole object.
+pub fn acl_allows(catalog: &Catalog, role: &Ident, owner: &Ident, acl: &[AclEntry], privilege: Privilege) -> bool {
+    let roles = catalog.effective_roles(role);
+    is_superuser(catalog, role)
+        || roles.contains(owner)
+        || acl.iter().any(|entry| entry.column.is_none() && entry.privilege == privilege && grants_to(entry, &roles))
+}
+
+/// True if `role` may use (`privilege`) this one column, by a grant on it or on the whole relation.
+pub fn column_allows(
+    catalog: &Catalog,
+    role: &Ident,
+    relation: &Relation,
+    column: ColumnIndex,
+    privilege: Privilege,
+) -> bool {
+    acl_allows(catalog, role, &relation.owner, &relation.acl, privilege) || {
+        let roles = catalog.effective_roles(role);
+        relation
+            .acl
+            .iter()
+            .any(|entry| entry.column == Some(column) && entry.privilege == privilege && grants_to(entry, &roles))
+    }
+}
+
+/// True if `role` may do `privilege` on the relation or on any one of its columns.
+pub fn any_column_allows(catalog: &Catalog, role: &Ident, relation: &Relation, privilege: Privilege) -> bool {
+    (0..relation.columns.len()).any(|column| column_allows(catalog, role, relation, column, privilege))
+        || acl_allows(catalog, role, &relation.owner, &relation.acl, privilege)
+}
+
+/// Checks that `role` may use names in `schema`. Errors: 42501 `permission denied for schema s`.
+pub fn authorize_schema(catalog: &Catalog, role: &Ident, schema: &Ident) -> Result<(), DatabaseError> {
+    let allowed = catalog
+        .schemas
+        .get(schema)
+        .is_some_and(|entry| acl_allows(catalog, role, &entry.owner, &entry.acl, Privilege::Usage));
+    if catalog.enforcement == Enforcement::Database || allowed {
+        return Ok(());
+    }
+    Err(DatabaseError::new("42501", format!("permission denied for schema {schema}")))
+}
+
+fn is_superuser(catalog: &Catalog, role: &Ident) -> bool {
+    catalog.roles.get(role).is_some_and(|entry| entry.superuser)
+}
+
+fn grants_to(entry: &AclEntry, roles: &[Ident]) -> bool {
+    match &entry.grantee {
+        Grantee::Public => true,
+        Grantee::Role(name) => roles.contains(name),
+    }
+}
+
+fn check_grants(catalog: &Catalog, role: &Ident, relation: &Relation, needs: &Needs) -> Result<(), DatabaseError> {
+    authorize_schema(catalog, role, &relation.name.schema)?;
+    let denied = || {
+        let kind = if relation.kind.is_view() { "view" } else { "table" };
+        DatabaseError::new("42501", format!("permission denied for {kind} {}", relation.name.name))
+    };
+    let holds = |columns: &[ColumnIndex], privilege| {
+        columns.iter().all(|column| column_allows(catalog, role, relation, *column, privilege))
+    };
+    if needs.select_any && needs.select.is_empty() && !any_column_allows(catalog, role, relation, Privilege::Select) {
+        return Err(denied());
+    }
+    if !holds(&needs.select, Privilege::Select) {
+        return Err(denied());
+    }
+    for (columns, privilege) in [(&needs.insert, Privilege::Insert), (&needs.update, Privilege::Update)] {
+        let Some(columns) = columns else { continue };
+        if columns.is_empty() && !any_column_allows(catalog, role, relation, privilege) || !holds(columns, privilege) {
+            return Err(denied());
+        }
+    }
+    if needs.delete && !acl_allows(catalog, role, &relation.owner, &relation.acl, Privilege::Delete) {
+        return Err(denied());
+    }
+    Ok(())
+}
