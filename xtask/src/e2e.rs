@@ -1,0 +1,60 @@
+//! The shop as a person uses it: a real browser on both engines, and the same bytes from both.
+
+use crate::postgres::Cluster;
+use crate::process::{run, say};
+use crate::server::{ENGINES, Engine, Mainstay, Project};
+use crate::setup::{Need, chromium, ensure, place_client};
+use crate::workspace::{copy_folder, root};
+use crate::{Context, Error, Result};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Serves a fresh copy of the shop on `engine`, seeded, as `mainstay dev` does.
+pub fn serve_shop(binary: &Path, engine: Engine, cluster: Option<&Cluster>) -> Result<(Mainstay, Project)> {
+    let project = Project::new("shop", engine, cluster)?;
+    copy_folder(&root().join("examples/shop"), project.path(), &|name| {
+        name != ".mainstay"
+    })?;
+    place_client(project.path())?;
+    let server = project.serve(binary, &["dev"])?;
+    Ok((server, project))
+}
+
+/// Compares the answers of both engines, then presses the buttons on each.
+pub fn check(binary: &Path, cluster: &Cluster) -> Result<()> {
+    ensure(&[Need::Node, Need::Chromium])?;
+    let mut running = Vec::new();
+    for engine in ENGINES {
+        let (server, project) =
+            serve_shop(binary, engine, Some(cluster)).context(format_args!("the shop on the {}", engine.title()))?;
+        running.push((engine, server, project));
+    }
+
+    // Before the browser: it writes, and two servers place an order at two moments.
+    let urls: Vec<String> = running.iter().map(|(_, server, _)| server.url()).collect();
+    say("the same requests to both engines");
+    node("parity.mjs", &urls.iter().map(String::as_str).collect::<Vec<_>>(), &[])?;
+
+    let browser = chromium().ok_or_else(|| Error::new("Chromium is not found"))?;
+    for (engine, server, _) in &running {
+        say(format_args!("the shop in Chromium, {}", engine.title()));
+        let settings = [("SHOP_URL", server.url()), ("CHROMIUM", browser.display().to_string())];
+        node("shop.mjs", &[], &settings).map_err(|error| Error::new(format!("{error}\n{}", server.log_tail())))?;
+    }
+    for (engine, server, _project) in running {
+        server.stop().context(engine.title())?;
+    }
+    Ok(())
+}
+
+/// Runs a script of `e2e/` there.
+pub fn node(script: &str, arguments: &[&str], settings: &[(&str, String)]) -> Result<()> {
+    let mut command = Command::new("node");
+    command
+        .arg(script)
+        .args(arguments)
+        .current_dir(root().join("e2e"))
+        .stdin(Stdio::null());
+    command.envs(settings.iter().map(|(name, value)| (*name, value)));
+    run(&mut command)
+}

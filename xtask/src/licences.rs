@@ -1,0 +1,357 @@
+//! Checks what `deny.toml` says about dependencies: licences, banned crates, sources.
+//!
+//! `cargo deny check` is the full tool; building it takes longer than all our tests, so this module checks the same three
+//! lists from `cargo metadata` and needs nothing installed. Both read one file.
+//!
+//! Source: SPDX specification, annex "License expressions"; `/` for OR is what old manifests wrote.
+
+use crate::json::Json;
+use crate::process::{cargo, output};
+use crate::workspace::root;
+use crate::{Context, Error, Result};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The lists of `deny.toml` that are checked here.
+#[derive(Debug, Default, PartialEq)]
+pub struct Rules {
+    /// Licences that may stand in an expression, as `id` or `id WITH exception`.
+    allow: BTreeSet<String>,
+    /// More licences for one crate, by the crate's name.
+    exceptions: BTreeMap<String, BTreeSet<String>>,
+    /// Crates that must not be in the tree.
+    deny: BTreeSet<String>,
+}
+
+/// Checks every crate that a build of the workspace can reach. Returns how many; the error lists each offence.
+pub fn check() -> Result<usize> {
+    let rules = Rules::parse(&std::fs::read_to_string(root().join("deny.toml")).context("deny.toml")?)?;
+    let metadata = output(cargo().args(["metadata", "--format-version", "1", "--locked"]))?;
+    let metadata = Json::parse(&metadata).context("cargo metadata")?;
+    let (checked, offences) = offences(&metadata, &rules)?;
+    if offences.is_empty() {
+        Ok(checked)
+    } else {
+        Err(Error::new(offences.join("\n")))
+    }
+}
+
+fn offences(metadata: &Json, rules: &Rules) -> Result<(usize, Vec<String>)> {
+    let reachable = reachable(metadata);
+    if reachable.is_empty() {
+        return Err(Error::new("`cargo metadata` lists no packages"));
+    }
+    let mut checked = 0;
+    let mut offences = Vec::new();
+    for package in metadata.get("packages").elements() {
+        let (Some(id), Some(name)) = (package.get("id").str(), package.get("name").str()) else {
+            continue;
+        };
+        if !reachable.contains(id) {
+            continue;
+        }
+        let version = package.get("version").str().unwrap_or_default();
+        checked += 1;
+        if rules.deny.contains(name) {
+            offences.push(format!("{name} {version} is banned by deny.toml"));
+        }
+        match package.get("source").str() {
+            None => {}
+            // The default registry, by the name cargo gives it in lock files.
+            Some(source) if source.contains("crates.io-index") => {}
+            Some(_) => offences.push(format!(
+                "{name} {version} comes from somewhere else than the default registry"
+            )),
+        }
+        let Some(licence) = package.get("license").str() else {
+            offences.push(format!("{name} {version} names no licence"));
+            continue;
+        };
+        match Expression::parse(licence) {
+            Err(reason) => offences.push(format!("{name} {version}: cannot read `{licence}`: {reason}")),
+            Ok(expression) => {
+                let extra = rules.exceptions.get(name);
+                let allowed =
+                    |licence: &str| rules.allow.contains(licence) || extra.is_some_and(|e| e.contains(licence));
+                if !expression.is_satisfied(&allowed) {
+                    offences.push(format!("{name} {version}: `{licence}` is not allowed by deny.toml"));
+                }
+            }
+        }
+    }
+    Ok((checked, offences))
+}
+
+/// The ids of all packages that a workspace member depends on, for every target and with dev-dependencies.
+fn reachable(metadata: &Json) -> BTreeSet<&str> {
+    let nodes = metadata.get("resolve").get("nodes").elements();
+    let edges: BTreeMap<&str, Vec<&str>> = nodes
+        .iter()
+        .filter_map(|node| {
+            let dependencies = node
+                .get("deps")
+                .elements()
+                .iter()
+                .filter_map(|dependency| dependency.get("pkg").str());
+            Some((node.get("id").str()?, dependencies.collect()))
+        })
+        .collect();
+    let mut found = BTreeSet::new();
+    let mut open: Vec<&str> = metadata
+        .get("workspace_members")
+        .elements()
+        .iter()
+        .filter_map(Json::str)
+        .collect();
+    while let Some(id) = open.pop() {
+        if found.insert(id) {
+            open.extend(edges.get(id).into_iter().flatten());
+        }
+    }
+    found
+}
+
+/// A licence expression.
+#[derive(Debug, PartialEq)]
+enum Expression {
+    /// `MIT`, or `Apache-2.0 WITH LLVM-exception`.
+    Licence(String),
+    Any(Vec<Expression>),
+    All(Vec<Expression>),
+}
+
+impl Expression {
+    /// Reads OR, AND, WITH and parentheses; AND binds tighter than OR, WITH tighter than both.
+    fn parse(text: &str) -> std::result::Result<Self, String> {
+        let spaced = text.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
+        let mut words: Vec<&str> = spaced.split_whitespace().rev().collect();
+        let expression = Self::any(&mut words)?;
+        match words.pop() {
+            None => Ok(expression),
+            Some(word) => Err(format!("`{word}` is not expected")),
+        }
+    }
+
+    fn any(words: &mut Vec<&str>) -> std::result::Result<Self, String> {
+        let mut terms = vec![Self::all(words)?];
+        while words.pop_if(|word| word.eq_ignore_ascii_case("OR")).is_some() {
+            terms.push(Self::all(words)?);
+        }
+        Ok(Self::one_or(terms, Expression::Any))
+    }
+
+    fn all(words: &mut Vec<&str>) -> std::result::Result<Self, String> {
+        let mut terms = vec![Self::term(words)?];
+        while words.pop_if(|word| word.eq_ignore_ascii_case("AND")).is_some() {
+            terms.push(Self::term(words)?);
+        }
+        Ok(Self::one_or(terms, Expression::All))
+    }
+
+    fn term(words: &mut Vec<&str>) -> std::result::Result<Self, String> {
+        match words.pop() {
+            Some("(") => {
+                let inner = Self::any(words)?;
+                match words.pop() {
+                    Some(")") => Ok(inner),
+                    _ => Err("`)` is missing".to_owned()),
+                }
+            }
+            Some(word) if is_id(word) => {
+                if words.pop_if(|next| next.eq_ignore_ascii_case("WITH")).is_none() {
+                    return Ok(Expression::Licence(word.to_owned()));
+                }
+                match words.pop() {
+                    Some(exception) if is_id(exception) => Ok(Expression::Licence(format!("{word} WITH {exception}"))),
+                    _ => Err("`WITH` needs an exception".to_owned()),
+                }
+            }
+            Some(word) => Err(format!("`{word}` is not a licence")),
+            None => Err("a licence is missing".to_owned()),
+        }
+    }
+
+    fn one_or(mut terms: Vec<Expression>, many: fn(Vec<Expression>) -> Expression) -> Expression {
+        match terms.pop() {
+            Some(only) if terms.is_empty() => only,
+            last => {
+                terms.extend(last);
+                many(terms)
+            }
+        }
+    }
+
+    fn is_satisfied(&self, allowed: &dyn Fn(&str) -> bool) -> bool {
+        match self {
+            Expression::Licence(licence) => allowed(licence),
+            Expression::Any(terms) => terms.iter().any(|term| term.is_satisfied(allowed)),
+            Expression::All(terms) => terms.iter().all(|term| term.is_satisfied(allowed)),
+        }
+    }
+}
+
+fn is_id(word: &str) -> bool {
+    let reserved = ["OR", "AND", "WITH"]
+        .iter()
+        .any(|keyword| word.eq_ignore_ascii_case(keyword));
+    !reserved
+        && word
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '+' | ':'))
+}
+
+impl Rules {
+    /// Reads the few keys of `deny.toml` named in this type. Errors: `licenses.allow` is missing or empty.
+    fn parse(text: &str) -> Result<Self> {
+        let mut rules = Rules::default();
+        for (section, key, value) in entries(text) {
+            match (section.as_str(), key.as_str()) {
+                ("licenses", "allow") => rules.allow = strings(&value).into_iter().collect(),
+                ("licenses", "exceptions") => {
+                    for table in value.split('{').skip(1) {
+                        let (Some(name), Some((_, allow))) = (strings(table).into_iter().next(), table.split_once('['))
+                        else {
+                            return Err(Error::new(format!(
+                                "deny.toml: cannot read the exception `{}`",
+                                table.trim()
+                            )));
+                        };
+                        rules.exceptions.insert(name, strings(allow).into_iter().collect());
+                    }
+                }
+                ("bans", "deny") => rules.deny = strings(&value).into_iter().collect(),
+                _ => {}
+            }
+        }
+        if rules.allow.is_empty() {
+            return Err(Error::new("deny.toml: `licenses.allow` is empty"));
+        }
+        Ok(rules)
+    }
+}
+
+/// `(section, key, value text)` of each key; an array over several lines is one value.
+fn entries(text: &str) -> Vec<(String, String, String)> {
+    let mut entries: Vec<(String, String, String)> = Vec::new();
+    let mut section = String::new();
+    let mut open = 0;
+    for line in text.lines() {
+        let line = without_comment(line);
+        let brackets = line.matches('[').count() as i32 - line.matches(']').count() as i32;
+        if open > 0 {
+            if let Some((_, _, value)) = entries.last_mut() {
+                value.push('\n');
+                value.push_str(line);
+            }
+            open += brackets;
+        } else if let Some((key, value)) = line.split_once('=') {
+            entries.push((section.clone(), key.trim().to_owned(), value.to_owned()));
+            open = brackets;
+        } else if let Some(name) = line.trim().strip_prefix('[') {
+            section = name.trim_end_matches(']').to_owned();
+        }
+    }
+    entries
+}
+
+fn without_comment(line: &str) -> &str {
+    let mut quoted = false;
+    for (at, c) in line.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            '#' if !quoted => return &line[..at],
+            _ => {}
+        }
+    }
+    line
+}
+
+/// The texts between double quotes.
+fn strings(text: &str) -> Vec<String> {
+    text.split('"').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allows(expression: &str, allowed: &[&str]) -> bool {
+        Expression::parse(expression)
+            .unwrap()
+            .is_satisfied(&|licence| allowed.contains(&licence))
+    }
+
+    #[test]
+    fn an_expression_is_read_as_spdx_says() {
+        assert!(allows("MIT OR Apache-2.0", &["MIT"]));
+        assert!(!allows("MIT AND Apache-2.0", &["MIT"]));
+        // AND binds tighter: MIT OR (GPL AND ISC).
+        assert!(allows("MIT OR GPL-3.0 AND ISC", &["MIT"]));
+        assert!(!allows("(MIT OR GPL-3.0) AND ISC", &["MIT"]));
+        assert!(allows("(MIT OR Apache-2.0) AND Unicode-3.0", &["MIT", "Unicode-3.0"]));
+        assert!(allows("Apache-2.0 / MIT", &["MIT"]));
+        assert!(allows("Unlicense/MIT", &["MIT"]));
+    }
+
+    #[test]
+    fn an_exception_belongs_to_its_licence() {
+        assert!(!allows("Apache-2.0 WITH LLVM-exception", &["Apache-2.0"]));
+        assert!(allows("Apache-2.0 WITH LLVM-exception OR MIT", &["MIT"]));
+        assert!(allows(
+            "Apache-2.0 WITH LLVM-exception",
+            &["Apache-2.0 WITH LLVM-exception"]
+        ));
+    }
+
+    #[test]
+    fn a_broken_expression_is_refused() {
+        for text in [
+            "",
+            "MIT OR",
+            "(MIT",
+            "MIT)",
+            "MIT Apache-2.0",
+            "AND MIT",
+            "MIT WITH",
+            "M!T",
+        ] {
+            assert!(Expression::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_rules_are_read() {
+        let rules = Rules::parse(
+            "[graph]\nall-features = true\n[licenses]\nallow = [\n  \"MIT\", # a comment, \"not this\"\n  \"ISC\",\n]\n\
+             exceptions = [\n  { crate = \"odd\", allow = [\"CC0-1.0\"] },\n]\n[bans]\ndeny = [{ crate = \"openssl\" }, { crate = \"ring\" }]\n",
+        )
+        .unwrap();
+        assert_eq!(rules.allow, BTreeSet::from(["MIT".to_owned(), "ISC".to_owned()]));
+        assert!(rules.exceptions["odd"].contains("CC0-1.0"));
+        assert_eq!(rules.deny, BTreeSet::from(["openssl".to_owned(), "ring".to_owned()]));
+        assert!(Rules::parse("[licenses]\nallow = []").is_err());
+    }
+
+    #[test]
+    fn an_offence_is_found_in_what_a_member_reaches() {
+        let metadata = Json::parse(
+            r#"{"workspace_members": ["ours"],
+                "packages": [
+                  {"id": "ours", "name": "ours", "version": "1", "license": "MIT", "source": null},
+                  {"id": "gpl", "name": "gpl", "version": "2", "license": "GPL-3.0", "source": "x crates.io-index"},
+                  {"id": "git", "name": "git", "version": "3", "license": "MIT", "source": "git+x"},
+                  {"id": "none", "name": "none", "version": "4", "license": null, "source": "x crates.io-index"},
+                  {"id": "unused", "name": "unused", "version": "5", "license": "GPL-3.0", "source": "x crates.io-index"}],
+                "resolve": {"nodes": [
+                  {"id": "ours", "deps": [{"pkg": "gpl"}, {"pkg": "git"}]},
+                  {"id": "gpl", "deps": [{"pkg": "none"}]}]}}"#,
+        )
+        .unwrap();
+        let rules = Rules {
+            allow: BTreeSet::from(["MIT".to_owned()]),
+            ..Rules::default()
+        };
+        let (checked, offences) = offences(&metadata, &rules).unwrap();
+        assert_eq!(checked, 4);
+        assert_eq!(offences.len(), 3, "{offences:?}");
+    }
+}
