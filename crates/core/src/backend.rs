@@ -25,7 +25,9 @@ pub struct Statement {
 
 impl fmt::Debug for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Statement").field("sql", &self.sql).finish_non_exhaustive()
+        f.debug_struct("Statement")
+            .field("sql", &self.sql)
+            .finish_non_exhaustive()
     }
 }
 
@@ -122,7 +124,11 @@ pub struct AppliedMigration {
 pub enum MigrationError {
     /// The statement that failed, counted from 1, and the 1-based line it begins at.
     #[error("line {line}: {error}")]
-    Statement { statement: usize, line: u32, error: Box<DatabaseError> },
+    Statement {
+        statement: usize,
+        line: u32,
+        error: Box<DatabaseError>,
+    },
     #[error(transparent)]
     Backend(#[from] BackendError),
 }

@@ -40,7 +40,11 @@ impl Caller {
     pub fn of_role(role: impl Into<Ident>) -> Self {
         let role = role.into();
         let claims = format!("{{\"role\":{}}}", serde_json::Value::String(role.to_string()));
-        Caller { role, claims: Arc::from(claims), request: RequestContext::default() }
+        Caller {
+            role,
+            claims: Arc::from(claims),
+            request: RequestContext::default(),
+        }
     }
 
     /// One claim's JSON text, or `None` when the claim or the whole object is absent.

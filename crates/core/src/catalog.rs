@@ -75,7 +75,8 @@ impl Catalog {
 
     /// The first relation called `name` in the schemas of `path`.
     pub fn find_relation(&self, path: &[Ident], name: &str) -> Option<&Arc<Relation>> {
-        path.iter().find_map(|schema| self.relations.get(&QualifiedName::new(schema.clone(), name)))
+        path.iter()
+            .find_map(|schema| self.relations.get(&QualifiedName::new(schema.clone(), name)))
     }
 
     /// The relationships that lead away from `name`.
@@ -213,10 +214,16 @@ pub struct Constraint {
 /// What a constraint demands.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum ConstraintKind {
-    PrimaryKey { columns: Vec<ColumnIndex> },
-    Unique { columns: Vec<ColumnIndex> },
+    PrimaryKey {
+        columns: Vec<ColumnIndex>,
+    },
+    Unique {
+        columns: Vec<ColumnIndex>,
+    },
     /// The expression's text in PostgreSQL's dialect.
-    Check { expression: String },
+    Check {
+        expression: String,
+    },
     ForeignKey(ForeignKey),
 }
 
@@ -503,11 +510,21 @@ pub struct Relationship {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RelationshipKind {
     /// `from` holds the foreign key: one row or none. Pairs are (from column, to column).
-    ManyToOne { constraint: Ident, columns: Vec<(Ident, Ident)> },
+    ManyToOne {
+        constraint: Ident,
+        columns: Vec<(Ident, Ident)>,
+    },
     /// `to` holds the foreign key: many rows.
-    OneToMany { constraint: Ident, columns: Vec<(Ident, Ident)> },
+    OneToMany {
+        constraint: Ident,
+        columns: Vec<(Ident, Ident)>,
+    },
     /// A foreign key that is also unique: one row or none. `is_parent`: the key is held by `to`.
-    OneToOne { constraint: Ident, columns: Vec<(Ident, Ident)>, is_parent: bool },
+    OneToOne {
+        constraint: Ident,
+        columns: Vec<(Ident, Ident)>,
+        is_parent: bool,
+    },
     /// Through a junction whose primary key holds both foreign keys.
     ManyToMany {
         junction: QualifiedName,
@@ -523,6 +540,9 @@ pub enum RelationshipKind {
 impl Relationship {
     /// True if at most one row of `to` belongs to a row of `from`.
     pub fn is_to_one(&self) -> bool {
-        matches!(self.kind, RelationshipKind::ManyToOne { .. } | RelationshipKind::OneToOne { .. })
+        matches!(
+            self.kind,
+            RelationshipKind::ManyToOne { .. } | RelationshipKind::OneToOne { .. }
+        )
     }
 }

@@ -71,7 +71,11 @@ pub struct DatabaseError {
 impl DatabaseError {
     /// An error with a code and a message, nothing else.
     pub fn new(sqlstate: &str, message: impl Into<String>) -> Self {
-        DatabaseError { sqlstate: sqlstate.to_owned(), message: message.into(), ..Default::default() }
+        DatabaseError {
+            sqlstate: sqlstate.to_owned(),
+            message: message.into(),
+            ..Default::default()
+        }
     }
 
     /// Adds the detail line.
@@ -96,7 +100,11 @@ impl DatabaseError {
     ///
     /// Shape: `not available on the embedded engine: <feature> (<object>, line n); use PostgreSQL, or <alternative>`.
     pub fn unavailable(feature: &str, object: &str, line: u32, alternative: Option<&str>) -> Self {
-        let place = if object.is_empty() { format!("line {line}") } else { format!("{object}, line {line}") };
+        let place = if object.is_empty() {
+            format!("line {line}")
+        } else {
+            format!("{object}, line {line}")
+        };
         let otherwise = alternative.map(|text| format!(", or {text}")).unwrap_or_default();
         DatabaseError::new(
             "0A000",

@@ -89,7 +89,10 @@ pub struct QualifiedName {
 impl QualifiedName {
     /// Pairs a schema with a name.
     pub fn new(schema: impl Into<Ident>, name: impl Into<Ident>) -> Self {
-        QualifiedName { schema: schema.into(), name: name.into() }
+        QualifiedName {
+            schema: schema.into(),
+            name: name.into(),
+        }
     }
 }
 

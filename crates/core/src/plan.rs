@@ -88,7 +88,11 @@ pub enum Count {
 /// One member of a row's JSON object, in order.
 #[derive(Clone, Debug)]
 pub enum Output {
-    Column { name: Ident, field: Field, cast: Option<Cast> },
+    Column {
+        name: Ident,
+        field: Field,
+        cast: Option<Cast>,
+    },
     /// `name: {…}`, `name: […]`, by the embed's cardinality.
     Embed { name: Ident, embed: EmbedIndex },
     /// The embed's members become members of this row: plain values for a to-one embed (null where there is no row),
@@ -117,7 +121,11 @@ pub struct Field {
 impl Field {
     /// The column itself.
     pub fn column(column: ColumnIndex) -> Self {
-        Field { column, path: Vec::new(), as_text: false }
+        Field {
+            column,
+            path: Vec::new(),
+            as_text: false,
+        }
     }
 }
 
@@ -158,15 +166,38 @@ pub enum Predicate {
     And(Vec<Predicate>),
     Or(Vec<Predicate>),
     Not(Box<Predicate>),
-    Compare { field: Field, operator: Operator, value: ValueRef },
+    Compare {
+        field: Field,
+        operator: Operator,
+        value: ValueRef,
+    },
     /// `op(any).{…}` and `op(all).{…}`: a list value.
-    Quantified { field: Field, operator: Operator, quantifier: Quantifier, values: ValueRef },
+    Quantified {
+        field: Field,
+        operator: Operator,
+        quantifier: Quantifier,
+        values: ValueRef,
+    },
     /// A list value; empty lists match nothing.
-    In { field: Field, values: ValueRef },
-    Is { field: Field, what: IsValue },
-    IsDistinct { field: Field, value: ValueRef },
+    In {
+        field: Field,
+        values: ValueRef,
+    },
+    Is {
+        field: Field,
+        what: IsValue,
+    },
+    IsDistinct {
+        field: Field,
+        value: ValueRef,
+    },
     /// Full text: `field @@ query`.
-    FullText { field: Field, query: FullTextQuery, language: Option<ValueRef>, value: ValueRef },
+    FullText {
+        field: Field,
+        query: FullTextQuery,
+        language: Option<ValueRef>,
+        value: ValueRef,
+    },
     /// True if the embed has no row for this row of the parent.
     EmbedIsNull(EmbedIndex),
 }
@@ -275,7 +306,10 @@ pub struct Order {
 pub enum OrderTarget {
     Field(Field),
     /// A field of a to-one embed: `order=clients(name)`.
-    Related { embed: EmbedIndex, field: Field },
+    Related {
+        embed: EmbedIndex,
+        field: Field,
+    },
 }
 
 /// An insert or an upsert of the rows in [`Input::payload`].
@@ -369,7 +403,10 @@ pub enum CallResult {
     /// An array of bare JSON values.
     ScalarSet,
     /// Rows. The read's relation is the routine's row type; `single`: one object instead of an array.
-    Rows { read: Box<Read>, single: bool },
+    Rows {
+        read: Box<Read>,
+        single: bool,
+    },
 }
 
 /// What a plan's shape leaves open, and how it is to be run.

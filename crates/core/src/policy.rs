@@ -55,25 +55,33 @@ impl Access {
 
     /// Access to a room's own tables, spelled out where it happens.
     pub fn system() -> Self {
-        Access { role: Ident::new("postgres"), guard: Guard::Open }
+        Access {
+            role: Ident::new("postgres"),
+            guard: Guard::Open,
+        }
     }
 }
 
 /// Checks `role`'s grants on `relation` and says how its rows are to be guarded.
 ///
 /// Errors: 42501 `permission denied for table t`, as PostgreSQL words it.
-pub fn authorize(
-    catalog: &Catalog,
-    role: &Ident,
-    relation: &Relation,
-    needs: &Needs,
-) -> Result<Access, DatabaseError> {
+pub fn authorize(catalog: &Catalog, role: &Ident, relation: &Relation, needs: &Needs) -> Result<Access, DatabaseError> {
     if catalog.enforcement == Enforcement::Database {
-        return Ok(Access { role: role.clone(), guard: Guard::Database });
+        return Ok(Access {
+            role: role.clone(),
+            guard: Guard::Database,
+        });
     }
     check_grants(catalog, role, relation, needs)?;
-    let guard = if row_security_applies(catalog, role, relation) { Guard::Policies } else { Guard::Open };
-    Ok(Access { role: role.clone(), guard })
+    let guard = if row_security_applies(catalog, role, relation) {
+        Guard::Policies
+    } else {
+        Guard::Open
+    };
+    Ok(Access {
+        role: role.clone(),
+        guard,
+    })
 }
 
 /// True if `role` reads `relation` through policies: row security is on and the role neither bypasses it nor owns the
@@ -82,7 +90,11 @@ pub fn row_security_applies(catalog: &Catalog, role: &Ident, relation: &Relation
     if !relation.row_security.enabled {
         return false;
     }
-    if catalog.roles.get(role).is_some_and(|entry| entry.superuser || entry.bypass_rls) {
+    if catalog
+        .roles
+        .get(role)
+        .is_some_and(|entry| entry.superuser || entry.bypass_rls)
+    {
         return false;
     }
     relation.row_security.forced || !catalog.effective_roles(role).contains(&relation.owner)
@@ -111,8 +123,15 @@ pub fn applicable<'a>(
                 Grantee::Role(name) => roles.contains(name),
             })
     };
-    let (permissive, restrictive) = relation.policies.iter().filter(applies).partition(|policy| policy.permissive);
-    Applicable { permissive, restrictive }
+    let (permissive, restrictive) = relation
+        .policies
+        .iter()
+        .filter(applies)
+        .partition(|policy| policy.permissive);
+    Applicable {
+        permissive,
+        restrictive,
+    }
 }
 
 /// True if one of `roles` holds `privilege` in `acl` on the whole object.
@@ -120,7 +139,9 @@ pub fn acl_allows(catalog: &Catalog, role: &Ident, owner: &Ident, acl: &[AclEntr
     let roles = catalog.effective_roles(role);
     is_superuser(catalog, role)
         || roles.contains(owner)
-        || acl.iter().any(|entry| entry.column.is_none() && entry.privilege == privilege && grants_to(entry, &roles))
+        || acl
+            .iter()
+            .any(|entry| entry.column.is_none() && entry.privilege == privilege && grants_to(entry, &roles))
 }
 
 /// True if `role` may use (`privilege`) this one column, by a grant on it or on the whole relation.
@@ -155,7 +176,10 @@ pub fn authorize_schema(catalog: &Catalog, role: &Ident, schema: &Ident) -> Resu
     if catalog.enforcement == Enforcement::Database || allowed {
         return Ok(());
     }
-    Err(DatabaseError::new("42501", format!("permission denied for schema {schema}")))
+    Err(DatabaseError::new(
+        "42501",
+        format!("permission denied for schema {schema}"),
+    ))
 }
 
 fn is_superuser(catalog: &Catalog, role: &Ident) -> bool {
@@ -176,7 +200,9 @@ fn check_grants(catalog: &Catalog, role: &Ident, relation: &Relation, needs: &Ne
         DatabaseError::new("42501", format!("permission denied for {kind} {}", relation.name.name))
     };
     let holds = |columns: &[ColumnIndex], privilege| {
-        columns.iter().all(|column| column_allows(catalog, role, relation, *column, privilege))
+        columns
+            .iter()
+            .all(|column| column_allows(catalog, role, relation, *column, privilege))
     };
     if needs.select_any && needs.select.is_empty() && !any_column_allows(catalog, role, relation, Privilege::Select) {
         return Err(denied());

@@ -22,7 +22,10 @@ impl Catalog {
         let mut by_relation: HashMap<QualifiedName, Vec<Arc<Relationship>>> = HashMap::new();
         for relationship in all {
             if seen.insert(format!("{relationship:?}")) {
-                by_relation.entry(relationship.from.clone()).or_default().push(Arc::new(relationship));
+                by_relation
+                    .entry(relationship.from.clone())
+                    .or_default()
+                    .push(Arc::new(relationship));
             }
         }
         for list in by_relation.values_mut() {
@@ -48,7 +51,9 @@ fn foreign_keys(catalog: &Catalog) -> Vec<Key> {
     let mut keys: Vec<Key> = Vec::new();
     for relation in catalog.relations.values() {
         for constraint in &relation.constraints {
-            let ConstraintKind::ForeignKey(key) = &constraint.kind else { continue };
+            let ConstraintKind::ForeignKey(key) = &constraint.kind else {
+                continue;
+            };
             let columns: Vec<(Ident, Ident)> = key
                 .columns
                 .iter()
@@ -110,8 +115,14 @@ fn keys_through_views(catalog: &Catalog, keys: &[Key]) -> Vec<Key> {
     for key in keys {
         let holders = substitutes(&views, &key.holder, key.columns.iter().map(|(column, _)| column));
         let targets = substitutes(&views, &key.target, key.columns.iter().map(|(_, column)| column));
-        let own_holder = (key.holder.clone(), key.columns.iter().map(|(column, _)| column.clone()).collect());
-        let own_target = (key.target.clone(), key.columns.iter().map(|(_, column)| column.clone()).collect());
+        let own_holder = (
+            key.holder.clone(),
+            key.columns.iter().map(|(column, _)| column.clone()).collect(),
+        );
+        let own_target = (
+            key.target.clone(),
+            key.columns.iter().map(|(_, column)| column.clone()).collect(),
+        );
         let all_holders: Vec<&(QualifiedName, Vec<Ident>)> = std::iter::once(&own_holder).chain(&holders).collect();
         let all_targets: Vec<&(QualifiedName, Vec<Ident>)> = std::iter::once(&own_target).chain(&targets).collect();
         for (position, (holder, holder_columns)) in all_holders.iter().enumerate() {
@@ -123,7 +134,11 @@ fn keys_through_views(catalog: &Catalog, keys: &[Key]) -> Vec<Key> {
                     constraint: key.constraint.clone(),
                     holder: holder.clone(),
                     target: target.clone(),
-                    columns: holder_columns.iter().cloned().zip(target_columns.iter().cloned()).collect(),
+                    columns: holder_columns
+                        .iter()
+                        .cloned()
+                        .zip(target_columns.iter().cloned())
+                        .collect(),
                     unique: key.unique,
                 });
             }
@@ -139,7 +154,9 @@ fn substitutes<'a>(
     columns: impl Iterator<Item = &'a Ident>,
 ) -> Vec<(QualifiedName, Vec<Ident>)> {
     let columns: Vec<&Ident> = columns.collect();
-    let Some(of_base) = views.get(base) else { return Vec::new() };
+    let Some(of_base) = views.get(base) else {
+        return Vec::new();
+    };
     let mut found = Vec::new();
     for (view, selected) in of_base {
         let mut combinations: Vec<Vec<Ident>> = vec![Vec::new()];
@@ -176,17 +193,37 @@ fn both_ways(catalog: &Catalog, key: &Key) -> Vec<Relationship> {
                 columns: key.columns.clone(),
                 is_parent: false,
             },
-            RelationshipKind::OneToOne { constraint: key.constraint.clone(), columns: flipped, is_parent: true },
+            RelationshipKind::OneToOne {
+                constraint: key.constraint.clone(),
+                columns: flipped,
+                is_parent: true,
+            },
         )
     } else {
         (
-            RelationshipKind::ManyToOne { constraint: key.constraint.clone(), columns: key.columns.clone() },
-            RelationshipKind::OneToMany { constraint: key.constraint.clone(), columns: flipped },
+            RelationshipKind::ManyToOne {
+                constraint: key.constraint.clone(),
+                columns: key.columns.clone(),
+            },
+            RelationshipKind::OneToMany {
+                constraint: key.constraint.clone(),
+                columns: flipped,
+            },
         )
     };
     vec![
-        Relationship { from: key.holder.clone(), to: key.target.clone(), kind: forward, is_self },
-        Relationship { from: key.target.clone(), to: key.holder.clone(), kind: backward, is_self },
+        Relationship {
+            from: key.holder.clone(),
+            to: key.target.clone(),
+            kind: forward,
+            is_self,
+        },
+        Relationship {
+            from: key.target.clone(),
+            to: key.holder.clone(),
+            kind: backward,
+            is_self,
+        },
     ]
 }
 
@@ -198,14 +235,19 @@ fn through_junctions(catalog: &Catalog, keys: &[Key]) -> Vec<Relationship> {
     }
     let mut found = Vec::new();
     for (holder, keys) in by_holder {
-        let Some(junction) = catalog.relations.get(holder) else { continue };
-        let primary: HashSet<&Ident> =
-            junction.primary_key().iter().map(|index| &junction.columns[*index].name).collect();
+        let Some(junction) = catalog.relations.get(holder) else {
+            continue;
+        };
+        let primary: HashSet<&Ident> = junction
+            .primary_key()
+            .iter()
+            .map(|index| &junction.columns[*index].name)
+            .collect();
         let inside = |key: &Key| !primary.is_empty() && key.columns.iter().all(|(column, _)| primary.contains(column));
         for (position, first) in keys.iter().enumerate() {
             for (other, second) in keys.iter().enumerate() {
-                let known = catalog.relations.contains_key(&first.target)
-                    && catalog.relations.contains_key(&second.target);
+                let known =
+                    catalog.relations.contains_key(&first.target) && catalog.relations.contains_key(&second.target);
                 if position == other || first.columns == second.columns || !inside(first) || !inside(second) || !known {
                     continue;
                 }

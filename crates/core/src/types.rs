@@ -81,13 +81,9 @@ impl Type {
     pub fn category(&self) -> Category {
         match self {
             Type::Bool => Category::Boolean,
-            Type::Int2
-            | Type::Int4
-            | Type::Int8
-            | Type::Float4
-            | Type::Float8
-            | Type::Numeric
-            | Type::Oid => Category::Numeric,
+            Type::Int2 | Type::Int4 | Type::Int8 | Type::Float4 | Type::Float8 | Type::Numeric | Type::Oid => {
+                Category::Numeric
+            }
             Type::Text | Type::Varchar | Type::Bpchar | Type::Name => Category::String,
             Type::Timestamptz | Type::Timestamp | Type::Date | Type::Time | Type::Timetz => Category::DateTime,
             Type::Interval => Category::Timespan,

@@ -1,7 +1,14 @@
-//! Who is calling, and how answers leave: request context, token verification, errors, limits, CORS.
+//! Who is calling, and how answers leave: request context, token verification, errors, CORS.
 //!
 //! Lives here: what every room needs of HTTP. Not here: any room's routes, headers or statuses.
 
+pub mod authenticate;
+pub mod cors;
+pub mod error;
+pub mod keys;
 pub mod message;
+pub mod token;
 
+pub use authenticate::{Authenticated, Authenticator, Credential};
+pub use error::{Error, codes};
 pub use message::{Request, Response};

@@ -21,7 +21,9 @@ pub struct Request {
 impl Request {
     /// The first value of a header, if it is visible ASCII or UTF-8.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
+        self.headers
+            .get(name)
+            .and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
     }
 }
 
@@ -38,13 +40,20 @@ pub struct Response {
 impl Response {
     /// An empty response.
     pub fn empty(status: StatusCode) -> Self {
-        Response { status, headers: HeaderMap::new(), body: Bytes::new(), rows: None }
+        Response {
+            status,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            rows: None,
+        }
     }
 
     /// A response with a body of one media type.
     pub fn body(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Self {
         let mut response = Response::empty(status);
-        response.headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        response
+            .headers
+            .insert(http::header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         response.body = body.into();
         response
     }

@@ -1,0 +1,295 @@
+//! Finds out who is calling: which of the credentials counts, and what role it gives.
+//!
+//! A broken credential is an error, never less than nothing: it does not fall back to the anonymous role.
+//!
+//! Source: the order of credentials is the Supabase command line's gateway rule; role and claims as PostgREST,
+//! "Authentication".
+
+use std::sync::Arc;
+
+use http::{HeaderMap, header};
+use mainstay_core::caller::{Caller, RequestContext};
+use mainstay_core::name::Ident;
+use serde_json::{Map, Value};
+
+use crate::error::{Error, TokenError};
+use crate::keys::{ApiKeys, is_opaque};
+use crate::token::{Verified, Verifier};
+
+/// What the caller proved itself with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    None,
+    /// The project's publishable or legacy anonymous key, or its secret key.
+    ApiKey,
+    Token,
+}
+
+/// A caller and how it was recognised.
+#[derive(Clone, Debug)]
+pub struct Authenticated {
+    pub caller: Caller,
+    pub credential: Credential,
+}
+
+/// The rules of who may call as what.
+pub struct Authenticator {
+    pub verifier: Verifier,
+    pub keys: Option<ApiKeys>,
+    /// The role of a request without a token; `None` refuses it.
+    pub anon_role: Option<Ident>,
+    /// Path to the role in the claims, `["role"]` by default (`jwt-role-claim-key`).
+    pub role_claim: Vec<String>,
+    /// Refuse requests without any key.
+    pub require_key: bool,
+}
+
+impl Authenticator {
+    /// Recognises the caller of a request at `now` (seconds since 1970). `query_key` is `?apikey=`, which counts like
+    /// the header.
+    pub fn authenticate(&self, headers: &HeaderMap, query_key: Option<&str>, now: i64) -> Result<Authenticated, Error> {
+        let bearer = bearer(headers)?;
+        let key = single(headers, "apikey")?.or(query_key).filter(|text| !text.is_empty());
+        match (bearer, key) {
+            (Some(token), _) if !is_opaque(token) => self.by_token(token, now),
+            (_, Some(key)) if is_opaque(key) => self.by_key(key),
+            (_, Some(key)) => self.by_token(key, now),
+            (Some(opaque), None) => self.by_key(opaque),
+            (None, None) if self.require_key => Err(Error::KeyRequired),
+            (None, None) => self.anonymous(),
+        }
+    }
+
+    /// True if the request carries the secret key (as key or as token).
+    pub fn is_service(&self, headers: &HeaderMap, now: i64) -> bool {
+        self.authenticate(headers, None, now)
+            .is_ok_and(|who| who.caller.role == "service_role")
+    }
+
+    fn anonymous(&self) -> Result<Authenticated, Error> {
+        let role = self.anon_role.clone().ok_or(Error::TokenRequired)?;
+        Ok(Authenticated {
+            caller: Caller::of_role(role),
+            credential: Credential::None,
+        })
+    }
+
+    fn by_key(&self, key: &str) -> Result<Authenticated, Error> {
+        let role = self
+            .keys
+            .as_ref()
+            .and_then(|keys| keys.role_of(key))
+            .ok_or(Error::BadKey)?;
+        let role = match (role, &self.anon_role) {
+            ("anon", Some(anonymous)) => anonymous.clone(),
+            _ => Ident::new(role),
+        };
+        Ok(Authenticated {
+            caller: Caller::of_role(role),
+            credential: Credential::ApiKey,
+        })
+    }
+
+    fn by_token(&self, token: &str, now: i64) -> Result<Authenticated, Error> {
+        if self.verifier.is_empty() {
+            return Err(Error::SecretMissing);
+        }
+        let verified = self.verifier.verify(token, now).map_err(Error::Token)?;
+        let role = match self.role_in(&verified.claims)? {
+            Some(role) => role,
+            None => self.anon_role.clone().ok_or(Error::TokenRequired)?,
+        };
+        let claims = with_role(verified, &role);
+        let caller = Caller {
+            role,
+            claims,
+            request: RequestContext::default(),
+        };
+        Ok(Authenticated {
+            caller,
+            credential: Credential::Token,
+        })
+    }
+
+    /// The role claim; a claim of another type than text is no role at all and refused.
+    fn role_in(&self, claims: &Map<String, Value>) -> Result<Option<Ident>, Error> {
+        let mut path = self.role_claim.iter();
+        let mut found = path.next().and_then(|name| claims.get(name));
+        for name in path {
+            found = found.and_then(|value| match (value, name.parse::<usize>()) {
+                (Value::Array(items), Ok(index)) => items.get(index),
+                (other, _) => other.get(name),
+            });
+        }
+        match found {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(role)) if !role.is_empty() && !role.contains('\0') => Ok(Some(Ident::new(role))),
+            Some(_) => Err(Error::Token(TokenError::Claims)),
+        }
+    }
+}
+
+/// The claims' text, with the role in force as its member `role`.
+fn with_role(verified: Verified, role: &Ident) -> Arc<str> {
+    if verified.claims.get("role").and_then(Value::as_str) == Some(role.as_str()) {
+        return Arc::from(verified.text);
+    }
+    let mut claims = verified.claims;
+    claims.insert("role".to_owned(), Value::String(role.to_string()));
+    Arc::from(Value::Object(claims).to_string())
+}
+
+/// The token of `Authorization: Bearer …` (the scheme in any case); other schemes are none of ours.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+    let Some(value) = single(headers, header::AUTHORIZATION.as_str())? else {
+        return Ok(None);
+    };
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(None);
+    }
+    let token = token.trim();
+    if token.is_empty() {
+        Err(Error::Token(TokenError::Empty))
+    } else {
+        Ok(Some(token))
+    }
+}
+
+/// The one value of a header that must not be repeated.
+fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Error> {
+    let mut values = headers.get_all(name).iter();
+    let Some(first) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Error::BadHeader(name_of(name), "it is sent more than once"));
+    }
+    let text = first
+        .to_str()
+        .map_err(|_| Error::BadHeader(name_of(name), "it is not ASCII text"))?;
+    Ok(Some(text.trim()))
+}
+
+fn name_of(name: &str) -> &'static str {
+    if name.eq_ignore_ascii_case("apikey") {
+        "apikey"
+    } else {
+        "authorization"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::sign;
+    use http::HeaderValue;
+    use serde_json::json;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn authenticator() -> Authenticator {
+        let keys = ApiKeys::generate(NOW).unwrap();
+        Authenticator {
+            verifier: Verifier::from_secret(&keys.jwt_secret, false).unwrap(),
+            keys: Some(keys),
+            anon_role: Some(Ident::new("anon")),
+            role_claim: vec!["role".into()],
+            require_key: false,
+        }
+    }
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                (
+                    http::HeaderName::from_static(name),
+                    HeaderValue::from_str(value).unwrap(),
+                )
+            })
+            .collect()
+    }
+
+    fn role(authenticator: &Authenticator, pairs: &[(&'static str, &str)]) -> Result<String, Error> {
+        authenticator
+            .authenticate(&headers(pairs), None, NOW)
+            .map(|who| who.caller.role.to_string())
+    }
+
+    #[test]
+    fn the_right_credential_counts() {
+        let it = authenticator();
+        let keys = it.keys.clone().unwrap();
+        let user = sign(&keys.jwt_secret, &json!({"role": "authenticated", "sub": "x"})).unwrap();
+        let bearer_user = format!("Bearer {user}");
+        let bearer_secret = format!("Bearer {}", keys.secret.expose());
+        let (publishable, secret) = (keys.publishable.expose().as_str(), keys.secret.expose().as_str());
+        assert_eq!(role(&it, &[]).unwrap(), "anon");
+        assert_eq!(role(&it, &[("apikey", publishable)]).unwrap(), "anon");
+        assert_eq!(role(&it, &[("apikey", secret)]).unwrap(), "service_role");
+        assert_eq!(
+            role(&it, &[("apikey", secret), ("authorization", &bearer_user)]).unwrap(),
+            "authenticated"
+        );
+        assert_eq!(
+            role(&it, &[("apikey", publishable), ("authorization", &bearer_secret)]).unwrap(),
+            "anon"
+        );
+        assert_eq!(role(&it, &[("authorization", &bearer_secret)]).unwrap(), "service_role");
+        assert_eq!(
+            role(&it, &[("apikey", keys.service_role.expose())]).unwrap(),
+            "service_role"
+        );
+        assert_eq!(role(&it, &[("authorization", "Basic abc")]).unwrap(), "anon");
+        let by_query = it.authenticate(&HeaderMap::new(), Some(secret), NOW).unwrap();
+        assert_eq!(by_query.caller.role, "service_role");
+    }
+
+    #[test]
+    fn a_broken_credential_is_never_anonymous() {
+        let it = authenticator();
+        for pairs in [
+            vec![("authorization", "Bearer")],
+            vec![("authorization", "Bearer ")],
+            vec![("authorization", "Bearer nonsense")],
+            vec![("apikey", "nonsense")],
+            vec![("apikey", "sb_secret_nonsense")],
+            vec![("authorization", "Bearer sb_secret_nonsense")],
+            vec![("authorization", "Bearer a.b.c"), ("apikey", "sb_publishable_x")],
+        ] {
+            assert!(role(&it, &pairs).is_err(), "{pairs:?}");
+        }
+        let mut twice = headers(&[("authorization", "Bearer a.b.c")]);
+        twice.append("authorization", HeaderValue::from_static("Bearer d.e.f"));
+        assert!(it.authenticate(&twice, None, NOW).is_err());
+    }
+
+    #[test]
+    fn a_role_that_is_not_text_is_refused() {
+        let it = authenticator();
+        let secret = it.keys.clone().unwrap().jwt_secret;
+        for claim in [
+            json!(1),
+            json!(["service_role"]),
+            json!({"a": 1}),
+            json!(""),
+            json!(true),
+        ] {
+            let token = format!("Bearer {}", sign(&secret, &json!({"role": claim})).unwrap());
+            assert!(role(&it, &[("authorization", &token)]).is_err(), "{claim}");
+        }
+        let without = format!("Bearer {}", sign(&secret, &json!({"sub": "x"})).unwrap());
+        assert_eq!(role(&it, &[("authorization", &without)]).unwrap(), "anon");
+    }
+
+    #[test]
+    fn the_claims_always_name_the_role() {
+        let it = authenticator();
+        let secret = it.keys.clone().unwrap().jwt_secret;
+        let token = format!("Bearer {}", sign(&secret, &json!({"sub": "x"})).unwrap());
+        let who = it
+            .authenticate(&headers(&[("authorization", &token)]), None, NOW)
+            .unwrap();
+        assert_eq!(who.caller.claim("role").as_deref(), Some("\"anon\""));
+        assert_eq!(who.caller.claim("sub").as_deref(), Some("\"x\""));
+    }
+}

@@ -1,0 +1,389 @@
+//! Verifies JSON Web Tokens: which key, which algorithm, and whether the claims hold now.
+//!
+//! Not here: issuing tokens (`auth`; only the project's own API keys are signed in [`keys`](crate::keys)).
+//!
+//! Source: RFC 7515, 7517, 7518, 7519, 8037; clock skew and error texts as PostgREST's "Authentication" page has them.
+
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::{Jwk, JwkSet};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
+use mainstay_core::secret::Secret;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::error::TokenError;
+
+/// How far clocks may differ, in seconds.
+pub const CLOCK_SKEW_SECONDS: i64 = 30;
+
+/// Longer tokens are refused unread, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 16 * 1024;
+
+/// A key that tokens may be signed with.
+struct Key {
+    id: Option<String>,
+    family: AlgorithmFamily,
+    /// Named by the JWK; otherwise every algorithm of the family is accepted.
+    algorithm: Option<Algorithm>,
+    key: Secret<DecodingKey>,
+}
+
+/// Verifies tokens against a fixed set of keys.
+pub struct Verifier {
+    keys: Vec<Key>,
+    audience: Option<String>,
+    issuer: Option<String>,
+}
+
+/// Why a configured secret or key set cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error("the JWT secret must be at least {SECRET_BYTES_MIN} bytes long")]
+    SecretTooShort,
+    #[error("the JWT secret is not valid base64")]
+    NotBase64,
+    #[error("the JSON Web Key cannot be used: {0}")]
+    BadJwk(String),
+}
+
+/// RFC 7518 §3.2 wants 32 bytes for HS256; PostgREST refuses less as well.
+pub const SECRET_BYTES_MIN: usize = 32;
+
+/// A verified token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verified {
+    /// The payload as it was signed, valid JSON.
+    pub text: String,
+    pub claims: serde_json::Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    kid: Option<String>,
+    crit: Option<Value>,
+}
+
+impl Verifier {
+    /// A verifier without keys: every token is refused.
+    pub fn without_keys() -> Self {
+        Verifier {
+            keys: Vec::new(),
+            audience: None,
+            issuer: None,
+        }
+    }
+
+    /// Reads a secret as PostgREST's `jwt-secret` is read: a JWK, a JWK set, or the bytes of a symmetric key.
+    pub fn from_secret(secret: &Secret<String>, is_base64: bool) -> Result<Self, KeyError> {
+        let text = secret.expose();
+        if let Ok(set) = serde_json::from_str::<JwkSet>(text) {
+            return Verifier::from_jwks(&set.keys);
+        }
+        if let Ok(jwk) = serde_json::from_str::<Jwk>(text) {
+            return Verifier::from_jwks(&[jwk]);
+        }
+        if text.trim_start().starts_with('{') {
+            return Err(KeyError::BadJwk("not a key or a set of keys (RFC 7517)".into()));
+        }
+        let bytes = if is_base64 {
+            let standard: String = text.trim().replace('-', "+").replace('_', "/").replace('.', "=");
+            base64::engine::general_purpose::STANDARD
+                .decode(standard)
+                .map_err(|_| KeyError::NotBase64)?
+        } else {
+            text.as_bytes().to_vec()
+        };
+        if bytes.len() < SECRET_BYTES_MIN {
+            return Err(KeyError::SecretTooShort);
+        }
+        let key = Key {
+            id: None,
+            family: AlgorithmFamily::Hmac,
+            algorithm: None,
+            key: Secret::new(DecodingKey::from_secret(&bytes)),
+        };
+        Ok(Verifier {
+            keys: vec![key],
+            audience: None,
+            issuer: None,
+        })
+    }
+
+    fn from_jwks(jwks: &[Jwk]) -> Result<Self, KeyError> {
+        let keys = jwks.iter().map(key_of).collect::<Result<Vec<_>, _>>()?;
+        Ok(Verifier {
+            keys,
+            audience: None,
+            issuer: None,
+        })
+    }
+
+    /// Accepts another issuer's or an older key set beside the present keys.
+    pub fn and(mut self, other: Verifier) -> Self {
+        self.keys.extend(other.keys);
+        self
+    }
+
+    /// Demands that `aud`, where present, names `audience`.
+    pub fn audience(mut self, audience: Option<String>) -> Self {
+        self.audience = audience;
+        self
+    }
+
+    /// Demands that `iss` is `issuer`.
+    pub fn issuer(mut self, issuer: Option<String>) -> Self {
+        self.issuer = issuer;
+        self
+    }
+
+    /// True if no token can be verified.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Verifies `token` at `now` (seconds since 1970).
+    pub fn verify(&self, token: &str, now: i64) -> Result<Verified, TokenError> {
+        if token.is_empty() {
+            return Err(TokenError::Empty);
+        }
+        let parts = token.split('.').count();
+        let (Some((message, signature)), 3) = (token.rsplit_once('.'), parts) else {
+            return Err(TokenError::Parts(parts));
+        };
+        let (Some((header, payload)), true) = (message.split_once('.'), token.len() <= TOKEN_BYTES_MAX) else {
+            return Err(TokenError::Undecodable);
+        };
+        let header: Header = decode_json(header).ok_or(TokenError::Undecodable)?;
+        if header.crit.is_some() {
+            return Err(TokenError::Algorithm("critical header parameters are not supported"));
+        }
+        let algorithm =
+            Algorithm::from_str(&header.alg).map_err(|_| TokenError::Algorithm("the algorithm is not supported"))?;
+        let verified = self
+            .candidates(&header, algorithm)
+            .any(|key| jsonwebtoken::crypto::verify(signature, message.as_bytes(), key, algorithm).unwrap_or(false));
+        if !verified {
+            return Err(TokenError::NoKey);
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenError::Undecodable)?;
+        let text = String::from_utf8(bytes).map_err(|_| TokenError::Claims)?;
+        let claims = serde_json::from_str(&text).map_err(|_| TokenError::Claims)?;
+        let verified = Verified { text, claims };
+        self.check_claims(&verified.claims, now)?;
+        Ok(verified)
+    }
+
+    /// The keys to try: of the algorithm's family only, so that a public key is never taken for a shared secret. A key
+    /// whose id the token names goes alone; an unknown id falls back to the keys without one.
+    fn candidates<'a>(&'a self, header: &'a Header, algorithm: Algorithm) -> impl Iterator<Item = &'a DecodingKey> {
+        let fits =
+            move |key: &&Key| key.family == algorithm.family() && key.algorithm.is_none_or(|only| only == algorithm);
+        let named = header.kid.is_some() && self.keys.iter().filter(fits).any(|key| key.id == header.kid);
+        self.keys
+            .iter()
+            .filter(fits)
+            .filter(move |key| {
+                if named {
+                    key.id == header.kid
+                } else {
+                    header.kid.is_none() || key.id.is_none()
+                }
+            })
+            .map(|key| key.key.expose())
+    }
+
+    fn check_claims(&self, claims: &serde_json::Map<String, Value>, now: i64) -> Result<(), TokenError> {
+        if let Some(expires) = seconds(claims, "exp")?
+            && (now - CLOCK_SKEW_SECONDS) as f64 > expires
+        {
+            return Err(TokenError::Expired);
+        }
+        if let Some(begins) = seconds(claims, "nbf")?
+            && ((now + CLOCK_SKEW_SECONDS) as f64) < begins
+        {
+            return Err(TokenError::NotYetValid);
+        }
+        if let Some(issued) = seconds(claims, "iat")?
+            && ((now + CLOCK_SKEW_SECONDS) as f64) < issued
+        {
+            return Err(TokenError::IssuedInFuture);
+        }
+        self.check_audience(claims.get("aud"))?;
+        if let Some(issuer) = &self.issuer
+            && claims.get("iss").and_then(Value::as_str) != Some(issuer)
+        {
+            return Err(TokenError::Issuer);
+        }
+        Ok(())
+    }
+
+    fn check_audience(&self, claim: Option<&Value>) -> Result<(), TokenError> {
+        let named: Vec<&str> = match claim {
+            None | Some(Value::Null) => return Ok(()),
+            Some(Value::String(one)) => vec![one],
+            Some(Value::Array(many)) => many
+                .iter()
+                .map(|entry| entry.as_str().ok_or(TokenError::AudienceType))
+                .collect::<Result<_, _>>()?,
+            Some(_) => return Err(TokenError::AudienceType),
+        };
+        match &self.audience {
+            Some(_) if named.is_empty() => Ok(()),
+            Some(audience) if !named.contains(&audience.as_str()) => Err(TokenError::Audience),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn seconds(claims: &serde_json::Map<String, Value>, name: &'static str) -> Result<Option<f64>, TokenError> {
+    match claims.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Number(number)) => number
+            .as_f64()
+            .filter(|value| value.is_finite())
+            .map(Some)
+            .ok_or(TokenError::NotANumber(name)),
+        Some(_) => Err(TokenError::NotANumber(name)),
+    }
+}
+
+fn decode_json<T: for<'de> Deserialize<'de>>(part: &str) -> Option<T> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}
+
+fn key_of(jwk: &Jwk) -> Result<Key, KeyError> {
+    use jsonwebtoken::jwk::AlgorithmParameters;
+    let family = match &jwk.algorithm {
+        AlgorithmParameters::EllipticCurve(_) => AlgorithmFamily::Ec,
+        AlgorithmParameters::RSA(_) => AlgorithmFamily::Rsa,
+        AlgorithmParameters::OctetKey(_) => AlgorithmFamily::Hmac,
+        AlgorithmParameters::OctetKeyPair(_) => AlgorithmFamily::Ed,
+        #[allow(unreachable_patterns, reason = "the crate may add key types")]
+        _ => return Err(KeyError::BadJwk("unknown key type".into())),
+    };
+    let algorithm = jwk
+        .common
+        .key_algorithm
+        .and_then(|named| Algorithm::from_str(&named.to_string()).ok());
+    let key = DecodingKey::from_jwk(jwk).map_err(|error| KeyError::BadJwk(error.to_string()))?;
+    Ok(Key {
+        id: jwk.common.key_id.clone(),
+        family,
+        algorithm,
+        key: Secret::new(key),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jsonwebtoken::{EncodingKey, encode};
+    use serde_json::json;
+
+    const SECRET: &str = "a secret that is long enough for HS256";
+    const NOW: i64 = 1_800_000_000;
+
+    fn verifier() -> Verifier {
+        Verifier::from_secret(&Secret::new(SECRET.into()), false).unwrap()
+    }
+
+    fn sign(claims: Value) -> String {
+        let header = jsonwebtoken::Header::new(Algorithm::HS256);
+        encode(&header, &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
+    }
+
+    fn unsigned(header: Value, claims: Value) -> String {
+        let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        format!("{}.{}.", part(header), part(claims))
+    }
+
+    #[test]
+    fn claims_decide_after_the_signature() {
+        let verdict = |claims: Value| verifier().verify(&sign(claims), NOW).map(|_| ());
+        assert_eq!(verdict(json!({"role": "anon"})), Ok(()));
+        assert_eq!(verdict(json!({"exp": NOW - 29})), Ok(()));
+        assert_eq!(verdict(json!({"exp": NOW - 31})), Err(TokenError::Expired));
+        assert_eq!(verdict(json!({"exp": 0.5})), Err(TokenError::Expired));
+        assert_eq!(
+            verdict(json!({"exp": "9999999999"})),
+            Err(TokenError::NotANumber("exp"))
+        );
+        assert_eq!(verdict(json!({"nbf": NOW + 31})), Err(TokenError::NotYetValid));
+        assert_eq!(verdict(json!({"iat": NOW + 31})), Err(TokenError::IssuedInFuture));
+        assert_eq!(verdict(json!({"aud": {"a": 1}})), Err(TokenError::AudienceType));
+        assert_eq!(verdict(json!({"aud": ["a", 1]})), Err(TokenError::AudienceType));
+    }
+
+    #[test]
+    fn an_audience_must_match_where_one_is_named() {
+        let verifier = verifier().audience(Some("us".into()));
+        let verdict = |claims: Value| verifier.verify(&sign(claims), NOW).map(|_| ());
+        assert_eq!(verdict(json!({"aud": "us"})), Ok(()));
+        assert_eq!(verdict(json!({"aud": ["them", "us"]})), Ok(()));
+        assert_eq!(verdict(json!({"aud": []})), Ok(()));
+        assert_eq!(verdict(json!({})), Ok(()));
+        assert_eq!(verdict(json!({"aud": ""})), Err(TokenError::Audience));
+        assert_eq!(verdict(json!({"aud": ["them"]})), Err(TokenError::Audience));
+    }
+
+    #[test]
+    fn forged_tokens_are_refused() {
+        let verifier = verifier();
+        let good = sign(json!({"role": "service_role"}));
+        let claims = json!({"role": "service_role"});
+        for header in [json!({"alg": "none"}), json!({"alg": "None"}), json!({"alg": "HS257"})] {
+            let token = unsigned(header, claims.clone());
+            assert!(
+                matches!(verifier.verify(&token, NOW), Err(TokenError::Algorithm(_))),
+                "{token}"
+            );
+        }
+        for header in [
+            json!({"alg": "RS256"}),
+            json!({"alg": "ES256"}),
+            json!({"alg": "HS256"}),
+        ] {
+            assert_eq!(
+                verifier.verify(&unsigned(header, claims.clone()), NOW),
+                Err(TokenError::NoKey)
+            );
+        }
+        let critical = unsigned(json!({"alg": "HS256", "crit": ["b64"]}), claims);
+        assert!(matches!(verifier.verify(&critical, NOW), Err(TokenError::Algorithm(_))));
+        let mut changed = good.clone();
+        changed.replace_range(good.len() - 4.., "AAAA");
+        assert_eq!(verifier.verify(&changed, NOW), Err(TokenError::NoKey));
+        assert_eq!(verifier.verify("", NOW), Err(TokenError::Empty));
+        assert_eq!(verifier.verify("a.b", NOW), Err(TokenError::Parts(2)));
+        assert_eq!(verifier.verify("a.b.c", NOW), Err(TokenError::Undecodable));
+    }
+
+    #[test]
+    fn a_public_key_is_never_taken_for_a_shared_secret() {
+        // RFC 7517, appendix A.1: an EC public key.
+        let jwk = r#"{"kty":"EC","crv":"P-256","kid":"1","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}"#;
+        let verifier = Verifier::from_secret(&Secret::new(jwk.into()), false).unwrap();
+        let forged = encode(
+            &jsonwebtoken::Header {
+                kid: Some("1".into()),
+                ..jsonwebtoken::Header::new(Algorithm::HS256)
+            },
+            &json!({"role": "service_role"}),
+            &EncodingKey::from_secret(jwk.as_bytes()),
+        )
+        .unwrap();
+        assert_eq!(verifier.verify(&forged, NOW), Err(TokenError::NoKey));
+    }
+
+    #[test]
+    fn short_secrets_are_refused() {
+        assert!(matches!(
+            Verifier::from_secret(&Secret::new("short".into()), false),
+            Err(KeyError::SecretTooShort)
+        ));
+    }
+}
