@@ -1,1 +1,12 @@
-//! Placeholder.
+//! PostgreSQL text → AST → typed tree, and DDL → catalog.
+//!
+//! Lives here: everything that reads or types PostgreSQL's dialect. `parse` makes statements ([`ast`]), `analyse`
+//! resolves them against a catalog ([`typed`]), `ddl` changes a catalog.
+//! Not here: any engine's SQL, values' arithmetic and text forms (`backend-*`), HTTP.
+//! `pg_query` is named in `parse` and `convert` only.
+
+pub mod analyse;
+pub mod ast;
+pub mod parse;
+pub mod session;
+pub mod typed;

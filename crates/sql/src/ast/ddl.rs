@@ -1,0 +1,428 @@
+//! The statements that change the catalog.
+//!
+//! Lives here: what DDL says, with names as they were written and expressions as PostgreSQL text.
+//! Not here: what it means ([`crate::ddl`]), or how it is read from the parser ([`crate::convert`]).
+//!
+//! Expressions and queries are kept as text because the catalog keeps them so: they are analysed where they are used.
+
+use mainstay_core::catalog::{
+    CheckOption, DefaultPrivilegeObject, Identity, PolicyCommand, Privilege, ReferentialAction, Volatility,
+};
+use mainstay_core::name::Ident;
+
+use super::{ObjectName, TypeName};
+
+/// A statement that changes the catalog.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DdlStatement {
+    CreateTable(CreateTable),
+    CreateIndex(CreateIndex),
+    CreateEnum { name: ObjectName, labels: Vec<String> },
+    CreateView(CreateView),
+    CreatePolicy(CreatePolicy),
+    AlterPolicy(AlterPolicy),
+    CreateRole(CreateRole),
+    Grant(Grant),
+    GrantRole(GrantRole),
+    DefaultPrivileges(DefaultPrivileges),
+    Comment(Comment),
+    AlterTable(AlterTable),
+    Rename(Rename),
+    Drop(Drop),
+    CreateSchema { name: Ident, if_not_exists: bool },
+    CreateExtension { name: Ident, if_not_exists: bool, schema: Option<Ident> },
+    CreateSequence { name: ObjectName, if_not_exists: bool, options: SequenceOptions },
+    AlterSequence { name: ObjectName, if_exists: bool, options: SequenceOptions },
+    CreateFunction(CreateFunction),
+    Owner { kind: ObjectKind, name: ObjectName, arguments: Option<Vec<TypeName>>, owner: RoleName },
+    Publication(Publication),
+}
+
+/// What kind of thing a statement is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ObjectKind {
+    Table,
+    View,
+    Index,
+    Sequence,
+    Type,
+    Schema,
+    Function,
+    Role,
+    Policy,
+    Extension,
+    Column,
+    Constraint,
+}
+
+/// `CREATE TABLE`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateTable {
+    pub name: ObjectName,
+    pub if_not_exists: bool,
+    pub columns: Vec<ColumnDefinition>,
+    pub constraints: Vec<ConstraintDefinition>,
+}
+
+/// One column of `CREATE TABLE` or `ADD COLUMN`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColumnDefinition {
+    pub name: Ident,
+    pub ty: TypeName,
+    pub constraints: Vec<ConstraintDefinition>,
+    /// 1-based.
+    pub line: u32,
+}
+
+/// A constraint, on a column or on the table, with the name it was given.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConstraintDefinition {
+    pub name: Option<Ident>,
+    pub body: ConstraintBody,
+    /// 1-based.
+    pub line: u32,
+}
+
+/// What a constraint demands. `columns` are empty where the constraint stands on its column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ConstraintBody {
+    Null,
+    NotNull,
+    Default(String),
+    Identity { mode: Identity, options: SequenceOptions },
+    Generated(String),
+    Check(String),
+    PrimaryKey { columns: Vec<Ident> },
+    Unique { columns: Vec<Ident> },
+    ForeignKey(ForeignKeyDefinition),
+    /// `ADD CONSTRAINT … USING INDEX`.
+    UsingIndex { primary: bool, index: Ident },
+}
+
+/// `FOREIGN KEY … REFERENCES …`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForeignKeyDefinition {
+    pub columns: Vec<Ident>,
+    pub target: ObjectName,
+    /// Empty: the target's primary key.
+    pub target_columns: Vec<Ident>,
+    pub on_delete: ReferentialAction,
+    pub on_update: ReferentialAction,
+    pub deferrable: bool,
+    pub initially_deferred: bool,
+}
+
+/// Options of a sequence; what is `None` was not said.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SequenceOptions {
+    pub ty: Option<TypeName>,
+    pub start: Option<i64>,
+    pub increment: Option<i64>,
+    /// `Some(None)`: `NO MINVALUE`.
+    pub min: Option<Option<i64>>,
+    /// `Some(None)`: `NO MAXVALUE`.
+    pub max: Option<Option<i64>>,
+    pub cycle: Option<bool>,
+    /// `Some(None)`: `RESTART` without a value.
+    pub restart: Option<Option<i64>>,
+    /// `OWNED BY`; an empty list is `OWNED BY NONE`.
+    pub owned_by: Option<Vec<Ident>>,
+    /// `SEQUENCE NAME`, inside identity options.
+    pub name: Option<ObjectName>,
+}
+
+/// `CREATE INDEX`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateIndex {
+    pub name: Option<Ident>,
+    pub table: ObjectName,
+    pub if_not_exists: bool,
+    pub unique: bool,
+    pub method: Ident,
+    pub keys: Vec<IndexKeyDefinition>,
+    /// `INCLUDE`: kept for PostgreSQL only.
+    pub including: Vec<Ident>,
+    pub predicate: Option<String>,
+}
+
+/// One key of an index.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IndexKeyDefinition {
+    pub part: IndexPartDefinition,
+    pub descending: bool,
+    /// `None`: not said.
+    pub nulls_first: Option<bool>,
+    pub operator_class: Option<Ident>,
+}
+
+/// What an index key is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum IndexPartDefinition {
+    Column(Ident),
+    Expression {
+        text: String,
+        /// What PostgreSQL would call the index's column: the function's name, or `expr`.
+        label: Ident,
+    },
+}
+
+/// `CREATE VIEW`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateView {
+    pub name: ObjectName,
+    pub replace: bool,
+    pub columns: Vec<Ident>,
+    pub query: String,
+    pub options: ViewOptions,
+}
+
+/// `WITH (…)` of a view; what is `None` was not said.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ViewOptions {
+    pub security_invoker: Option<bool>,
+    pub security_barrier: Option<bool>,
+    pub check_option: Option<CheckOption>,
+}
+
+/// `CREATE POLICY`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreatePolicy {
+    pub name: Ident,
+    pub table: ObjectName,
+    pub command: PolicyCommand,
+    pub permissive: bool,
+    pub roles: Vec<RoleName>,
+    pub using: Option<String>,
+    pub check: Option<String>,
+}
+
+/// `ALTER POLICY`; what is `None` stays.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlterPolicy {
+    pub name: Ident,
+    pub table: ObjectName,
+    pub roles: Option<Vec<RoleName>>,
+    pub using: Option<String>,
+    pub check: Option<String>,
+}
+
+/// A role as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoleName {
+    Public,
+    /// `CURRENT_USER`, `CURRENT_ROLE`, `SESSION_USER`.
+    Current,
+    Named(Ident),
+}
+
+/// `CREATE ROLE`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateRole {
+    pub name: Ident,
+    pub login: bool,
+    pub inherit: bool,
+    pub bypass_rls: bool,
+    pub superuser: bool,
+    /// `IN ROLE`.
+    pub member_of: Vec<RoleName>,
+    /// `ROLE`, `ADMIN`.
+    pub members: Vec<RoleName>,
+}
+
+/// `GRANT` and `REVOKE` on objects.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grant {
+    /// False: `REVOKE`.
+    pub grant: bool,
+    pub target: GrantTarget,
+    pub privileges: PrivilegeList,
+    pub grantees: Vec<RoleName>,
+    /// `WITH GRANT OPTION`, `GRANT OPTION FOR`.
+    pub grant_option: bool,
+}
+
+/// What privileges are granted on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GrantTarget {
+    Tables(Vec<ObjectName>),
+    Sequences(Vec<ObjectName>),
+    Functions(Vec<FunctionName>),
+    Schemas(Vec<Ident>),
+    Types(Vec<ObjectName>),
+    /// `GRANT … ON DATABASE`, `ON LANGUAGE`: nothing to keep.
+    Elsewhere,
+    AllTablesIn(Vec<Ident>),
+    AllSequencesIn(Vec<Ident>),
+    AllFunctionsIn(Vec<Ident>),
+}
+
+/// Which privileges.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PrivilegeList {
+    All,
+    /// `ALL (column, …)`.
+    AllOnColumns(Vec<Ident>),
+    Some(Vec<PrivilegeItem>),
+}
+
+/// One privilege, on the object or on some of its columns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrivilegeItem {
+    pub privilege: Privilege,
+    pub columns: Vec<Ident>,
+}
+
+/// A function as `GRANT`, `DROP` and `COMMENT` name it; `None`: without an argument list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FunctionName {
+    pub name: ObjectName,
+    pub arguments: Option<Vec<TypeName>>,
+}
+
+/// `GRANT role TO role`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GrantRole {
+    pub grant: bool,
+    pub roles: Vec<Ident>,
+    pub members: Vec<RoleName>,
+}
+
+/// `ALTER DEFAULT PRIVILEGES`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DefaultPrivileges {
+    /// `FOR ROLE`; empty: the current one.
+    pub owners: Vec<RoleName>,
+    /// `IN SCHEMA`; empty: everywhere.
+    pub schemas: Vec<Ident>,
+    pub object: DefaultPrivilegeObject,
+    pub grant: bool,
+    pub privileges: PrivilegeList,
+    pub grantees: Vec<RoleName>,
+    pub grant_option: bool,
+}
+
+/// `COMMENT ON … IS …`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comment {
+    pub on: CommentTarget,
+    pub text: Option<String>,
+}
+
+/// What a comment is on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CommentTarget {
+    Relation { kind: ObjectKind, name: ObjectName },
+    Column { relation: ObjectName, column: Ident },
+    Constraint { table: ObjectName, constraint: Ident },
+    Policy { table: ObjectName, policy: Ident },
+    Function(FunctionName),
+    Schema(Ident),
+    Role(Ident),
+    Type(ObjectName),
+    /// A database, an extension, a language: nothing to keep.
+    Elsewhere,
+}
+
+/// `ALTER TABLE`, and `ALTER VIEW`/`INDEX`/`SEQUENCE` in its form.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlterTable {
+    pub kind: ObjectKind,
+    pub name: ObjectName,
+    pub if_exists: bool,
+    pub actions: Vec<AlterAction>,
+}
+
+/// One action of `ALTER TABLE`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AlterAction {
+    AddColumn { column: ColumnDefinition, if_not_exists: bool },
+    DropColumn { column: Ident, if_exists: bool, cascade: bool },
+    SetDefault { column: Ident, default: Option<String> },
+    SetNotNull { column: Ident },
+    DropNotNull { column: Ident },
+    AddIdentity { column: Ident, mode: Identity, options: SequenceOptions },
+    DropIdentity { column: Ident, if_exists: bool },
+    AddConstraint(ConstraintDefinition),
+    DropConstraint { name: Ident, if_exists: bool, cascade: bool },
+    /// `NOT VALID` constraints are validated at once here, so there is nothing left to do.
+    ValidateConstraint { name: Ident },
+    RowSecurity { enabled: Option<bool>, forced: Option<bool> },
+    Owner(RoleName),
+    ViewOptions(ViewOptions),
+    /// Storage, statistics, `REPLICA IDENTITY`, `CLUSTER`: nothing to do here.
+    Ignored,
+}
+
+/// `ALTER … RENAME …`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rename {
+    pub kind: ObjectKind,
+    /// The relation, type, schema or role; for columns, constraints and policies the relation they belong to.
+    pub name: ObjectName,
+    /// The column, constraint or policy.
+    pub part: Option<Ident>,
+    pub to: Ident,
+    pub if_exists: bool,
+}
+
+/// `DROP …`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drop {
+    pub kind: ObjectKind,
+    pub targets: Vec<DropTarget>,
+    pub if_exists: bool,
+    pub cascade: bool,
+}
+
+/// One thing to drop.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DropTarget {
+    pub name: ObjectName,
+    /// A policy's table.
+    pub table: Option<ObjectName>,
+    /// A function's argument types, where they were given.
+    pub arguments: Option<Vec<TypeName>>,
+}
+
+/// `CREATE FUNCTION … LANGUAGE sql`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateFunction {
+    pub name: ObjectName,
+    pub replace: bool,
+    pub arguments: Vec<ArgumentDefinition>,
+    pub returns: Option<TypeName>,
+    pub language: Ident,
+    pub body: String,
+    pub volatility: Volatility,
+    pub strict: bool,
+    pub security_definer: bool,
+    /// `SET search_path = …`.
+    pub search_path: Option<Vec<Ident>>,
+}
+
+/// One input argument.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArgumentDefinition {
+    /// Empty if unnamed.
+    pub name: Ident,
+    pub ty: TypeName,
+    pub default: Option<String>,
+}
+
+/// `CREATE`/`ALTER PUBLICATION`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Publication {
+    pub name: Ident,
+    pub action: PublicationAction,
+    pub tables: Vec<ObjectName>,
+    pub all_tables: bool,
+}
+
+/// What happens to a publication's tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublicationAction {
+    Create,
+    Add,
+    Remove,
+    Replace,
+}

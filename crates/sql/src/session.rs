@@ -1,0 +1,26 @@
+//! What a statement's meaning depends on besides the catalog: who runs it and where names are looked up.
+
+use mainstay_core::name::Ident;
+
+/// The settings of one run of SQL text. `SET search_path` changes it for what follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Schemas in the order of look-up; `pg_catalog` is searched first without being named.
+    pub search_path: Vec<Ident>,
+    /// The role that owns what is created.
+    pub user: Ident,
+}
+
+impl Session {
+    /// A session of `user` with a search path.
+    pub fn new(user: impl Into<Ident>, search_path: Vec<Ident>) -> Self {
+        Session { search_path, user: user.into() }
+    }
+}
+
+impl Default for Session {
+    /// `postgres`, looking in `public`.
+    fn default() -> Self {
+        Session::new("postgres", vec![Ident::new("public")])
+    }
+}
