@@ -27,7 +27,20 @@ pub fn check() -> Result<usize> {
     let rules = Rules::parse(&std::fs::read_to_string(root().join("deny.toml")).context("deny.toml")?)?;
     let metadata = output(cargo().args(["metadata", "--format-version", "1", "--locked"]))?;
     let metadata = Json::parse(&metadata).context("cargo metadata")?;
-    let (checked, offences) = offences(&metadata, &rules)?;
+    // The resolve graph of `cargo metadata` also holds optional crates that no feature turns on; the tree does not.
+    let tree = [
+        "tree",
+        "--workspace",
+        "--locked",
+        "--target",
+        "all",
+        "--edges",
+        "normal,build,dev",
+        "--prefix",
+        "none",
+    ];
+    let tree = output(cargo().args(tree).args(["--format", "{p}"]))?;
+    let (checked, offences) = offences(&metadata, &built(&tree), &rules)?;
     if offences.is_empty() {
         Ok(checked)
     } else {
@@ -35,21 +48,16 @@ pub fn check() -> Result<usize> {
     }
 }
 
-fn offences(metadata: &Json, rules: &Rules) -> Result<(usize, Vec<String>)> {
-    let reachable = reachable(metadata);
-    if reachable.is_empty() {
-        return Err(Error::new("`cargo metadata` lists no packages"));
-    }
+fn offences(metadata: &Json, built: &BTreeSet<String>, rules: &Rules) -> Result<(usize, Vec<String>)> {
     let mut checked = 0;
     let mut offences = Vec::new();
     for package in metadata.get("packages").elements() {
-        let (Some(id), Some(name)) = (package.get("id").str(), package.get("name").str()) else {
+        let (Some(name), Some(version)) = (package.get("name").str(), package.get("version").str()) else {
             continue;
         };
-        if !reachable.contains(id) {
+        if !built.contains(&format!("{name} {version}")) {
             continue;
         }
-        let version = package.get("version").str().unwrap_or_default();
         checked += 1;
         if rules.deny.contains(name) {
             offences.push(format!("{name} {version} is banned by deny.toml"));
@@ -78,36 +86,23 @@ fn offences(metadata: &Json, rules: &Rules) -> Result<(usize, Vec<String>)> {
             }
         }
     }
+    if checked < built.len() || checked == 0 {
+        return Err(Error::new(format!(
+            "`cargo metadata` describes {checked} of the {} crates that are built",
+            built.len()
+        )));
+    }
     Ok((checked, offences))
 }
 
-/// The ids of all packages that a workspace member depends on, for every target and with dev-dependencies.
-fn reachable(metadata: &Json) -> BTreeSet<&str> {
-    let nodes = metadata.get("resolve").get("nodes").elements();
-    let edges: BTreeMap<&str, Vec<&str>> = nodes
-        .iter()
-        .filter_map(|node| {
-            let dependencies = node
-                .get("deps")
-                .elements()
-                .iter()
-                .filter_map(|dependency| dependency.get("pkg").str());
-            Some((node.get("id").str()?, dependencies.collect()))
-        })
-        .collect();
-    let mut found = BTreeSet::new();
-    let mut open: Vec<&str> = metadata
-        .get("workspace_members")
-        .elements()
-        .iter()
-        .filter_map(Json::str)
-        .collect();
-    while let Some(id) = open.pop() {
-        if found.insert(id) {
-            open.extend(edges.get(id).into_iter().flatten());
-        }
-    }
-    found
+/// `name version` of each crate in the output of `cargo tree --prefix none --format {p}`.
+fn built(tree: &str) -> BTreeSet<String> {
+    let crates = tree.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let (name, version) = (words.next()?, words.next()?.strip_prefix('v')?);
+        Some(format!("{name} {version}"))
+    });
+    crates.collect()
 }
 
 /// A licence expression.
@@ -332,26 +327,24 @@ mod tests {
     }
 
     #[test]
-    fn an_offence_is_found_in_what_a_member_reaches() {
+    fn an_offence_is_found_in_what_is_built() {
         let metadata = Json::parse(
-            r#"{"workspace_members": ["ours"],
-                "packages": [
-                  {"id": "ours", "name": "ours", "version": "1", "license": "MIT", "source": null},
-                  {"id": "gpl", "name": "gpl", "version": "2", "license": "GPL-3.0", "source": "x crates.io-index"},
-                  {"id": "git", "name": "git", "version": "3", "license": "MIT", "source": "git+x"},
-                  {"id": "none", "name": "none", "version": "4", "license": null, "source": "x crates.io-index"},
-                  {"id": "unused", "name": "unused", "version": "5", "license": "GPL-3.0", "source": "x crates.io-index"}],
-                "resolve": {"nodes": [
-                  {"id": "ours", "deps": [{"pkg": "gpl"}, {"pkg": "git"}]},
-                  {"id": "gpl", "deps": [{"pkg": "none"}]}]}}"#,
+            r#"{"packages": [
+                  {"name": "ours", "version": "1.0", "license": "MIT", "source": null},
+                  {"name": "gpl", "version": "2.0", "license": "GPL-3.0", "source": "x crates.io-index"},
+                  {"name": "git", "version": "3.0", "license": "MIT", "source": "git+x"},
+                  {"name": "none", "version": "4.0", "license": null, "source": "x crates.io-index"},
+                  {"name": "unused", "version": "5.0", "license": "GPL-3.0", "source": "x crates.io-index"}]}"#,
         )
         .unwrap();
+        let tree = "ours v1.0 (/here)\ngpl v2.0\n\ngit v3.0 (x)\nnone v4.0 (proc-macro)\ngpl v2.0 (*)\n";
         let rules = Rules {
             allow: BTreeSet::from(["MIT".to_owned()]),
             ..Rules::default()
         };
-        let (checked, offences) = offences(&metadata, &rules).unwrap();
+        let (checked, found) = offences(&metadata, &built(tree), &rules).unwrap();
         assert_eq!(checked, 4);
-        assert_eq!(offences.len(), 3, "{offences:?}");
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(offences(&metadata, &built("other v1.0"), &rules).is_err());
     }
 }
