@@ -1,0 +1,328 @@
+//! The door between text, stored values and JSON: [`input`], [`output`], [`cast_text`], [`write_json`].
+//!
+//! Invariant: what [`input`] gives, [`write_json`] prints as PostgreSQL's `row_to_json` prints the same value.
+
+use mainstay_core::types::{Type, TypeModifier};
+use rusqlite::types::{Value, ValueRef};
+
+use super::datetime::interval::Interval;
+use super::datetime::{self, parse};
+use super::errors::{PgError, Result};
+use super::numeric::Numeric;
+use super::{array, boolean, bytea, float, integer, json, jsonb, text, uuid};
+
+/// How a type's values are stored and printed. Domains are their base type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Bool,
+    Int2,
+    Int4,
+    Int8,
+    Float4,
+    Float8,
+    Numeric,
+    /// Also `varchar`, `name` and enums, whose labels are checked elsewhere.
+    Text,
+    Uuid,
+    Timestamptz,
+    Timestamp,
+    Date,
+    Time,
+    Interval,
+    Json,
+    Jsonb,
+    Bytea,
+    Array(Box<Kind>),
+}
+
+impl Kind {
+    /// The kind of a catalog type; `None` for types that only PostgreSQL has.
+    pub fn of(ty: &Type) -> Option<Kind> {
+        Some(match ty.base() {
+            Type::Bool => Kind::Bool,
+            Type::Int2 => Kind::Int2,
+            Type::Int4 => Kind::Int4,
+            Type::Int8 | Type::Oid => Kind::Int8,
+            Type::Float4 => Kind::Float4,
+            Type::Float8 => Kind::Float8,
+            Type::Numeric => Kind::Numeric,
+            Type::Text | Type::Varchar | Type::Name | Type::Unknown | Type::Enum(_) => Kind::Text,
+            Type::Uuid => Kind::Uuid,
+            Type::Timestamptz => Kind::Timestamptz,
+            Type::Timestamp => Kind::Timestamp,
+            Type::Date => Kind::Date,
+            Type::Time => Kind::Time,
+            Type::Interval => Kind::Interval,
+            Type::Json => Kind::Json,
+            Type::Jsonb => Kind::Jsonb,
+            Type::Bytea => Kind::Bytea,
+            Type::Array(element) => Kind::Array(Box::new(Kind::of(element)?)),
+            _ => return None,
+        })
+    }
+
+    /// The name in the names of registered functions: `int4`, `timestamptz`; arrays by their element.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kind::Bool => "bool",
+            Kind::Int2 => "int2",
+            Kind::Int4 => "int4",
+            Kind::Int8 => "int8",
+            Kind::Float4 => "float4",
+            Kind::Float8 => "float8",
+            Kind::Numeric => "numeric",
+            Kind::Text => "text",
+            Kind::Uuid => "uuid",
+            Kind::Timestamptz => "timestamptz",
+            Kind::Timestamp => "timestamp",
+            Kind::Date => "date",
+            Kind::Time => "time",
+            Kind::Interval => "interval",
+            Kind::Json => "json",
+            Kind::Jsonb => "jsonb",
+            Kind::Bytea => "bytea",
+            Kind::Array(element) => element.name(),
+        }
+    }
+
+    /// Every kind that is no array.
+    pub const SCALARS: [Kind; 17] = [
+        Kind::Bool,
+        Kind::Int2,
+        Kind::Int4,
+        Kind::Int8,
+        Kind::Float4,
+        Kind::Float8,
+        Kind::Numeric,
+        Kind::Text,
+        Kind::Uuid,
+        Kind::Timestamptz,
+        Kind::Timestamp,
+        Kind::Date,
+        Kind::Time,
+        Kind::Interval,
+        Kind::Json,
+        Kind::Jsonb,
+        Kind::Bytea,
+    ];
+}
+
+/// A value as SQLite keeps it; never NULL.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stored {
+    Int(i64),
+    Real(f64),
+    Text(String),
+    Blob(Vec<u8>),
+}
+
+impl Stored {
+    /// The value for reading.
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            Stored::Int(value) => ValueRef::Integer(*value),
+            Stored::Real(value) => ValueRef::Real(*value),
+            Stored::Text(value) => ValueRef::Text(value.as_bytes()),
+            Stored::Blob(value) => ValueRef::Blob(value),
+        }
+    }
+
+    /// See [`write_json`].
+    pub fn write_json(&self, kind: &Kind, out: &mut Vec<u8>) {
+        write_json(kind, self.as_ref(), out);
+    }
+}
+
+impl From<Stored> for Value {
+    fn from(stored: Stored) -> Value {
+        match stored {
+            Stored::Int(value) => Value::Integer(value),
+            Stored::Real(value) => Value::Real(value),
+            Stored::Text(value) => Value::Text(value),
+            Stored::Blob(value) => Value::Blob(value),
+        }
+    }
+}
+
+/// What reading may depend on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Input {
+    /// The transaction's time in microseconds since 1970, for `now`, `today`, …; without it these are refused.
+    pub now: Option<i64>,
+}
+
+/// Reads a text as PostgreSQL's input function of the type does. Errors: 22P02, 22003, 22007, 22008, 22021 …
+pub fn input(kind: &Kind, source: &str, context: &Input) -> Result<Stored> {
+    Ok(match kind {
+        Kind::Bool => Stored::Int(i64::from(boolean::parse(source)?)),
+        Kind::Int2 => Stored::Int(integer::INT2.parse(source)?),
+        Kind::Int4 => Stored::Int(integer::INT4.parse(source)?),
+        Kind::Int8 => Stored::Int(integer::INT8.parse(source)?),
+        Kind::Float4 => Stored::Real(float::storable(f64::from(float::parse_f32(source)?))?),
+        Kind::Float8 => Stored::Real(float::storable(float::parse_f64(source)?)?),
+        Kind::Numeric => Stored::Text(Numeric::parse(source)?.to_string()),
+        Kind::Text => Stored::Text(text::check(source)?.to_owned()),
+        Kind::Uuid => Stored::Text(uuid::parse(source)?),
+        Kind::Timestamptz => Stored::Text(datetime::timestamptz_text(parse::timestamptz(source, context.now)?)),
+        Kind::Timestamp => Stored::Text(datetime::timestamp_text(parse::timestamp(source, context.now)?)),
+        Kind::Date => Stored::Text(datetime::date_text(parse::date(source, context.now)?)),
+        Kind::Time => Stored::Text(datetime::time_text(parse::time(source, context.now)?)),
+        Kind::Interval => Stored::Text(Interval::parse(source)?.text()),
+        Kind::Json => {
+            json::validate(source)?;
+            Stored::Text(source.to_owned())
+        }
+        Kind::Jsonb => Stored::Text(jsonb::canonical(source)?),
+        Kind::Bytea => Stored::Blob(bytea::parse(source)?),
+        Kind::Array(element) => Stored::Text(array::parse(element, source, context)?),
+    })
+}
+
+/// Brings a stored value to a declared modifier, as assignment does. Errors: 22001, 22003.
+pub fn apply_modifier(kind: &Kind, modifier: TypeModifier, value: Stored) -> Result<Stored> {
+    Ok(match (kind, modifier, value) {
+        (Kind::Text, TypeModifier::Length(length), Stored::Text(value)) => {
+            Stored::Text(text::assign_varchar(&value, i64::from(length))?.to_owned())
+        }
+        (Kind::Numeric, TypeModifier::Numeric { precision, scale }, Stored::Text(value)) => Stored::Text(
+            Numeric::parse(&value)?
+                .apply_modifier(i64::from(precision), i64::from(scale))?
+                .to_string(),
+        ),
+        (Kind::Timestamptz | Kind::Timestamp | Kind::Time | Kind::Interval, TypeModifier::Fraction(digits), value) => {
+            let Stored::Text(value) = value else { return Ok(value) };
+            Stored::Text(round_text(kind, &value, i64::from(digits))?)
+        }
+        (_, _, value) => value,
+    })
+}
+
+/// `timestamp(n)` and its sisters on a stored value.
+pub fn round_text(kind: &Kind, value: &str, digits: i64) -> Result<String> {
+    Ok(match kind {
+        Kind::Timestamptz => {
+            datetime::timestamptz_text(datetime::round_timestamp(datetime::read_timestamp(value)?, digits))
+        }
+        Kind::Timestamp => {
+            datetime::timestamp_text(datetime::round_timestamp(datetime::read_timestamp(value)?, digits))
+        }
+        Kind::Time => datetime::time_text(datetime::round_fraction(datetime::read_time(value)?, digits)),
+        _ => {
+            let interval = Interval::parse(value)?;
+            Interval {
+                micros: datetime::round_fraction(interval.micros, digits),
+                ..interval
+            }
+            .text()
+        }
+    })
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str> {
+    std::str::from_utf8(bytes).map_err(|_| PgError::internal("stored text is not UTF-8"))
+}
+
+/// PostgreSQL's output function of the type. Errors: XX000 when the stored value is not of the type.
+pub fn output(kind: &Kind, value: ValueRef<'_>) -> Result<String> {
+    Ok(match (kind, value) {
+        (Kind::Bool, ValueRef::Integer(value)) => boolean::output(value != 0).to_owned(),
+        (Kind::Timestamptz, ValueRef::Text(value)) => datetime::timestamptz_output(utf8(value)?),
+        (Kind::Timestamp, ValueRef::Text(value)) => datetime::timestamp_output(utf8(value)?),
+        (Kind::Array(element), ValueRef::Text(value)) => array::output(element, utf8(value)?)?,
+        (Kind::Float4, ValueRef::Real(value)) => float::text_f32(value as f32),
+        (Kind::Float4 | Kind::Float8, ValueRef::Integer(value)) => float::text_f64(value as f64),
+        (_, ValueRef::Real(value)) => float::text_f64(value),
+        (_, ValueRef::Integer(value)) => value.to_string(),
+        (_, ValueRef::Text(value)) => utf8(value)?.to_owned(),
+        (_, ValueRef::Blob(value)) => bytea::output(value),
+        (_, ValueRef::Null) => return Err(PgError::internal("NULL has no text")),
+    })
+}
+
+/// `value::text`: as [`output`], but booleans are spelled out.
+pub fn cast_text(kind: &Kind, value: ValueRef<'_>) -> Result<String> {
+    match (kind, value) {
+        (Kind::Bool, ValueRef::Integer(value)) => Ok(boolean::cast_text(value != 0).to_owned()),
+        _ => output(kind, value),
+    }
+}
+
+/// Writes a value from SQLite as PostgreSQL's `row_to_json` prints it. Allocates nothing but room in `out`.
+#[inline]
+pub fn write_json(kind: &Kind, value: ValueRef<'_>, out: &mut Vec<u8>) {
+    match value {
+        ValueRef::Null => out.extend_from_slice(b"null"),
+        ValueRef::Integer(value) => match kind {
+            Kind::Bool => out.extend_from_slice(if value != 0 { b"true" } else { b"false" }),
+            Kind::Float4 | Kind::Float8 => float::write_f64(value as f64, out),
+            _ => write_integer(value, out),
+        },
+        ValueRef::Real(value) => {
+            if !value.is_finite() {
+                out.push(b'"');
+                float::write_f64(value, out);
+                out.push(b'"');
+            } else if *kind == Kind::Float4 {
+                float::write_f32(value as f32, out);
+            } else {
+                float::write_f64(value, out);
+            }
+        }
+        ValueRef::Text(value) => match kind {
+            Kind::Text => json::write_string(value, out),
+            Kind::Json | Kind::Jsonb | Kind::Array(_) => out.extend_from_slice(value),
+            // NaN and the infinities are the only numerics without a digit at their end.
+            Kind::Numeric if value.last().is_some_and(u8::is_ascii_digit) => out.extend_from_slice(value),
+            Kind::Uuid
+            | Kind::Timestamptz
+            | Kind::Timestamp
+            | Kind::Date
+            | Kind::Time
+            | Kind::Interval
+            | Kind::Numeric => {
+                out.reserve(value.len() + 2);
+                out.push(b'"');
+                out.extend_from_slice(value);
+                out.push(b'"');
+            }
+            _ => json::write_string(value, out),
+        },
+        ValueRef::Blob(value) => {
+            out.reserve(value.len() * 2 + 5);
+            out.extend_from_slice(b"\"\\\\x");
+            bytea::write_hex(value, out);
+            out.push(b'"');
+        }
+    }
+}
+
+/// Writes a decimal integer.
+#[inline]
+pub fn write_integer(value: i64, out: &mut Vec<u8>) {
+    let mut buffer = [0u8; 20];
+    let mut at = buffer.len();
+    let mut size = value.unsigned_abs();
+    loop {
+        at -= 1;
+        buffer[at] = b'0' + (size % 10) as u8;
+        size /= 10;
+        if size == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&buffer[at..]);
+}
+
+/// `to_jsonb(value)`: as [`write_json`], in canonical form. Errors: as [`jsonb::canonical`].
+pub fn to_jsonb(kind: &Kind, value: ValueRef<'_>) -> Result<String> {
+    let mut out = Vec::new();
+    write_json(kind, value, &mut out);
+    let text = String::from_utf8(out).map_err(|_| PgError::internal("stored text is not UTF-8"))?;
+    match kind {
+        Kind::Json | Kind::Array(_) | Kind::Float4 | Kind::Float8 => jsonb::canonical(&text),
+        _ => Ok(text),
+    }
+}

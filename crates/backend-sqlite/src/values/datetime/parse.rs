@@ -1,0 +1,350 @@
+//! Reading dates and times: ISO 8601 and RFC 3339, offsets, zone names, and the special words.
+//!
+//! What PostgreSQL takes beyond these (`03/01/2024`, `Mar 1 2024`, BC, infinity) is refused; the list of differences
+//! says so.
+
+use super::super::errors::{PgError, Result};
+use super::{DAY_US, Day, HOUR_US, MINUTE_US, SECOND_US, Zone, month_days};
+
+/// 22007 for a text that is no value of the type.
+pub fn bad_syntax(type_name: &str, text: &str) -> PgError {
+    PgError::new(
+        "22007",
+        format!("invalid input syntax for type {type_name}: \"{text}\""),
+    )
+}
+
+fn field_overflow(text: &str) -> PgError {
+    PgError::new("22008", format!("date/time field value out of range: \"{text}\""))
+}
+
+/// The fields that a text named.
+#[derive(Clone, Debug, Default)]
+struct Fields {
+    /// Days since 1970-01-01.
+    date: Option<i64>,
+    /// Microseconds since midnight; 24:00:00 is allowed.
+    time: Option<i64>,
+    zone: Option<Zone>,
+    /// `now`: an instant that needs nothing else.
+    instant: Option<i64>,
+}
+
+fn take_digits(text: &str) -> (&str, &str) {
+    let end = text.bytes().take_while(u8::is_ascii_digit).count();
+    text.split_at(end)
+}
+
+fn number(digits: &str) -> Option<i64> {
+    if digits.len() > 9 { None } else { digits.parse().ok() }
+}
+
+/// Seconds east of UTC from `+05`, `-0330`, `+05:30`, `+05:30:15`.
+pub fn offset(text: &str) -> Option<i64> {
+    let negative = text.starts_with('-');
+    let body = text.strip_prefix(['+', '-'])?;
+    let parts: Vec<&str> = body.split(':').collect();
+    if parts
+        .iter()
+        .any(|part| part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_digit()))
+    {
+        return None;
+    }
+    let (hours, minutes, seconds) = match parts.as_slice() {
+        [hours] if hours.len() <= 2 => (number(hours)?, 0, 0),
+        [both] if both.len() <= 4 => {
+            let (hours, minutes) = both.split_at(both.len() - 2);
+            (number(hours)?, number(minutes)?, 0)
+        }
+        [hours, minutes] => (number(hours)?, number(minutes)?, 0),
+        [hours, minutes, seconds] => (number(hours)?, number(minutes)?, number(seconds)?),
+        _ => return None,
+    };
+    if hours > 15 || minutes > 59 || seconds > 59 {
+        return None;
+    }
+    let total = hours * 3600 + minutes * 60 + seconds;
+    Some(if negative { -total } else { total })
+}
+
+/// Microseconds from the digits behind the point, rounded half to even as a double.
+pub(super) fn fraction_micros(digits: &str) -> i64 {
+    let fraction: f64 = format!("0.{digits}").parse().unwrap_or(0.0);
+    (fraction * 1_000_000.0).round_ties_even() as i64
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    rest: &'a str,
+    type_name: &'static str,
+    now: Option<i64>,
+}
+
+impl<'a> Reader<'a> {
+    fn bad(&self) -> PgError {
+        bad_syntax(self.type_name, self.text)
+    }
+
+    fn skip_blank(&mut self) {
+        self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c']);
+    }
+
+    fn read(mut self) -> Result<Fields> {
+        let mut fields = Fields::default();
+        self.skip_blank();
+        if self.rest.starts_with(|c: char| c.is_ascii_alphabetic()) && !self.special(&mut fields)? {
+            return Err(self.bad());
+        }
+        self.skip_blank();
+        while !self.rest.is_empty() {
+            let next = self.rest.as_bytes()[0];
+            if next.is_ascii_digit() {
+                self.digits(&mut fields)?;
+            } else if matches!(next, b'+' | b'-') && fields.time.is_some() && fields.zone.is_none() {
+                self.offset(&mut fields)?;
+            } else if next.is_ascii_alphabetic() && fields.zone.is_none() && fields.instant.is_none() {
+                self.zone_name(&mut fields)?;
+            } else {
+                return Err(self.bad());
+            }
+            self.skip_blank();
+        }
+        Ok(fields)
+    }
+
+    /// `now`, `today`, `tomorrow`, `yesterday`, `epoch`; false if the text begins with none of them.
+    fn special(&mut self, fields: &mut Fields) -> Result<bool> {
+        let end = self.rest.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let word = self.rest[..end].to_ascii_lowercase();
+        let days = match word.as_str() {
+            "now" => None,
+            "today" => Some(0),
+            "tomorrow" => Some(1),
+            "yesterday" => Some(-1),
+            "epoch" => {
+                fields.instant = Some(0);
+                self.rest = &self.rest[end..];
+                return Ok(true);
+            }
+            "infinity" if self.rest.len() == end => return Err(field_overflow(self.text)),
+            _ => return Ok(false),
+        };
+        let now = self.now.ok_or_else(|| self.bad())?;
+        match days {
+            None => fields.instant = Some(now),
+            Some(days) => fields.date = Some(now.div_euclid(DAY_US) + days),
+        }
+        self.rest = &self.rest[end..];
+        Ok(true)
+    }
+
+    fn digits(&mut self, fields: &mut Fields) -> Result<()> {
+        let (head, after) = take_digits(self.rest);
+        match after.as_bytes().first() {
+            Some(b':') if fields.time.is_none() => self.time(fields),
+            Some(b'-') if fields.date.is_none() => self.date(head, &after[1..], fields),
+            _ if fields.date.is_none() && head.len() == 8 => {
+                let day = Day {
+                    year: number(&head[..4]).ok_or_else(|| self.bad())?,
+                    month: number(&head[4..6]).ok_or_else(|| self.bad())?,
+                    day: number(&head[6..]).ok_or_else(|| self.bad())?,
+                };
+                self.rest = after;
+                self.finish_date(day, fields)
+            }
+            _ if fields.date.is_some() && fields.time.is_none() && matches!(head.len(), 4 | 6) => {
+                let seconds = if head.len() == 6 { &head[4..] } else { "0" };
+                let (hours, minutes) = (number(&head[..2]), number(&head[2..4]));
+                let mut rest = after;
+                let mut micros = 0;
+                if head.len() == 6
+                    && let Some(behind) = after.strip_prefix('.')
+                {
+                    let (fraction, behind) = take_digits(behind);
+                    micros = fraction_micros(fraction);
+                    rest = behind;
+                }
+                self.rest = rest;
+                let (Some(hours), Some(minutes), Some(seconds)) = (hours, minutes, number(seconds)) else {
+                    return Err(self.bad());
+                };
+                self.finish_time(hours, minutes, seconds, micros, fields)
+            }
+            _ => Err(self.bad()),
+        }
+    }
+
+    fn date(&mut self, year: &str, after: &'a str, fields: &mut Fields) -> Result<()> {
+        let (month, after) = take_digits(after);
+        let after = after.strip_prefix('-').ok_or_else(|| self.bad())?;
+        let (day, after) = take_digits(after);
+        if year.len() < 3 || month.is_empty() || month.len() > 2 || day.is_empty() || day.len() > 2 {
+            return Err(self.bad());
+        }
+        let (Some(year), Some(month), Some(day)) = (number(year), number(month), number(day)) else {
+            return Err(field_overflow(self.text));
+        };
+        self.rest = after;
+        self.finish_date(Day { year, month, day }, fields)
+    }
+
+    fn finish_date(&mut self, day: Day, fields: &mut Fields) -> Result<()> {
+        if !(1..=12).contains(&day.month) || !(1..=31).contains(&day.day) {
+            return Err(field_overflow(self.text).hint("Perhaps you need a different \"datestyle\" setting."));
+        }
+        if !(1..=9999).contains(&day.year) || day.day > month_days(day.year, day.month) {
+            return Err(field_overflow(self.text));
+        }
+        fields.date = Some(day.number());
+        // The `T` of ISO 8601.
+        if let Some(after) = self.rest.strip_prefix(['T', 't'])
+            && after.starts_with(|c: char| c.is_ascii_digit())
+        {
+            self.rest = after;
+        }
+        Ok(())
+    }
+
+    fn time(&mut self, fields: &mut Fields) -> Result<()> {
+        let (hours, after) = take_digits(self.rest);
+        let after = after.strip_prefix(':').ok_or_else(|| self.bad())?;
+        let (minutes, mut after) = take_digits(after);
+        let mut seconds = "0";
+        let mut micros = 0;
+        if let Some(behind) = after.strip_prefix(':') {
+            (seconds, after) = take_digits(behind);
+            if let Some(behind) = after.strip_prefix('.') {
+                let (fraction, behind) = take_digits(behind);
+                micros = fraction_micros(fraction);
+                after = behind;
+            }
+        }
+        if minutes.is_empty() || seconds.is_empty() || minutes.len() > 2 || seconds.len() > 2 {
+            return Err(self.bad());
+        }
+        let (Some(hours), Some(minutes), Some(seconds)) = (number(hours), number(minutes), number(seconds)) else {
+            return Err(field_overflow(self.text));
+        };
+        self.rest = after;
+        let trimmed = self.rest.trim_start_matches(' ');
+        let half = trimmed.get(..2).map(str::to_ascii_lowercase);
+        let hours = match half.as_deref() {
+            Some(mark @ ("am" | "pm")) if !trimmed[2..].starts_with(|c: char| c.is_ascii_alphabetic()) => {
+                if !(1..=12).contains(&hours) {
+                    return Err(field_overflow(self.text));
+                }
+                self.rest = &trimmed[2..];
+                hours % 12 + if mark == "pm" { 12 } else { 0 }
+            }
+            _ => hours,
+        };
+        self.finish_time(hours, minutes, seconds, micros, fields)
+    }
+
+    fn finish_time(&self, hours: i64, minutes: i64, seconds: i64, micros: i64, fields: &mut Fields) -> Result<()> {
+        let total = hours * HOUR_US + minutes * MINUTE_US + seconds * SECOND_US + micros;
+        if minutes > 59 || seconds > 60 || total > DAY_US || (hours > 24) {
+            return Err(field_overflow(self.text));
+        }
+        fields.time = Some(total);
+        Ok(())
+    }
+
+    fn offset(&mut self, fields: &mut Fields) -> Result<()> {
+        let end = 1 + self.rest[1..]
+            .bytes()
+            .take_while(|byte| byte.is_ascii_digit() || *byte == b':')
+            .count();
+        let (text, after) = self.rest.split_at(end);
+        let seconds = match offset(text) {
+            Some(seconds) => seconds,
+            None if text.len() > 1 => {
+                return Err(PgError::new(
+                    "22009",
+                    format!("time zone displacement out of range: \"{}\"", self.text),
+                ));
+            }
+            None => return Err(self.bad()),
+        };
+        fields.zone = Some(Zone::Fixed(seconds));
+        self.rest = after;
+        Ok(())
+    }
+
+    fn zone_name(&mut self, fields: &mut Fields) -> Result<()> {
+        let end = self
+            .rest
+            .bytes()
+            .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-' | b'+'))
+            .count();
+        let (name, after) = self.rest.split_at(end);
+        let zone = match Zone::abbreviation(name) {
+            Some(zone) => zone,
+            None if name.contains('/') => Zone::find(name).map_err(|_| {
+                PgError::new(
+                    "22023",
+                    format!("time zone \"{}\" not recognized", name.to_ascii_lowercase()),
+                )
+            })?,
+            None => Zone::find(name).map_err(|_| self.bad())?,
+        };
+        fields.zone = Some(zone);
+        self.rest = after;
+        Ok(())
+    }
+}
+
+fn read(type_name: &'static str, text: &str, now: Option<i64>) -> Result<Fields> {
+    Reader {
+        text,
+        rest: text,
+        type_name,
+        now,
+    }
+    .read()
+}
+
+fn in_range(micros: i64, text: &str) -> Result<i64> {
+    super::check_timestamp(micros).map_err(|_| field_overflow(text))
+}
+
+/// Reads a date into days since 1970-01-01; a time of day in the text is left out. Errors: 22007, 22008.
+pub fn date(text: &str, now: Option<i64>) -> Result<i64> {
+    let fields = read("date", text, now)?;
+    if let Some(instant) = fields.instant {
+        return Ok(instant.div_euclid(DAY_US));
+    }
+    fields.date.ok_or_else(|| bad_syntax("date", text))
+}
+
+/// Reads a time of day into microseconds. Errors: 22007, 22008.
+pub fn time(text: &str, now: Option<i64>) -> Result<i64> {
+    let fields = read("time", text, now)?;
+    if let Some(instant) = fields.instant {
+        return Ok(instant.rem_euclid(DAY_US));
+    }
+    fields.time.ok_or_else(|| bad_syntax("time", text))
+}
+
+/// Reads a timestamp; a zone in the text has no meaning. Errors: 22007, 22008.
+pub fn timestamp(text: &str, now: Option<i64>) -> Result<i64> {
+    let fields = read("timestamp", text, now)?;
+    if let Some(instant) = fields.instant {
+        return Ok(instant);
+    }
+    let date = fields.date.ok_or_else(|| bad_syntax("timestamp", text))?;
+    in_range(date * DAY_US + fields.time.unwrap_or(0), text)
+}
+
+/// Reads an instant; without a zone the text means UTC. Errors: 22007, 22008, 22009, 22023.
+pub fn timestamptz(text: &str, now: Option<i64>) -> Result<i64> {
+    let fields = read("timestamp with time zone", text, now)?;
+    if let Some(instant) = fields.instant {
+        return Ok(instant);
+    }
+    let date = fields
+        .date
+        .ok_or_else(|| bad_syntax("timestamp with time zone", text))?;
+    let local = date * DAY_US + fields.time.unwrap_or(0);
+    in_range(fields.zone.map_or(local, |zone| zone.instant(local)), text)
+}

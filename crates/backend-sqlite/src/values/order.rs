@@ -1,0 +1,57 @@
+//! Collations: orders that SQLite's byte order does not give.
+//!
+//! Source: portability study, §3; they stand in index definitions and compiled queries, never in columns.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use rusqlite::Connection;
+
+use super::datetime::interval::Interval;
+use super::{json, numeric};
+
+/// Registers `pg_numeric`, `pg_interval` and `pg_jsonb`.
+pub fn register(conn: &Connection) -> rusqlite::Result<()> {
+    conn.create_collation("pg_numeric", numeric::compare_text)?;
+    conn.create_collation("pg_interval", compare_intervals)?;
+    conn.create_collation("pg_jsonb", compare_jsonb)
+}
+
+/// Registers (or replaces) the collation `name` that orders an enum's labels as declared.
+pub fn register_enum(conn: &Connection, name: &str, labels: &[String]) -> rusqlite::Result<()> {
+    let places: HashMap<String, usize> = labels
+        .iter()
+        .enumerate()
+        .map(|(place, label)| (label.clone(), place))
+        .collect();
+    conn.create_collation(name, move |a: &str, b: &str| match (places.get(a), places.get(b)) {
+        (Some(a), Some(b)) => a.cmp(b),
+        // No label: after all labels, in byte order, so that the order stays total.
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => a.cmp(b),
+    })
+}
+
+/// Intervals by length, a month being 30 days. Texts that are none sort by bytes, behind.
+pub fn compare_intervals(a: &str, b: &str) -> Ordering {
+    match (Interval::parse(a), Interval::parse(b)) {
+        (Ok(a), Ok(b)) => a.compare(&b),
+        (Ok(_), Err(_)) => Ordering::Less,
+        (Err(_), Ok(_)) => Ordering::Greater,
+        (Err(_), Err(_)) => a.cmp(b),
+    }
+}
+
+/// Stored `jsonb` texts in the type's order.
+pub fn compare_jsonb(a: &str, b: &str) -> Ordering {
+    if a == b {
+        return Ordering::Equal;
+    }
+    match (json::parse(a), json::parse(b)) {
+        (Ok(a), Ok(b)) => a.compare(&b),
+        (Ok(_), Err(_)) => Ordering::Less,
+        (Err(_), Ok(_)) => Ordering::Greater,
+        (Err(_), Err(_)) => a.cmp(b),
+    }
+}

@@ -1,0 +1,3 @@
+pub fn register(_: &rusqlite::Connection) -> rusqlite::Result<()> {
+    Ok(())
+}
