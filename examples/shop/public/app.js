@@ -22,7 +22,7 @@ const ORDERS_PER_PAGE = 20;
 const SESSION_KEY = 'shop-customer';
 
 const money = new Intl.NumberFormat('en-GB', { style: 'currency', currency: 'EUR' });
-const date = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long' });
+const date = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium' });
 const cents = (line) => Math.round(Number(line.unit_price) * 100) * line.quantity;
 const total = (lines) => lines.reduce((sum, line) => sum + cents(line), 0);
 const euros = (amount) => money.format(amount / 100);
