@@ -1,0 +1,16 @@
+//! Typed trees → SQLite SQL, under a role.
+//!
+//! Lives here: what stands behind a placeholder ([`binds`]), the writer of SQL text ([`writer`]), expressions, queries,
+//! policies and views compiled for the role that asks.
+//! Not here: names and types (`mainstay-sql`), the functions that the SQL calls (`values`), reads of a plan (`read`),
+//! checks and order of a write (`write`).
+//! Invariant: request text is never in the SQL; it is a placeholder or a quoted identifier.
+//!
+//! Source: `portability.md` §§4, 6, 7 is the study this follows.
+
+pub mod binds;
+pub mod context;
+pub mod input;
+pub mod types;
+pub mod walk;
+pub mod writer;

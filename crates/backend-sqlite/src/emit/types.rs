@@ -1,0 +1,80 @@
+//! How types are spelled in the names of library functions, and how their values are compared.
+
+use mainstay_core::error::DatabaseError;
+use mainstay_core::name::{Ident, QualifiedName};
+use mainstay_core::types::Type;
+
+use super::writer::physical_name;
+
+/// The part of a library function's name that stands for a scalar type: `pg_out_<suffix>`.
+///
+/// Errors: 0A000 for a type that the embedded engine does not have.
+pub fn suffix(ty: &Type) -> Result<&'static str, DatabaseError> {
+    Ok(match ty.base() {
+        Type::Bool => "bool",
+        Type::Int2 => "int2",
+        Type::Int4 => "int4",
+        Type::Int8 | Type::Oid => "int8",
+        Type::Float4 => "float4",
+        Type::Float8 => "float8",
+        Type::Numeric => "numeric",
+        Type::Text | Type::Varchar | Type::Name | Type::Unknown | Type::Enum(_) => "text",
+        Type::Uuid => "uuid",
+        Type::Timestamptz => "timestamptz",
+        Type::Timestamp => "timestamp",
+        Type::Date => "date",
+        Type::Time => "time",
+        Type::Interval => "interval",
+        Type::Json => "json",
+        Type::Jsonb => "jsonb",
+        Type::Bytea => "bytea",
+        other => return Err(DatabaseError::unavailable(&format!("type {other}"), "", 1, None)),
+    })
+}
+
+/// The collation by which values of `ty` are ordered and told apart; `None` where SQLite's own comparison is right.
+///
+/// Indexes and compiled comparisons must agree on it, so both ask here.
+pub fn collation(ty: &Type) -> Option<Collation> {
+    match ty.base() {
+        Type::Numeric => Some(Collation::Numeric),
+        Type::Interval => Some(Collation::Interval),
+        Type::Jsonb => Some(Collation::Jsonb),
+        Type::Enum(name) => Some(Collation::Enum(enum_collation(name))),
+        _ => None,
+    }
+}
+
+/// A collation of the library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Collation {
+    Numeric,
+    Interval,
+    Jsonb,
+    /// The name that `values::order::register_enum` registers.
+    Enum(Ident),
+}
+
+impl Collation {
+    /// The registered name.
+    pub fn name(&self) -> Ident {
+        match self {
+            Collation::Numeric => Ident::new("pg_numeric"),
+            Collation::Interval => Ident::new("pg_interval"),
+            Collation::Jsonb => Ident::new("pg_jsonb"),
+            Collation::Enum(name) => name.clone(),
+        }
+    }
+
+    /// True if equal values may be stored as different texts, so that even `=` needs the collation.
+    pub fn changes_equality(&self) -> bool {
+        !matches!(self, Collation::Enum(_))
+    }
+}
+
+/// The collation that orders an enum's labels as declared.
+pub fn enum_collation(name: &QualifiedName) -> Ident {
+    let mut text = String::from("enum_");
+    text.push_str(&physical_name(name));
+    Ident::from(text)
+}
