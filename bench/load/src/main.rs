@@ -1,0 +1,306 @@
+//! The load of `cargo xtask bench`: keep-alive connections over loopback that ask one of five questions of the shop, as
+//! many customers, for a fixed time.
+//!
+//! Prints `measuring` when the warm-up is over and one line of JSON at the end. Any unexpected answer is counted as an
+//! error and the first is shown. Only loopback addresses are accepted.
+//!
+//! `load --url URL --operation NAME --pairs FILE --secret S --anon-key K [--connections N] [--warmup S] [--seconds S] [--once]`
+//!
+//! `FILE` holds lines `order,customer`. `--once` sends one request and prints the body, to compare answers.
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use std::collections::HashMap;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+const ORDER: &str = "id,status,placed_at,note";
+const HISTORY: &str = "id,status,placed_at,note,order_items(quantity,unit_price,products(id,name))";
+const BULK_ROWS: usize = 100;
+/// Different requests prepared at most.
+const REQUESTS_MAX: usize = 2_000;
+const TOKEN_SECONDS: u64 = 3_600;
+
+struct Options {
+    values: HashMap<String, String>,
+    once: bool,
+}
+
+fn main() -> Result<()> {
+    let mut options = Options {
+        values: HashMap::new(),
+        once: false,
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.strip_prefix("--") {
+            Some("once") => options.once = true,
+            Some(name) => drop(
+                options
+                    .values
+                    .insert(name.to_owned(), arguments.next().ok_or("a value is missing")?),
+            ),
+            None => return Err(format!("`{argument}` is not understood").into()),
+        }
+    }
+    run(&options)
+}
+
+impl Options {
+    fn text(&self, name: &str) -> Result<&str> {
+        Ok(self.values.get(name).ok_or_else(|| format!("`--{name}` is missing"))?)
+    }
+
+    fn number(&self, name: &str, default: u64) -> Result<u64> {
+        Ok(self.values.get(name).map_or(Ok(default), |text| text.parse())?)
+    }
+}
+
+#[tokio::main]
+async fn run(options: &Options) -> Result<()> {
+    let address: SocketAddr = options
+        .text("url")?
+        .strip_prefix("http://")
+        .ok_or("an http:// URL is needed")?
+        .parse()?;
+    if !address.ip().is_loopback() {
+        return Err("only loopback is loaded".into());
+    }
+    let requests = Arc::new(requests(options, address)?);
+    if options.once {
+        let mut connection = Connection::open(address).await?;
+        let status = connection.ask(&requests[0]).await?;
+        println!("{status}\n{}", String::from_utf8_lossy(&connection.body));
+        return Ok(());
+    }
+
+    let measuring = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::new(AtomicBool::new(false));
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut tasks = Vec::new();
+    for _ in 0..options.number("connections", 64)? {
+        let (requests, measuring, stopped, next) = (requests.clone(), measuring.clone(), stopped.clone(), next.clone());
+        tasks.push(tokio::spawn(async move {
+            drive(address, &requests, &measuring, &stopped, &next).await
+        }));
+    }
+    tokio::time::sleep(Duration::from_secs(options.number("warmup", 2)?)).await;
+    println!("measuring");
+    measuring.store(true, Ordering::Relaxed);
+    let start = Instant::now();
+    tokio::time::sleep(Duration::from_secs(options.number("seconds", 5)?)).await;
+    measuring.store(false, Ordering::Relaxed);
+    let seconds = start.elapsed().as_secs_f64();
+    println!("measured");
+    stopped.store(true, Ordering::Relaxed);
+
+    let mut latencies = Vec::new();
+    let mut errors = 0;
+    for task in tasks {
+        let (some, failed) = task.await??;
+        latencies.extend(some);
+        errors += failed;
+    }
+    latencies.sort_unstable();
+    let at =
+        |share: f64| latencies.get(((latencies.len() as f64 * share) as usize).min(latencies.len().saturating_sub(1)));
+    let micros = |share| at(share).copied().unwrap_or_default();
+    println!(
+        r#"{{"requests":{},"errors":{errors},"seconds":{seconds},"p50_us":{},"p99_us":{}}}"#,
+        latencies.len(),
+        micros(0.5),
+        micros(0.99)
+    );
+    Ok(())
+}
+
+/// The requests as they go over the wire.
+fn requests(options: &Options, address: SocketAddr) -> Result<Vec<Vec<u8>>> {
+    let operation = options.text("operation")?;
+    let (key, anon) = (
+        EncodingKey::from_secret(options.text("secret")?.as_bytes()),
+        options.text("anon-key")?,
+    );
+    let mut requests = Vec::new();
+    for (number, line) in std::fs::read_to_string(options.text("pairs")?)?
+        .lines()
+        .take(REQUESTS_MAX)
+        .enumerate()
+    {
+        let (order, customer) = line
+            .split_once(',')
+            .ok_or("a line of the pairs is not `order,customer`")?;
+        let (method, path, body) = match operation {
+            "read_one" => ("GET", format!("orders?id=eq.{order}&select={ORDER}"), String::new()),
+            "list_20" => (
+                "GET",
+                format!("orders?select={ORDER}&order=placed_at.desc&limit=20"),
+                String::new(),
+            ),
+            "history" => (
+                "GET",
+                format!("orders?select={HISTORY}&order=placed_at.desc&limit=20"),
+                String::new(),
+            ),
+            "insert_one" => (
+                "POST",
+                format!("orders?select={ORDER}"),
+                format!(r#"{{"note":"benchmark {number}"}}"#),
+            ),
+            "insert_100" => {
+                let rows: Vec<String> = (0..BULK_ROWS)
+                    .map(|row| format!(r#"{{"note":"benchmark {number} {row}"}}"#))
+                    .collect();
+                ("POST", "orders".to_owned(), format!("[{}]", rows.join(",")))
+            }
+            other => return Err(format!("there is no operation `{other}`").into()),
+        };
+        let prefer = if operation == "insert_one" {
+            "return=representation"
+        } else {
+            "return=minimal"
+        };
+        let token = token(&key, customer)?;
+        let mut request = format!(
+            "{method} /rest/v1/{path} HTTP/1.1\r\nhost: {address}\r\napikey: {anon}\r\nauthorization: Bearer {token}\r\naccept: */*\r\n"
+        );
+        if method == "POST" {
+            request.push_str(&format!(
+                "content-type: application/json\r\nprefer: {prefer}\r\ncontent-length: {}\r\n",
+                body.len()
+            ));
+        }
+        request.push_str("\r\n");
+        request.push_str(&body);
+        requests.push(request.into_bytes());
+    }
+    if requests.is_empty() {
+        Err("the pairs are empty".into())
+    } else {
+        Ok(requests)
+    }
+}
+
+fn token(key: &EncodingKey, customer: &str) -> Result<String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let claims = serde_json::json!({
+        "sub": customer, "role": "authenticated", "aud": "authenticated", "iat": now, "exp": now + TOKEN_SECONDS,
+    });
+    Ok(jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, key)?)
+}
+
+/// Asks until it is told to stop. Returns the latencies in microseconds while measuring, and the unexpected answers.
+async fn drive(
+    address: SocketAddr,
+    requests: &[Vec<u8>],
+    measuring: &AtomicBool,
+    stopped: &AtomicBool,
+    next: &AtomicUsize,
+) -> Result<(Vec<u64>, u64)> {
+    let mut connection = Connection::open(address).await?;
+    let (mut latencies, mut errors) = (Vec::new(), 0);
+    while !stopped.load(Ordering::Relaxed) {
+        let request = &requests[next.fetch_add(1, Ordering::Relaxed) % requests.len()];
+        let start = Instant::now();
+        let status = connection.ask(request).await?;
+        if !(200..300).contains(&status) {
+            errors += 1;
+            if errors == 1 {
+                eprintln!("unexpected {status}: {}", String::from_utf8_lossy(&connection.body));
+            }
+        } else if measuring.load(Ordering::Relaxed) {
+            latencies.push(start.elapsed().as_micros() as u64);
+        }
+    }
+    Ok((latencies, errors))
+}
+
+/// One keep-alive connection that reads as much of HTTP/1.1 as our servers write.
+struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    body: Vec<u8>,
+}
+
+impl Connection {
+    async fn open(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Connection {
+            stream,
+            buffer: Vec::with_capacity(64 * 1024),
+            body: Vec::new(),
+        })
+    }
+
+    /// Sends `request`, reads the whole answer into `body`, returns its status.
+    async fn ask(&mut self, request: &[u8]) -> Result<u16> {
+        self.stream.write_all(request).await?;
+        self.buffer.clear();
+        let head = loop {
+            if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
+                break end + 4;
+            }
+            self.more().await?;
+        };
+        let text = std::str::from_utf8(&self.buffer[..head])?;
+        let status: u16 = text.get(9..12).ok_or("the answer has no status")?.parse()?;
+        let header = |name: &str| {
+            let mut lines = text.split("\r\n").filter_map(|line| line.split_once(':'));
+            lines
+                .find(|(found, _)| found.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value.trim())
+        };
+        let length: Option<usize> = header("content-length").map(str::parse).transpose()?;
+        let is_chunked = header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
+        self.body.clear();
+        if is_chunked {
+            self.read_chunks(head).await?;
+        } else {
+            let end = head + length.unwrap_or(0);
+            while self.buffer.len() < end {
+                self.more().await?;
+            }
+            self.body.extend_from_slice(&self.buffer[head..end]);
+        }
+        Ok(status)
+    }
+
+    async fn read_chunks(&mut self, mut at: usize) -> Result<()> {
+        loop {
+            let line = loop {
+                if let Some(end) = find(&self.buffer[at..], b"\r\n") {
+                    break at + end;
+                }
+                self.more().await?;
+            };
+            let size = usize::from_str_radix(std::str::from_utf8(&self.buffer[at..line])?.trim(), 16)?;
+            let (start, end) = (line + 2, line + 2 + size);
+            while self.buffer.len() < end + 2 {
+                self.more().await?;
+            }
+            if size == 0 {
+                return Ok(());
+            }
+            self.body.extend_from_slice(&self.buffer[start..end]);
+            at = end + 2;
+        }
+    }
+
+    async fn more(&mut self) -> Result<()> {
+        if self.stream.read_buf(&mut self.buffer).await? == 0 {
+            return Err("the server closed the connection".into());
+        }
+        Ok(())
+    }
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
