@@ -23,8 +23,14 @@ const OUTSIDE: &[&str] = &["xtask", "mainstay-bench-floor", "mainstay-bench-load
 /// Who alone may name a library, because the rest of the tree must not know it.
 const KEEPERS: &[(&str, &[&str])] = &[
     ("pg_query", &["mainstay-sql"]),
-    ("rusqlite", &["mainstay-backend-sqlite", "mainstay-bench-floor"]),
-    ("tokio-postgres", &["mainstay-backend-postgres", "mainstay-bench-floor"]),
+    (
+        "rusqlite",
+        &["mainstay-backend-sqlite", "mainstay-bench-floor", "mainstay-testing"],
+    ),
+    (
+        "tokio-postgres",
+        &["mainstay-backend-postgres", "mainstay-bench-floor", "mainstay-testing"],
+    ),
 ];
 
 /// Whether the library code of `from` may name `to`, both ours.

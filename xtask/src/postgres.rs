@@ -2,7 +2,7 @@
 
 use crate::process::{Scratch, Server, bound_command, free_port, output, say};
 use crate::setup::{Need, ensure, is_root, postgres_folder};
-use crate::{Arguments, Context, Error, Result};
+use crate::{Arguments, Error, Result};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -125,13 +125,6 @@ impl Cluster {
         let mut psql = self.psql(database);
         psql.args(["-At", "-c", statement]);
         output(&mut psql)
-    }
-
-    /// Runs a file of statements; the first error ends it.
-    pub fn execute_file(&self, database: &str, file: &Path) -> Result<()> {
-        let mut psql = self.psql(database);
-        psql.arg("-f").arg(file);
-        output(&mut psql).context(file.display()).map(drop)
     }
 
     fn psql(&self, database: &str) -> Command {

@@ -4,7 +4,7 @@ use crate::json::Json;
 use crate::postgres::Cluster;
 use crate::process::{Scratch, Server, bound_command, http_status, output};
 use crate::{Context, Error, Result};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -110,7 +110,7 @@ impl Project {
             Some(rest.split(['/', ' ']).next().unwrap_or(rest).to_owned())
         })?;
         server.wait_until(READY_WAIT, || http_status(&address, "/health/ready") == Some(200))?;
-        Ok(Mainstay { server, address, log })
+        Ok(Mainstay { server, address })
     }
 
     /// Runs a command of the program on this project and takes what it prints.
@@ -164,16 +164,11 @@ pub struct Keys {
 pub struct Mainstay {
     server: Server,
     address: String,
-    log: PathBuf,
 }
 
 impl Mainstay {
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
-    }
-
-    pub fn address(&self) -> &str {
-        &self.address
     }
 
     pub fn pid(&self) -> u32 {
@@ -183,10 +178,6 @@ impl Mainstay {
     /// The last lines of its log, for a failure's message.
     pub fn log_tail(&self) -> String {
         self.server.log_tail()
-    }
-
-    pub fn log(&self) -> &Path {
-        &self.log
     }
 
     /// Stops it. Errors: it had ended already, or had to be killed: both are bugs of the program.

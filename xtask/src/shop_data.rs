@@ -11,6 +11,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 const ROWS_PER_INSERT: usize = 500;
+/// Pairs that the load gets.
+const PAIRS: usize = 2_000;
 /// What the seed brings by itself.
 const SEED: Counts = Counts {
     customers: 10,
@@ -162,6 +164,25 @@ pub fn write(path: &Path, orders: u64) -> Result<Counts> {
     Ok(counts)
 }
 
+/// Lines `order,customer` spread over the orders of a file that `write` made, for the load.
+pub fn pairs(path: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(path).context(path.display())?;
+    let mut pairs = Vec::new();
+    for statement in text
+        .split("insert into ")
+        .filter(|statement| statement.starts_with("orders "))
+    {
+        for row in statement.lines().filter_map(|line| line.strip_prefix("  (")) {
+            let mut values = row.split(", ");
+            if let (Some(order), Some(customer)) = (values.next(), values.next()) {
+                pairs.push(format!("{order},{}\n", customer.trim_matches('\'')));
+            }
+        }
+    }
+    let step = (pairs.len() / PAIRS).max(1);
+    Ok(pairs.into_iter().step_by(step).collect())
+}
+
 const CITIES: [&str; 8] = ["Lyon", "Graz", "Turin", "Gdynia", "Izmir", "Galway", "Porto", "Kassel"];
 
 fn insert(out: &mut impl Write, target: &str, rows: impl Iterator<Item = String>) -> Result<()> {
@@ -280,6 +301,10 @@ mod tests {
         assert!(text.contains("\n  (2000, '") && !text.contains("\n  (2001, '"));
         assert!(text.ends_with("alter sequence orders_id_seq restart with 2001;\n"));
         assert!(write(&first, 3).is_err());
+
+        let pairs = pairs(&second).unwrap();
+        assert_eq!(pairs.lines().count(), 2_000);
+        assert_eq!(pairs.lines().next(), Some("1,00000001-0000-4000-8000-000000000001"));
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub fn check(binary: &Path, engine: Engine, cluster: Option<&Cluster>, shared: &
     let outcome = Json::parse(&std::fs::read_to_string(&results).unwrap_or_default()).context("smoke.json")?;
     let count = |name: &str| outcome.get(name).number().unwrap_or(f64::NAN);
     let (passed, failed, skipped) = (count("passed"), count("failed"), count("skipped"));
-    if !status.success() || failed != 0.0 || skipped != 0.0 || !(passed > 0.0) {
+    if !status.success() || failed != 0.0 || skipped != 0.0 || passed.is_nan() || passed < 1.0 {
         let tail = server.log_tail();
         return Err(Error::new(format!(
             "{passed} passed, {failed} failed, {skipped} skipped; the server's log ends:\n{tail}"
