@@ -8,6 +8,7 @@
 
 use crate::catalog::{
     AclEntry, Catalog, ColumnIndex, Enforcement, Grantee, Policy, PolicyCommand, Privilege, Relation,
+    Routine,
 };
 use crate::error::DatabaseError;
 use crate::name::Ident;
@@ -180,6 +181,21 @@ pub fn authorize_schema(catalog: &Catalog, role: &Ident, schema: &Ident) -> Resu
         "42501",
         format!("permission denied for schema {schema}"),
     ))
+}
+
+/// Checks that `role` may call `routine`; its result is not guarded by any relation's policies.
+///
+/// Errors: 42501 `permission denied for function f`.
+pub fn authorize_routine(catalog: &Catalog, role: &Ident, routine: &Routine) -> Result<Access, DatabaseError> {
+    if catalog.enforcement == Enforcement::Database {
+        return Ok(Access { role: role.clone(), guard: Guard::Database });
+    }
+    authorize_schema(catalog, role, &routine.name.schema)?;
+    if acl_allows(catalog, role, &routine.owner, &routine.acl, Privilege::Execute) {
+        return Ok(Access { role: role.clone(), guard: Guard::Open });
+    }
+    let kind = if routine.is_procedure { "procedure" } else { "function" };
+    Err(DatabaseError::new("42501", format!("permission denied for {kind} {}", routine.name.name)))
 }
 
 fn is_superuser(catalog: &Catalog, role: &Ident) -> bool {
