@@ -1,0 +1,357 @@
+//! Opens connections to the data file, each with the same safety settings, and bounds what runs on them.
+//!
+//! Lives here: pragmas and switches, registration of functions and collations, the [`Budget`] of steps and time that
+//! every statement runs under, the lock that keeps a second process away.
+//! Not here: who uses a connection and when (`writer`, `reader`).
+//!
+//! Source: SQLite documentation, "Security" (defense against dark arts), "Write-Ahead Logging", `sqlite3_db_config`,
+//! `sqlite3_progress_handler`; `portability.md` §2.6.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use mainstay_core::catalog::Catalog;
+use mainstay_core::name::QualifiedName;
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::emit::writer::physical_name;
+use crate::values;
+
+/// Virtual machine steps between two looks at a statement's budget.
+const STEPS_PER_CHECK: i32 = 1_000;
+
+/// Milliseconds that a connection waits for a lock. Only recovery and checkpoints hold one against us for a moment.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(5_000);
+
+/// Statements that `prepare_cached` keeps per connection.
+const STATEMENT_CACHE: usize = 256;
+
+/// How safe an acknowledged write is against the loss of power.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Synchronous {
+    /// An acknowledged write survives the loss of power.
+    #[default]
+    Full,
+    /// The last commits may be lost with the power; the file never breaks.
+    Normal,
+}
+
+/// How the data file is opened and used.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub path: PathBuf,
+    pub synchronous: Synchronous,
+    /// Threads for reads that may be long.
+    pub read_threads: usize,
+    /// The longest a statement may run, whoever asks; a role's own timeout may be shorter.
+    pub statement_timeout: Duration,
+    /// Page cache of the writing connection, KiB.
+    pub writer_cache_kib: u32,
+    /// Page cache of each reading connection, KiB.
+    pub reader_cache_kib: u32,
+    /// Writes that may wait; more are told `Busy`.
+    pub write_queue: usize,
+    /// Reads that may wait for a reader thread; more are told `Busy`.
+    pub read_queue: usize,
+    /// The largest the file may grow, in pages of 4 KiB. `None`: SQLite's limit.
+    pub pages_max: Option<u32>,
+}
+
+impl Options {
+    /// The defaults for a file.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Options {
+            path: path.into(),
+            synchronous: Synchronous::Full,
+            read_threads: 2,
+            statement_timeout: Duration::from_secs(30),
+            writer_cache_kib: 32 * 1024,
+            reader_cache_kib: 4 * 1024,
+            write_queue: 4_096,
+            read_queue: 1_024,
+            pages_max: None,
+        }
+    }
+}
+
+/// Why the data file could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process, or another backend in this one, has the file.
+    #[error(
+        "the data file `{}` is in use by another Mainstay process; stop that process, or give this one another file",
+        path.display()
+    )]
+    InUse { path: PathBuf },
+    #[error("cannot open the data file `{}`: {reason}", path.display())]
+    File { path: PathBuf, reason: String },
+    #[error("cannot read the catalog of `{}`: {reason}", path.display())]
+    Catalog { path: PathBuf, reason: String },
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl OpenError {
+    /// SQLite's words about the file.
+    pub fn sqlite(path: &Path, error: &rusqlite::Error) -> Self {
+        OpenError::File { path: path.to_owned(), reason: error.to_string() }
+    }
+}
+
+/// Holds the file for this process. SQLite's own locks would let a second process write; its writes would not be seen
+/// by snapshots held here.
+#[derive(Debug)]
+pub struct FileLock {
+    // The lock ends when the handle is closed, also after `kill -9`.
+    _file: File,
+}
+
+impl FileLock {
+    /// Takes `<path>.lock`. Errors: `InUse` if somebody has it.
+    pub fn take(path: &Path) -> Result<Self, OpenError> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        let failed = |error: std::io::Error| OpenError::File { path: path.to_owned(), reason: error.to_string() };
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(PathBuf::from(name))
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(FileLock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+}
+
+/// What a connection may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Write,
+    Read,
+    /// Moves pages from the log into the file, nothing else.
+    Checkpoint,
+}
+
+/// Opens a connection with every safety setting in place.
+pub fn open(options: &Options, purpose: Purpose, budget: &Arc<Budget>) -> rusqlite::Result<Connection> {
+    let access = match purpose {
+        Purpose::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        // A read-only handle could not build the log's index after a crash; `query_only` below keeps readers out.
+        Purpose::Read | Purpose::Checkpoint => OpenFlags::SQLITE_OPEN_READ_WRITE,
+    };
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let mut connection = Connection::open_with_flags(&options.path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    for (switch, on) in [
+        (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
+        (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true),
+    ] {
+        connection.set_db_config(switch, on)?;
+    }
+    // Nothing attaches files; text of users never reaches SQLite, this is the second lock on that door.
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    let cache = match purpose {
+        Purpose::Write => options.writer_cache_kib,
+        Purpose::Read => options.reader_cache_kib,
+        Purpose::Checkpoint => 256,
+    };
+    // SQLite reads a negative cache size as KiB.
+    connection.pragma_update(None, "cache_size", -i64::from(cache))?;
+    connection.pragma_update(
+        None,
+        "synchronous",
+        match options.synchronous {
+            Synchronous::Full => "FULL",
+            Synchronous::Normal => "NORMAL",
+        },
+    )?;
+    if purpose == Purpose::Write {
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        if let Some(pages) = options.pages_max {
+            connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+        }
+    }
+    // Checkpoints are the keeper's business.
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+    if purpose == Purpose::Read {
+        connection.pragma_update(None, "query_only", true)?;
+    }
+    if purpose != Purpose::Checkpoint {
+        values::register::register(&connection)?;
+    }
+    let watched = Arc::clone(budget);
+    connection.progress_handler(STEPS_PER_CHECK, Some(move || watched.is_spent()))?;
+    Ok(connection)
+}
+
+/// Registers the sort orders of the catalog's enums; again whenever the catalog changes.
+pub fn register_collations(connection: &Connection, catalog: &Catalog) -> rusqlite::Result<()> {
+    for kind in catalog.enums.values() {
+        values::order::register_enum(connection, &enum_collation(&kind.name), &kind.labels)?;
+    }
+    Ok(())
+}
+
+/// The collation that orders an enum's labels: `enum_mood`, `enum_shop.mood`.
+pub fn enum_collation(name: &QualifiedName) -> String {
+    let mut text = String::from("enum_");
+    text.push_str(&physical_name(name));
+    text
+}
+
+/// What a statement may still use. Set before it runs, asked by SQLite's progress handler while it runs.
+///
+/// One thread uses a connection at a time, so the orderings are relaxed; atomics only let the handler be `Send`.
+#[derive(Debug)]
+pub struct Budget {
+    start: Instant,
+    /// Nanoseconds after `start`.
+    deadline: AtomicU64,
+    checks_left: AtomicU64,
+    spent: AtomicU8,
+}
+
+/// What a budget ran out of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spent {
+    Time,
+    Steps,
+}
+
+const NOT_SPENT: u8 = 0;
+const TIME_SPENT: u8 = 1;
+const STEPS_SPENT: u8 = 2;
+
+impl Default for Budget {
+    fn default() -> Self {
+        Budget {
+            start: Instant::now(),
+            deadline: AtomicU64::new(u64::MAX),
+            checks_left: AtomicU64::new(u64::MAX),
+            spent: AtomicU8::new(NOT_SPENT),
+        }
+    }
+}
+
+impl Budget {
+    /// Allows `time` from now, and about `steps` virtual machine steps if given.
+    pub fn allow(&self, time: Duration, steps: Option<u64>) {
+        let now = self.start.elapsed().saturating_add(time);
+        self.deadline.store(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let checks = steps.map_or(u64::MAX, |steps| (steps / STEPS_PER_CHECK.unsigned_abs() as u64).max(1));
+        self.checks_left.store(checks, Ordering::Relaxed);
+        self.spent.store(NOT_SPENT, Ordering::Relaxed);
+    }
+
+    /// Allows about `steps` virtual machine steps; the clock is not asked, so this costs nothing.
+    pub fn allow_steps(&self, steps: u64) {
+        self.deadline.store(u64::MAX, Ordering::Relaxed);
+        self.checks_left.store((steps / STEPS_PER_CHECK.unsigned_abs() as u64).max(1), Ordering::Relaxed);
+        self.spent.store(NOT_SPENT, Ordering::Relaxed);
+    }
+
+    /// Lifts every bound.
+    pub fn lift(&self) {
+        self.deadline.store(u64::MAX, Ordering::Relaxed);
+        self.checks_left.store(u64::MAX, Ordering::Relaxed);
+        self.spent.store(NOT_SPENT, Ordering::Relaxed);
+    }
+
+    /// What ran out, if something did since the last `allow`.
+    pub fn spent(&self) -> Option<Spent> {
+        match self.spent.load(Ordering::Relaxed) {
+            TIME_SPENT => Some(Spent::Time),
+            STEPS_SPENT => Some(Spent::Steps),
+            _ => None,
+        }
+    }
+
+    fn is_spent(&self) -> bool {
+        if self.spent.load(Ordering::Relaxed) != NOT_SPENT {
+            return true;
+        }
+        let left = self.checks_left.load(Ordering::Relaxed);
+        if left == 0 {
+            self.spent.store(STEPS_SPENT, Ordering::Relaxed);
+            return true;
+        }
+        if left != u64::MAX {
+            self.checks_left.store(left - 1, Ordering::Relaxed);
+        }
+        let deadline = self.deadline.load(Ordering::Relaxed);
+        if deadline != u64::MAX && self.start.elapsed().as_nanos() >= u128::from(deadline) {
+            self.spent.store(TIME_SPENT, Ordering::Relaxed);
+            return true;
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened() -> (tempfile::TempDir, Options) {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options::at(folder.path().join("data.db"));
+        (folder, options)
+    }
+
+    #[test]
+    fn a_misspelt_name_is_not_a_string() {
+        let (_folder, options) = opened();
+        let connection = open(&options, Purpose::Write, &Arc::default()).unwrap();
+        assert!(connection.prepare("SELECT \"nosuch\"").is_err());
+        assert!(connection.execute_batch("CREATE TABLE t (a CHECK (a <> \"nosuch\"))").is_err());
+    }
+
+    #[test]
+    fn a_reader_cannot_write() {
+        let (_folder, options) = opened();
+        let writer = open(&options, Purpose::Write, &Arc::default()).unwrap();
+        writer.execute_batch("CREATE TABLE t (a)").unwrap();
+        let reader = open(&options, Purpose::Read, &Arc::default()).unwrap();
+        assert!(reader.execute_batch("INSERT INTO t VALUES (1)").is_err());
+        assert!(reader.execute_batch("ATTACH DATABASE ':memory:' AS other").is_err());
+    }
+
+    #[test]
+    fn a_second_opening_is_refused_and_says_why() {
+        let (_folder, options) = opened();
+        let _held = FileLock::take(&options.path).unwrap();
+        let refused = FileLock::take(&options.path).unwrap_err();
+        assert!(matches!(refused, OpenError::InUse { .. }), "{refused}");
+    }
+
+    #[test]
+    fn a_statement_stops_when_its_steps_are_spent() {
+        let (_folder, options) = opened();
+        let budget = Arc::new(Budget::default());
+        let connection = open(&options, Purpose::Write, &budget).unwrap();
+        budget.allow_steps(50_000);
+        let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+        assert!(connection.query_row(endless, [], |row| row.get::<_, i64>(0)).is_err());
+        assert_eq!(budget.spent(), Some(Spent::Steps));
+        budget.allow(Duration::from_millis(20), None);
+        assert!(connection.query_row(endless, [], |row| row.get::<_, i64>(0)).is_err());
+        assert_eq!(budget.spent(), Some(Spent::Time));
+        budget.lift();
+        assert_eq!(connection.query_row("SELECT 1", [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+    }
+}

@@ -1,0 +1,32 @@
+//! The embedded engine: `Backend` for SQLite. The only crate that may know SQLite.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`backend`] | [`SqliteBackend`], the `Backend` |
+//! | [`engine`] | the threads together: write, read, close |
+//! | [`connection`] | opening connections, safety settings, budgets of steps and time, the file's lock |
+//! | [`writer`] | the one thread that writes, group commit |
+//! | [`reader`] | reads on the asking thread and on reader threads, held snapshots |
+//! | [`keeper`] | checkpoints, release of idle snapshots |
+//! | [`errors`] [`foreign_keys`] | SQLite's errors in PostgreSQL's words |
+//! | [`read`] | `Plan::Read` → statements → bytes |
+//! | [`write`] | inserts, updates, deletes, calls |
+//! | [`emit`] | typed tree → SQLite's SQL, policies |
+//! | [`schema`] | the stored catalog, migrations |
+//! | [`values`] | PostgreSQL's values and functions |
+//!
+//! Not here: PostgreSQL's grammar and types (`mainstay-sql`), HTTP.
+
+pub mod connection;
+pub mod emit;
+pub mod engine;
+pub mod errors;
+pub mod foreign_keys;
+pub mod keeper;
+pub mod read;
+pub mod reader;
+pub mod shared;
+pub mod values;
+pub mod writer;
+
+pub use connection::{OpenError, Options, Synchronous};

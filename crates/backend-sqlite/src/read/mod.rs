@@ -1,0 +1,15 @@
+//! `Plan::Read` → a program of prepared statements → rows as bytes.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`program`] | the program's types, where it may run |
+//! | [`prepared`] | its statements on one connection, what their plans say |
+//! | [`run`] | running it, writing JSON and CSV |
+//! | [`zone`] | `Prefer: timezone` |
+//!
+//! Not here: threads and snapshots (`reader`), SQL of expressions and policies (`emit`).
+
+pub mod prepared;
+pub mod program;
+pub mod run;
+mod zone;

@@ -1,0 +1,195 @@
+//! A read as the engine runs it: one statement per relation, nested as the embeds are.
+//!
+//! Lives here: the program's types and whether it may run on the thread that asks.
+//! Not here: how it is made (`compile`), how it runs (`run`).
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use mainstay_core::name::Ident;
+use mainstay_core::plan::{Cardinality, Format};
+
+use crate::emit::binds::Bind;
+use crate::values::cast::Kind;
+
+/// Runs on reader threads before a program that was found to be long may try the short way again.
+const LONG_RUNS: u32 = 1_000;
+
+/// The highest id given to a program.
+static PROGRAMS: AtomicU64 = AtomicU64::new(0);
+
+/// A compiled read.
+#[derive(Debug)]
+pub struct ReadProgram {
+    /// Its identity: connections keep what they prepared for it under this number.
+    pub id: u64,
+    /// The catalog that it was compiled for.
+    pub catalog_version: u64,
+    pub format: Format,
+    pub root: Node,
+    pub count: CountPlan,
+    /// The first line of a CSV body.
+    pub header: Vec<u8>,
+    pub pace: Pace,
+}
+
+impl ReadProgram {
+    /// A number no other program of this process has.
+    pub fn next_id() -> u64 {
+        PROGRAMS.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// All statements, one per line: the root's, its embeds' depth first, the count's.
+    pub fn sql(&self) -> String {
+        let mut text = String::new();
+        self.root.append_sql(&mut text);
+        if let CountPlan::Query(count) | CountPlan::Bounded { count, .. } = &self.count {
+            text.push('\n');
+            text.push_str(&count.sql);
+        }
+        text
+    }
+}
+
+/// A statement and its placeholders.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    pub sql: String,
+    pub binds: Vec<Bind>,
+}
+
+/// The statement of one relation and how its rows are written.
+#[derive(Debug)]
+pub struct Node {
+    pub query: Query,
+    pub members: Vec<Member>,
+    pub children: Vec<Child>,
+}
+
+impl Node {
+    fn append_sql(&self, text: &mut String) {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&self.query.sql);
+        for child in &self.children {
+            child.node.append_sql(text);
+        }
+    }
+
+    /// The names of the row's members with those of spread embeds in their place.
+    pub fn names(&self) -> Vec<&Ident> {
+        let mut names = Vec::new();
+        for member in &self.members {
+            match member {
+                Member::Column { name, .. } | Member::Embed { name, .. } => names.push(name),
+                Member::Spread { child } => names.extend(self.children[*child].node.names()),
+            }
+        }
+        names
+    }
+}
+
+/// The embeds of one row: a node that is run once per row of its parent.
+#[derive(Debug)]
+pub struct Child {
+    pub node: Node,
+    pub cardinality: Cardinality,
+    /// (placeholder from 1, column of the parent's statement from 0): what is bound anew for each row.
+    pub joins: Vec<(usize, usize)>,
+}
+
+/// One member of a row's object.
+#[derive(Debug)]
+pub enum Member {
+    Column {
+        name: Ident,
+        /// `"name":`
+        key: Box<[u8]>,
+        /// Of the statement, from 0.
+        column: usize,
+        kind: Kind,
+    },
+    Embed {
+        name: Ident,
+        key: Box<[u8]>,
+        child: usize,
+    },
+    Spread {
+        child: usize,
+    },
+}
+
+/// How the rows that match are counted.
+#[derive(Debug)]
+pub enum CountPlan {
+    /// Not at all.
+    None,
+    /// The read has neither limit nor offset: its own rows are all there are.
+    Rows,
+    /// By a statement of its own, in the same snapshot.
+    Query(Query),
+    /// By a statement whose last placeholder is a bound; where more match, by `estimate`, or by `exact` if that is
+    /// not to be had without looking at rows that the caller may not see.
+    Bounded { count: Query, otherwise: Query, cap: CountCap },
+}
+
+/// Up to where a count is exact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CountCap {
+    /// [`Options::count_max`](mainstay_core::plan::Options::count_max).
+    Response,
+    /// Rows.
+    Fixed(u64),
+}
+
+/// Whether a program may run on the thread that asks.
+#[derive(Debug, Default)]
+pub struct Pace {
+    state: AtomicU32,
+}
+
+const UNKNOWN: u32 = 0;
+const SHORT: u32 = 1;
+const ALWAYS_LONG: u32 = 2;
+/// From here on: runs left on the reader threads, plus this.
+const LONG_FROM: u32 = 3;
+
+/// Where a program is to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Its plan has not been looked at.
+    Unknown,
+    Here,
+    ReaderThread,
+}
+
+impl Pace {
+    /// Where the next run belongs.
+    pub fn place(&self) -> Place {
+        match self.state.load(Ordering::Relaxed) {
+            UNKNOWN => Place::Unknown,
+            SHORT => Place::Here,
+            ALWAYS_LONG => Place::ReaderThread,
+            runs => {
+                // Two runs at once may count as one, which is of no account.
+                self.state.store(if runs == LONG_FROM { SHORT } else { runs - 1 }, Ordering::Relaxed);
+                Place::ReaderThread
+            }
+        }
+    }
+
+    /// The plan says that it is short.
+    pub fn is_short(&self) {
+        self.state.store(SHORT, Ordering::Relaxed);
+    }
+
+    /// The plan says that it reads whole tables.
+    pub fn is_long(&self) {
+        self.state.store(ALWAYS_LONG, Ordering::Relaxed);
+    }
+
+    /// It used up its steps.
+    pub fn ran_long(&self) {
+        self.state.store(LONG_FROM + LONG_RUNS, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,458 @@
+//! Runs a program and writes its rows, straight from SQLite's columns into the response's bytes.
+//!
+//! Not here: which connection it runs on (`reader`, `write`), brackets around the rows (`data`).
+//!
+//! Source: `data-path.md` §4 (1).
+
+use mainstay_core::error::BackendError;
+use mainstay_core::plan::{Cardinality, Format, Input, Options, Outcome};
+use mainstay_core::render;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Row};
+
+use super::prepared::{Prepared, PreparedNode};
+use super::program::{Child, CountCap, CountPlan, Member, Node, Query, ReadProgram};
+use super::zone::Zone;
+use crate::emit::binds::{Bind, BindError, Sources, resolve};
+use crate::values::cast::{self, Kind};
+use crate::values::errors::PgError;
+
+/// Bytes that a body begins with room for.
+const BODY_ROOM: usize = 1_024;
+
+/// Why a run failed, with the statement that did.
+#[derive(Debug)]
+pub enum RunError {
+    Sqlite { error: rusqlite::Error, sql: String },
+    Backend(BackendError),
+}
+
+impl From<BackendError> for RunError {
+    fn from(error: BackendError) -> Self {
+        RunError::Backend(error)
+    }
+}
+
+/// Runs `program` and counts as it asks.
+pub fn run(
+    program: &ReadProgram,
+    prepared: &mut Prepared<'_>,
+    sources: &Sources<'_>,
+    input: &Input,
+) -> Result<Outcome, RunError> {
+    let zone = match sources.context.caller().and_then(|caller| caller.request.time_zone.as_deref()) {
+        Some(name) => Zone::find(name),
+        None => None,
+    };
+    bind(&program.root, &mut prepared.root, sources)?;
+    let printer = Printer { strip: program.format == Format::JsonStripNulls, zone };
+    let mut outcome = Outcome { body: Vec::with_capacity(BODY_ROOM), ..Outcome::default() };
+    outcome.rows = match program.format {
+        Format::Json | Format::JsonStripNulls => {
+            printer.rows(&program.root, &mut prepared.root, b',', &mut outcome.body)?
+        }
+        Format::Csv => printer.csv(program, &mut prepared.root, &mut outcome.body)?,
+    };
+    if input.options.singular && outcome.rows != 1 {
+        return Err(BackendError::NotSingular { rows: outcome.rows }.into());
+    }
+    outcome.total = count(program, prepared, sources, outcome.rows, &input.options)?;
+    Ok(outcome)
+}
+
+fn failed(query: &Query) -> impl Fn(rusqlite::Error) -> RunError + '_ {
+    |error| RunError::Sqlite { error, sql: query.sql.clone() }
+}
+
+/// Binds what stays the same for all rows; SQLite keeps it when a statement is run again.
+fn bind(node: &Node, prepared: &mut PreparedNode<'_>, sources: &Sources<'_>) -> Result<(), RunError> {
+    bind_query(&node.query, &mut prepared.statement, sources)?;
+    for (child, prepared) in node.children.iter().zip(&mut prepared.children) {
+        bind(&child.node, prepared, sources)?;
+    }
+    Ok(())
+}
+
+fn bind_query(query: &Query, statement: &mut CachedStatement<'_>, sources: &Sources<'_>) -> Result<(), RunError> {
+    for (index, bind) in query.binds.iter().enumerate() {
+        if matches!(bind, Bind::Parent(_)) {
+            continue;
+        }
+        let value = resolve(bind, sources).map_err(|error| refused(error, query))?;
+        statement.raw_bind_parameter(index + 1, value).map_err(failed(query))?;
+    }
+    Ok(())
+}
+
+fn refused(error: BindError, query: &Query) -> RunError {
+    match error {
+        BindError::Refused(error) => RunError::Backend(BackendError::Refused(error)),
+        BindError::Engine(error) => RunError::Sqlite { error, sql: query.sql.clone() },
+        BindError::Bug(text) => RunError::Backend(BackendError::Internal(text.to_owned())),
+    }
+}
+
+fn count(
+    program: &ReadProgram,
+    prepared: &mut Prepared<'_>,
+    sources: &Sources<'_>,
+    rows: u64,
+    options: &Options,
+) -> Result<Option<u64>, RunError> {
+    match &program.count {
+        CountPlan::None => Ok(None),
+        CountPlan::Rows => Ok(Some(rows)),
+        CountPlan::Query(query) => match &mut prepared.count {
+            Some(statement) => {
+                bind_query(query, statement, sources)?;
+                one_number(query, statement).map(Some)
+            }
+            None => Ok(None),
+        },
+        CountPlan::Bounded { count, otherwise, cap } => {
+            let (Some(counting), Some(estimating)) = (&mut prepared.count, &mut prepared.otherwise) else {
+                return Ok(None);
+            };
+            let cap = match cap {
+                CountCap::Fixed(rows) => *rows,
+                CountCap::Response => options.count_max.unwrap_or(i64::MAX.unsigned_abs() - 1),
+            };
+            bind_query(count, counting, sources)?;
+            let bound = i64::try_from(cap).unwrap_or(i64::MAX).saturating_add(1);
+            counting.raw_bind_parameter(count.binds.len() + 1, bound).map_err(failed(count))?;
+            let found = one_number(count, counting)?;
+            if found <= cap {
+                return Ok(Some(found));
+            }
+            bind_query(otherwise, estimating, sources)?;
+            one_number(otherwise, estimating).map(|estimate| Some(estimate.max(found)))
+        }
+    }
+}
+
+fn one_number(query: &Query, statement: &mut CachedStatement<'_>) -> Result<u64, RunError> {
+    let mut rows = statement.raw_query();
+    let row = rows.next().map_err(failed(query))?;
+    let number = match row {
+        Some(row) => row.get::<_, i64>(0).map_err(failed(query))?,
+        None => 0,
+    };
+    Ok(u64::try_from(number).unwrap_or(0))
+}
+
+/// What printing depends on besides the program.
+struct Printer {
+    strip: bool,
+    /// `Prefer: timezone`.
+    zone: Option<Zone>,
+}
+
+impl Printer {
+    /// Writes every row of a node as an object. Returns how many.
+    fn rows(
+        &self,
+        node: &Node,
+        prepared: &mut PreparedNode<'_>,
+        separator: u8,
+        out: &mut Vec<u8>,
+    ) -> Result<u64, RunError> {
+        let PreparedNode { statement, children } = prepared;
+        let mut rows = statement.raw_query();
+        let mut count = 0;
+        while let Some(row) = rows.next().map_err(failed(&node.query))? {
+            if count > 0 {
+                out.push(separator);
+            }
+            count += 1;
+            self.object(node, row, children, out)?;
+        }
+        Ok(count)
+    }
+
+    fn object(
+        &self,
+        node: &Node,
+        row: &Row<'_>,
+        children: &mut [PreparedNode<'_>],
+        out: &mut Vec<u8>,
+    ) -> Result<(), RunError> {
+        out.push(b'{');
+        let start = out.len();
+        self.members(node, row, children, start, out)?;
+        out.push(b'}');
+        Ok(())
+    }
+
+    /// Writes a row's members; `start` is where the object's first member begins.
+    fn members(
+        &self,
+        node: &Node,
+        row: &Row<'_>,
+        children: &mut [PreparedNode<'_>],
+        start: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RunError> {
+        for member in &node.members {
+            match member {
+                Member::Column { key, column, kind, .. } => {
+                    let value = row.get_ref(*column).map_err(failed(&node.query))?;
+                    if self.strip && value == ValueRef::Null {
+                        continue;
+                    }
+                    open(start, key, out);
+                    self.value(kind, value, out);
+                }
+                Member::Embed { key, child, .. } => {
+                    let before = out.len();
+                    open(start, key, out);
+                    let found = self.embed(&node.children[*child], row, &mut children[*child], out)?;
+                    if self.strip && !found {
+                        out.truncate(before);
+                    }
+                }
+                Member::Spread { child } => {
+                    self.spread(&node.children[*child], row, &mut children[*child], start, out)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes an embed's rows. False if a to-one embed has none.
+    fn embed(
+        &self,
+        child: &Child,
+        row: &Row<'_>,
+        prepared: &mut PreparedNode<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, RunError> {
+        join(child, row, prepared)?;
+        match child.cardinality {
+            Cardinality::Many => {
+                out.push(b'[');
+                self.rows(&child.node, prepared, b',', out)?;
+                out.push(b']');
+                Ok(true)
+            }
+            Cardinality::One => {
+                let PreparedNode { statement, children } = prepared;
+                let mut rows = statement.raw_query();
+                match rows.next().map_err(failed(&child.node.query))? {
+                    Some(row) => {
+                        self.object(&child.node, row, children, out)?;
+                        Ok(true)
+                    }
+                    None => {
+                        out.extend_from_slice(b"null");
+                        Ok(false)
+                    }
+                }
+            }
+        }
+    }
+
+    fn spread(
+        &self,
+        child: &Child,
+        row: &Row<'_>,
+        prepared: &mut PreparedNode<'_>,
+        start: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RunError> {
+        if child.cardinality == Cardinality::One {
+            join(child, row, prepared)?;
+            let PreparedNode { statement, children } = prepared;
+            let mut rows = statement.raw_query();
+            if let Some(row) = rows.next().map_err(failed(&child.node.query))? {
+                return self.members(&child.node, row, children, start, out);
+            }
+            if !self.strip {
+                for name in child.node.names() {
+                    open(start, &key_of(name), out);
+                    out.extend_from_slice(b"null");
+                }
+            }
+            return Ok(());
+        }
+        let arrays = self.arrays(child, row, prepared)?;
+        for (name, array) in child.node.names().into_iter().zip(arrays) {
+            open(start, &key_of(name), out);
+            out.extend_from_slice(&array);
+        }
+        Ok(())
+    }
+
+    /// For each member of a to-many spread, the JSON array of its values.
+    fn arrays(
+        &self,
+        child: &Child,
+        row: &Row<'_>,
+        prepared: &mut PreparedNode<'_>,
+    ) -> Result<Vec<Vec<u8>>, RunError> {
+        join(child, row, prepared)?;
+        let mut arrays = vec![vec![b'[']; child.node.names().len()];
+        let PreparedNode { statement, children } = prepared;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().map_err(failed(&child.node.query))? {
+            let mut cells = Vec::with_capacity(arrays.len());
+            self.cells(&child.node, row, children, Form::Json, &mut cells)?;
+            for (array, cell) in arrays.iter_mut().zip(cells) {
+                if array.len() > 1 {
+                    array.push(b',');
+                }
+                match cell {
+                    Some(json) => array.extend_from_slice(&json),
+                    None => array.extend_from_slice(b"null"),
+                }
+            }
+        }
+        for array in &mut arrays {
+            array.push(b']');
+        }
+        Ok(arrays)
+    }
+
+    /// A row's values one by one, those of spread embeds in their place. `None` is null.
+    fn cells(
+        &self,
+        node: &Node,
+        row: &Row<'_>,
+        children: &mut [PreparedNode<'_>],
+        form: Form,
+        cells: &mut Vec<Option<Vec<u8>>>,
+    ) -> Result<(), RunError> {
+        for member in &node.members {
+            match member {
+                Member::Column { column, kind, .. } => {
+                    let value = row.get_ref(*column).map_err(failed(&node.query))?;
+                    if value == ValueRef::Null {
+                        cells.push(None);
+                        continue;
+                    }
+                    let mut out = Vec::new();
+                    match form {
+                        Form::Json => self.value(kind, value, &mut out),
+                        Form::Text => out = self.text(kind, value)?.into_bytes(),
+                    }
+                    cells.push(Some(out));
+                }
+                Member::Embed { child, .. } => {
+                    let mut out = Vec::new();
+                    let found = self.embed(&node.children[*child], row, &mut children[*child], &mut out)?;
+                    cells.push(found.then_some(out));
+                }
+                Member::Spread { child } => {
+                    let (child, prepared) = (&node.children[*child], &mut children[*child]);
+                    if child.cardinality == Cardinality::Many {
+                        cells.extend(self.arrays(child, row, prepared)?.into_iter().map(Some));
+                        continue;
+                    }
+                    join(child, row, prepared)?;
+                    let PreparedNode { statement, children } = prepared;
+                    let mut rows = statement.raw_query();
+                    match rows.next().map_err(failed(&child.node.query))? {
+                        Some(row) => self.cells(&child.node, row, children, form, cells)?,
+                        None => cells.extend(child.node.names().into_iter().map(|_| None)),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn csv(
+        &self,
+        program: &ReadProgram,
+        prepared: &mut PreparedNode<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<u64, RunError> {
+        let node = &program.root;
+        let PreparedNode { statement, children } = prepared;
+        let mut rows = statement.raw_query();
+        let mut count = 0;
+        let mut cells = Vec::new();
+        while let Some(row) = rows.next().map_err(failed(&node.query))? {
+            if count == 0 {
+                out.extend_from_slice(&program.header);
+            }
+            count += 1;
+            out.push(b'\n');
+            cells.clear();
+            self.cells(node, row, children, Form::Text, &mut cells)?;
+            for (index, cell) in cells.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                let text = cell.as_deref().map(std::str::from_utf8).transpose();
+                render::csv_cell(out, text.map_err(|_| internal("a stored text is not UTF-8"))?);
+            }
+        }
+        if count == 0 {
+            // PostgREST takes the header from the first row.
+            out.push(b'\n');
+        }
+        Ok(count)
+    }
+
+    #[inline]
+    fn value(&self, kind: &Kind, value: ValueRef<'_>, out: &mut Vec<u8>) {
+        if let (Some(zone), Kind::Timestamptz, ValueRef::Text(text)) = (&self.zone, kind, value)
+            && let Some(local) = zone.json(text)
+        {
+            out.push(b'"');
+            out.extend_from_slice(local.as_bytes());
+            out.push(b'"');
+            return;
+        }
+        cast::write_json(kind, value, out);
+    }
+
+    fn text(&self, kind: &Kind, value: ValueRef<'_>) -> Result<String, RunError> {
+        if let (Some(zone), Kind::Timestamptz, ValueRef::Text(text)) = (&self.zone, kind, value)
+            && let Some(local) = zone.text(text)
+        {
+            return Ok(local);
+        }
+        cast::output(kind, value).map_err(|PgError { message, .. }| internal(&message))
+    }
+}
+
+fn internal(text: &str) -> RunError {
+    RunError::Backend(BackendError::Internal(text.to_owned()))
+}
+
+/// Which form cells are wanted in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Json,
+    Text,
+}
+
+/// Binds the columns that an embed is joined by.
+#[inline]
+fn join(child: &Child, row: &Row<'_>, prepared: &mut PreparedNode<'_>) -> Result<(), RunError> {
+    for (placeholder, column) in &child.joins {
+        let value = row.get_ref(*column).map_err(failed(&child.node.query))?;
+        prepared
+            .statement
+            .raw_bind_parameter(*placeholder, ToSqlOutput::Borrowed(value))
+            .map_err(failed(&child.node.query))?;
+    }
+    Ok(())
+}
+
+#[inline]
+fn open(start: usize, key: &[u8], out: &mut Vec<u8>) {
+    if out.len() > start {
+        out.push(b',');
+    }
+    out.extend_from_slice(key);
+}
+
+/// `"name":`
+pub fn key_of(name: &str) -> Box<[u8]> {
+    let mut key = Vec::with_capacity(name.len() + 3);
+    render::json_string(&mut key, name);
+    key.push(b':');
+    key.into_boxed_slice()
+}
