@@ -171,7 +171,7 @@ pub fn portable(
 
 /// Runs all base cases on PostgreSQL, loaded with PostgREST's own fixtures from `source`.
 fn full_cases(binary: &Path, cluster: &Cluster, shared: &Path, source: &Path, verbose: bool) -> Result<Outcome> {
-    ensure(&[Need::Python])?;
+    ensure(&[Need::Python, Need::Postgis])?;
     let suite = shared.join("postgrest");
     let mut project = Project::new("full", Engine::Postgres, Some(cluster))?;
     let database = "xtask_full";

@@ -16,6 +16,8 @@ pub enum Need {
     Libclang,
     /// PostgreSQL 15 or newer: the server's programs, not a running server.
     Postgres,
+    /// PostGIS, which the full fixtures of PostgREST use.
+    Postgis,
     /// A browser for the tests of pages.
     Chromium,
     /// Node.js and npm: browser tests and the published client.
@@ -24,6 +26,7 @@ pub enum Need {
     Python,
 }
 
+/// What `cargo xtask test` needs.
 pub const ALL: [Need; 5] = [Need::Libclang, Need::Postgres, Need::Chromium, Need::Node, Need::Python];
 
 impl Need {
@@ -31,6 +34,7 @@ impl Need {
         match self {
             Need::Libclang => has_libclang(),
             Need::Postgres => postgres_folder().is_some(),
+            Need::Postgis => has_postgis(),
             Need::Chromium => chromium().is_some(),
             Need::Node => find("node").is_some() && find("npm").is_some(),
             Need::Python => find("python3").is_some(),
@@ -41,6 +45,7 @@ impl Need {
         match self {
             Need::Libclang => &["libclang-dev"],
             Need::Postgres => &["postgresql-15"],
+            Need::Postgis => &["postgresql-15-postgis-3"],
             Need::Chromium => &["chromium"],
             Need::Node => &["nodejs", "npm"],
             Need::Python => &["python3"],
@@ -155,6 +160,13 @@ pub fn postgres_folder() -> Option<PathBuf> {
     }
     let program = std::fs::canonicalize(find("postgres")?).ok()?;
     program.parent().filter(|folder| complete(folder)).map(Path::to_owned)
+}
+
+fn has_postgis() -> bool {
+    let Some(folder) = postgres_folder() else { return false };
+    let shared = Command::new(folder.join("pg_config")).arg("--sharedir").output();
+    let shared = shared.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    shared.is_ok_and(|shared| Path::new(&shared).join("extension/postgis.control").is_file())
 }
 
 /// The browser.

@@ -93,46 +93,29 @@ pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
 
 /// The black-box steps: they share one build and one PostgreSQL.
 fn run_against_the_program(run: &mut Run, shared: Option<&PathBuf>) {
-    let mut program = Err(String::new());
-    let mut cluster = Err(String::new());
+    let mut ready = None;
     run.always("build", || {
-        let built = setup::build_mainstay("dev");
-        program = built.as_ref().map(PathBuf::clone).map_err(Error::to_string);
-        built.map(drop)
+        ready = Some((setup::build_mainstay("dev")?, Cluster::start(Durability::None)?));
+        Ok(())
     });
-    if let Ok(program) = program {
-        cluster = Cluster::start(Durability::None).map_err(|error| error.to_string());
-        let cluster = cluster.as_ref().map_err(|error| Error::new(error.clone()));
-        run.step("shop", || e2e::check(&program, copy(&cluster)?));
-        for engine in ENGINES {
-            let Some(shared) = shared else { break };
-            let cluster = || {
-                if engine == Engine::Postgres {
-                    copy(&cluster).map(Some)
-                } else {
-                    Ok(None)
-                }
-            };
-            run.part("smoke", engine, || smoke::check(&program, engine, cluster()?, shared));
-            run.part("conformance", engine, || {
-                let outcome = conformance::portable(&program, engine, cluster()?, shared, false)?;
-                say(format_args!("{}: {}", engine.title(), outcome.summary()));
-                outcome.require(conformance::PORTABLE_PERCENT_MIN)
-            });
-        }
-    } else {
+    let Some((program, cluster)) = ready else {
         for name in ["shop", "smoke", "conformance"] {
-            run.leave_out(name, "the program does not build");
+            run.leave_out(name, "the program or PostgreSQL is not there");
         }
+        return;
+    };
+    run.step("shop", || e2e::check(&program, &cluster));
+    let Some(shared) = shared else { return };
+    for engine in ENGINES {
+        run.part("smoke", engine, || {
+            smoke::check(&program, engine, Some(&cluster), shared)
+        });
+        run.part("conformance", engine, || {
+            let outcome = conformance::portable(&program, engine, Some(&cluster), shared, false)?;
+            say(format_args!("{}: {}", engine.title(), outcome.summary()));
+            outcome.require(conformance::PORTABLE_PERCENT_MIN)
+        });
     }
-    drop(cluster);
-}
-
-fn copy<'a>(cluster: &'a std::result::Result<&Cluster, Error>) -> Result<&'a Cluster> {
-    cluster
-        .as_ref()
-        .map(|cluster| *cluster)
-        .map_err(|error| Error::new(error.to_string()))
 }
 
 /// With `cargo-deny` where it is installed; the same lists by our own hand everywhere.
