@@ -1,11 +1,12 @@
 // The shop as a person uses it, in Chromium, on a wide screen and on a phone.
 //
-//   SHOP_URL=http://127.0.0.1:54321 node shop.mjs        (CHROMIUM=… for another browser)
+//   SHOP_URL=http://127.0.0.1:54321 node shop.mjs        (CHROMIUM=… for another browser,
+//                                                       SHOP_PICTURES=… for the screenshots' folder)
 //
 // Needs a freshly seeded shop: it knows the seed's orders. It places orders, so run it once per database.
 
 import assert from 'node:assert/strict'
-import { mkdtemp } from 'node:fs/promises'
+import { mkdir, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openBrowser } from './browser.mjs'
@@ -33,7 +34,8 @@ const HUGO = { name: 'Hugo Almeida' }
 const BRUNOS_ORDER = '2'
 const MISSING_ORDER = '987654'
 
-const pictures = await mkdtemp(join(tmpdir(), 'mainstay-shop-'))
+const pictures = process.env.SHOP_PICTURES || await mkdtemp(join(tmpdir(), 'mainstay-shop-'))
+await mkdir(pictures, { recursive: true })
 console.log(`  screenshots: ${pictures}`)
 
 async function run(label, viewport) {

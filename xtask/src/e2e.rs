@@ -4,7 +4,7 @@ use crate::postgres::Cluster;
 use crate::process::{run, say};
 use crate::server::{ENGINES, Engine, Mainstay, Project};
 use crate::setup::{Need, chromium, ensure, place_client};
-use crate::workspace::{copy_folder, root};
+use crate::workspace::{copy_folder, root, target};
 use crate::{Context, Error, Result};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -31,20 +31,33 @@ pub fn check(binary: &Path, cluster: &Cluster) -> Result<()> {
     }
 
     // Before the browser: it writes, and two servers place an order at two moments.
-    let urls: Vec<String> = running.iter().map(|(_, server, _)| server.url()).collect();
     say("the same requests to both engines");
-    node("parity.mjs", &urls.iter().map(String::as_str).collect::<Vec<_>>(), &[])?;
-
+    let urls: Vec<String> = running.iter().map(|(_, server, _)| server.url()).collect();
+    let mut faults = Vec::new();
+    if let Err(error) = node("parity.mjs", &urls.iter().map(String::as_str).collect::<Vec<_>>(), &[]) {
+        faults.push(error.to_string());
+    }
     let browser = chromium().ok_or_else(|| Error::new("Chromium is not found"))?;
-    for (engine, server, _) in &running {
-        say(format_args!("the shop in Chromium, {}", engine.title()));
-        let settings = [("SHOP_URL", server.url()), ("CHROMIUM", browser.display().to_string())];
-        node("shop.mjs", &[], &settings).map_err(|error| Error::new(format!("{error}\n{}", server.log_tail())))?;
-    }
     for (engine, server, _project) in running {
-        server.stop().context(engine.title())?;
+        say(format_args!("the shop in Chromium, {}", engine.title()));
+        let pictures = target().join("e2e").join(engine.name());
+        let settings = [
+            ("SHOP_URL", server.url()),
+            ("SHOP_PICTURES", pictures.display().to_string()),
+            ("CHROMIUM", browser.display().to_string()),
+        ];
+        if let Err(error) = node("shop.mjs", &[], &settings) {
+            faults.push(format!("{}: {error}\n{}", engine.title(), server.log_tail()));
+        }
+        if let Err(error) = server.stop() {
+            faults.push(format!("{}: {error}", engine.title()));
+        }
     }
-    Ok(())
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::new(faults.join("\n")))
+    }
 }
 
 /// Runs a script of `e2e/` there.

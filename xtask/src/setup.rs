@@ -208,8 +208,11 @@ pub fn place_client(project: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Builds the program in `profile`. Returns its path.
+/// Builds the program in `profile`, unless `MAINSTAY_PROGRAM` names one that is built. Returns its path.
 pub fn build_mainstay(profile: &str) -> Result<PathBuf> {
+    if let Some(program) = std::env::var_os("MAINSTAY_PROGRAM") {
+        return std::fs::canonicalize(&program).context("MAINSTAY_PROGRAM");
+    }
     ensure(&[Need::Libclang])?;
     let mut command = crate::process::cargo();
     command.args(["build", "--package", "mainstay", "--bin", "mainstay"]);
