@@ -10,6 +10,7 @@ use mainstay_core::plan::{Value, ValueRef};
 use rusqlite::types::{ToSqlOutput, Value as Scalar, ValueRef as ScalarRef};
 
 use super::context::{Context, ContextValue};
+use super::expression::prefix_range;
 use super::input::InputType;
 
 /// Where a placeholder's value comes from.
@@ -23,6 +24,10 @@ pub enum Bind {
     List { value: ValueRef, element: Arc<InputType> },
     /// A request's text as it is: a JSON path's key, a pattern.
     Text(ValueRef),
+    /// The least text that a request's LIKE pattern can match.
+    PrefixLow(ValueRef),
+    /// A value above every text that a request's LIKE pattern can match: a text, or a blob, which is above all texts.
+    PrefixHigh(ValueRef),
     /// A request's integer as it is: a limit, an offset, a JSON path's index.
     Integer(ValueRef),
     /// Column of the row that an embed belongs to, as the parent's statement gave it.
@@ -96,6 +101,16 @@ pub fn resolve<'a>(bind: &'a Bind, sources: &Sources<'a>) -> Result<ToSqlOutput<
             Value::Null => ToSqlOutput::Owned(Scalar::Null),
             Value::Integer(number) => ToSqlOutput::Owned(Scalar::Text(number.to_string())),
             Value::List(_) => return Err(BindError::Bug("a list is bound as text")),
+        },
+        Bind::PrefixLow(value) => match value_at(sources.values, *value)? {
+            Value::Text(pattern) => ToSqlOutput::Owned(Scalar::Text(prefix_range(pattern).0)),
+            _ => ToSqlOutput::Owned(Scalar::Null),
+        },
+        Bind::PrefixHigh(value) => match value_at(sources.values, *value)? {
+            Value::Text(pattern) => {
+                ToSqlOutput::Owned(prefix_range(pattern).1.map_or(Scalar::Blob(Vec::new()), Scalar::Text))
+            }
+            _ => ToSqlOutput::Owned(Scalar::Null),
         },
         Bind::Integer(value) => match value_at(sources.values, *value)? {
             Value::Integer(number) => ToSqlOutput::Owned(Scalar::Integer(*number)),

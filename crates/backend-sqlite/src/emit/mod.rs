@@ -9,8 +9,20 @@
 //! Source: `portability.md` §§4, 6, 7 is the study this follows.
 
 pub mod binds;
+mod call;
+mod cast;
+pub mod compiled;
 pub mod context;
+pub mod emitter;
+mod expression;
+pub mod functions;
 pub mod input;
+pub mod privileges;
+pub mod query;
+pub mod relation;
+mod shape;
 pub mod types;
 pub mod walk;
 pub mod writer;
+
+pub use emitter::{Emitter, Parameters, Rte};

@@ -51,6 +51,44 @@ impl SqlWriter {
         self
     }
 
+    /// A text constant of the schema's or a script's own text; a request's values are bound instead.
+    pub fn literal(&mut self, text: &str) -> &mut Self {
+        self.text.push('\'');
+        for character in text.chars() {
+            if character == '\'' {
+                self.text.push('\'');
+            }
+            self.text.push(character);
+        }
+        self.text.push('\'');
+        self
+    }
+
+    /// A bytes constant, likewise.
+    pub fn blob(&mut self, bytes: &[u8]) -> &mut Self {
+        self.text.push_str("x'");
+        self.text.push_str(&crate::values::bytea::hex(bytes).replace("\\x", ""));
+        self.text.push('\'');
+        self
+    }
+
+    /// A floating point constant, likewise; infinities are numbers too large to read.
+    pub fn real(&mut self, number: f64) -> &mut Self {
+        let text = if number.is_infinite() {
+            if number > 0.0 { "9e999".to_owned() } else { "-9e999".to_owned() }
+        } else {
+            format!("{number:e}")
+        };
+        if number.is_sign_negative() {
+            self.text.push('(');
+            self.text.push_str(&text);
+            self.text.push(')');
+        } else {
+            self.text.push_str(&text);
+        }
+        self
+    }
+
     /// A placeholder. The same bind twice is one placeholder.
     pub fn bind(&mut self, bind: Bind) -> &mut Self {
         let index = match self.binds.iter().position(|known| *known == bind) {

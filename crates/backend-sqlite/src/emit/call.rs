@@ -1,0 +1,313 @@
+//! Calls: library functions, aggregates, windows.
+
+use mainstay_core::error::DatabaseError;
+use mainstay_core::types::Type;
+use mainstay_sql::analyse::kinds::{Arg, Implementation};
+use mainstay_sql::ast::{FrameExclusion, FrameMode};
+use mainstay_sql::typed::{
+    Aggregate, AggregateEntry, Expr, Frame, FrameBound, FunctionEntry, OperatorEntry, SortKey, Window, WindowFunction,
+};
+
+use super::emitter::{Emitter, Result};
+use super::expression::unavailable_operator;
+use super::types;
+
+impl Emitter<'_> {
+    /// A built-in function's call.
+    pub(super) fn function(&mut self, function: &'static FunctionEntry, arguments: &[Expr]) -> Result<()> {
+        match function.implementation {
+            Implementation::Engine => self.engine_function(function, arguments),
+            implementation => self.implementation(function.name, implementation, arguments),
+        }
+    }
+
+    /// A call spelled by its table entry.
+    pub(super) fn implementation(
+        &mut self,
+        name: &'static str,
+        implementation: Implementation,
+        arguments: &[Expr],
+    ) -> Result<()> {
+        match implementation {
+            Implementation::Compare | Implementation::Engine => Err(unavailable_operator(name)),
+            Implementation::Native(native) | Implementation::Library(native) => self.call(native, arguments),
+            Implementation::NegatedLibrary(library) => {
+                self.sql("(NOT ");
+                self.call(library, arguments)?;
+                self.sql(")");
+                Ok(())
+            }
+            Implementation::LibraryOutput(library) => {
+                self.sql(library).sql("(");
+                for (index, argument) in arguments.iter().enumerate() {
+                    if index > 0 {
+                        self.sql(", ");
+                    }
+                    self.output_of(argument)?;
+                }
+                self.sql(")");
+                Ok(())
+            }
+            Implementation::LibraryJson(library) => self.json_call(library, arguments, false),
+            Implementation::LibraryJsonb(library) => self.json_call(library, arguments, true),
+            Implementation::ToJson => self.json_of(first(arguments)?, false),
+            Implementation::ToJsonb => self.json_of(first(arguments)?, true),
+        }
+    }
+
+    /// A call whose arguments are JSON texts, but for the keys of objects, which are texts.
+    fn json_call(&mut self, library: &'static str, arguments: &[Expr], jsonb: bool) -> Result<()> {
+        self.sql(library).sql("(");
+        self.json_arguments(library, arguments, jsonb)?;
+        self.sql(")");
+        Ok(())
+    }
+
+    fn json_arguments(&mut self, library: &'static str, arguments: &[Expr], jsonb: bool) -> Result<()> {
+        let has_keys = library.contains("_object");
+        for (index, argument) in arguments.iter().enumerate() {
+            if index > 0 {
+                self.sql(", ");
+            }
+            if has_keys && index % 2 == 0 {
+                self.output_of(argument)?;
+            } else {
+                self.json_of(argument, jsonb)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn engine_function(&mut self, function: &FunctionEntry, arguments: &[Expr]) -> Result<()> {
+        let name = match function.name {
+            "random" => "ms_random()",
+            "gen_random_uuid" | "uuid_generate_v4" => "ms_random_uuid()",
+            "clock_timestamp" => "ms_clock()",
+            other => {
+                return Err(DatabaseError::unavailable(&format!("function {other}"), "", 1, None));
+            }
+        };
+        if self.for_schema || !arguments.is_empty() {
+            return Err(DatabaseError::new("42P17", "functions in index expression must be marked IMMUTABLE"));
+        }
+        self.sql(name);
+        Ok(())
+    }
+
+    /// Operators that the table leaves to the engine: those whose sides the library knows the other way round.
+    pub(super) fn engine_operator(&mut self, operator: &OperatorEntry, arguments: &[Expr]) -> Result<()> {
+        let [left, right] = arguments else { return Err(unavailable_operator(operator.name)) };
+        let library = match (operator.name, operator.left, operator.right) {
+            ("||", Some(Arg::Bytea), Arg::Bytea) => {
+                self.sql("CAST(");
+                self.expr(left)?;
+                self.sql(" || ");
+                self.expr(right)?;
+                self.sql(" AS BLOB)");
+                return Ok(());
+            }
+            ("+", Some(Arg::Int4), Arg::Date) => "pg_date_add_int4",
+            ("+", Some(Arg::Interval), Arg::Date) => "pg_date_add_interval",
+            ("+", Some(Arg::Time), Arg::Date) => "pg_date_add_time",
+            ("+", Some(Arg::Interval), Arg::Timestamp) => "pg_timestamp_add_interval",
+            ("+", Some(Arg::Interval), Arg::Timestamptz) => "pg_timestamptz_add_interval",
+            ("+", Some(Arg::Interval), Arg::Time) => "pg_time_add_interval",
+            ("*", Some(Arg::Float8), Arg::Interval) => "pg_interval_mul",
+            _ => return Err(unavailable_operator(operator.name)),
+        };
+        self.sql(library).sql("(");
+        self.expr(right)?;
+        self.sql(", ");
+        self.expr(left)?;
+        self.sql(")");
+        Ok(())
+    }
+
+    /// An aggregate outside OVER.
+    pub(super) fn aggregate(&mut self, call: &Aggregate) -> Result<()> {
+        self.aggregate_name(call.function)?;
+        self.sql("(");
+        if call.distinct {
+            if call.arguments.len() > 1 {
+                return Err(DatabaseError::unavailable(
+                    "DISTINCT in an aggregate of two arguments",
+                    call.function.name,
+                    1,
+                    Some("a subquery with DISTINCT"),
+                ));
+            }
+            self.sql("DISTINCT ");
+        }
+        self.aggregate_arguments(call.function, &call.arguments)?;
+        if !call.order.is_empty() {
+            self.sql(" ORDER BY ");
+            self.sort_keys(&call.order)?;
+        } else if call.distinct && is_ordered(call.function) {
+            // PostgreSQL sorts to find duplicates, and its result shows it.
+            self.sql(" ORDER BY ");
+            self.ordered(first(&call.arguments)?)?;
+            self.sql(" NULLS LAST");
+        }
+        self.sql(")");
+        self.aggregate_filter(call.filter.as_ref())
+    }
+
+    fn aggregate_name(&mut self, function: &AggregateEntry) -> Result<()> {
+        match (function.implementation, function.name) {
+            (Implementation::Native(name), _)
+            | (Implementation::Library(name), _)
+            | (Implementation::LibraryJson(name), _)
+            | (Implementation::LibraryJsonb(name), _) => {
+                self.sql(name);
+            }
+            // Of enums: by the declared order, which the argument's collation brings.
+            (Implementation::Engine, "min") => {
+                self.sql("min");
+            }
+            (Implementation::Engine, "max") => {
+                self.sql("max");
+            }
+            (_, name) => return Err(DatabaseError::unavailable(&format!("aggregate {name}"), "", 1, None)),
+        }
+        Ok(())
+    }
+
+    fn aggregate_arguments(&mut self, function: &AggregateEntry, arguments: &[Expr]) -> Result<()> {
+        match (function.implementation, arguments) {
+            (_, []) => {
+                self.sql("*");
+                Ok(())
+            }
+            (Implementation::LibraryJson(library), _) => self.json_arguments(library, arguments, false),
+            (Implementation::LibraryJsonb(library), _) => self.json_arguments(library, arguments, true),
+            (Implementation::Engine, [only]) => self.ordered(only),
+            (Implementation::Native(_), [only]) => self.compared(only),
+            _ => self.exprs(arguments),
+        }
+    }
+
+    fn aggregate_filter(&mut self, filter: Option<&Expr>) -> Result<()> {
+        if let Some(filter) = filter {
+            self.sql(" FILTER (WHERE ");
+            self.expr(filter)?;
+            self.sql(")");
+        }
+        Ok(())
+    }
+
+    /// A call with OVER.
+    pub(super) fn window(&mut self, call: &Window) -> Result<()> {
+        match call.function {
+            WindowFunction::Window(entry) => {
+                self.call(entry.name, &call.arguments)?;
+            }
+            WindowFunction::Aggregate(entry) => {
+                self.aggregate_name(entry)?;
+                self.sql("(");
+                self.aggregate_arguments(entry, &call.arguments)?;
+                self.sql(")");
+            }
+        }
+        self.aggregate_filter(call.filter.as_ref())?;
+        self.sql(" OVER (");
+        if !call.partition.is_empty() {
+            self.sql("PARTITION BY ");
+            for (index, part) in call.partition.iter().enumerate() {
+                if index > 0 {
+                    self.sql(", ");
+                }
+                self.compared(part)?;
+            }
+            self.sql(" ");
+        }
+        if !call.order.is_empty() {
+            self.sql("ORDER BY ");
+            self.sort_keys(&call.order)?;
+            self.sql(" ");
+        }
+        if let Some(frame) = &call.frame {
+            self.frame(frame, &call.order)?;
+        }
+        self.sql(")");
+        Ok(())
+    }
+
+    fn frame(&mut self, frame: &Frame, order: &[SortKey]) -> Result<()> {
+        let offset = |bound: &FrameBound| matches!(bound, FrameBound::Preceding(_) | FrameBound::Following(_));
+        if frame.mode == FrameMode::Range && (offset(&frame.start) || offset(&frame.end)) {
+            let native = order.first().is_some_and(|key| {
+                matches!(key.expr.ty.base(), Type::Int2 | Type::Int4 | Type::Int8 | Type::Float4 | Type::Float8)
+            });
+            if !native {
+                return Err(DatabaseError::unavailable(
+                    "RANGE with an offset over this type",
+                    "",
+                    1,
+                    Some("ROWS or GROUPS"),
+                ));
+            }
+        }
+        self.sql(match frame.mode {
+            FrameMode::Range => "RANGE BETWEEN ",
+            FrameMode::Rows => "ROWS BETWEEN ",
+            FrameMode::Groups => "GROUPS BETWEEN ",
+        });
+        self.frame_bound(&frame.start)?;
+        self.sql(" AND ");
+        self.frame_bound(&frame.end)?;
+        self.sql(match frame.exclusion {
+            FrameExclusion::None => "",
+            FrameExclusion::CurrentRow => " EXCLUDE CURRENT ROW",
+            FrameExclusion::Group => " EXCLUDE GROUP",
+            FrameExclusion::Ties => " EXCLUDE TIES",
+        });
+        Ok(())
+    }
+
+    fn frame_bound(&mut self, bound: &FrameBound) -> Result<()> {
+        match bound {
+            FrameBound::UnboundedPreceding => self.sql("UNBOUNDED PRECEDING"),
+            FrameBound::CurrentRow => self.sql("CURRENT ROW"),
+            FrameBound::UnboundedFollowing => self.sql("UNBOUNDED FOLLOWING"),
+            FrameBound::Preceding(offset) => {
+                self.expr(offset)?;
+                self.sql(" PRECEDING")
+            }
+            FrameBound::Following(offset) => {
+                self.expr(offset)?;
+                self.sql(" FOLLOWING")
+            }
+        };
+        Ok(())
+    }
+
+    /// Sort keys over expressions or, where they are [`Output`](mainstay_sql::typed::ExprKind::Output), positions.
+    pub(super) fn sort_keys(&mut self, keys: &[SortKey]) -> Result<()> {
+        for (index, key) in keys.iter().enumerate() {
+            if index > 0 {
+                self.sql(", ");
+            }
+            self.expr(&key.expr)?;
+            if let Some(collation) = types::collation(&key.expr.ty) {
+                self.sql(" COLLATE ").writer.ident(&collation.name());
+            }
+            if key.descending {
+                self.sql(" DESC");
+            }
+            // SQLite has nulls first when ascending and last when descending; PostgreSQL the other way round.
+            if key.nulls_first == key.descending && self.may_be_null(&key.expr) {
+                self.sql(if key.nulls_first { " NULLS FIRST" } else { " NULLS LAST" });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// True for the aggregates whose result shows the order of their input.
+fn is_ordered(function: &AggregateEntry) -> bool {
+    function.name.ends_with("_agg")
+}
+
+fn first(arguments: &[Expr]) -> Result<&Expr> {
+    arguments.first().ok_or_else(|| DatabaseError::new("XX000", "a call lacks its argument"))
+}

@@ -1,0 +1,221 @@
+//! Casts, and values as JSON.
+
+use mainstay_core::error::DatabaseError;
+use mainstay_core::name::Ident;
+use mainstay_core::types::{Type, TypeModifier};
+use mainstay_sql::typed::{CastContext, CastMethod, ContextValue, Expr, ExprKind};
+
+use super::binds::Bind;
+use super::emitter::{Emitter, Result};
+use super::types::suffix;
+
+impl Emitter<'_> {
+    /// `inner` as `outer`'s type, then its modifier.
+    pub(super) fn cast(&mut self, inner: &Expr, outer: &Expr, context: CastContext, method: CastMethod) -> Result<()> {
+        let modified = outer.modifier != TypeModifier::None
+            && (method == CastMethod::ModifierOnly || outer.modifier != inner.modifier || inner.ty != outer.ty);
+        if modified {
+            match (outer.ty.base(), outer.modifier) {
+                (Type::Numeric, TypeModifier::Numeric { .. }) => self.sql("pg_typmod_numeric("),
+                (Type::Varchar | Type::Text, TypeModifier::Length(_)) if context == CastContext::Explicit => {
+                    self.sql("pg_trunc_varchar(")
+                }
+                (Type::Varchar | Type::Text, TypeModifier::Length(_)) => self.sql("pg_typmod_varchar("),
+                (Type::Time, TypeModifier::Fraction(_)) => self.sql("pg_typmod_time("),
+                (Type::Timestamp, TypeModifier::Fraction(_)) => self.sql("pg_typmod_timestamp("),
+                (Type::Timestamptz, TypeModifier::Fraction(_)) => self.sql("pg_typmod_timestamptz("),
+                (Type::Interval, TypeModifier::Fraction(_)) => self.sql("pg_typmod_interval("),
+                _ => return self.converted(inner, &outer.ty),
+            };
+        }
+        match method {
+            CastMethod::ModifierOnly | CastMethod::Relabel => self.expr(inner)?,
+            CastMethod::Function | CastMethod::InputOutput => self.converted(inner, &outer.ty)?,
+        }
+        if modified {
+            match outer.modifier {
+                TypeModifier::Numeric { precision, scale } => {
+                    self.sql(", ").writer.number(i64::from(precision)).sql(", ").number(i64::from(scale));
+                }
+                TypeModifier::Length(length) => {
+                    self.sql(", ").writer.number(i64::from(length));
+                }
+                TypeModifier::Fraction(digits) => {
+                    self.sql(", ").writer.number(i64::from(digits));
+                }
+                TypeModifier::None => {}
+            }
+            self.sql(")");
+        }
+        Ok(())
+    }
+
+    /// `inner` in the stored form of `to`.
+    pub(super) fn converted(&mut self, inner: &Expr, to: &Type) -> Result<()> {
+        let (from, to) = (inner.ty.base().clone(), to.base().clone());
+        if from == to || inner.is_null_literal() {
+            return self.expr(inner);
+        }
+        let textual = |ty: &Type| matches!(ty, Type::Text | Type::Varchar | Type::Name | Type::Unknown);
+        match (&from, &to) {
+            _ if textual(&from) && textual(&to) => self.expr(inner),
+            (Type::Enum(_), _) if textual(&to) => self.expr(inner),
+            // The narrower is stored as the wider is.
+            (Type::Int2, Type::Int4 | Type::Int8) | (Type::Int4, Type::Int8) | (Type::Float4, Type::Float8) => {
+                self.expr(inner)
+            }
+            (Type::Int2 | Type::Int4 | Type::Int8, Type::Oid) | (Type::Oid, Type::Int8) => self.expr(inner),
+            (_, Type::Enum(name)) => {
+                let name = name.clone();
+                self.sql("pg_enum_in(");
+                self.output_of(inner)?;
+                self.sql(", ").writer.literal(&name.name);
+                let labels = self.catalog().enums.get(&name).map(|found| found.labels.as_slice()).unwrap_or_default();
+                let labels = serde_json::Value::from(labels).to_string();
+                self.sql(", ").writer.literal(&labels);
+                self.sql(")");
+                Ok(())
+            }
+            (_, Type::Array(element)) if textual(&from) => {
+                let element = suffix(element)?;
+                self.sql("pg_in_array_").sql(element).sql("(");
+                self.expr(inner)?;
+                self.sql(")");
+                Ok(())
+            }
+            (Type::Array(element), _) if textual(&to) => {
+                let element = suffix(element)?;
+                self.sql("pg_out_array_").sql(element).sql("(");
+                self.expr(inner)?;
+                self.sql(")");
+                Ok(())
+            }
+            _ if textual(&from) => self.read_text(&to, |emitter| emitter.expr(inner)),
+            _ if textual(&to) => {
+                self.sql("pg_cast_").sql(suffix(&from)?).sql("_text(");
+                self.expr(inner)?;
+                self.sql(")");
+                Ok(())
+            }
+            _ if has_conversion(&from, &to) => {
+                self.sql("pg_cast_").sql(suffix(&from)?).sql("_").sql(suffix(&to)?).sql("(");
+                self.expr(inner)?;
+                self.sql(")");
+                Ok(())
+            }
+            _ => self.read_text(&to, |emitter| emitter.output_of(inner)),
+        }
+    }
+
+    /// A type's input function over some text. Times may be `now` or `today`, so they are told the time.
+    fn read_text(&mut self, to: &Type, text: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        self.sql("pg_in_").sql(suffix(to)?).sql("(");
+        text(self)?;
+        let timely = matches!(to, Type::Timestamptz | Type::Timestamp | Type::Date | Type::Time);
+        if timely && !self.for_schema {
+            self.sql(", ");
+            self.bind(Bind::Context(ContextValue::Now))?;
+        }
+        self.sql(")");
+        Ok(())
+    }
+
+    /// The output function's text of a value.
+    pub(super) fn output_of(&mut self, expr: &Expr) -> Result<()> {
+        match expr.ty.base() {
+            Type::Text | Type::Varchar | Type::Name | Type::Unknown | Type::Enum(_) => return self.expr(expr),
+            Type::Array(element) => {
+                let element = suffix(element)?;
+                self.sql("pg_out_array_").sql(element).sql("(");
+            }
+            _ if matches!(expr.kind, ExprKind::Row { .. }) => {
+                return Err(DatabaseError::unavailable("the text form of a row", "", 1, Some("use to_jsonb")));
+            }
+            ty => {
+                let ty = suffix(ty)?;
+                self.sql("pg_out_").sql(ty).sql("(");
+            }
+        }
+        self.expr(expr)?;
+        self.sql(")");
+        Ok(())
+    }
+
+    /// A value as JSON text; NULL stays NULL.
+    pub(super) fn json_of(&mut self, expr: &Expr, jsonb: bool) -> Result<()> {
+        if let ExprKind::Row { fields, names, .. } = &expr.kind {
+            return if jsonb { self.row_jsonb(fields, names) } else { self.row_json(fields, names) };
+        }
+        if expr.is_null_literal() {
+            self.sql("NULL");
+            return Ok(());
+        }
+        match expr.ty.base() {
+            Type::Jsonb => return self.expr(expr),
+            Type::Json if !jsonb => return self.expr(expr),
+            Type::Array(element) => {
+                let element = suffix(element)?;
+                self.sql(if jsonb { "pg_to_jsonb_array_" } else { "pg_to_json_array_" }).sql(element).sql("(");
+            }
+            ty => {
+                let ty = suffix(ty)?;
+                self.sql(if jsonb { "pg_to_jsonb_" } else { "pg_to_json_" }).sql(ty).sql("(");
+            }
+        }
+        self.expr(expr)?;
+        self.sql(")");
+        Ok(())
+    }
+
+    /// A row as `row_to_json` prints it: compact. A row of nothing but nulls stands for no row.
+    pub(super) fn row_json(&mut self, fields: &[Expr], names: &[Ident]) -> Result<()> {
+        self.sql("(");
+        let mut before = String::from("{");
+        for (field, name) in fields.iter().zip(names) {
+            before.push_str(&crate::values::json::quote(name));
+            before.push(':');
+            self.writer.literal(&before);
+            self.sql(" || coalesce(");
+            self.json_of(field, false)?;
+            self.sql(", 'null') || ");
+            before.clear();
+            before.push(',');
+        }
+        self.sql(if fields.is_empty() { "'{}')" } else { "'}')" });
+        Ok(())
+    }
+
+    fn row_jsonb(&mut self, fields: &[Expr], names: &[Ident]) -> Result<()> {
+        self.sql("pg_fn_jsonb_build_object(");
+        for (index, (field, name)) in fields.iter().zip(names).enumerate() {
+            if index > 0 {
+                self.sql(", ");
+            }
+            self.writer.literal(name);
+            self.sql(", ");
+            self.json_of(field, true)?;
+        }
+        self.sql(")");
+        Ok(())
+    }
+}
+
+/// True for the pairs that the library converts directly, besides those through text.
+fn has_conversion(from: &Type, to: &Type) -> bool {
+    let number = |ty: &Type| {
+        matches!(ty, Type::Int2 | Type::Int4 | Type::Int8 | Type::Float4 | Type::Float8 | Type::Numeric)
+    };
+    match (from, to) {
+        _ if number(from) && number(to) => true,
+        (Type::Bool, Type::Int4) | (Type::Int4, Type::Bool) => true,
+        (Type::Json, Type::Jsonb) | (Type::Jsonb, Type::Json) => true,
+        (Type::Jsonb, Type::Bool) => true,
+        (Type::Jsonb, to) => number(to),
+        (Type::Date, Type::Timestamp | Type::Timestamptz)
+        | (Type::Timestamp, Type::Date | Type::Timestamptz | Type::Time)
+        | (Type::Timestamptz, Type::Date | Type::Timestamp | Type::Time)
+        | (Type::Time, Type::Interval)
+        | (Type::Interval, Type::Time) => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,133 @@
+//! Analysed policies, defaults, checks and views of one catalog version, each analysed once.
+//!
+//! Lives beside the catalog: a new catalog gets a new, empty [`Compiled`].
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, RwLock};
+
+use mainstay_core::catalog::{Catalog, Relation, Routine};
+use mainstay_core::error::DatabaseError;
+use mainstay_core::name::{Ident, QualifiedName};
+use mainstay_core::types::{Type, TypeModifier};
+use mainstay_sql::analyse::Analyser;
+use mainstay_sql::session::Session;
+use mainstay_sql::typed::{BoundExpression, Query, Statement};
+
+/// Schemas in which expressions that belong to a table are looked up, after the table's own.
+const USUAL_SCHEMAS: [&str; 3] = ["public", "extensions", "auth"];
+
+/// A catalog and what has been analysed against it.
+pub struct Compiled {
+    catalog: Arc<Catalog>,
+    expressions: RwLock<HashMap<ExpressionKey, Arc<BoundExpression>>>,
+    views: RwLock<HashMap<QualifiedName, Arc<Query>>>,
+    routines: RwLock<HashMap<u64, Arc<Statement>>>,
+}
+
+/// One text over one relation; `None`: over no relation (a default).
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct ExpressionKey {
+    relation: QualifiedName,
+    over: bool,
+    text: String,
+    expected: Option<(Type, TypeModifier)>,
+}
+
+impl Compiled {
+    /// Nothing analysed yet.
+    pub fn new(catalog: Arc<Catalog>) -> Self {
+        Compiled {
+            catalog,
+            expressions: RwLock::default(),
+            views: RwLock::default(),
+            routines: RwLock::default(),
+        }
+    }
+
+    /// The catalog that everything is resolved against.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// A policy or check over `relation`: a boolean.
+    pub fn condition(&self, relation: &Arc<Relation>, text: &str) -> Result<Arc<BoundExpression>, DatabaseError> {
+        self.expression(relation, true, text, Some((Type::Bool, TypeModifier::None)))
+    }
+
+    /// A generated column's expression, cast to the column's type.
+    pub fn generated(
+        &self,
+        relation: &Arc<Relation>,
+        text: &str,
+        ty: &Type,
+        modifier: TypeModifier,
+    ) -> Result<Arc<BoundExpression>, DatabaseError> {
+        self.expression(relation, true, text, Some((ty.clone(), modifier)))
+    }
+
+    /// An index key or any other expression over `relation`, of whatever type it has.
+    pub fn value(&self, relation: &Arc<Relation>, text: &str) -> Result<Arc<BoundExpression>, DatabaseError> {
+        self.expression(relation, true, text, None)
+    }
+
+    /// A default, cast to the column's type.
+    pub fn default(
+        &self,
+        relation: &Arc<Relation>,
+        text: &str,
+        ty: &Type,
+        modifier: TypeModifier,
+    ) -> Result<Arc<BoundExpression>, DatabaseError> {
+        self.expression(relation, false, text, Some((ty.clone(), modifier)))
+    }
+
+    /// A view's query.
+    pub fn view(&self, relation: &Relation) -> Result<Arc<Query>, DatabaseError> {
+        cached(&self.views, relation.name.clone(), || {
+            let path = relation.view.as_ref().map(|view| view.search_path.clone()).unwrap_or_default();
+            let session = Session::new(relation.owner.clone(), path);
+            Analyser::new(&self.catalog, &session).view(relation)
+        })
+    }
+
+    /// A routine's body; parameter `n` is its argument `n`.
+    pub fn routine(&self, routine: &Arc<Routine>) -> Result<Arc<Statement>, DatabaseError> {
+        cached(&self.routines, routine.id, || {
+            let session = Session::new(routine.owner.clone(), routine.search_path.clone());
+            Analyser::new(&self.catalog, &session).routine(routine)
+        })
+    }
+
+    fn expression(
+        &self,
+        relation: &Arc<Relation>,
+        over: bool,
+        text: &str,
+        expected: Option<(Type, TypeModifier)>,
+    ) -> Result<Arc<BoundExpression>, DatabaseError> {
+        let key = ExpressionKey { relation: relation.name.clone(), over, text: text.to_owned(), expected };
+        let expected = key.expected.clone();
+        cached(&self.expressions, key, || {
+            let mut path = vec![relation.name.schema.clone()];
+            path.extend(USUAL_SCHEMAS.into_iter().map(Ident::new).filter(|schema| *schema != relation.name.schema));
+            let session = Session::new(relation.owner.clone(), path);
+            let expected = expected.as_ref().map(|(ty, modifier)| (ty, *modifier));
+            Analyser::new(&self.catalog, &session).expression(text, over.then_some(relation), expected)
+        })
+    }
+}
+
+/// Looks `key` up; makes and keeps the value when it is new. Two threads may make the same value; one is kept.
+fn cached<K: Eq + Hash, V>(
+    cache: &RwLock<HashMap<K, Arc<V>>>,
+    key: K,
+    make: impl FnOnce() -> Result<V, DatabaseError>,
+) -> Result<Arc<V>, DatabaseError> {
+    if let Some(found) = cache.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(&key) {
+        return Ok(Arc::clone(found));
+    }
+    let made = Arc::new(make()?);
+    let mut cache = cache.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+    Ok(Arc::clone(cache.entry(key).or_insert(made)))
+}

@@ -1,0 +1,194 @@
+//! The state of one emission: the text so far, under whose rights it stands, and what each range table entry is called.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use mainstay_core::catalog::{Catalog, Relation};
+use mainstay_core::error::DatabaseError;
+use mainstay_core::name::{Ident, QualifiedName};
+use mainstay_sql::typed::{CteId, Expr, RteId};
+
+use super::binds::Bind;
+use super::compiled::Compiled;
+use super::input::InputType;
+use super::writer::SqlWriter;
+
+/// The result of every emission.
+pub type Result<T> = std::result::Result<T, DatabaseError>;
+
+/// How deep views, policies and routines may stand in each other.
+pub const INLINE_DEPTH_MAX: usize = 64;
+
+/// A table's name within the emitted statement: `r7`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Alias(pub(super) u32);
+
+/// How a range table entry's columns are reached.
+#[derive(Clone)]
+pub enum Rte {
+    /// `r7."name"`: a table, a view, or anything that has the relation's column names.
+    Relation { alias: Alias, relation: Arc<Relation> },
+    /// The same, but generated columns are not there yet and are computed in place.
+    Proposed { alias: Alias, relation: Arc<Relation> },
+    /// `r7.c1`: a subquery, counted from 1.
+    Numbered { alias: Alias },
+    /// `json_each` over a set: the value, its position if wanted, or the two parts of a pair.
+    Set { alias: Alias, pair: bool, columns: usize },
+    /// A row whose values are bound: [`Bind::Row`]. Generated columns are computed in place.
+    Bound { relation: Arc<Relation> },
+    /// Bare column names, for the file's schema.
+    Bare { relation: Arc<Relation> },
+    /// A view's column stands for an expression of another scope.
+    Mapped { scope: Rc<Scope>, columns: Rc<[Expr]> },
+}
+
+/// The entries of one analysed fragment.
+#[derive(Clone, Default)]
+pub struct Scope {
+    pub(super) rtes: HashMap<RteId, Rte>,
+    pub(super) ctes: HashMap<CteId, Alias>,
+    /// Entries that an outer join may fill with nulls.
+    pub(super) nullable: HashSet<RteId>,
+}
+
+/// What `$n` stands for.
+#[derive(Clone, Debug)]
+pub enum Parameters {
+    /// Nothing: parameters are refused.
+    None,
+    /// The value `n` of the request, read by the parameter's type.
+    Request,
+}
+
+/// Writes typed trees as SQL for one role.
+pub struct Emitter<'a> {
+    pub(super) compiled: &'a Compiled,
+    pub(super) writer: SqlWriter,
+    /// Whose grants and policies hold here; a view's owner inside the view.
+    pub(super) role: Ident,
+    /// `current_user`, and the role that security-invoker views return to.
+    pub(super) user: Ident,
+    /// `user` was set by a SECURITY DEFINER routine rather than by the request.
+    pub(super) definer: bool,
+    pub(super) scope: Scope,
+    pub(super) parameters: Parameters,
+    next_alias: u32,
+    /// Relations whose policies (with subqueries) are being written, to find recursion.
+    pub(super) guarding: Vec<QualifiedName>,
+    depth: usize,
+    /// The text goes into the file's schema: no placeholders.
+    pub(super) for_schema: bool,
+}
+
+impl<'a> Emitter<'a> {
+    /// An empty statement of `role`.
+    pub fn new(compiled: &'a Compiled, role: &Ident) -> Self {
+        Emitter {
+            compiled,
+            writer: SqlWriter::new(),
+            role: role.clone(),
+            user: role.clone(),
+            definer: false,
+            scope: Scope::default(),
+            parameters: Parameters::None,
+            next_alias: 0,
+            guarding: Vec::new(),
+            depth: 0,
+            for_schema: false,
+        }
+    }
+
+    /// The same, with `$n` standing for the request's value `n`.
+    pub fn with_parameters(mut self, parameters: Parameters) -> Self {
+        self.parameters = parameters;
+        self
+    }
+
+    /// The catalog of this emission.
+    pub fn catalog(&self) -> &'a Catalog {
+        self.compiled.catalog()
+    }
+
+    /// What has been analysed against the catalog.
+    pub fn compiled(&self) -> &'a Compiled {
+        self.compiled
+    }
+
+    /// The role whose rights hold here.
+    pub fn role(&self) -> &Ident {
+        &self.role
+    }
+
+    /// The text so far, for writing around what is emitted.
+    pub fn writer(&mut self) -> &mut SqlWriter {
+        &mut self.writer
+    }
+
+    /// The statement's text and what stands behind its placeholders.
+    pub fn finish(self) -> (String, Vec<Bind>) {
+        self.writer.finish()
+    }
+
+    /// A table name that nothing else in the statement has.
+    pub fn fresh_alias(&mut self) -> Alias {
+        self.next_alias += 1;
+        Alias(self.next_alias)
+    }
+
+    /// Says how the columns of `rte` are reached.
+    pub fn declare(&mut self, rte: RteId, entry: Rte) {
+        self.scope.rtes.insert(rte, entry);
+    }
+
+    /// Writes an alias.
+    pub fn alias(&mut self, alias: Alias) -> &mut Self {
+        self.writer.sql("r").number(i64::from(alias.0));
+        self
+    }
+
+    /// Literal text.
+    pub(super) fn sql(&mut self, text: &'static str) -> &mut Self {
+        self.writer.sql(text);
+        self
+    }
+
+    /// A placeholder. Errors: 0A000 inside the file's schema.
+    pub(super) fn bind(&mut self, bind: Bind) -> Result<()> {
+        if self.for_schema {
+            return Err(DatabaseError::new("42P17", "functions in index expression must be marked IMMUTABLE"));
+        }
+        self.writer.bind(bind);
+        Ok(())
+    }
+
+    /// A type's input, looked up in the catalog.
+    pub(super) fn input(&self, expr: &Expr) -> Result<Arc<InputType>> {
+        // A parameter is compared, not assigned: its neighbour's length does not bind it.
+        Ok(Arc::new(InputType::new(self.catalog(), &expr.ty, mainstay_core::types::TypeModifier::None)?))
+    }
+
+    /// Writes something that was analysed apart, in a scope of its own.
+    ///
+    /// Errors: 54001 when such things stand too deep in each other.
+    pub(super) fn fragment<T>(&mut self, scope: Scope, write: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.depth == INLINE_DEPTH_MAX {
+            return Err(DatabaseError::new("54001", "stack depth limit exceeded")
+                .hint("Views, policies and functions stand too deep in each other."));
+        }
+        let outer = std::mem::replace(&mut self.scope, scope);
+        self.depth += 1;
+        let written = write(self);
+        self.depth -= 1;
+        self.scope = outer;
+        written
+    }
+
+    /// Writes something under another role's rights.
+    pub(super) fn under<T>(&mut self, role: &Ident, write: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let outer = std::mem::replace(&mut self.role, role.clone());
+        let written = write(self);
+        self.role = outer;
+        written
+    }
+}

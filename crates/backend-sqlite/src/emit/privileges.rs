@@ -1,0 +1,98 @@
+//! Checks grants on every relation and column that a fragment names, under the role that stands for it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use mainstay_core::catalog::{Privilege, Relation, Routine};
+use mainstay_core::error::DatabaseError;
+use mainstay_core::policy::{self, Needs};
+use mainstay_sql::typed::{Expr, ExprKind, FromItem, RoutineCall, RteId};
+
+use super::emitter::{Emitter, Result};
+use super::walk::{self, Visitor};
+
+/// The relations of one fragment, outside routine bodies, with the columns that are read.
+#[derive(Default)]
+pub struct Uses {
+    relations: HashMap<RteId, (Arc<Relation>, BTreeSet<usize>)>,
+    /// Columns of entries that are declared outside what was walked.
+    columns: HashMap<RteId, BTreeSet<usize>>,
+    routines: Vec<Arc<Routine>>,
+    inside_routine: usize,
+}
+
+impl Visitor for Uses {
+    fn expr(&mut self, expr: &Expr) {
+        if let ExprKind::Column { rte, column } = expr.kind {
+            self.columns.entry(rte).or_default().insert(column);
+        }
+    }
+
+    fn from_item(&mut self, item: &FromItem) {
+        if let FromItem::Relation { rte, relation, .. } = item
+            && self.inside_routine == 0
+        {
+            self.relations.insert(*rte, (Arc::clone(relation), BTreeSet::new()));
+        }
+    }
+
+    fn enter_routine(&mut self, call: &RoutineCall) {
+        if self.inside_routine == 0 {
+            self.routines.push(Arc::clone(&call.routine));
+        }
+        self.inside_routine += 1;
+    }
+
+    fn leave_routine(&mut self, _: &RoutineCall) {
+        self.inside_routine -= 1;
+    }
+}
+
+impl Uses {
+    /// What `walk` meets.
+    pub fn of(walk: impl FnOnce(&mut dyn Visitor)) -> Self {
+        let mut uses = Uses::default();
+        walk(&mut uses);
+        for (rte, (_, columns)) in &mut uses.relations {
+            if let Some(used) = uses.columns.get(rte) {
+                columns.extend(used);
+            }
+        }
+        uses
+    }
+
+    /// The columns that are read of an entry declared outside, such as the table that is written.
+    pub fn columns_of(&self, rte: RteId) -> Vec<usize> {
+        self.columns.get(&rte).into_iter().flatten().copied().collect()
+    }
+}
+
+impl Emitter<'_> {
+    /// Checks what a fragment uses under the role that holds now.
+    ///
+    /// Errors: 42501 as PostgreSQL words it.
+    pub(super) fn check_uses(&self, uses: &Uses) -> Result<()> {
+        let mut relations: Vec<_> = uses.relations.iter().collect();
+        relations.sort_by_key(|(rte, _)| **rte);
+        for (_, (relation, columns)) in relations {
+            let needs = Needs { select: columns.iter().copied().collect(), select_any: true, ..Needs::default() };
+            policy::authorize(self.catalog(), &self.role, relation, &needs)?;
+        }
+        uses.routines.iter().try_for_each(|routine| self.check_execute(routine))
+    }
+
+    /// Checks everything below one expression.
+    pub(super) fn check_expression(&self, expr: &Expr) -> Result<()> {
+        self.check_uses(&Uses::of(|visitor| walk::expr(visitor, expr)))
+    }
+
+    /// Errors: 42501 `permission denied for function f`.
+    pub fn check_execute(&self, routine: &Routine) -> Result<()> {
+        policy::authorize_schema(self.catalog(), &self.role, &routine.name.schema)?;
+        if policy::acl_allows(self.catalog(), &self.role, &routine.owner, &routine.acl, Privilege::Execute) {
+            return Ok(());
+        }
+        let kind = if routine.is_procedure { "procedure" } else { "function" };
+        Err(DatabaseError::new("42501", format!("permission denied for {kind} {}", routine.name.name)))
+    }
+}

@@ -1,0 +1,215 @@
+//! Relations as a role sees them: tables behind their policies, views in place of their names.
+
+use std::sync::Arc;
+
+use mainstay_core::catalog::{Policy, PolicyCommand, Relation};
+use mainstay_core::error::DatabaseError;
+use mainstay_core::name::Ident;
+use mainstay_core::policy;
+use mainstay_sql::typed::{RteId, SetExpression};
+
+use super::emitter::{Alias, Emitter, Result, Rte, Scope};
+use super::privileges::Uses;
+use super::query::Names;
+use super::walk;
+
+/// The name under which a row's number in its table is reached: `r7._rowid_`.
+pub const ROWID: &str = "_rowid_";
+
+/// Which side of a policy a row must pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Rows that are there.
+    Using,
+    /// Rows that would be there: WITH CHECK, or USING where that is absent.
+    Check,
+}
+
+/// What is wanted of a relation in FROM.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Policies of all of these commands filter the rows.
+    pub commands: &'a [PolicyCommand],
+    /// The base table's row number is a column, [`ROWID`].
+    pub rowid: bool,
+}
+
+/// Reading.
+pub const READ: Wanted<'static> = Wanted { commands: &[PolicyCommand::Select], rowid: false };
+
+impl Emitter<'_> {
+    /// Writes `relation` as the role sees it, under a new alias, and declares `rte` for it. Grants are the caller's
+    /// business; inside views they are checked here.
+    ///
+    /// Errors: 42P17 for a policy that comes back to its own table.
+    pub fn secured_relation(&mut self, relation: &Arc<Relation>, rte: RteId, wanted: Wanted<'_>) -> Result<Alias> {
+        let alias = match self.scope.rtes.get(&rte) {
+            Some(Rte::Relation { alias, .. }) => *alias,
+            _ => self.fresh_alias(),
+        };
+        self.declare(rte, Rte::Relation { alias, relation: Arc::clone(relation) });
+        self.write_relation(relation, wanted)?;
+        self.sql(" AS ").alias(alias);
+        Ok(alias)
+    }
+
+    /// The relation without an alias.
+    fn write_relation(&mut self, relation: &Arc<Relation>, wanted: Wanted<'_>) -> Result<()> {
+        if relation.view.is_some() {
+            return self.write_view(relation, wanted);
+        }
+        if !policy::row_security_applies(self.catalog(), &self.role, relation) {
+            self.writer.object(&relation.name);
+            return Ok(());
+        }
+        let inner = self.fresh_alias();
+        self.sql("(SELECT ");
+        if wanted.rowid {
+            self.alias(inner).sql("._rowid_ AS _rowid_");
+        }
+        for (index, column) in relation.columns.iter().enumerate() {
+            if index > 0 || wanted.rowid {
+                self.sql(", ");
+            }
+            self.alias(inner).sql(".");
+            self.writer.ident(&column.name);
+        }
+        if relation.columns.is_empty() && !wanted.rowid {
+            self.sql("NULL");
+        }
+        self.sql(" FROM ");
+        self.writer.object(&relation.name);
+        self.sql(" AS ").alias(inner).sql(" WHERE ");
+        let row = Rte::Relation { alias: inner, relation: Arc::clone(relation) };
+        self.guard(relation, wanted.commands, Side::Using, &row)?;
+        self.sql(")");
+        Ok(())
+    }
+
+    /// A view as a derived table with the view's column names, under its owner's rights or, for a security invoker,
+    /// under those of the role that runs the statement.
+    fn write_view(&mut self, relation: &Arc<Relation>, wanted: Wanted<'_>) -> Result<()> {
+        let Some(view) = &relation.view else { return Ok(()) };
+        let role = if view.security_invoker { self.user.clone() } else { relation.owner.clone() };
+        let query = self.compiled.view(relation)?;
+        let names: Vec<Ident> = relation.columns.iter().map(|column| column.name.clone()).collect();
+        self.sql("(");
+        self.under(&role, |emitter| {
+            emitter.fragment(Scope::default(), |emitter| {
+                emitter.check_uses(&Uses::of(|visitor| walk::query(visitor, &query)))?;
+                if !wanted.rowid {
+                    return emitter.query(&query, Names::Given(&names));
+                }
+                match &query.body {
+                    SetExpression::Select(select) if query.limit.is_none() && query.ctes.is_empty() => {
+                        emitter.select_with_rowid(select, Names::Given(&names), wanted)
+                    }
+                    _ => Err(not_updatable(relation)),
+                }
+            })
+        })?;
+        self.sql(")");
+        Ok(())
+    }
+
+    /// Writes the conjunction of the policies of `commands` for one row, or `1` where none apply to the role.
+    pub fn guard(
+        &mut self,
+        relation: &Arc<Relation>,
+        commands: &[PolicyCommand],
+        side: Side,
+        row: &Rte,
+    ) -> Result<()> {
+        if !policy::row_security_applies(self.catalog(), &self.role, relation) {
+            self.sql("1");
+            return Ok(());
+        }
+        for (index, command) in commands.iter().enumerate() {
+            if index > 0 {
+                self.sql(" AND ");
+            }
+            // What a SELECT policy shows, a new row must be in: it has no check of its own.
+            let side = if *command == PolicyCommand::Select { Side::Using } else { side };
+            let parts = self.policies(relation, *command);
+            self.permissive(relation, &parts.permissive, side, row)?;
+            for restrictive in &parts.restrictive {
+                if let Some(text) = text_of(restrictive, side) {
+                    self.sql(" AND ");
+                    self.condition(relation, text, row)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The policies for one command, as this role falls under them.
+    pub fn policies<'p>(&self, relation: &'p Relation, command: PolicyCommand) -> policy::Applicable<'p> {
+        let mut parts = policy::applicable(self.catalog(), &self.role, relation, command);
+        parts.restrictive.sort_by(|a, b| a.name.cmp(&b.name));
+        parts
+    }
+
+    /// `(a OR b)`: nothing passes without a permissive policy.
+    pub fn permissive(&mut self, relation: &Arc<Relation>, policies: &[&Policy], side: Side, row: &Rte) -> Result<()> {
+        let texts: Vec<&str> = policies.iter().filter_map(|policy| text_of(policy, side)).collect();
+        if texts.is_empty() {
+            self.sql("0");
+            return Ok(());
+        }
+        self.sql("(");
+        for (index, text) in texts.iter().enumerate() {
+            if index > 0 {
+                self.sql(" OR ");
+            }
+            self.condition(relation, text, row)?;
+        }
+        self.sql(")");
+        Ok(())
+    }
+
+    /// One policy's expression over `row`, compiled under the role that holds now.
+    ///
+    /// Errors: 42P17 when the expression's subqueries come back to the relation.
+    pub fn condition(&mut self, relation: &Arc<Relation>, text: &str, row: &Rte) -> Result<()> {
+        let bound = self.compiled.condition(relation, text)?;
+        let with_subquery = walk::has_subquery(&bound.expr);
+        if with_subquery {
+            if self.guarding.contains(&relation.name) {
+                let message = format!("infinite recursion detected in policy for relation \"{}\"", relation.name.name);
+                return Err(DatabaseError::new("42P17", message));
+            }
+            self.guarding.push(relation.name.clone());
+        }
+        let mut scope = Scope::default();
+        if let Some(rte) = bound.rte {
+            scope.rtes.insert(rte, row.clone());
+        }
+        let written = self.fragment(scope, |emitter| {
+            if with_subquery {
+                emitter.check_expression(&bound.expr)?;
+            }
+            emitter.sql("(");
+            emitter.expr(&bound.expr)?;
+            emitter.sql(")");
+            Ok(())
+        });
+        if with_subquery {
+            self.guarding.pop();
+        }
+        written
+    }
+}
+
+/// The policy's text for one side.
+pub fn text_of(policy: &Policy, side: Side) -> Option<&str> {
+    match side {
+        Side::Using => policy.using.as_deref(),
+        Side::Check => policy.check.as_deref().or(policy.using.as_deref()),
+    }
+}
+
+/// 55000, for a view that rows cannot be traced through.
+pub fn not_updatable(relation: &Relation) -> DatabaseError {
+    DatabaseError::new("55000", format!("cannot update view \"{}\"", relation.name.name))
+        .detail("Views that do not select from a single table or view are not automatically updatable.")
+}
