@@ -14,12 +14,12 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mainstay_core::catalog::Catalog;
-use mainstay_core::name::QualifiedName;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::emit::writer::physical_name;
+use crate::emit;
+use crate::emit::types::enum_collation;
 use crate::values;
 
 /// Virtual machine steps between two looks at a statement's budget.
@@ -194,6 +194,7 @@ pub fn open(options: &Options, purpose: Purpose, budget: &Arc<Budget>) -> rusqli
     }
     if purpose != Purpose::Checkpoint {
         values::register::register(&connection)?;
+        emit::functions::register(&connection)?;
     }
     let watched = Arc::clone(budget);
     connection.progress_handler(STEPS_PER_CHECK, Some(move || watched.is_spent()))?;
@@ -206,13 +207,6 @@ pub fn register_collations(connection: &Connection, catalog: &Catalog) -> rusqli
         values::order::register_enum(connection, &enum_collation(&kind.name), &kind.labels)?;
     }
     Ok(())
-}
-
-/// The collation that orders an enum's labels: `enum_mood`, `enum_shop.mood`.
-pub fn enum_collation(name: &QualifiedName) -> String {
-    let mut text = String::from("enum_");
-    text.push_str(&physical_name(name));
-    text
 }
 
 /// What a statement may still use. Set before it runs, asked by SQLite's progress handler while it runs.

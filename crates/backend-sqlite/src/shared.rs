@@ -3,26 +3,33 @@
 //! Not here: what a thread does (`writer`, `reader`, `keeper`).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use mainstay_core::catalog::Catalog;
 
 use crate::connection::Options;
+use crate::emit::compiled::Compiled;
 use crate::reader::Slots;
 
 /// The state behind a `SqliteBackend`.
-#[derive(Debug)]
 pub struct Shared {
     /// Tells backends of one process apart.
     pub id: u64,
     pub options: Options,
     /// Raised after every COMMIT and before its answers: a read that begins later sees the commit.
     commits: AtomicU64,
-    catalog: RwLock<Arc<Catalog>>,
-    /// `catalog`'s version, so that a hot path need not take the lock.
+    /// The catalog with what has been analysed against it.
+    compiled: RwLock<Arc<Compiled>>,
+    /// The catalog's version, so that a hot path need not take the lock.
     catalog_version: AtomicU64,
     pub slots: Slots,
     closed: AtomicBool,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("file", &self.options.path).finish_non_exhaustive()
+    }
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -35,7 +42,7 @@ impl Shared {
             options,
             commits: AtomicU64::new(0),
             catalog_version: AtomicU64::new(catalog.version),
-            catalog: RwLock::new(Arc::new(catalog)),
+            compiled: RwLock::new(Arc::new(Compiled::new(Arc::new(catalog)))),
             slots: Slots::default(),
             closed: AtomicBool::new(false),
         }
@@ -53,11 +60,13 @@ impl Shared {
 
     /// The catalog as it is now.
     pub fn catalog(&self) -> Arc<Catalog> {
-        match self.catalog.read() {
-            Ok(catalog) => Arc::clone(&catalog),
-            // The lock guards one pointer: a panic cannot have left it half written.
-            Err(poisoned) => Arc::clone(&poisoned.into_inner()),
-        }
+        Arc::clone(self.compiled().catalog())
+    }
+
+    /// The catalog as it is now, with what has been analysed against it.
+    pub fn compiled(&self) -> Arc<Compiled> {
+        // The lock guards one pointer: a panic cannot have left it half written.
+        Arc::clone(&self.compiled.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The version of [`Shared::catalog`].
@@ -68,11 +77,8 @@ impl Shared {
     /// Puts a new catalog in place; called on the writer thread after its migration's COMMIT.
     pub fn publish(&self, catalog: Catalog) {
         let version = catalog.version;
-        let catalog = Arc::new(catalog);
-        match self.catalog.write() {
-            Ok(mut place) => *place = catalog,
-            Err(poisoned) => *poisoned.into_inner() = catalog,
-        }
+        let compiled = Arc::new(Compiled::new(Arc::new(catalog)));
+        *self.compiled.write().unwrap_or_else(PoisonError::into_inner) = compiled;
         self.catalog_version.store(version, Ordering::Release);
         self.committed();
     }

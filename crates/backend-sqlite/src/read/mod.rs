@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`compile`] [`filter`] | plan → program |
 //! | [`program`] | the program's types, where it may run |
 //! | [`prepared`] | its statements on one connection, what their plans say |
 //! | [`run`] | running it, writing JSON and CSV |
@@ -9,6 +10,8 @@
 //!
 //! Not here: threads and snapshots (`reader`), SQL of expressions and policies (`emit`).
 
+pub mod compile;
+pub mod filter;
 pub mod prepared;
 pub mod program;
 pub mod run;

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use mainstay_core::name::Ident;
-use mainstay_core::plan::{Cardinality, Format};
+use mainstay_core::plan::{Cardinality, Format, ValueRef};
 
 use crate::emit::binds::Bind;
 use crate::values::cast::Kind;
@@ -27,6 +27,8 @@ pub struct ReadProgram {
     pub format: Format,
     pub root: Node,
     pub count: CountPlan,
+    /// The root's limit and offset.
+    pub page: (Option<ValueRef>, Option<ValueRef>),
     /// The first line of a CSV body.
     pub header: Vec<u8>,
     pub pace: Pace,
@@ -128,8 +130,7 @@ pub enum CountPlan {
     Rows,
     /// By a statement of its own, in the same snapshot.
     Query(Query),
-    /// By a statement whose last placeholder is a bound; where more match, by `estimate`, or by `exact` if that is
-    /// not to be had without looking at rows that the caller may not see.
+    /// By a statement that stops at a bound; where more match, by another.
     Bounded { count: Query, otherwise: Query, cap: CountCap },
 }
 

@@ -5,11 +5,12 @@
 //! Source: `data-path.md` §4 (1).
 
 use mainstay_core::error::BackendError;
-use mainstay_core::plan::{Cardinality, Format, Input, Options, Outcome};
+use mainstay_core::plan::{Cardinality, Format, Options, Outcome, Value, ValueRef};
 use mainstay_core::render;
-use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Row};
+use rusqlite::types::{ToSqlOutput, ValueRef as Cell};
+use rusqlite::{CachedStatement, Connection, Row, ToSql};
 
+use super::compile::GIVEN;
 use super::prepared::{Prepared, PreparedNode};
 use super::program::{Child, CountCap, CountPlan, Member, Node, Query, ReadProgram};
 use super::zone::Zone;
@@ -33,12 +34,51 @@ impl From<BackendError> for RunError {
     }
 }
 
+/// Runs a program of [`compile_returning`](super::compile::compile_returning) over the rows numbered `rows`, on the
+/// connection that wrote them. Counts nothing and ignores `singular`.
+pub fn run_returning(
+    program: &ReadProgram,
+    connection: &Connection,
+    sources: &Sources<'_>,
+    rows: &[i64],
+) -> Result<Outcome, RunError> {
+    let root = &program.root.query;
+    let mut prepared =
+        Prepared::new(connection, program).map_err(|error| RunError::Sqlite { error, sql: program.sql() })?;
+    let mut list = String::with_capacity(rows.len() * 8 + 2);
+    list.push('[');
+    for (index, row) in rows.iter().enumerate() {
+        if index > 0 {
+            list.push(',');
+        }
+        list.push_str(&row.to_string());
+    }
+    list.push(']');
+    give(root, &mut prepared.root.statement, list)?;
+    run(program, &mut prepared, sources, &Options::default())
+}
+
+/// The total that a page of rows tells by itself: it did not reach its limit, so there is nothing after it.
+fn total_of_page(program: &ReadProgram, values: &[Value], rows: u64) -> Option<u64> {
+    let at = |value: Option<ValueRef>| match value {
+        None => Some(0),
+        Some(index) => match values.get(index)? {
+            Value::Integer(number) => u64::try_from(*number).ok(),
+            _ => None,
+        },
+    };
+    let (limit, offset) = program.page;
+    let start = at(offset)?;
+    let below = limit.is_none() || rows < at(limit)?;
+    (below && (rows > 0 || start == 0)).then_some(start + rows)
+}
+
 /// Runs `program` and counts as it asks.
 pub fn run(
     program: &ReadProgram,
     prepared: &mut Prepared<'_>,
     sources: &Sources<'_>,
-    input: &Input,
+    options: &Options,
 ) -> Result<Outcome, RunError> {
     let zone = match sources.context.caller().and_then(|caller| caller.request.time_zone.as_deref()) {
         Some(name) => Zone::find(name),
@@ -53,10 +93,10 @@ pub fn run(
         }
         Format::Csv => printer.csv(program, &mut prepared.root, &mut outcome.body)?,
     };
-    if input.options.singular && outcome.rows != 1 {
+    if options.singular && outcome.rows != 1 {
         return Err(BackendError::NotSingular { rows: outcome.rows }.into());
     }
-    outcome.total = count(program, prepared, sources, outcome.rows, &input.options)?;
+    outcome.total = count(program, prepared, sources, outcome.rows, options)?;
     Ok(outcome)
 }
 
@@ -75,13 +115,22 @@ fn bind(node: &Node, prepared: &mut PreparedNode<'_>, sources: &Sources<'_>) -> 
 
 fn bind_query(query: &Query, statement: &mut CachedStatement<'_>, sources: &Sources<'_>) -> Result<(), RunError> {
     for (index, bind) in query.binds.iter().enumerate() {
-        if matches!(bind, Bind::Parent(_)) {
+        // Bound for each row, or given before the run.
+        if matches!(bind, Bind::Parent(_) | Bind::Row(_)) {
             continue;
         }
         let value = resolve(bind, sources).map_err(|error| refused(error, query))?;
         statement.raw_bind_parameter(index + 1, value).map_err(failed(query))?;
     }
     Ok(())
+}
+
+/// Binds the value that is known only now.
+fn give(query: &Query, statement: &mut CachedStatement<'_>, value: impl ToSql) -> Result<(), RunError> {
+    match query.binds.iter().position(|bind| *bind == GIVEN) {
+        Some(index) => statement.raw_bind_parameter(index + 1, value).map_err(failed(query)),
+        None => Ok(()),
+    }
 }
 
 fn refused(error: BindError, query: &Query) -> RunError {
@@ -99,6 +148,11 @@ fn count(
     rows: u64,
     options: &Options,
 ) -> Result<Option<u64>, RunError> {
+    if !matches!(program.count, CountPlan::None)
+        && let Some(total) = total_of_page(program, sources.values, rows)
+    {
+        return Ok(Some(total));
+    }
     match &program.count {
         CountPlan::None => Ok(None),
         CountPlan::Rows => Ok(Some(rows)),
@@ -119,7 +173,7 @@ fn count(
             };
             bind_query(count, counting, sources)?;
             let bound = i64::try_from(cap).unwrap_or(i64::MAX).saturating_add(1);
-            counting.raw_bind_parameter(count.binds.len() + 1, bound).map_err(failed(count))?;
+            give(count, counting, bound)?;
             let found = one_number(count, counting)?;
             if found <= cap {
                 return Ok(Some(found));
@@ -196,7 +250,7 @@ impl Printer {
             match member {
                 Member::Column { key, column, kind, .. } => {
                     let value = row.get_ref(*column).map_err(failed(&node.query))?;
-                    if self.strip && value == ValueRef::Null {
+                    if self.strip && value == Cell::Null {
                         continue;
                     }
                     open(start, key, out);
@@ -325,7 +379,7 @@ impl Printer {
             match member {
                 Member::Column { column, kind, .. } => {
                     let value = row.get_ref(*column).map_err(failed(&node.query))?;
-                    if value == ValueRef::Null {
+                    if value == Cell::Null {
                         cells.push(None);
                         continue;
                     }
@@ -395,8 +449,8 @@ impl Printer {
     }
 
     #[inline]
-    fn value(&self, kind: &Kind, value: ValueRef<'_>, out: &mut Vec<u8>) {
-        if let (Some(zone), Kind::Timestamptz, ValueRef::Text(text)) = (&self.zone, kind, value)
+    fn value(&self, kind: &Kind, value: Cell<'_>, out: &mut Vec<u8>) {
+        if let (Some(zone), Kind::Timestamptz, Cell::Text(text)) = (&self.zone, kind, value)
             && let Some(local) = zone.json(text)
         {
             out.push(b'"');
@@ -407,8 +461,8 @@ impl Printer {
         cast::write_json(kind, value, out);
     }
 
-    fn text(&self, kind: &Kind, value: ValueRef<'_>) -> Result<String, RunError> {
-        if let (Some(zone), Kind::Timestamptz, ValueRef::Text(text)) = (&self.zone, kind, value)
+    fn text(&self, kind: &Kind, value: Cell<'_>) -> Result<String, RunError> {
+        if let (Some(zone), Kind::Timestamptz, Cell::Text(text)) = (&self.zone, kind, value)
             && let Some(local) = zone.text(text)
         {
             return Ok(local);

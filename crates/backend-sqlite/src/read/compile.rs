@@ -1,0 +1,317 @@
+//! `Plan::Read` → [`ReadProgram`]: which statements, what they select, in which order their rows come.
+//!
+//! An embed is a statement of its own, run once per row of its parent with the join's columns bound. What decides
+//! whether a parent's row is there at all (`!inner`, null embeds) stands in the parent's statement.
+//! Not here: conditions (`filter`), policies and views (`emit`).
+//!
+//! Source: PostgREST documentation, "Resource Embedding"; `data-path.md` §4 (1).
+
+use std::sync::Arc;
+
+use mainstay_core::catalog::{ColumnIndex, Relation};
+use mainstay_core::error::{BackendError, DatabaseError};
+use mainstay_core::plan::{Count, Embed, Format, Order, OrderTarget, Output, Plan, Read, ValueRef};
+use mainstay_core::policy::Guard;
+use mainstay_core::render;
+use mainstay_sql::typed::{Expr, RteId};
+
+use super::filter::Builder;
+use super::program::{Child, CountCap, CountPlan, Member, Node, Pace, Query, ReadProgram};
+use super::run::key_of;
+use crate::emit::binds::Bind;
+use crate::emit::compiled::Compiled;
+use crate::emit::emitter::Rte;
+use crate::emit::relation::{READ, ROWID, Wanted};
+use crate::emit::types::collation;
+use crate::values::cast::Kind;
+
+/// `count=planned` is exact up to this number of rows.
+const PLANNED_ROWS_EXACT: u64 = 1_000;
+
+/// How deep embeds may stand in each other.
+const EMBED_DEPTH_MAX: usize = 32;
+
+/// The placeholder's value is given when the statement is run: the keys of written rows, a count's bound.
+pub const GIVEN: Bind = Bind::Parent(usize::MAX);
+
+/// The result of every step here.
+pub type Result<T> = std::result::Result<T, DatabaseError>;
+
+/// Compiles a read for the role of `plan`.
+pub fn compile(compiled: &Compiled, plan: &Plan, read: &Read) -> std::result::Result<ReadProgram, BackendError> {
+    let count = counting(compiled, read)?;
+    let page = (read.limit, read.offset);
+    Ok(program(compiled, plan.format, node(compiled, read, Root::All, None, 0)?.node, count, page))
+}
+
+/// Compiles the representation of written rows: `read` over the rows whose numbers are given as a JSON array when it
+/// is run, in that order. For a view the numbers are those of the base table's rows.
+pub fn compile_returning(
+    compiled: &Compiled,
+    plan: &Plan,
+    read: &Read,
+) -> std::result::Result<ReadProgram, BackendError> {
+    let node = node(compiled, read, Root::Rows, None, 0)?.node;
+    Ok(program(compiled, plan.format, node, CountPlan::None, (None, None)))
+}
+
+fn program(
+    compiled: &Compiled,
+    format: Format,
+    root: Node,
+    count: CountPlan,
+    page: (Option<ValueRef>, Option<ValueRef>),
+) -> ReadProgram {
+    let mut header = Vec::new();
+    if format == Format::Csv {
+        for (index, name) in root.names().into_iter().enumerate() {
+            if index > 0 {
+                header.push(b',');
+            }
+            render::csv_cell(&mut header, Some(name));
+        }
+    }
+    ReadProgram {
+        id: ReadProgram::next_id(),
+        catalog_version: compiled.catalog().version,
+        format,
+        root,
+        count,
+        page,
+        header,
+        pace: Pace::default(),
+    }
+}
+
+/// Which rows a node's statement begins from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Root {
+    All,
+    /// Those whose numbers are given.
+    Rows,
+}
+
+/// A compiled node and the parent's columns that its placeholders take.
+struct Joined {
+    node: Node,
+    /// (placeholder from 1, column of the parent's relation)
+    joins: Vec<(usize, ColumnIndex)>,
+}
+
+/// The row that an embed belongs to.
+struct Parent<'a> {
+    relation: &'a Arc<Relation>,
+    embed: &'a Embed,
+}
+
+fn node(
+    compiled: &Compiled,
+    read: &Read,
+    root: Root,
+    parent: Option<Parent<'_>>,
+    depth: usize,
+) -> Result<Joined> {
+    if depth > EMBED_DEPTH_MAX {
+        return Err(DatabaseError::new("54001", "stack depth limit exceeded").hint("Embed fewer relations."));
+    }
+    let relation = &read.source.relation;
+    let mut children = Vec::with_capacity(read.embeds.len());
+    for embed in &read.embeds {
+        children.push(node(compiled, &embed.read, Root::All, Some(Parent { relation, embed }), depth + 1)?);
+    }
+    let mut builder = Builder::new(compiled, read.source.access.role());
+    let rte = builder.declare(relation);
+    let mut selected: Vec<Expr> = Vec::new();
+    let mut members = Vec::with_capacity(read.output.len());
+    // Plain columns of the relation that are selected already, and where.
+    let mut plain: Vec<(ColumnIndex, usize)> = Vec::new();
+    for output in &read.output {
+        members.push(match output {
+            Output::Column { name, field, cast } => {
+                let expr = builder.output(rte, relation, field, cast.as_ref())?;
+                let kind = Kind::of(&expr.ty)
+                    .ok_or_else(|| DatabaseError::unavailable(&format!("type {}", expr.ty), "", 1, None))?;
+                if field.path.is_empty() && cast.is_none() {
+                    plain.push((field.column, selected.len()));
+                }
+                selected.push(expr);
+                Member::Column { name: name.clone(), key: key_of(name), column: selected.len() - 1, kind }
+            }
+            Output::Embed { name, embed } => Member::Embed { name: name.clone(), key: key_of(name), child: *embed },
+            Output::Spread { embed } => Member::Spread { child: *embed },
+        });
+    }
+    let children = children
+        .into_iter()
+        .zip(&read.embeds)
+        .map(|(child, embed)| {
+            let joins = child
+                .joins
+                .into_iter()
+                .map(|(placeholder, column)| {
+                    let known = plain.iter().find(|(known, _)| *known == column).map(|(_, place)| *place);
+                    let place = known.unwrap_or_else(|| {
+                        plain.push((column, selected.len()));
+                        selected.push(builder.column(rte, relation, column));
+                        selected.len() - 1
+                    });
+                    (placeholder, place)
+                })
+                .collect();
+            Child { node: child.node, cardinality: embed.cardinality, joins }
+        })
+        .collect();
+    select(&mut builder, read, rte, root, parent, &selected)?;
+    let (sql, binds) = builder.finish();
+    let joins = binds
+        .iter()
+        .enumerate()
+        .filter_map(|(index, bind)| match bind {
+            Bind::Row(column) => Some((index + 1, *column)),
+            _ => None,
+        })
+        .collect();
+    Ok(Joined { node: Node { query: Query { sql, binds }, members, children }, joins })
+}
+
+/// Writes the node's statement.
+fn select(
+    builder: &mut Builder<'_>,
+    read: &Read,
+    rte: RteId,
+    root: Root,
+    parent: Option<Parent<'_>>,
+    selected: &[Expr],
+) -> Result<()> {
+    builder.sql("SELECT ");
+    for (index, expr) in selected.iter().enumerate() {
+        if index > 0 {
+            builder.sql(", ");
+        }
+        builder.expr(expr)?;
+    }
+    if selected.is_empty() {
+        builder.sql("1");
+    }
+    builder.sql(" FROM ");
+    let wanted = match root {
+        Root::All => READ,
+        Root::Rows => Wanted { rowid: true, ..READ },
+    };
+    if root == Root::Rows {
+        builder.sql("json_each(").bind(GIVEN).sql(") AS keys CROSS JOIN ");
+    }
+    let alias = builder.from(&read.source.relation, rte, wanted)?;
+    if root == Root::Rows {
+        builder.sql(" ON ").alias(alias).sql(".").sql(ROWID).sql(" = keys.value");
+    }
+    let junction = match &parent {
+        Some(Parent { embed, .. }) => builder.junction(embed)?,
+        None => None,
+    };
+    let mut first = true;
+    if let Some(Parent { relation, embed }) = parent {
+        let parent_rte = builder.fresh_rte();
+        builder.place(parent_rte, Rte::Bound { relation: Arc::clone(relation) });
+        builder.joined(embed, relation, parent_rte, rte, junction, &mut first)?;
+    }
+    builder.conditions(read, rte, &mut first)?;
+    order(builder, read, rte, root)?;
+    match (read.limit, read.offset) {
+        (None, None) => {}
+        (Some(limit), _) => {
+            builder.sql(" LIMIT ").bind(Bind::Integer(limit));
+        }
+        (None, Some(_)) => {
+            builder.sql(" LIMIT -1");
+        }
+    }
+    if let Some(offset) = read.offset {
+        builder.sql(" OFFSET ").bind(Bind::Integer(offset));
+    }
+    Ok(())
+}
+
+fn order(builder: &mut Builder<'_>, read: &Read, rte: RteId, root: Root) -> Result<()> {
+    let mut first = true;
+    for key in &read.order {
+        builder.sql(if first { " ORDER BY " } else { ", " });
+        first = false;
+        sort_key(builder, read, rte, key)?;
+    }
+    if root == Root::Rows && first {
+        builder.sql(" ORDER BY keys.key");
+    }
+    Ok(())
+}
+
+fn sort_key(builder: &mut Builder<'_>, read: &Read, rte: RteId, key: &Order) -> Result<()> {
+    let relation = &read.source.relation;
+    let ty = match &key.target {
+        OrderTarget::Field(field) => {
+            let expr = builder.field(rte, relation, field)?;
+            builder.expr(&expr)?;
+            expr.ty
+        }
+        OrderTarget::Related { embed, field } => builder.related(read, rte, *embed, field)?,
+    };
+    if matches!(ty.base(), mainstay_core::types::Type::Json) {
+        return Err(DatabaseError::new("42883", "could not identify an ordering operator for type json")
+            .hint("Use an explicit ordering operator or modify the query."));
+    }
+    if let Some(collation) = collation(&ty) {
+        builder.sql(" COLLATE ").ident(&collation.name());
+    }
+    let nulls_first = key.nulls_first.unwrap_or(key.descending);
+    builder.sql(if key.descending { " DESC" } else { "" });
+    builder.sql(if nulls_first { " NULLS FIRST" } else { " NULLS LAST" });
+    Ok(())
+}
+
+/// How the rows are counted.
+///
+/// `planned` and `estimated` are exact up to a bound. Beyond it a bare table that the role reads without policies is
+/// estimated by its highest row number; anything else is counted, because an estimate must not depend on rows that the
+/// caller may not see.
+fn counting(compiled: &Compiled, read: &Read) -> Result<CountPlan> {
+    let cap = match read.count {
+        Count::None => return Ok(CountPlan::None),
+        _ if read.limit.is_none() && read.offset.is_none() => return Ok(CountPlan::Rows),
+        Count::Exact => return Ok(CountPlan::Query(exact_count(compiled, read)?)),
+        Count::Planned => CountCap::Fixed(PLANNED_ROWS_EXACT),
+        Count::Estimated => CountCap::Response,
+    };
+    let mut builder = Builder::new(compiled, read.source.access.role());
+    builder.sql("SELECT count(*) FROM (SELECT 1 FROM ");
+    matching(&mut builder, read)?;
+    builder.sql(" LIMIT ").bind(GIVEN).sql(")");
+    let (sql, binds) = builder.finish();
+    let bare = read.filter.is_none()
+        && read.embeds.iter().all(|embed| !embed.inner)
+        && read.source.access.guard() == Guard::Open
+        && !read.source.relation.kind.is_view();
+    let otherwise = if bare { highest_row(compiled, read) } else { exact_count(compiled, read)? };
+    Ok(CountPlan::Bounded { count: Query { sql, binds }, otherwise, cap })
+}
+
+fn exact_count(compiled: &Compiled, read: &Read) -> Result<Query> {
+    let mut builder = Builder::new(compiled, read.source.access.role());
+    builder.sql("SELECT count(*) FROM ");
+    matching(&mut builder, read)?;
+    let (sql, binds) = builder.finish();
+    Ok(Query { sql, binds })
+}
+
+fn highest_row(compiled: &Compiled, read: &Read) -> Query {
+    let mut builder = Builder::new(compiled, read.source.access.role());
+    builder.sql("SELECT coalesce(max(").sql(ROWID).sql("), 0) FROM ").object(&read.source.relation.name);
+    let (sql, binds) = builder.finish();
+    Query { sql, binds }
+}
+
+/// The relation and its conditions.
+fn matching(builder: &mut Builder<'_>, read: &Read) -> Result<()> {
+    let rte = builder.declare(&read.source.relation);
+    builder.from(&read.source.relation, rte, READ)?;
+    builder.conditions(read, rte, &mut true)
+}

@@ -1,0 +1,461 @@
+//! Conditions of a read: filters, joins of embeds, rows that must or must not be embedded.
+//!
+//! Lives here: the plan's predicates and fields as typed expressions, written through the emitter.
+//! Not here: operators and types (`mainstay-sql`), their SQL (`emit`).
+//! Invariant: values of the request are placeholders.
+//!
+//! Source: PostgREST documentation, "Horizontal Filtering", "Resource Embedding".
+
+use std::sync::Arc;
+
+use mainstay_core::catalog::{Catalog, ColumnIndex, Relation, RelationshipKind};
+use mainstay_core::error::DatabaseError;
+use mainstay_core::name::{Ident, QualifiedName};
+use mainstay_core::plan::{
+    Cast, Embed, EmbedIndex, Field, IsValue, JsonStep, Operator, Predicate, Quantifier, Read, ValueRef,
+};
+use mainstay_core::types::{Type, TypeModifier};
+use mainstay_sql::analyse;
+use mainstay_sql::typed::{CastContext, Expr, ExprKind, LikeKind, RteId};
+
+use super::compile::Result;
+use crate::emit::binds::Bind;
+use crate::emit::compiled::Compiled;
+use crate::emit::emitter::{Alias, Emitter, Parameters, Rte};
+use crate::emit::input::InputType;
+use crate::emit::relation::{READ, Wanted};
+use crate::emit::types::collation;
+
+/// Writes one statement of a read.
+pub struct Builder<'a> {
+    emitter: Emitter<'a>,
+    next_rte: u32,
+}
+
+impl<'a> Builder<'a> {
+    /// An empty statement of `role`.
+    pub fn new(compiled: &'a Compiled, role: &Ident) -> Self {
+        Builder { emitter: Emitter::new(compiled, role).with_parameters(Parameters::Request), next_rte: 0 }
+    }
+
+    /// The text and its placeholders.
+    pub fn finish(self) -> (String, Vec<Bind>) {
+        self.emitter.finish()
+    }
+
+    /// Literal text.
+    pub fn sql(&mut self, text: &'static str) -> &mut Self {
+        self.emitter.writer().sql(text);
+        self
+    }
+
+    /// A quoted identifier.
+    pub fn ident(&mut self, name: &Ident) -> &mut Self {
+        self.emitter.writer().ident(name);
+        self
+    }
+
+    /// A table's name in the file.
+    pub fn object(&mut self, name: &QualifiedName) -> &mut Self {
+        self.emitter.writer().object(name);
+        self
+    }
+
+    /// A table's alias.
+    pub fn alias(&mut self, alias: Alias) -> &mut Self {
+        self.emitter.alias(alias);
+        self
+    }
+
+    /// A placeholder.
+    pub fn bind(&mut self, bind: Bind) -> &mut Self {
+        self.emitter.writer().bind(bind);
+        self
+    }
+
+    /// A typed expression.
+    pub fn expr(&mut self, expr: &Expr) -> Result<()> {
+        self.emitter.expr(expr)
+    }
+
+    /// A range table entry that nothing else in the statement has.
+    pub fn fresh_rte(&mut self) -> RteId {
+        self.next_rte += 1;
+        RteId(self.next_rte)
+    }
+
+    /// Says how an entry's columns are reached.
+    pub fn place(&mut self, rte: RteId, entry: Rte) {
+        self.emitter.declare(rte, entry);
+    }
+
+    /// An entry for `relation`, so that its columns may be written before its FROM.
+    pub fn declare(&mut self, relation: &Arc<Relation>) -> RteId {
+        let rte = self.fresh_rte();
+        let alias = self.emitter.fresh_alias();
+        self.place(rte, Rte::Relation { alias, relation: Arc::clone(relation) });
+        rte
+    }
+
+    /// The relation as the role sees it, under the alias of `rte`.
+    pub fn from(&mut self, relation: &Arc<Relation>, rte: RteId, wanted: Wanted<'_>) -> Result<Alias> {
+        self.emitter.secured_relation(relation, rte, wanted)
+    }
+
+    /// A column as it stands.
+    pub fn column(&self, rte: RteId, relation: &Relation, column: ColumnIndex) -> Expr {
+        let declared = &relation.columns[column];
+        let mut expr = Expr::new(ExprKind::Column { rte, column }, declared.ty.clone());
+        expr.modifier = declared.modifier;
+        expr
+    }
+
+    /// A column, or a place inside its JSON.
+    pub fn field(&self, rte: RteId, relation: &Relation, field: &Field) -> Result<Expr> {
+        let catalog = self.emitter.catalog();
+        let mut expr = self.column(rte, relation, field.column);
+        if !field.path.is_empty() && matches!(expr.ty.base(), Type::Array(_) | Type::Composite(_)) {
+            expr = analyse::function(catalog, "to_jsonb", vec![expr])?;
+        }
+        for (index, step) in field.path.iter().enumerate() {
+            let last = index + 1 == field.path.len();
+            let name = if last && field.as_text { "->>" } else { "->" };
+            let key = match step {
+                JsonStep::Key(value) => Expr::new(ExprKind::Parameter(*value), Type::Text),
+                JsonStep::Index(value) => Expr::new(ExprKind::Parameter(*value), Type::Int4),
+            };
+            expr = analyse::operator(catalog, name, expr, key)?;
+        }
+        Ok(expr)
+    }
+
+    /// A field of the output, cast if asked for.
+    pub fn output(&self, rte: RteId, relation: &Relation, field: &Field, cast: Option<&Cast>) -> Result<Expr> {
+        let expr = self.field(rte, relation, field)?;
+        let Some(cast) = cast else { return Ok(expr) };
+        let catalog = self.emitter.catalog();
+        let ty = match &cast.ty {
+            Some(ty) => ty.clone(),
+            None => named_type(catalog, relation, &cast.name)?,
+        };
+        analyse::cast(catalog, expr, &ty, TypeModifier::None, CastContext::Explicit)
+    }
+
+    /// Every condition on a read's rows: its filter and the embeds that must have rows.
+    pub fn conditions(&mut self, read: &Read, rte: RteId, first: &mut bool) -> Result<()> {
+        if let Some(filter) = &read.filter {
+            self.and(first);
+            self.predicate(read, rte, filter)?;
+        }
+        for (index, embed) in read.embeds.iter().enumerate() {
+            if embed.inner {
+                self.and(first);
+                self.exists(read, rte, index)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn and(&mut self, first: &mut bool) {
+        self.sql(if *first { " WHERE " } else { " AND " });
+        *first = false;
+    }
+
+    fn predicate(&mut self, read: &Read, rte: RteId, predicate: &Predicate) -> Result<()> {
+        let relation = &read.source.relation;
+        match predicate {
+            Predicate::And(parts) => self.all(read, rte, parts, " AND ", "1"),
+            Predicate::Or(parts) => self.all(read, rte, parts, " OR ", "0"),
+            Predicate::Not(inner) => {
+                self.sql("(NOT ");
+                self.predicate(read, rte, inner)?;
+                self.sql(")");
+                Ok(())
+            }
+            Predicate::Compare { field, operator, value } => {
+                let left = self.field(rte, relation, field)?;
+                let compared = self.compared(*operator, left, unknown(*value))?;
+                self.expr(&compared)
+            }
+            Predicate::Quantified { field, operator, quantifier, values } => {
+                let left = self.field(rte, relation, field)?;
+                self.quantified(left, *operator, *quantifier, *values)
+            }
+            Predicate::In { field, values } => {
+                let left = self.field(rte, relation, field)?;
+                self.membership(left, *values)
+            }
+            Predicate::Is { field, what } => {
+                let expr = Box::new(self.field(rte, relation, field)?);
+                let kind = match what {
+                    IsValue::Null => ExprKind::IsNull { expr, negated: false },
+                    IsValue::NotNull => ExprKind::IsNull { expr, negated: true },
+                    IsValue::True => boolean_test(expr, Some(true))?,
+                    IsValue::False => boolean_test(expr, Some(false))?,
+                    IsValue::Unknown => boolean_test(expr, None)?,
+                };
+                self.expr(&Expr::new(kind, Type::Bool))
+            }
+            Predicate::IsDistinct { field, value } => {
+                let left = self.field(rte, relation, field)?;
+                let equal = analyse::operator(self.emitter.catalog(), "=", left, unknown(*value))?;
+                let ExprKind::Operator { operator, arguments } = equal.kind else { return Err(not_binary("=")) };
+                let Ok([left, right]) = <[Expr; 2]>::try_from(arguments) else { return Err(not_binary("=")) };
+                let (left, right) = (Box::new(left), Box::new(right));
+                let kind = ExprKind::DistinctFrom { operator, left, right, negated: false };
+                self.expr(&Expr::new(kind, Type::Bool))
+            }
+            Predicate::FullText { .. } => {
+                Err(DatabaseError::unavailable("full text search", &relation.name.to_string(), 1, None))
+            }
+            Predicate::EmbedIsNull(embed) => {
+                self.sql("(NOT ");
+                self.exists(read, rte, *embed)?;
+                self.sql(")");
+                Ok(())
+            }
+        }
+    }
+
+    fn all(
+        &mut self,
+        read: &Read,
+        rte: RteId,
+        parts: &[Predicate],
+        word: &'static str,
+        empty: &'static str,
+    ) -> Result<()> {
+        if parts.is_empty() {
+            self.sql(empty);
+            return Ok(());
+        }
+        self.sql("(");
+        for (index, part) in parts.iter().enumerate() {
+            if index > 0 {
+                self.sql(word);
+            }
+            self.predicate(read, rte, part)?;
+        }
+        self.sql(")");
+        Ok(())
+    }
+
+    /// `left operator right`, typed.
+    fn compared(&self, operator: Operator, left: Expr, right: Expr) -> Result<Expr> {
+        let (name, like) = match operator {
+            Operator::Like => ("~~", Some(LikeKind::Like)),
+            Operator::Ilike => ("~~*", Some(LikeKind::Ilike)),
+            other => (other.sql(), None),
+        };
+        let typed = analyse::operator(self.emitter.catalog(), name, left, right)?;
+        // As LIKE rather than as an operator, a pattern with a prefix can use an index.
+        match (like, typed.kind) {
+            (Some(kind), ExprKind::Operator { arguments, .. }) => {
+                let Ok([expr, pattern]) = <[Expr; 2]>::try_from(arguments) else { return Err(not_binary(name)) };
+                let (expr, pattern) = (Box::new(expr), Box::new(pattern));
+                Ok(Expr::new(ExprKind::Like { kind, expr, pattern, escape: None, negated: false }, Type::Bool))
+            }
+            (_, kind) => Ok(Expr { kind, ..typed }),
+        }
+    }
+
+    /// The type that a value takes beside `left`.
+    fn value_type(&self, name: &str, left: &Expr) -> Result<Type> {
+        let typed = analyse::operator(self.emitter.catalog(), name, left.clone(), unknown(0))?;
+        match typed.kind {
+            ExprKind::Operator { arguments, .. } => {
+                arguments.get(1).map(|right| right.ty.clone()).ok_or_else(|| not_binary(name))
+            }
+            _ => Err(not_binary(name)),
+        }
+    }
+
+    /// `left IN (values)`.
+    fn membership(&mut self, left: Expr, values: ValueRef) -> Result<()> {
+        let ty = self.value_type("=", &left)?;
+        let element = Arc::new(InputType::new(self.emitter.catalog(), &ty, TypeModifier::None)?);
+        self.sql("(");
+        self.expr(&left)?;
+        if let Some(collation) = collation(&left.ty).filter(|collation| collation.changes_equality()) {
+            self.sql(" COLLATE ").ident(&collation.name());
+        }
+        self.sql(" IN (SELECT value FROM json_each(").bind(Bind::List { value: values, element }).sql(")))");
+        Ok(())
+    }
+
+    /// `left operator ANY|ALL (values)`.
+    fn quantified(&mut self, left: Expr, operator: Operator, quantifier: Quantifier, values: ValueRef) -> Result<()> {
+        let name = match operator {
+            Operator::Like => "~~",
+            Operator::Ilike => "~~*",
+            other => other.sql(),
+        };
+        let ty = self.value_type(name, &left)?;
+        let element = Arc::new(InputType::new(self.emitter.catalog(), &ty, TypeModifier::None)?);
+        let alias = self.emitter.fresh_alias();
+        let rte = self.fresh_rte();
+        self.place(rte, Rte::Set { alias, pair: false, columns: 1 });
+        let value = Expr::new(ExprKind::Column { rte, column: 0 }, ty);
+        let compared = self.compared(operator, left.clone(), value)?;
+        self.sql("(CASE WHEN ");
+        self.expr(&left)?;
+        self.sql(match quantifier {
+            Quantifier::Any => " IS NULL THEN NULL ELSE EXISTS (SELECT 1 FROM json_each(",
+            Quantifier::All => " IS NULL THEN NULL ELSE NOT EXISTS (SELECT 1 FROM json_each(",
+        });
+        self.bind(Bind::List { value: values, element }).sql(") AS ").alias(alias);
+        self.sql(match quantifier {
+            Quantifier::Any => " WHERE ",
+            Quantifier::All => " WHERE NOT ",
+        });
+        self.expr(&compared)?;
+        self.sql(") END)");
+        Ok(())
+    }
+
+    /// The junction of a many-to-many embed, written after a comma.
+    pub fn junction(&mut self, embed: &Embed) -> Result<Option<(RteId, Arc<Relation>)>> {
+        let Some(junction) = &embed.junction else { return Ok(None) };
+        let rte = self.declare(&junction.relation);
+        self.sql(", ");
+        self.from(&junction.relation, rte, READ)?;
+        Ok(Some((rte, Arc::clone(&junction.relation))))
+    }
+
+    /// The condition by which rows of `child` belong to the row of `parent`.
+    pub fn joined(
+        &mut self,
+        embed: &Embed,
+        parent_relation: &Arc<Relation>,
+        parent: RteId,
+        child: RteId,
+        junction: Option<(RteId, Arc<Relation>)>,
+        first: &mut bool,
+    ) -> Result<()> {
+        let child_relation = &embed.read.source.relation;
+        match &embed.relationship.kind {
+            RelationshipKind::ManyToOne { columns, .. }
+            | RelationshipKind::OneToMany { columns, .. }
+            | RelationshipKind::OneToOne { columns, .. } => {
+                for (from, to) in columns {
+                    self.and(first);
+                    self.equal((child, child_relation, to), (parent, parent_relation, from))?;
+                }
+            }
+            RelationshipKind::ManyToMany { from_columns, to_columns, .. } => {
+                let Some((between, junction)) = junction else {
+                    return Err(DatabaseError::new("XX000", "a many-to-many embed without its junction"));
+                };
+                for (to, through) in to_columns {
+                    self.and(first);
+                    self.equal((child, child_relation, to), (between, &junction, through))?;
+                }
+                for (from, through) in from_columns {
+                    self.and(first);
+                    self.equal((between, &junction, through), (parent, parent_relation, from))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn equal(
+        &mut self,
+        left: (RteId, &Arc<Relation>, &Ident),
+        right: (RteId, &Arc<Relation>, &Ident),
+    ) -> Result<()> {
+        let column = |(rte, relation, name): (RteId, &Arc<Relation>, &Ident)| match relation.column(name) {
+            Some((index, _)) => Ok(self.column(rte, relation, index)),
+            None => Err(DatabaseError::new("42703", format!("column {}.{name} does not exist", relation.name.name))),
+        };
+        let equal = analyse::operator(self.emitter.catalog(), "=", column(left)?, column(right)?)?;
+        self.expr(&equal)
+    }
+
+    /// `EXISTS` a row of the embed for the row of `rte`.
+    fn exists(&mut self, read: &Read, rte: RteId, embed: EmbedIndex) -> Result<()> {
+        self.sql("EXISTS (SELECT 1");
+        self.rows_of(read, rte, embed, |_, _| Ok(()))?;
+        self.sql(")");
+        Ok(())
+    }
+
+    /// A field of a to-one embed as a value. Returns its type.
+    pub fn related(&mut self, read: &Read, rte: RteId, embed: EmbedIndex, field: &Field) -> Result<Type> {
+        let relation = &read.embeds[embed].read.source.relation;
+        let mut ty = Type::Unknown;
+        self.sql("(SELECT ");
+        self.rows_of(read, rte, embed, |builder, child| {
+            let expr = builder.field(child, relation, field)?;
+            builder.expr(&expr)?;
+            ty = expr.ty;
+            Ok(())
+        })?;
+        self.sql(" LIMIT 1)");
+        Ok(ty)
+    }
+
+    /// What `select` writes, then the embed's rows that belong to the row of `rte`.
+    fn rows_of(
+        &mut self,
+        read: &Read,
+        rte: RteId,
+        embed: EmbedIndex,
+        select: impl FnOnce(&mut Self, RteId) -> Result<()>,
+    ) -> Result<()> {
+        let embed = &read.embeds[embed];
+        let relation = &embed.read.source.relation;
+        let child = self.declare(relation);
+        select(self, child)?;
+        self.sql(" FROM ");
+        self.from(relation, child, READ)?;
+        let junction = self.junction(embed)?;
+        let mut first = true;
+        self.joined(embed, &read.source.relation, rte, child, junction, &mut first)?;
+        self.conditions(&embed.read, child, &mut first)
+    }
+}
+
+/// A value whose type its neighbour decides.
+fn unknown(value: ValueRef) -> Expr {
+    Expr::new(ExprKind::Parameter(value), Type::Unknown)
+}
+
+fn not_binary(name: &str) -> DatabaseError {
+    DatabaseError::new("XX000", format!("operator {name} did not resolve to one over two values"))
+}
+
+fn boolean_test(expr: Box<Expr>, value: Option<bool>) -> Result<ExprKind> {
+    if *expr.ty.base() != Type::Bool {
+        let word = match value {
+            Some(true) => "TRUE",
+            Some(false) => "FALSE",
+            None => "UNKNOWN",
+        };
+        let message = format!("argument of IS {word} must be type boolean, not type {}", expr.ty);
+        return Err(DatabaseError::new("42804", message));
+    }
+    Ok(ExprKind::BooleanTest { expr, value, negated: false })
+}
+
+/// An enum or domain by the name that a cast gives.
+fn named_type(catalog: &Catalog, relation: &Relation, name: &str) -> Result<Type> {
+    let (schema, bare) = match name.split_once('.') {
+        Some((schema, bare)) => (Some(schema), bare),
+        None => (None, name),
+    };
+    let schemas = match schema {
+        Some(schema) => vec![Ident::new(schema)],
+        None => vec![relation.name.schema.clone(), Ident::new("public")],
+    };
+    for schema in schemas {
+        let name = QualifiedName::new(schema, bare);
+        if catalog.enums.contains_key(&name) {
+            return Ok(Type::Enum(name));
+        }
+        if let Some(domain) = catalog.domains.get(&name) {
+            return Ok(Type::Domain(name, Box::new(domain.base.clone())));
+        }
+    }
+    Err(DatabaseError::new("42704", format!("type \"{name}\" does not exist")))
+}
