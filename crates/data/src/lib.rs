@@ -1,1 +1,451 @@
-//! Placeholder.
+//! The data API: tables, views and routines over HTTP, as PostgREST serves them.
+//!
+//! A request becomes a type per stage: [`request`] (text → intent), [`planner`] (intent → decisions), the backend's
+//! `render` (decisions → SQL), its `run` (the only I/O), [`response`] (rows → HTTP). A request whose shape was seen
+//! before skips to `run` ([`cache`]). Not here: who is calling (`http`), SQL (`backend-*`).
+
+mod cache;
+mod config;
+mod context;
+pub mod error;
+mod planner;
+mod request;
+mod response;
+mod timing;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, header};
+use mainstay_core::backend::{Backend, Statement};
+use mainstay_core::caller::Caller;
+use mainstay_core::catalog::{Catalog, Routine};
+use mainstay_core::error::BackendError;
+use mainstay_core::plan::{Action as PlanAction, Input, Options, Outcome, Value};
+use mainstay_http::{Request, Response};
+
+use cache::Cache;
+pub use config::{Config, OpenApi, TxEnd};
+use error::{Error, ErrorContext};
+use planner::call::{self, Arguments};
+use planner::{Planned, Planner};
+use request::media::MediaType;
+use request::payload::{self, Payload};
+use request::prefer::Transaction;
+use request::query::{self, Parameter, ParameterKind};
+use request::range::{self, Windows};
+use request::shape::{self, Shape};
+use request::{Action, CallMethod, Head, Query, Resource};
+use response::{Answer, info, openapi};
+use timing::Timing;
+
+/// Plans made anew when the catalog changes under them, at most.
+const PLANS_MAX: usize = 3;
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const VARY: HeaderValue = HeaderValue::from_static("Accept, Prefer, Range");
+
+/// The room that answers requests for data.
+pub struct DataRoom {
+    backend: Arc<dyn Backend>,
+    config: Config,
+    cache: Cache<Prepared>,
+}
+
+/// A plan with its SQL.
+#[derive(Debug)]
+struct Prepared {
+    planned: Planned,
+    statement: Statement,
+}
+
+impl DataRoom {
+    /// A room over one backend.
+    pub fn new(backend: Arc<dyn Backend>, config: Config) -> Self {
+        DataRoom { backend, config, cache: Cache::default() }
+    }
+
+    /// Answers one request of `caller`. Never fails: what goes wrong is an answer too.
+    pub async fn handle(&self, caller: &Caller, request: &Request) -> Response {
+        let mut timing = Timing::start(self.config.server_timing);
+        let mut response = match self.answer(caller, request, &mut timing).await {
+            Ok(mut response) => {
+                timing.responded();
+                response.headers.entry(header::VARY).or_insert(VARY);
+                if let Some(value) = timing.header() {
+                    response.headers.insert(SERVER_TIMING, value);
+                }
+                response
+            }
+            Err(error) => {
+                let context = ErrorContext {
+                    is_anonymous: self.config.anon_role.as_ref() == Some(&caller.role),
+                    is_minimal: self.config.minimal_errors,
+                };
+                error::error_response(&error, context)
+            }
+        };
+        if request.method == http::Method::HEAD {
+            response.body = Bytes::new();
+        }
+        response
+    }
+
+    async fn answer(&self, caller: &Caller, request: &Request, timing: &mut Timing) -> Result<Response, Error> {
+        let head = Head::read(&self.config, request)?;
+        let parameters = query::parameters(request.query.as_deref().unwrap_or_default())?;
+        let exchange = Exchange { caller, request, head: &head, parameters: &parameters };
+        match (&head.resource, &head.action) {
+            (Resource::Root, Action::Root { head_only }) => {
+                openapi::document(&self.backend.catalog(), &caller.role, self.config.openapi, &head, *head_only)
+            }
+            (_, Action::Info) => self.info(&exchange),
+            (Resource::Relation(name), _) => self.relation(&exchange, name, timing).await,
+            (Resource::Routine(name), Action::Call { method }) => self.call(&exchange, name, *method, timing).await,
+            _ => Err(Error::Path),
+        }
+    }
+
+    fn info(&self, exchange: &Exchange<'_>) -> Result<Response, Error> {
+        let catalog = self.backend.catalog();
+        let (query, windows) = (Query::default(), Windows::default());
+        let planner = self.planner(exchange, &catalog, &query, &windows);
+        match &exchange.head.resource {
+            Resource::Root => Ok(info::root()),
+            Resource::Relation(name) => Ok(info::relation(&*planner.relation(name)?)),
+            Resource::Routine(name) => {
+                let keys = exchange.parameters.iter().filter(|parameter| parameter.kind() == ParameterKind::Filter);
+                let keys: BTreeSet<String> = keys.map(|parameter| parameter.name.to_string()).collect();
+                Ok(info::routine(&*planner.routine(name, &keys, CallMethod::Get)?))
+            }
+        }
+    }
+
+    async fn relation(&self, exchange: &Exchange<'_>, name: &str, timing: &mut Timing) -> Result<Response, Error> {
+        let head = exchange.head;
+        let mut key = Vec::with_capacity(256);
+        let shape = shape::shape_of(exchange.parameters, &mut key);
+        let mut windows = Some(range::windows(&exchange.request.method, exchange.parameters, &exchange.request.headers));
+        let mut payload = Some(exchange.payload());
+        if let (Some(Ok(windows)), Some(Ok(payload))) = (&windows, &payload) {
+            exchange.shape(name, windows, payload, &mut key);
+        }
+        let mut query: Option<Query> = None;
+        let mut known: Option<(Windows, Payload)> = None;
+        let key_length = key.len();
+        for attempt in 1..=PLANS_MAX {
+            let catalog = self.backend.catalog();
+            key.truncate(key_length);
+            key.extend_from_slice(&catalog.version.to_le_bytes());
+            let is_keyed = shape.is_complete
+                && (known.is_some() || matches!((&windows, &payload), (Some(Ok(_)), Some(Ok(_)))));
+            let kept = if is_keyed { self.cache.get(&key) } else { None };
+            // What cannot be read is told in the order: query, range, body.
+            if kept.is_none() && query.is_none() {
+                query = Some(Query::read(exchange.parameters, &shape.slots, false)?);
+            }
+            if let (Some(read_windows), Some(read_payload)) = (windows.take(), payload.take()) {
+                known = Some((read_windows?, read_payload?));
+            }
+            let Some((windows, payload)) = &known else { return Err(Error::Path) };
+            timing.parsed();
+            let prepared = match (kept, &query) {
+                (Some(prepared), _) => prepared,
+                (None, Some(query)) => {
+                    let planner = self.planner(exchange, &catalog, query, windows);
+                    let planned = match &head.action {
+                        Action::Read { head_only } => planner.read(name, *head_only)?,
+                        _ => planner.write(name, query.columns_of(payload, head))?,
+                    };
+                    let statement = self.backend.render(&planned.plan)?;
+                    let prepared = Arc::new(Prepared { planned, statement });
+                    if is_keyed {
+                        self.cache.insert(&key, prepared.clone());
+                    }
+                    prepared
+                }
+                (None, None) => return Err(Error::Path),
+            };
+            timing.planned();
+            let outcome = match self.execute(exchange, &catalog, &prepared, &shape, windows, payload).await {
+                Err(Error::Backend(BackendError::StaleCatalog)) if attempt < PLANS_MAX => continue,
+                outcome => outcome?,
+            };
+            timing.ran();
+            let answer = Answer {
+                config: &self.config,
+                head: &self.applied(head, &catalog),
+                parameters: exchange.parameters,
+                window: windows.root,
+                has_conflict_target: has_conflict_target(exchange, &prepared.planned),
+                planned: &prepared.planned,
+                outcome,
+            };
+            return match &head.action {
+                Action::Read { head_only } => answer.read(*head_only),
+                _ => answer.write(),
+            };
+        }
+        Err(BackendError::StaleCatalog.into())
+    }
+
+    async fn call(
+        &self,
+        exchange: &Exchange<'_>,
+        name: &str,
+        method: CallMethod,
+        timing: &mut Timing,
+    ) -> Result<Response, Error> {
+        let head = exchange.head;
+        let shape = shape::shape_of(exchange.parameters, &mut Vec::new());
+        let query = Query::read(exchange.parameters, &shape.slots, method.is_safe())?;
+        let windows = range::windows(&exchange.request.method, exchange.parameters, &exchange.request.headers)?;
+        let (arguments, keys) = if method == CallMethod::Post {
+            exchange.arguments(&query)?
+        } else {
+            let keys = query.arguments.iter().map(|(name, _)| name.clone()).collect();
+            (Arguments::Texts(query.arguments.clone()), keys)
+        };
+        for attempt in 1..=PLANS_MAX {
+            let catalog = self.backend.catalog();
+            timing.parsed();
+            let planner = self.planner(exchange, &catalog, &query, &windows);
+            let routine = planner.routine(name, &keys, method)?;
+            let given = exchange.fitted(&routine, &arguments)?;
+            let planned = planner.call(routine.clone(), &given)?;
+            let statement = self.backend.render(&planned.plan)?;
+            let prepared = Prepared { planned, statement };
+            timing.planned();
+            let outcome = match self.execute(exchange, &catalog, &prepared, &shape, &windows, &Payload::default()).await {
+                Err(Error::Backend(BackendError::StaleCatalog)) if attempt < PLANS_MAX => continue,
+                outcome => outcome?,
+            };
+            timing.ran();
+            let answer = Answer {
+                config: &self.config,
+                head: &self.applied(head, &catalog),
+                parameters: exchange.parameters,
+                window: windows.root,
+                has_conflict_target: false,
+                planned: &prepared.planned,
+                outcome,
+            };
+            return answer.call(&routine, method);
+        }
+        Err(BackendError::StaleCatalog.into())
+    }
+
+    /// Runs a prepared statement with one request's values. The only place that reaches the database.
+    async fn execute(
+        &self,
+        exchange: &Exchange<'_>,
+        catalog: &Catalog,
+        prepared: &Prepared,
+        shape: &Shape,
+        windows: &Windows,
+        payload: &Payload,
+    ) -> Result<Outcome, Error> {
+        let head = exchange.head;
+        let preferences = &head.preferences;
+        let singular = prepared.planned.negotiated.singular && head.action != Action::Put;
+        let read_only = match (&head.action, &prepared.planned.plan.action) {
+            (Action::Call { method }, PlanAction::Call(call)) => {
+                call::is_read_only(&call.routine, *method == CallMethod::Post)
+            }
+            (Action::Read { .. }, _) => true,
+            _ => false,
+        };
+        let limits_affected = matches!(head.action, Action::Update | Action::Delete | Action::Call { .. });
+        let options = Options {
+            rollback: self.rolls_back(preferences.transaction),
+            affected_max: preferences.max_affected.filter(|_| preferences.is_strict() && limits_affected),
+            singular,
+            read_only,
+            pre_request: self.config.pre_request.clone(),
+            count_max: self.config.max_rows,
+        };
+        let values = prepared.planned.template.fill(&shape.values, windows, self.config.max_rows)?;
+        if let PlanAction::Update(update) = &prepared.planned.plan.action
+            && update.columns.is_empty()
+        {
+            // Nothing is set, so nothing is updated.
+            return if singular { Err(Error::NotSingular { rows: 0 }) } else { Ok(Outcome::default()) };
+        }
+        let payload = match head.action {
+            Action::Update => Some(payload::first_row(&payload.json)?),
+            Action::Create | Action::Put => Some(payload.json.clone()),
+            _ => None,
+        };
+        let zone = self.time_zone(head, catalog);
+        let caller = context::with_request(
+            exchange.caller,
+            exchange.request,
+            &head.schema,
+            &self.config.extra_search_path,
+            zone,
+        );
+        Ok(self.backend.run(&caller, &prepared.statement, Input { values, payload, options }).await?)
+    }
+
+    fn planner<'a>(
+        &'a self,
+        exchange: &'a Exchange<'_>,
+        catalog: &'a Catalog,
+        query: &'a Query,
+        windows: &'a Windows,
+    ) -> Planner<'a> {
+        Planner { config: &self.config, catalog, role: &exchange.caller.role, head: exchange.head, query, windows }
+    }
+
+    fn rolls_back(&self, wanted: Option<Transaction>) -> bool {
+        match self.config.tx_end {
+            TxEnd::Commit => false,
+            TxEnd::Rollback => true,
+            TxEnd::CommitAllowOverride => wanted == Some(Transaction::Rollback),
+            TxEnd::RollbackAllowOverride => wanted != Some(Transaction::Commit),
+        }
+    }
+
+    /// The time zone to set; one that is not known is not set where that is forgiven.
+    fn time_zone(&self, head: &Head, catalog: &Catalog) -> Option<Arc<str>> {
+        let zone = head.preferences.time_zone.as_deref()?;
+        if self.config.is_lenient_with_time_zones() && !catalog.time_zones.contains(zone) {
+            return None;
+        }
+        Some(Arc::from(zone))
+    }
+
+    /// The head with the preferences that were in force.
+    fn applied(&self, head: &Head, catalog: &Catalog) -> Head {
+        let mut head = head.clone();
+        if self.time_zone(&head, catalog).is_none() {
+            head.preferences.time_zone = None;
+        }
+        head
+    }
+}
+
+/// One request with what was read of it.
+struct Exchange<'a> {
+    caller: &'a Caller,
+    request: &'a Request,
+    head: &'a Head,
+    parameters: &'a [Parameter<'a>],
+}
+
+impl Exchange<'_> {
+    /// The rows of a write; nothing for other requests.
+    fn payload(&self) -> Result<Payload, Error> {
+        let columns_given = match self.head.action {
+            Action::Create | Action::Update => self.has(ParameterKind::Columns),
+            Action::Put => false,
+            _ => return Ok(Payload::default()),
+        };
+        payload::rows(&self.request.body, &self.head.content, columns_given)
+    }
+
+    fn has(&self, kind: ParameterKind) -> bool {
+        self.parameters.iter().any(|parameter| parameter.kind() == kind && parameter.value.is_some())
+    }
+
+    /// Writes what the plan depends on, beside the query and the catalog, to the key of the cache.
+    fn shape(&self, name: &str, windows: &Windows, payload: &Payload, key: &mut Vec<u8>) {
+        let Head { schema, preferences, .. } = self.head;
+        // 0xff is in no text, so it ends a list of them.
+        key.push(0xff);
+        for part in [name, schema.as_str(), &self.caller.role, self.request.method.as_str()] {
+            shape::text(key, part);
+        }
+        shape::text(key, self.request.header("accept").unwrap_or_default());
+        let flag = |is_set: bool| u8::from(is_set);
+        key.push(flag(windows.root.limit.is_some()));
+        key.push(flag(windows.root.offset > 0));
+        for (path, window) in &windows.embeds {
+            shape::text(key, path);
+            key.push(flag(window.limit.is_some()));
+            key.push(flag(window.offset > 0));
+        }
+        key.push(0xff);
+        key.push(preferences.count.map_or(0, |count| 1 + count as u8));
+        key.push(preferences.representation.map_or(0, |representation| 1 + representation as u8));
+        key.push(preferences.resolution.map_or(0, |resolution| 1 + resolution as u8));
+        key.push(preferences.missing.map_or(0, |missing| 1 + missing as u8));
+        key.push(flag(preferences.is_strict()));
+        if preferences.is_strict() {
+            for unknown in &preferences.unknown {
+                shape::text(key, unknown);
+            }
+            shape::text(key, preferences.time_zone.as_deref().unwrap_or_default());
+            key.push(0xff);
+        }
+        key.push(match self.head.content {
+            MediaType::Json => 0,
+            _ => 1,
+        });
+        for column in &payload.keys {
+            shape::text(key, column);
+        }
+        key.push(0xff);
+    }
+
+    /// The arguments of a call by POST, and their names.
+    fn arguments(&self, query: &Query) -> Result<(Arguments, BTreeSet<String>), Error> {
+        let body = &self.request.body;
+        match &self.head.content {
+            MediaType::Form => {
+                let pairs = payload::form_pairs(body)?;
+                let keys = pairs.iter().map(|(name, _)| name.clone()).collect();
+                Ok((Arguments::Texts(pairs), keys))
+            }
+            MediaType::PlainText | MediaType::Xml => {
+                let text = std::str::from_utf8(body).map_err(|_| Error::Body("The body is not valid UTF-8".into()))?;
+                Ok((Arguments::Whole(Value::Text(text.to_owned())), BTreeSet::new()))
+            }
+            MediaType::OctetStream => {
+                let mut hex = Vec::with_capacity(2 + 2 * body.len());
+                mainstay_core::render::bytea_hex(&mut hex, body);
+                let text = String::from_utf8_lossy(&hex).into_owned();
+                Ok((Arguments::Whole(Value::Text(text)), BTreeSet::new()))
+            }
+            media => {
+                let body = if body.is_empty() && *media == MediaType::Json { Bytes::from_static(b"{}") } else { body.clone() };
+                let payload = payload::rows(&body, media, query.columns.is_some())?;
+                let keys = query.columns.clone().unwrap_or(payload.keys);
+                Ok((Arguments::Json(call::members(&payload.json)?), keys))
+            }
+        }
+    }
+
+    /// The arguments as the chosen routine takes them: one with an unnamed parameter takes the whole body.
+    fn fitted(&self, routine: &Routine, given: &Arguments) -> Result<Arguments, Error> {
+        let takes_whole = matches!(routine.arguments.as_slice(), [one] if one.name.is_empty());
+        Ok(match given {
+            Arguments::Json(_) if takes_whole => {
+                let text = std::str::from_utf8(&self.request.body)
+                    .map_err(|_| Error::Body("Empty or invalid json".into()))?;
+                let text = if text.is_empty() { "{}" } else { text };
+                Arguments::Whole(Value::Json(text.to_owned()))
+            }
+            other => other.clone(),
+        })
+    }
+}
+
+impl Query {
+    /// The columns that a write sets: those named in `columns` where the body is JSON, else the rows' own keys.
+    fn columns_of<'a>(&'a self, payload: &'a Payload, head: &Head) -> &'a BTreeSet<String> {
+        match &self.columns {
+            Some(columns) if head.content == MediaType::Json && head.action != Action::Put => columns,
+            _ => &payload.keys,
+        }
+    }
+}
+
+fn has_conflict_target(exchange: &Exchange<'_>, planned: &Planned) -> bool {
+    match &planned.plan.action {
+        PlanAction::Insert(insert) => {
+            exchange.has(ParameterKind::OnConflict) || !insert.source.relation.primary_key().is_empty()
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,467 @@
+//! Resolves a joined tree against its relations' columns, asks leave for what it uses, and makes the read of it.
+//!
+//! Two steps, because names are looked up before rights are: a misspelt column is told before a forbidden one, as the
+//! database does it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use mainstay_core::catalog::{Catalog, ColumnIndex, Enforcement, Relation, Relationship, RelationshipKind};
+use mainstay_core::error::DatabaseError;
+use mainstay_core::name::{Ident, QualifiedName};
+use mainstay_core::plan::{
+    Cardinality, Cast, Count, Embed, EmbedIndex, Field, IsValue, JsonStep, Operator, Order, OrderTarget, Output,
+    Predicate, Read, Source, Value,
+};
+use mainstay_core::policy::{self, Access, Needs};
+use mainstay_core::types::Type;
+
+use super::embed::Joined;
+use super::suggest;
+use super::template::{Form, Template, WindowRef};
+use super::tree::Condition;
+use crate::error::Error;
+use crate::request::range::{Window, Windows};
+use crate::request::syntax::{FieldRef, Filter, LogicOperator, LogicTree, Operation, PathOperand, SelectItem};
+
+/// What resolving needs to know.
+pub struct Resolver<'a> {
+    pub catalog: &'a Catalog,
+    pub schema: &'a Ident,
+    pub extra_search_path: &'a [Ident],
+    pub windows: &'a Windows,
+    pub max_rows: Option<u64>,
+    pub aggregates_enabled: bool,
+    pub template: Template,
+}
+
+/// A read whose names are resolved and whose rights are not yet asked for.
+#[derive(Debug)]
+pub struct Draft {
+    pub relation: Arc<Relation>,
+    /// Columns read anywhere.
+    pub needs: BTreeSet<ColumnIndex>,
+    output: Vec<Output>,
+    embeds: Vec<DraftEmbed>,
+    filter: Option<Predicate>,
+    order: Vec<Order>,
+    limit: Option<usize>,
+    offset: Option<usize>,
+}
+
+#[derive(Debug)]
+struct DraftEmbed {
+    name: Ident,
+    relationship: Arc<Relationship>,
+    junction: Option<(Arc<Relation>, Vec<ColumnIndex>)>,
+    cardinality: Cardinality,
+    inner: bool,
+    draft: Draft,
+}
+
+impl Draft {
+    /// Asks leave for every relation and makes the read. `root`: leave for the root, where it was asked for already.
+    ///
+    /// Errors: 42501.
+    pub fn authorize(self, catalog: &Catalog, role: &Ident, root: Option<Access>) -> Result<Read, DatabaseError> {
+        let access = match root {
+            Some(access) => access,
+            None => {
+                let needs =
+                    Needs { select: self.needs.iter().copied().collect(), select_any: true, ..Needs::default() };
+                policy::authorize(catalog, role, &self.relation, &needs)?
+            }
+        };
+        let mut embeds = Vec::with_capacity(self.embeds.len());
+        for embed in self.embeds {
+            let junction = match embed.junction {
+                Some((relation, columns)) => {
+                    let needs = Needs { select: columns, select_any: true, ..Needs::default() };
+                    let access = policy::authorize(catalog, role, &relation, &needs)?;
+                    Some(Source { relation, access })
+                }
+                None => None,
+            };
+            embeds.push(Embed {
+                name: embed.name,
+                relationship: embed.relationship,
+                junction,
+                cardinality: embed.cardinality,
+                inner: embed.inner,
+                read: embed.draft.authorize(catalog, role, None)?,
+            });
+        }
+        Ok(Read {
+            source: Source { relation: self.relation, access },
+            output: self.output,
+            embeds,
+            filter: self.filter,
+            order: self.order,
+            limit: self.limit,
+            offset: self.offset,
+            count: Count::None,
+        })
+    }
+}
+
+impl Resolver<'_> {
+    /// Resolves a tree.
+    ///
+    /// Errors: 42703, 42704, `PGRST108`, `PGRST118`, `PGRST123`.
+    pub fn draft(&mut self, joined: &Joined<'_>) -> Result<Draft, Error> {
+        self.check(joined)?;
+        self.level(joined)
+    }
+
+    /// What is refused before any column is looked up.
+    fn check(&self, joined: &Joined<'_>) -> Result<(), Error> {
+        for term in &joined.branch.order {
+            let Some(wanted) = &term.relation else { continue };
+            match joined.children.iter().find(|child| child.branch.key() == wanted) {
+                None => return Err(Error::NotEmbedded { target: wanted.clone(), renamed: None }),
+                Some(child) if !child.relationship.as_ref().is_some_and(|found| found.is_to_one()) => {
+                    return Err(Error::RelatedOrder { origin: joined.relation.name.name.clone(), target: wanted.clone() });
+                }
+                Some(_) => {}
+            }
+        }
+        if joined.branch.fields.iter().any(|field| matches!(field, SelectItem::Aggregate { .. })) {
+            return Err(if self.aggregates_enabled {
+                Error::NotImplemented("Aggregate functions are not implemented yet.".into())
+            } else {
+                Error::Aggregates
+            });
+        }
+        joined.children.iter().try_for_each(|child| self.check(child))
+    }
+
+    fn level(&mut self, joined: &Joined<'_>) -> Result<Draft, Error> {
+        let branch = joined.branch;
+        let relation = joined.relation.clone();
+        let place = Place { relation: &relation, qualifier: qualifier(joined) };
+        let mut needs = BTreeSet::new();
+        let mut output = Vec::new();
+        let shows_all = branch.depth == 0 && branch.fields.is_empty() && branch.children.is_empty();
+        if shows_all {
+            all_columns(&relation, &mut output, &mut needs);
+        }
+        for item in &branch.fields {
+            match item {
+                SelectItem::All => all_columns(&relation, &mut output, &mut needs),
+                SelectItem::Field { field, cast, alias } => {
+                    let resolved = self.field(&place, field, &mut needs)?;
+                    let name = match alias {
+                        Some(alias) => Ident::new(alias),
+                        None => shown_name(field, &relation, resolved.column),
+                    };
+                    let cast = cast.as_deref().map(|cast| self.cast(cast)).transpose()?;
+                    output.push(Output::Column { name, field: resolved, cast });
+                }
+                SelectItem::Aggregate { .. } | SelectItem::Embed(_) => {}
+            }
+        }
+        let mut embeds = Vec::with_capacity(joined.children.len());
+        for (position, child) in joined.children.iter().enumerate() {
+            if !child.branch.is_empty() {
+                output.push(if child.branch.is_spread {
+                    Output::Spread { embed: position }
+                } else {
+                    Output::Embed { name: Ident::new(child.branch.key()), embed: position }
+                });
+            }
+            embeds.push(self.embed(&relation, child, &mut needs)?);
+        }
+        let filter = self.conditions(&place, joined, &branch.conditions, &mut needs)?;
+        let mut order = Vec::with_capacity(branch.order.len());
+        for term in &branch.order {
+            let target = match &term.relation {
+                None => OrderTarget::Field(self.field(&place, &term.field, &mut needs)?),
+                Some(wanted) => {
+                    let position = child_named(joined, wanted)
+                        .ok_or_else(|| Error::NotEmbedded { target: wanted.clone(), renamed: None })?;
+                    let child = &joined.children[position];
+                    let place = Place { relation: &child.relation, qualifier: related_qualifier(&relation, child) };
+                    let field = self.field(&place, &term.field, &mut embeds[position].draft.needs)?;
+                    OrderTarget::Related { embed: position, field }
+                }
+            };
+            order.push(Order { target, descending: term.is_descending, nulls_first: term.nulls_first });
+        }
+        let (limit, offset) = self.window(joined);
+        Ok(Draft { relation, needs, output, embeds, filter, order, limit, offset })
+    }
+
+    fn window(&mut self, joined: &Joined<'_>) -> (Option<usize>, Option<usize>) {
+        let is_to_one = joined.relationship.as_ref().is_some_and(|relationship| relationship.is_to_one());
+        let (at, own) = match joined.branch.window {
+            Some(WindowRef::Embed(position)) => {
+                (WindowRef::Embed(position), self.windows.embeds.get(position).map(|(_, window)| *window).unwrap_or_default())
+            }
+            Some(at) => (at, self.windows.root),
+            None => (WindowRef::General, Window::default()),
+        };
+        let cap = if is_to_one { None } else { self.max_rows };
+        let window = own.capped(cap);
+        let limit = window.limit.is_some().then(|| self.template.limit(at));
+        let offset = (window.offset > 0).then(|| self.template.offset(at));
+        (limit, offset)
+    }
+
+    fn embed(
+        &mut self,
+        parent: &Arc<Relation>,
+        child: &Joined<'_>,
+        parent_needs: &mut BTreeSet<ColumnIndex>,
+    ) -> Result<DraftEmbed, Error> {
+        let relationship = child.relationship.clone().ok_or_else(|| internal("an embed without a relationship"))?;
+        let mut draft = self.level(child)?;
+        let mut junction = None;
+        match &relationship.kind {
+            RelationshipKind::ManyToOne { columns, .. }
+            | RelationshipKind::OneToMany { columns, .. }
+            | RelationshipKind::OneToOne { columns, .. } => {
+                for (near, far) in columns {
+                    parent_needs.insert(position(parent, near)?);
+                    draft.needs.insert(position(&child.relation, far)?);
+                }
+            }
+            RelationshipKind::ManyToMany { junction: name, from_columns, to_columns, .. } => {
+                let relation = self.catalog.relation(name).cloned().ok_or_else(|| internal("a junction that is gone"))?;
+                let mut columns = Vec::new();
+                for (near, between) in from_columns {
+                    parent_needs.insert(position(parent, near)?);
+                    columns.push(position(&relation, between)?);
+                }
+                for (far, between) in to_columns {
+                    draft.needs.insert(position(&child.relation, far)?);
+                    columns.push(position(&relation, between)?);
+                }
+                junction = Some((relation, columns));
+            }
+        }
+        let cardinality = if relationship.is_to_one() { Cardinality::One } else { Cardinality::Many };
+        Ok(DraftEmbed {
+            name: Ident::new(child.branch.key()),
+            relationship,
+            junction,
+            cardinality,
+            inner: child.branch.is_inner,
+            draft,
+        })
+    }
+
+    /// The filter of one level: all of its conditions.
+    pub fn conditions(
+        &mut self,
+        place: &Place<'_>,
+        joined: &Joined<'_>,
+        conditions: &[Condition],
+        needs: &mut BTreeSet<ColumnIndex>,
+    ) -> Result<Option<Predicate>, Error> {
+        let mut all = Vec::with_capacity(conditions.len());
+        for condition in conditions {
+            all.push(match condition {
+                Condition::Filter(filter) => self.filter(place, Some(joined), filter, needs)?,
+                Condition::Logic(tree) => self.logic(place, Some(joined), tree, needs)?,
+            });
+        }
+        Ok(both(all))
+    }
+
+    /// One tree of filters. `joined`: where embeds may be named; a write has none.
+    pub fn logic(
+        &mut self,
+        place: &Place<'_>,
+        joined: Option<&Joined<'_>>,
+        tree: &LogicTree,
+        needs: &mut BTreeSet<ColumnIndex>,
+    ) -> Result<Predicate, Error> {
+        match tree {
+            LogicTree::Filter(filter) => self.filter(place, joined, filter, needs),
+            LogicTree::Group { is_negated, operator, members } => {
+                let mut all = Vec::with_capacity(members.len());
+                for member in members {
+                    all.push(self.logic(place, joined, member, needs)?);
+                }
+                let group = match operator {
+                    LogicOperator::And => Predicate::And(all),
+                    LogicOperator::Or => Predicate::Or(all),
+                };
+                Ok(negated(*is_negated, group))
+            }
+        }
+    }
+
+    /// One filter.
+    pub fn filter(
+        &mut self,
+        place: &Place<'_>,
+        joined: Option<&Joined<'_>>,
+        filter: &Filter,
+        needs: &mut BTreeSet<ColumnIndex>,
+    ) -> Result<Predicate, Error> {
+        if let (Operation::Is(IsValue::Null), true, Some(joined)) =
+            (&filter.operation, filter.field.path.is_empty(), joined)
+            && let Some(embed) = child_named(joined, &filter.field.name)
+        {
+            return Ok(negated(filter.is_negated, Predicate::EmbedIsNull(embed)));
+        }
+        let field = self.field(place, &filter.field, needs)?;
+        let predicate = match &filter.operation {
+            Operation::Compare { operator, quantifier, value } => {
+                let is_pattern = matches!(operator, Operator::Like | Operator::Ilike);
+                match quantifier {
+                    None => {
+                        let form = if is_pattern { Form::Pattern } else { Form::Text };
+                        Predicate::Compare { field, operator: *operator, value: self.template.operand(value, form) }
+                    }
+                    Some(quantifier) => {
+                        let form =
+                            if is_pattern { Form::PatternArray(*quantifier) } else { Form::Array(*quantifier) };
+                        Predicate::Quantified {
+                            field,
+                            operator: *operator,
+                            quantifier: *quantifier,
+                            values: self.template.operand(value, form),
+                        }
+                    }
+                }
+            }
+            Operation::In(values) => Predicate::In { field, values: self.template.operand(values, Form::List) },
+            Operation::Is(what) => Predicate::Is { field, what: *what },
+            Operation::IsDistinct(value) => {
+                Predicate::IsDistinct { field, value: self.template.operand(value, Form::Text) }
+            }
+            Operation::FullText { query, language, value } => {
+                let language = language.clone().map(|language| self.template.constant(Value::Text(language)));
+                let value = self.template.operand(value, Form::Text);
+                Predicate::FullText { field, query: *query, language, value }
+            }
+        };
+        Ok(negated(filter.is_negated, predicate))
+    }
+
+    fn field(
+        &mut self,
+        place: &Place<'_>,
+        field: &FieldRef,
+        needs: &mut BTreeSet<ColumnIndex>,
+    ) -> Result<Field, Error> {
+        let (column, _) = place
+            .relation
+            .column(&field.name)
+            .ok_or_else(|| missing_column(place.relation, &place.qualifier, &field.name))?;
+        needs.insert(column);
+        let mut path = Vec::with_capacity(field.path.len());
+        for step in &field.path {
+            path.push(match &step.operand {
+                PathOperand::Key(key) => JsonStep::Key(self.template.constant(Value::Text(key.clone()))),
+                PathOperand::Index(digits) => {
+                    let index: i32 = digits.parse().map_err(|_| {
+                        DatabaseError::new("22003", format!("value \"{digits}\" is out of range for type integer"))
+                    })?;
+                    JsonStep::Index(self.template.constant(Value::Integer(i64::from(index))))
+                }
+            });
+        }
+        // Only the last arrow decides what comes out; `->>` before others is refused by the database, as text has no
+        // members.
+        if field.path.iter().rev().skip(1).any(|step| step.as_text) {
+            return Err(DatabaseError::new("42883", "operator does not exist: text -> unknown")
+                .hint("No operator matches the given name and argument types. You might need to add explicit type casts.")
+                .into());
+        }
+        Ok(Field { column, path, as_text: field.path.last().is_some_and(|step| step.as_text) })
+    }
+
+    fn cast(&self, name: &str) -> Result<Cast, Error> {
+        let name = name.to_lowercase();
+        let ty = Type::from_builtin_name(&name).or_else(|| {
+            std::iter::once(self.schema).chain(self.extra_search_path).find_map(|schema| {
+                let qualified = QualifiedName::new(schema.clone(), name.as_str());
+                let domain = self.catalog.domains.get(&qualified);
+                domain
+                    .map(|domain| Type::Domain(qualified.clone(), Box::new(domain.base.clone())))
+                    .or_else(|| self.catalog.enums.contains_key(&qualified).then(|| Type::Enum(qualified)))
+            })
+        });
+        if ty.is_none() && self.catalog.enforcement == Enforcement::Catalog {
+            return Err(DatabaseError::new("42704", format!("type \"{name}\" does not exist")).into());
+        }
+        Ok(Cast { name, ty })
+    }
+}
+
+/// A relation, and what messages call it.
+#[derive(Debug)]
+pub struct Place<'a> {
+    pub relation: &'a Relation,
+    pub qualifier: String,
+}
+
+fn all_columns(relation: &Relation, output: &mut Vec<Output>, needs: &mut BTreeSet<ColumnIndex>) {
+    for (index, column) in relation.columns.iter().enumerate() {
+        needs.insert(index);
+        output.push(Output::Column { name: column.name.clone(), field: Field::column(index), cast: None });
+    }
+}
+
+/// The key of a selected field without an alias: the last key of its path, or the column's name.
+fn shown_name(field: &FieldRef, relation: &Relation, column: ColumnIndex) -> Ident {
+    let key = field.path.iter().rev().find_map(|step| match &step.operand {
+        PathOperand::Key(key) => Some(Ident::new(key)),
+        PathOperand::Index(_) => None,
+    });
+    key.unwrap_or_else(|| relation.columns[column].name.clone())
+}
+
+fn child_named(joined: &Joined<'_>, name: &str) -> Option<EmbedIndex> {
+    joined.children.iter().position(|child| child.branch.key() == name)
+}
+
+/// What PostgREST's SQL calls a level, and with it the database's messages.
+fn qualifier(joined: &Joined<'_>) -> String {
+    let name = &joined.relation.name.name;
+    match joined.relationship.as_deref().map(|relationship| &relationship.kind) {
+        None | Some(RelationshipKind::ManyToMany { .. }) => name.to_string(),
+        Some(_) => format!("{name}_{}", joined.branch.depth),
+    }
+}
+
+fn related_qualifier(parent: &Relation, child: &Joined<'_>) -> String {
+    format!("{}_{}_{}", parent.name.name, child.branch.key(), child.branch.depth)
+}
+
+/// 42703, in PostgreSQL's words and with its suggestions.
+pub fn missing_column(relation: &Relation, qualifier: &str, name: &str) -> DatabaseError {
+    let error = DatabaseError::new("42703", format!("column {qualifier}.{name} does not exist"));
+    let known = relation.columns.iter().map(|column| column.name.as_str());
+    match suggest::columns(known, name).as_slice() {
+        [one] => error.hint(format!("Perhaps you meant to reference the column \"{qualifier}.{one}\".")),
+        [one, two] => error.hint(format!(
+            "Perhaps you meant to reference the column \"{qualifier}.{one}\" or the column \"{qualifier}.{two}\"."
+        )),
+        _ => error,
+    }
+}
+
+/// All of the predicates, as few nodes as it takes.
+pub fn both(mut all: Vec<Predicate>) -> Option<Predicate> {
+    match all.len() {
+        0 => None,
+        1 => all.pop(),
+        _ => Some(Predicate::And(all)),
+    }
+}
+
+fn negated(is_negated: bool, predicate: Predicate) -> Predicate {
+    if is_negated { Predicate::Not(Box::new(predicate)) } else { predicate }
+}
+
+fn position(relation: &Relation, name: &str) -> Result<ColumnIndex, Error> {
+    relation.column(name).map(|(index, _)| index).ok_or_else(|| internal("a key's column that is gone"))
+}
+
+fn internal(what: &str) -> Error {
+    Error::Backend(mainstay_core::error::BackendError::Internal(format!("the catalog has {what}")))
+}

@@ -1,0 +1,236 @@
+//! Plans inserts, upserts, PUT, updates and deletes.
+//!
+//! Source: PostgREST documentation, "Tables and Views": insert, update, upsert, delete.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use mainstay_core::catalog::{ColumnIndex, Relation};
+use mainstay_core::error::DatabaseError;
+use mainstay_core::name::Ident;
+use mainstay_core::plan::{
+    Action as PlanAction, Conflict, ConflictAction, Delete, Insert, Missing, Predicate, Quantifier, Read, Returning,
+    Source, Update,
+};
+use mainstay_core::policy::{self, Needs};
+
+use super::embed::Joined;
+use super::read::{Draft, Place, Resolver, both};
+use super::template::Form;
+use crate::error::Error;
+use crate::request::prefer::{Preferences, Representation, Resolution};
+use crate::request::syntax::{Filter, Operation};
+use crate::request::{Action, Query};
+
+/// What a write is planned from.
+pub struct WriteRequest<'a> {
+    pub action: &'a Action,
+    pub query: &'a Query,
+    pub preferences: &'a Preferences,
+    /// The columns that the rows set, sorted.
+    pub columns: &'a BTreeSet<String>,
+    pub role: &'a Ident,
+}
+
+/// Plans a write to the relation at the root of `joined`.
+///
+/// Errors: `PGRST105`, `PGRST204`, 42703, 42501.
+pub fn plan(resolver: &mut Resolver<'_>, joined: &Joined<'_>, write: &WriteRequest<'_>) -> Result<PlanAction, Error> {
+    let relation = joined.relation.clone();
+    let shows_rows = write.preferences.representation == Some(Representation::Full);
+    let draft = if shows_rows { Some(resolver.draft(joined)?) } else { None };
+    match write.action {
+        Action::Create => insert(resolver, relation, draft, write),
+        Action::Put => put(resolver, relation, draft, write),
+        Action::Update => update(resolver, relation, draft, write),
+        _ => delete(resolver, relation, draft, write),
+    }
+}
+
+fn insert(
+    resolver: &mut Resolver<'_>,
+    relation: Arc<Relation>,
+    draft: Option<Draft>,
+    write: &WriteRequest<'_>,
+) -> Result<PlanAction, Error> {
+    let columns = set_columns(&relation, write.columns)?;
+    let conflict = match write.preferences.resolution {
+        None => None,
+        Some(resolution) => {
+            let key = match &write.query.on_conflict {
+                Some(names) => conflict_columns(&relation, names)?,
+                None => relation.primary_key().to_vec(),
+            };
+            let action = match resolution {
+                Resolution::MergeDuplicates if !columns.is_empty() => ConflictAction::Merge,
+                _ => ConflictAction::Ignore,
+            };
+            (!key.is_empty()).then_some(Conflict { columns: key, action })
+        }
+    };
+    let location = match write.preferences.representation {
+        Some(Representation::HeadersOnly) => relation.primary_key().to_vec(),
+        _ => Vec::new(),
+    };
+    let missing = write.preferences.missing.unwrap_or_default();
+    finish_insert(resolver, relation, draft, write, columns, missing, conflict, location, Vec::new())
+}
+
+fn put(
+    resolver: &mut Resolver<'_>,
+    relation: Arc<Relation>,
+    draft: Option<Draft>,
+    write: &WriteRequest<'_>,
+) -> Result<PlanAction, Error> {
+    let key = relation.primary_key().to_vec();
+    let names: BTreeSet<String> = key.iter().map(|index| relation.columns[*index].name.to_string()).collect();
+    let roots: Vec<&Filter> =
+        write.query.filters.iter().filter(|(path, _)| path.is_empty()).map(|(_, filter)| filter).collect();
+    let mut must_match = Vec::new();
+    for filter in &roots {
+        let value = match &filter.operation {
+            Operation::Compare { operator: mainstay_core::plan::Operator::Eq, quantifier: None::<Quantifier>, value }
+                if !filter.is_negated && filter.field.path.is_empty() =>
+            {
+                value
+            }
+            _ => return Err(Error::PutFilters),
+        };
+        let (column, _) = relation.column(&filter.field.name).ok_or(Error::PutFilters)?;
+        must_match.push((column, resolver.template.operand(value, Form::Text)));
+    }
+    if key.is_empty() || !write.query.logic.is_empty() || write.query.filter_names != names {
+        return Err(Error::PutFilters);
+    }
+    let columns = set_columns(&relation, write.columns)?;
+    let action = if columns.is_empty() { ConflictAction::Ignore } else { ConflictAction::Merge };
+    let conflict = Some(Conflict { columns: key, action });
+    finish_insert(resolver, relation, draft, write, columns, Missing::Null, conflict, Vec::new(), must_match)
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of one statement, named at both call sites")]
+fn finish_insert(
+    resolver: &Resolver<'_>,
+    relation: Arc<Relation>,
+    draft: Option<Draft>,
+    write: &WriteRequest<'_>,
+    columns: Vec<ColumnIndex>,
+    missing: Missing,
+    conflict: Option<Conflict>,
+    location: Vec<ColumnIndex>,
+    must_match: Vec<(ColumnIndex, usize)>,
+) -> Result<PlanAction, Error> {
+    let mut select: BTreeSet<ColumnIndex> = location.iter().copied().collect();
+    let mut updated = None;
+    if let Some(conflict) = &conflict {
+        select.extend(&conflict.columns);
+        if conflict.action == ConflictAction::Merge {
+            updated = Some(columns.clone());
+        }
+    }
+    let needs = Needs { insert: Some(columns.clone()), update: updated, ..Needs::default() };
+    let (source, read) = sources(resolver, relation, draft, write, needs, select)?;
+    Ok(PlanAction::Insert(Insert {
+        source,
+        columns,
+        missing,
+        conflict,
+        returning: Returning { read, location },
+        must_match,
+    }))
+}
+
+fn update(
+    resolver: &mut Resolver<'_>,
+    relation: Arc<Relation>,
+    draft: Option<Draft>,
+    write: &WriteRequest<'_>,
+) -> Result<PlanAction, Error> {
+    let columns = set_columns(&relation, write.columns)?;
+    let mut select = BTreeSet::new();
+    let filter = root_filter(resolver, &relation, write.query, &mut select)?;
+    let needs = Needs { update: Some(columns.clone()), ..Needs::default() };
+    let (source, read) = sources(resolver, relation, draft, write, needs, select)?;
+    Ok(PlanAction::Update(Update {
+        source,
+        columns,
+        missing: write.preferences.missing.unwrap_or_default(),
+        filter,
+        returning: Returning { read, location: Vec::new() },
+    }))
+}
+
+fn delete(
+    resolver: &mut Resolver<'_>,
+    relation: Arc<Relation>,
+    draft: Option<Draft>,
+    write: &WriteRequest<'_>,
+) -> Result<PlanAction, Error> {
+    let mut select = BTreeSet::new();
+    let filter = root_filter(resolver, &relation, write.query, &mut select)?;
+    let needs = Needs { delete: true, ..Needs::default() };
+    let (source, read) = sources(resolver, relation, draft, write, needs, select)?;
+    Ok(PlanAction::Delete(Delete { source, filter, returning: Returning { read, location: Vec::new() } }))
+}
+
+/// Asks leave once for all that the statement does with its relation: the write, the filter, and what it gives back.
+fn sources(
+    resolver: &Resolver<'_>,
+    relation: Arc<Relation>,
+    draft: Option<Draft>,
+    write: &WriteRequest<'_>,
+    mut needs: Needs,
+    mut select: BTreeSet<ColumnIndex>,
+) -> Result<(Source, Option<Read>), Error> {
+    if let Some(draft) = &draft {
+        select.extend(&draft.needs);
+    }
+    needs.select = select.into_iter().collect();
+    let access = policy::authorize(resolver.catalog, write.role, &relation, &needs)?;
+    let read = match draft {
+        Some(draft) => Some(draft.authorize(resolver.catalog, write.role, Some(access.clone()))?),
+        None => None,
+    };
+    Ok((Source { relation, access }, read))
+}
+
+/// The filters and trees of the root.
+fn root_filter(
+    resolver: &mut Resolver<'_>,
+    relation: &Relation,
+    query: &Query,
+    needs: &mut BTreeSet<ColumnIndex>,
+) -> Result<Option<Predicate>, Error> {
+    let place = Place { relation, qualifier: relation.name.name.to_string() };
+    let mut all = Vec::new();
+    for (_, filter) in query.filters.iter().filter(|(path, _)| path.is_empty()) {
+        all.push(resolver.filter(&place, None, filter, needs)?);
+    }
+    for (_, tree) in query.logic.iter().filter(|(path, _)| path.is_empty()) {
+        all.push(resolver.logic(&place, None, tree, needs)?);
+    }
+    Ok(both(all))
+}
+
+fn set_columns(relation: &Relation, names: &BTreeSet<String>) -> Result<Vec<ColumnIndex>, Error> {
+    names
+        .iter()
+        .map(|name| {
+            relation
+                .column(name)
+                .map(|(index, _)| index)
+                .ok_or_else(|| Error::NoColumn { relation: relation.name.name.clone(), column: name.clone() })
+        })
+        .collect()
+}
+
+fn conflict_columns(relation: &Relation, names: &[String]) -> Result<Vec<ColumnIndex>, Error> {
+    names
+        .iter()
+        .map(|name| {
+            relation.column(name).map(|(index, _)| index).ok_or_else(|| {
+                DatabaseError::new("42703", format!("column \"{name}\" does not exist")).into()
+            })
+        })
+        .collect()
+}

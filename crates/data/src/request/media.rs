@@ -1,0 +1,167 @@
+//! Media types: what a body is, and what the client accepts. Source: RFC 9110 §12.5.1; PostgREST's vendor types.
+
+use mainstay_core::plan::Format;
+
+/// A media type that means something here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MediaType {
+    Json,
+    GeoJson,
+    Csv,
+    PlainText,
+    Xml,
+    OpenApi,
+    Form,
+    OctetStream,
+    Any,
+    /// `application/vnd.pgrst.array+json;nulls=stripped`
+    ArrayStripped,
+    /// `application/vnd.pgrst.object+json`
+    Object {
+        stripped: bool,
+    },
+    /// `application/vnd.pgrst.plan`: the type it is for, and its own text.
+    Plan(String),
+    Other(String),
+}
+
+impl MediaType {
+    /// Reads one media type with its parameters.
+    pub fn read(text: &str) -> MediaType {
+        let text = text.trim();
+        let mut parts = text.split(';');
+        let essence = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
+        let stripped = parts.any(|part| {
+            part.split_once('=').is_some_and(|(name, value)| {
+                name.trim().eq_ignore_ascii_case("nulls") && value.trim().trim_matches('"') == "stripped"
+            })
+        });
+        match essence.as_str() {
+            "application/json" => MediaType::Json,
+            "application/geo+json" => MediaType::GeoJson,
+            "text/csv" => MediaType::Csv,
+            "text/plain" => MediaType::PlainText,
+            "text/xml" => MediaType::Xml,
+            "application/openapi+json" => MediaType::OpenApi,
+            "application/x-www-form-urlencoded" => MediaType::Form,
+            "application/octet-stream" => MediaType::OctetStream,
+            "application/vnd.pgrst.object+json" | "application/vnd.pgrst.object" => MediaType::Object { stripped },
+            "application/vnd.pgrst.array+json" | "application/vnd.pgrst.array" if stripped => MediaType::ArrayStripped,
+            "application/vnd.pgrst.array+json" | "application/vnd.pgrst.array" => MediaType::Json,
+            "application/vnd.pgrst.plan" | "application/vnd.pgrst.plan+text" | "application/vnd.pgrst.plan+json" => {
+                MediaType::Plan(plan_text(text, &essence))
+            }
+            "*/*" => MediaType::Any,
+            _ => MediaType::Other(text.to_owned()),
+        }
+    }
+
+    /// The type's text without a character set.
+    pub fn mime(&self) -> &str {
+        match self {
+            MediaType::Json => "application/json",
+            MediaType::GeoJson => "application/geo+json",
+            MediaType::Csv => "text/csv",
+            MediaType::PlainText => "text/plain",
+            MediaType::Xml => "text/xml",
+            MediaType::OpenApi => "application/openapi+json",
+            MediaType::Form => "application/x-www-form-urlencoded",
+            MediaType::OctetStream => "application/octet-stream",
+            MediaType::Any => "*/*",
+            MediaType::ArrayStripped => "application/vnd.pgrst.array+json;nulls=stripped",
+            MediaType::Object { stripped: true } => "application/vnd.pgrst.object+json;nulls=stripped",
+            MediaType::Object { stripped: false } => "application/vnd.pgrst.object+json",
+            MediaType::Plan(text) | MediaType::Other(text) => text,
+        }
+    }
+}
+
+/// A plan's media type as PostgREST names it back.
+fn plan_text(text: &str, essence: &str) -> String {
+    let kind = if essence.ends_with("+json") { "json" } else { "text" };
+    let parameter = |wanted: &str| {
+        text.split(';').skip(1).find_map(|part| {
+            let (name, value) = part.split_once('=')?;
+            name.trim().eq_ignore_ascii_case(wanted).then(|| value.trim().trim_matches('"').to_owned())
+        })
+    };
+    let target = parameter("for").map_or(MediaType::Json, |name| MediaType::read(&name));
+    let options = parameter("options").unwrap_or_default();
+    let known: Vec<&str> = ["analyze", "verbose", "settings", "buffers", "wal"]
+        .into_iter()
+        .filter(|option| options.split('|').any(|given| given == *option))
+        .collect();
+    let tail = if known.is_empty() { String::new() } else { format!("; options={}", known.join("|")) };
+    format!("application/vnd.pgrst.plan+{kind}; for=\"{}\"{tail}", target.mime())
+}
+
+/// What the client accepts, best first: by quality, then by how specific it is. No header: anything.
+pub fn accepted(header: Option<&str>) -> Vec<MediaType> {
+    let Some(header) = header else { return vec![MediaType::Any] };
+    let mut entries: Vec<(f64, i64, MediaType)> = header
+        .split(',')
+        .map(|entry| {
+            let compact: String = entry.chars().filter(|c| *c != ' ').collect();
+            let (media, quality) = match compact.find(";q=") {
+                Some(at) => (compact[..at].to_owned(), compact[at + 3..].split(';').next().and_then(|q| q.parse().ok())),
+                None => (compact, None),
+            };
+            let count = |sign: char| media.chars().filter(|c| *c == sign).count() as i64;
+            (quality.unwrap_or(1.0), count(';') - count('*'), MediaType::read(&media))
+        })
+        .collect();
+    entries.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
+    entries.into_iter().map(|(_, _, media)| media).collect()
+}
+
+/// How rows are to be written, chosen among what the client accepts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Negotiated {
+    /// The type that the response names.
+    pub media: MediaType,
+    pub format: Format,
+    /// One object, not an array.
+    pub singular: bool,
+}
+
+/// The first accepted type that rows can be written as; `Err` with the names of those asked for.
+pub fn negotiate(accepted: &[MediaType]) -> Result<Negotiated, Vec<String>> {
+    for media in accepted {
+        let (media, format, singular) = match media {
+            MediaType::Any | MediaType::Json => (MediaType::Json, Format::Json, false),
+            MediaType::Csv => (MediaType::Csv, Format::Csv, false),
+            MediaType::ArrayStripped => (MediaType::ArrayStripped, Format::JsonStripNulls, false),
+            MediaType::Object { stripped } => {
+                let format = if *stripped { Format::JsonStripNulls } else { Format::Json };
+                (MediaType::Object { stripped: *stripped }, format, true)
+            }
+            _ => continue,
+        };
+        return Ok(Negotiated { media, format, singular });
+    }
+    Err(accepted.iter().map(|media| media.mime().to_owned()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(header: &str) -> Result<MediaType, Vec<String>> {
+        negotiate(&accepted(Some(header))).map(|negotiated| negotiated.media)
+    }
+
+    #[test]
+    fn the_best_accepted_type_is_chosen() {
+        assert_eq!(chosen("text/csv, */*"), Ok(MediaType::Csv));
+        assert_eq!(chosen("*/*, text/csv"), Ok(MediaType::Csv));
+        assert_eq!(chosen("text/csv;q=0.5, application/json"), Ok(MediaType::Json));
+        assert_eq!(chosen("text/html, application/json"), Ok(MediaType::Json));
+        assert_eq!(chosen("ApplicatIon/vnd.PgRsT.object+json"), Ok(MediaType::Object { stripped: false }));
+        assert_eq!(chosen("application/vnd.pgrst.array+json;nulls=stripped"), Ok(MediaType::ArrayStripped));
+        assert_eq!(chosen("text/unknowntype"), Err(vec!["text/unknowntype".into()]));
+        assert_eq!(
+            chosen("application/vnd.pgrst.plan+json"),
+            Err(vec!["application/vnd.pgrst.plan+json; for=\"application/json\"".into()])
+        );
+    }
+}

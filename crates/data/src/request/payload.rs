@@ -1,0 +1,346 @@
+//! The body of a write: which columns its rows set, and the rows as JSON.
+//!
+//! Source: PostgREST documentation, "Insert", "Bulk Insert", "Specifying Columns"; RFC 4180; RFC 8259.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use bytes::Bytes;
+use mainstay_core::render;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::media::MediaType;
+use super::query;
+use crate::error::Error;
+
+/// A body that was understood.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Payload {
+    /// A JSON object, or an array of objects.
+    pub json: Bytes,
+    /// The keys of its objects, sorted; all objects have the same. Empty when the caller named the columns itself.
+    pub keys: BTreeSet<String>,
+}
+
+const NOT_JSON: &str = "Empty or invalid json";
+const NOT_UNIFORM: &str = "All object keys must match";
+
+/// Reads a body of rows. With `columns_given` only well-formedness is asked of JSON: the caller says what it means.
+///
+/// Errors: `PGRST102`.
+pub fn rows(body: &Bytes, media: &MediaType, columns_given: bool) -> Result<Payload, Error> {
+    match media {
+        MediaType::Json => json_rows(body, columns_given),
+        MediaType::Csv => csv_rows(body),
+        MediaType::Form => form_row(body),
+        other => Err(Error::Body(format!("Content-Type not acceptable: {}", other.mime()))),
+    }
+}
+
+fn json_rows(body: &Bytes, columns_given: bool) -> Result<Payload, Error> {
+    match shape_of(body)? {
+        JsonShape::Rows { keys } => Ok(Payload { json: body.clone(), keys }),
+        JsonShape::Mixed if columns_given => Ok(Payload { json: body.clone(), keys: BTreeSet::new() }),
+        JsonShape::Mixed => Err(Error::Body(NOT_UNIFORM.into())),
+        JsonShape::Other => Ok(Payload { json: Bytes::from_static(b"[]"), keys: BTreeSet::new() }),
+    }
+}
+
+/// What a JSON text is made of.
+#[derive(Debug, PartialEq, Eq)]
+pub enum JsonShape {
+    /// An object, or an array of objects with the same keys.
+    Rows { keys: BTreeSet<String> },
+    /// An array of something else.
+    Mixed,
+    /// Neither object nor array.
+    Other,
+}
+
+/// Looks at a JSON text without building its values.
+///
+/// Errors: `PGRST102` if it is not JSON.
+pub fn shape_of(body: &[u8]) -> Result<JsonShape, Error> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let shape = reader.deserialize_any(ShapeVisitor).map_err(|_| Error::Body(NOT_JSON.into()))?;
+    reader.end().map_err(|_| Error::Body(NOT_JSON.into()))?;
+    if std::str::from_utf8(body).is_err() {
+        return Err(Error::Body(NOT_JSON.into()));
+    }
+    Ok(shape)
+}
+
+struct ShapeVisitor;
+
+impl<'de> Visitor<'de> for ShapeVisitor {
+    type Value = JsonShape;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<JsonShape, A::Error> {
+        Ok(JsonShape::Rows { keys: keys_of(map)? })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<JsonShape, A::Error> {
+        let mut keys: Option<BTreeSet<String>> = None;
+        let mut is_uniform = true;
+        while let Some(row) = seq.next_element::<Row>()? {
+            match (row, &keys) {
+                (Row::Object(found), None) => keys = Some(found),
+                (Row::Object(found), Some(first)) => is_uniform &= found == *first,
+                (Row::Other, _) => is_uniform = false,
+            }
+        }
+        Ok(if is_uniform { JsonShape::Rows { keys: keys.unwrap_or_default() } } else { JsonShape::Mixed })
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<JsonShape, E> {
+        Ok(JsonShape::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<JsonShape, E> {
+        Ok(JsonShape::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<JsonShape, E> {
+        Ok(JsonShape::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<JsonShape, E> {
+        Ok(JsonShape::Other)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<JsonShape, E> {
+        Ok(JsonShape::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<JsonShape, E> {
+        Ok(JsonShape::Other)
+    }
+}
+
+enum Row {
+    Object(BTreeSet<String>),
+    Other,
+}
+
+impl<'de> serde::Deserialize<'de> for Row {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Row, D::Error> {
+        struct RowVisitor;
+        impl<'de> Visitor<'de> for RowVisitor {
+            type Value = Row;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("JSON")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Row, A::Error> {
+                keys_of(map).map(Row::Object)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Row, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Row::Other)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Row, E> {
+                Ok(Row::Other)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Row, E> {
+                Ok(Row::Other)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Row, E> {
+                Ok(Row::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Row, E> {
+                Ok(Row::Other)
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Row, E> {
+                Ok(Row::Other)
+            }
+
+            fn visit_unit<E>(self) -> Result<Row, E> {
+                Ok(Row::Other)
+            }
+        }
+        deserializer.deserialize_any(RowVisitor)
+    }
+}
+
+fn keys_of<'de, A: MapAccess<'de>>(mut map: A) -> Result<BTreeSet<String>, A::Error> {
+    let mut keys = BTreeSet::new();
+    while let Some(key) = map.next_key::<String>()? {
+        map.next_value::<IgnoredAny>()?;
+        keys.insert(key);
+    }
+    Ok(keys)
+}
+
+/// The object of an update: the body itself, or the first row of an array.
+///
+/// Errors: `PGRST102`.
+pub fn first_row(json: &Bytes) -> Result<Bytes, Error> {
+    if json.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') {
+        return Ok(json.clone());
+    }
+    let rows: Vec<&serde_json::value::RawValue> =
+        serde_json::from_slice(json).map_err(|_| Error::Body(NOT_JSON.into()))?;
+    Ok(rows.first().map_or_else(|| Bytes::from_static(b"{}"), |row| Bytes::copy_from_slice(row.get().as_bytes())))
+}
+
+/// Reads `a,b\n1,2` as `[{"a":"1","b":"2"}]`; the cell `NULL` is null.
+fn csv_rows(body: &Bytes) -> Result<Payload, Error> {
+    let text = std::str::from_utf8(body).map_err(|_| Error::Body("The body is not valid UTF-8".into()))?;
+    let mut records = csv_records(text)?.into_iter();
+    let Some(header) = records.next() else {
+        return Err(Error::Body("parse error (not enough input)".into()));
+    };
+    let keys: BTreeSet<String> = header.iter().cloned().collect();
+    let mut json = vec![b'['];
+    let mut has_rows = false;
+    for record in records {
+        if record.len() < header.len() {
+            return Err(Error::Body("All lines must have same number of fields".into()));
+        }
+        json.extend_from_slice(if has_rows { b",{" } else { b"{" });
+        has_rows = true;
+        for (position, (key, cell)) in header.iter().zip(&record).enumerate() {
+            if position > 0 {
+                json.push(b',');
+            }
+            render::json_string(&mut json, key);
+            json.push(b':');
+            if cell == "NULL" {
+                json.extend_from_slice(b"null");
+            } else {
+                render::json_string(&mut json, cell);
+            }
+        }
+        json.push(b'}');
+    }
+    json.push(b']');
+    Ok(Payload { json: json.into(), keys: if has_rows { keys } else { BTreeSet::new() } })
+}
+
+/// Splits RFC 4180 text; empty lines are skipped.
+fn csv_records(text: &str) -> Result<Vec<Vec<String>>, Error> {
+    let mut records = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix("\r\n").or_else(|| rest.strip_prefix('\n')) {
+            rest = after;
+            continue;
+        }
+        let mut record = Vec::new();
+        loop {
+            let (cell, after) = csv_cell(rest)?;
+            record.push(cell);
+            match after.as_bytes().first() {
+                Some(b',') => rest = &after[1..],
+                _ => {
+                    rest = after.strip_prefix("\r\n").or_else(|| after.strip_prefix('\n')).unwrap_or(after);
+                    rest = rest.strip_prefix('\r').unwrap_or(rest);
+                    break;
+                }
+            }
+        }
+        records.push(record);
+    }
+    Ok(records)
+}
+
+fn csv_cell(text: &str) -> Result<(String, &str), Error> {
+    let Some(mut rest) = text.strip_prefix('"') else {
+        let end = text.find([',', '\n', '\r']).unwrap_or(text.len());
+        return Ok((text[..end].to_owned(), &text[end..]));
+    };
+    let mut cell = String::new();
+    loop {
+        let Some(quote) = rest.find('"') else {
+            return Err(Error::Body("parse error (a quoted field is not closed)".into()));
+        };
+        cell.push_str(&rest[..quote]);
+        rest = &rest[quote + 1..];
+        match rest.strip_prefix('"') {
+            Some(after) => {
+                cell.push('"');
+                rest = after;
+            }
+            None if rest.is_empty() || rest.starts_with([',', '\n', '\r']) => return Ok((cell, rest)),
+            None => return Err(Error::Body("parse error (text after a quoted field)".into())),
+        }
+    }
+}
+
+/// The pairs of a form.
+pub fn form_pairs(body: &Bytes) -> Result<Vec<(String, String)>, Error> {
+    let text = std::str::from_utf8(body).map_err(|_| Error::Body("The body is not valid UTF-8".into()))?;
+    let parameters = query::parameters(text)?;
+    Ok(parameters
+        .into_iter()
+        .map(|parameter| (parameter.name.into_owned(), parameter.value.unwrap_or_default().into_owned()))
+        .collect())
+}
+
+fn form_row(body: &Bytes) -> Result<Payload, Error> {
+    let mut pairs = form_pairs(body)?;
+    pairs.sort_by(|a, b| a.0.cmp(&b.0));
+    pairs.dedup_by(|later, first| later.0 == first.0);
+    let mut json = vec![b'{'];
+    for (position, (key, value)) in pairs.iter().enumerate() {
+        if position > 0 {
+            json.push(b',');
+        }
+        render::json_string(&mut json, key);
+        json.push(b':');
+        render::json_string(&mut json, value);
+    }
+    json.push(b'}');
+    Ok(Payload { json: json.into(), keys: pairs.into_iter().map(|(key, _)| key).collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(media: MediaType, body: &'static str) -> Result<(String, Vec<String>), String> {
+        rows(&Bytes::from_static(body.as_bytes()), &media, false)
+            .map(|payload| {
+                (String::from_utf8(payload.json.to_vec()).unwrap(), payload.keys.into_iter().collect())
+            })
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn json_rows_must_have_the_same_keys() {
+        let (_, keys) = read(MediaType::Json, r#"[{"b":1,"a":[{}]},{"a":2,"b":null}]"#).unwrap();
+        assert_eq!(keys, ["a", "b"]);
+        assert_eq!(read(MediaType::Json, r#"[{"a":1},{"b":1}]"#), Err("All object keys must match".into()));
+        assert_eq!(read(MediaType::Json, r#"[{"a":1},2]"#), Err("All object keys must match".into()));
+        assert_eq!(read(MediaType::Json, "").unwrap_err(), "Empty or invalid json");
+        assert_eq!(read(MediaType::Json, "}{ x = 2").unwrap_err(), "Empty or invalid json");
+        assert_eq!(read(MediaType::Json, "[]").unwrap().0, "[]");
+        assert_eq!(read(MediaType::Json, "5").unwrap().0, "[]");
+    }
+
+    #[test]
+    fn csv_becomes_text_and_nulls() {
+        assert_eq!(
+            read(MediaType::Csv, "a,b\n1,\"x,\"\"y\"\"\"\r\nNULL,\n").unwrap().0,
+            r#"[{"a":"1","b":"x,\"y\""},{"a":null,"b":""}]"#
+        );
+        assert_eq!(read(MediaType::Csv, "a,b\n1").unwrap_err(), "All lines must have same number of fields");
+    }
+
+    #[test]
+    fn a_form_is_one_row() {
+        assert_eq!(read(MediaType::Form, "b=x+y&a=1").unwrap().0, r#"{"a":"1","b":"x y"}"#);
+        assert_eq!(read(MediaType::PlainText, "x").unwrap_err(), "Content-Type not acceptable: text/plain");
+    }
+}

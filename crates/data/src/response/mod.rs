@@ -1,0 +1,267 @@
+//! Rows to HTTP: statuses, headers and brackets.
+//!
+//! Source: PostgREST documentation, "Pagination and Count", "Prefer Header", "Response Headers".
+
+mod database;
+pub mod info;
+pub mod openapi;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use mainstay_core::catalog::Routine;
+use mainstay_core::name::Ident;
+use mainstay_core::plan::{Count, Format, Outcome};
+use mainstay_core::types::Type;
+use mainstay_http::Response;
+
+use crate::config::Config;
+use crate::error::{Error, RangeError, error_body};
+use crate::planner::Planned;
+use crate::request::media::{MediaType, Negotiated};
+use crate::request::prefer::{Preferences, Representation, Resolution};
+use crate::request::query::{self, Parameter};
+use crate::request::range::{Window, content_range};
+use crate::request::{Action, CallMethod, Head, Resource};
+
+const CONTENT_PROFILE: HeaderName = HeaderName::from_static("content-profile");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// What a response is made from.
+pub struct Answer<'a> {
+    pub config: &'a Config,
+    pub head: &'a Head,
+    pub parameters: &'a [Parameter<'a>],
+    pub window: Window,
+    pub planned: &'a Planned,
+    pub outcome: Outcome,
+    /// The relation has a primary key or the request names a conflict target, so that a resolution means something.
+    pub has_conflict_target: bool,
+}
+
+impl Answer<'_> {
+    /// The response to a read of a relation.
+    pub fn read(self, head_only: bool) -> Result<Response, Error> {
+        let (total, rows) = self.counts();
+        let lower = integer(self.window.offset);
+        let upper = lower + integer(rows) - 1;
+        let status = range_status(lower, upper, total);
+        let mut response = Response::empty(status);
+        set(&mut response, header::CONTENT_RANGE, &content_range(lower, upper, total));
+        set(&mut response, header::CONTENT_LOCATION, &self.location());
+        self.typed(&mut response);
+        self.preferred(&mut response, self.head.preferences.clone());
+        response.rows = Some(rows);
+        if status == StatusCode::RANGE_NOT_SATISFIABLE {
+            response.body = self.out_of_bounds(total);
+        } else if !head_only {
+            response.body = body(&self.planned.negotiated, self.outcome.body.as_slice());
+        }
+        database::apply(response, &self.outcome)
+    }
+
+    /// The response to a write.
+    pub fn write(self) -> Result<Response, Error> {
+        let preferences = &self.head.preferences;
+        let is_full = preferences.representation == Some(Representation::Full);
+        let affected = if is_full { self.outcome.rows } else { self.outcome.affected };
+        let counted = matches!(preferences.count, Some(Count::Exact | Count::Estimated)).then_some(affected);
+        let status = match self.head.action {
+            Action::Create => {
+                let merged_only =
+                    preferences.resolution == Some(Resolution::MergeDuplicates) && self.outcome.inserted == 0;
+                if merged_only { StatusCode::OK } else { StatusCode::CREATED }
+            }
+            _ if !is_full => StatusCode::NO_CONTENT,
+            Action::Put if self.outcome.inserted > 0 => StatusCode::CREATED,
+            _ => StatusCode::OK,
+        };
+        let mut response = Response::empty(status);
+        match self.head.action {
+            Action::Create | Action::Delete => set(&mut response, header::CONTENT_RANGE, &content_range(1, 0, counted)),
+            Action::Update => {
+                set(&mut response, header::CONTENT_RANGE, &content_range(0, integer(affected) - 1, counted));
+            }
+            _ => {}
+        }
+        if !self.outcome.location.is_empty() {
+            set(&mut response, header::LOCATION, &self.created());
+        }
+        if is_full {
+            self.typed(&mut response);
+            response.body = body(&self.planned.negotiated, self.outcome.body.as_slice());
+        }
+        self.preferred(&mut response, preferences.clone());
+        response.rows = Some(affected);
+        database::apply(response, &self.outcome)
+    }
+
+    /// The response to a call.
+    pub fn call(self, routine: &Routine, method: CallMethod) -> Result<Response, Error> {
+        let (total, rows) = self.counts();
+        let lower = integer(self.window.offset);
+        let upper = lower + integer(rows) - 1;
+        let is_void = routine.returns.ty == Type::Void && !routine.returns.set;
+        let status = range_status(lower, upper, total);
+        let mut response = Response::empty(if is_void { StatusCode::NO_CONTENT } else { status });
+        set(&mut response, header::CONTENT_RANGE, &content_range(lower, upper, total));
+        self.preferred(&mut response, self.head.preferences.clone());
+        response.rows = Some(rows);
+        if !is_void {
+            self.typed(&mut response);
+            if status == StatusCode::RANGE_NOT_SATISFIABLE {
+                response.body = self.out_of_bounds(total);
+            } else if method != CallMethod::Head {
+                response.body = if routine.returns.set {
+                    body(&self.planned.negotiated, self.outcome.body.as_slice())
+                } else {
+                    single(&self.planned.negotiated, self.outcome.body.as_slice())
+                };
+            }
+        }
+        database::apply(response, &self.outcome)
+    }
+
+    /// Total if it is known, and rows.
+    fn counts(&self) -> (Option<u64>, u64) {
+        if self.planned.rows_are_total {
+            let total = self.outcome.total;
+            return (total, total.unwrap_or_default());
+        }
+        let total = if self.planned.total_is_rows { Some(self.outcome.rows) } else { self.outcome.total };
+        (total, self.outcome.rows)
+    }
+
+    fn out_of_bounds(&self, total: Option<u64>) -> Bytes {
+        let error =
+            Error::Range(RangeError::OutOfBounds { offset: self.window.offset, total: total.unwrap_or_default() });
+        error_body(&error, self.config.minimal_errors).into()
+    }
+
+    /// `/relation?` with the query in its canonical form.
+    fn location(&self) -> String {
+        let mut text = String::from("/");
+        if let Resource::Relation(name) = &self.head.resource {
+            query::encode(&mut text, name);
+        }
+        let canonical = query::canonical(self.parameters);
+        if !canonical.is_empty() {
+            text.push('?');
+            text.push_str(&canonical);
+        }
+        text
+    }
+
+    /// Where the inserted row is: `/relation?key=eq.value`.
+    fn created(&self) -> String {
+        let mut text = String::from("/");
+        if let Resource::Relation(name) = &self.head.resource {
+            query::encode(&mut text, name);
+        }
+        for (position, (column, value)) in self.outcome.location.iter().enumerate() {
+            text.push(if position == 0 { '?' } else { '&' });
+            query::encode(&mut text, column);
+            text.push_str("=eq.");
+            query::encode(&mut text, value);
+        }
+        text
+    }
+
+    fn typed(&self, response: &mut Response) {
+        typed(response, &self.planned.negotiated.media);
+        profile(response, self.head);
+    }
+
+    fn preferred(&self, response: &mut Response, mut preferences: Preferences) {
+        let action = &self.head.action;
+        let is_create = *action == Action::Create;
+        let is_write = matches!(action, Action::Create | Action::Put | Action::Update | Action::Delete);
+        if !is_create || !self.has_conflict_target {
+            preferences.resolution = None;
+        }
+        if !is_write {
+            preferences.representation = None;
+        }
+        if !is_create && *action != Action::Update {
+            preferences.missing = None;
+        }
+        if !matches!(action, Action::Update | Action::Delete | Action::Call { .. }) {
+            preferences.max_affected = None;
+        }
+        if let Some(applied) = preferences.applied() {
+            set(response, PREFERENCE_APPLIED, &applied);
+        }
+        let renamed = &self.planned.named_by_target;
+        if !renamed.is_empty() {
+            let changes: Vec<String> = renamed.iter().map(|(name, alias)| format!("`{name}` to `{alias}`")).collect();
+            let text = format!(
+                "299 PostgRESTv{} \"Embedded resource was referenced by relation name even though it has an alias. This \
+                 is deprecated and will stop working in a future release. Update {} in query string filters, orders or \
+                 limits.\"",
+                self.config.postgrest_version,
+                changes.join(", ")
+            );
+            set(response, header::WARNING, &text);
+        }
+    }
+}
+
+/// Names the media type of a body, with its character set where it is text.
+pub fn typed(response: &mut Response, media: &MediaType) {
+    let charset = if matches!(media, MediaType::OctetStream | MediaType::Other(_)) { "" } else { "; charset=utf-8" };
+    set(response, header::CONTENT_TYPE, &format!("{}{charset}", media.mime()));
+}
+
+/// Names the schema, where there was a choice.
+pub fn profile(response: &mut Response, head: &Head) {
+    if head.is_negotiated {
+        let schema: &Ident = &head.schema;
+        if let Ok(value) = HeaderValue::from_bytes(schema.as_bytes()) {
+            response.headers.insert(CONTENT_PROFILE, value);
+        }
+    }
+}
+
+/// Sets a header whose value may hold anything but control characters; one that does is left out.
+fn set(response: &mut Response, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+        response.headers.insert(name, value);
+    }
+}
+
+fn integer(rows: u64) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX / 2)
+}
+
+fn range_status(lower: i64, upper: i64, total: Option<u64>) -> StatusCode {
+    let Some(total) = total.map(integer) else { return StatusCode::OK };
+    if lower > total {
+        StatusCode::RANGE_NOT_SATISFIABLE
+    } else if 1 + upper - lower < total {
+        StatusCode::PARTIAL_CONTENT
+    } else {
+        StatusCode::OK
+    }
+}
+
+/// A page: an array, unless one object was asked for or the rows are CSV.
+fn body(negotiated: &Negotiated, rows: &[u8]) -> Bytes {
+    match negotiated.format {
+        Format::Csv => Bytes::copy_from_slice(rows),
+        Format::Json | Format::JsonStripNulls if negotiated.singular => Bytes::copy_from_slice(rows),
+        Format::Json | Format::JsonStripNulls => {
+            let mut array = Vec::with_capacity(rows.len() + 2);
+            array.push(b'[');
+            array.extend_from_slice(rows);
+            array.push(b']');
+            array.into()
+        }
+    }
+}
+
+/// One value as it is; none is null.
+fn single(negotiated: &Negotiated, value: &[u8]) -> Bytes {
+    match negotiated.format {
+        Format::Json | Format::JsonStripNulls if value.is_empty() => Bytes::from_static(b"null"),
+        _ => Bytes::copy_from_slice(value),
+    }
+}
