@@ -3,6 +3,7 @@
 
 use crate::json::{Order, item, now_micros, open_order, timestamp};
 use crate::{Operation, PAGE_ROWS, Result};
+use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, OpenFlags, Row, named_params, params};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -142,6 +143,9 @@ impl Store {
                 None => {
                     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
                     let connection = Connection::open_with_flags(&self.path, flags)?;
+                    // Without the stability guarantee SQLite compiles a statement anew whenever a bound value changes,
+                    // once statistics were collected: 5 times the CPU on the history.
+                    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
                     connection.execute_batch("pragma cache_size = -16000; begin")?;
                     reader.insert(Reader { connection, commits })
                 }
