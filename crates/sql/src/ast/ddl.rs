@@ -17,7 +17,10 @@ use super::{ObjectName, TypeName};
 pub enum DdlStatement {
     CreateTable(CreateTable),
     CreateIndex(CreateIndex),
-    CreateEnum { name: ObjectName, labels: Vec<String> },
+    CreateEnum {
+        name: ObjectName,
+        labels: Vec<String>,
+    },
     CreateView(CreateView),
     CreatePolicy(CreatePolicy),
     AlterPolicy(AlterPolicy),
@@ -29,12 +32,32 @@ pub enum DdlStatement {
     AlterTable(AlterTable),
     Rename(Rename),
     Drop(Drop),
-    CreateSchema { name: Ident, if_not_exists: bool },
-    CreateExtension { name: Ident, if_not_exists: bool, schema: Option<Ident> },
-    CreateSequence { name: ObjectName, if_not_exists: bool, options: SequenceOptions },
-    AlterSequence { name: ObjectName, if_exists: bool, options: SequenceOptions },
+    CreateSchema {
+        name: Ident,
+        if_not_exists: bool,
+    },
+    CreateExtension {
+        name: Ident,
+        if_not_exists: bool,
+        schema: Option<Ident>,
+    },
+    CreateSequence {
+        name: ObjectName,
+        if_not_exists: bool,
+        options: SequenceOptions,
+    },
+    AlterSequence {
+        name: ObjectName,
+        if_exists: bool,
+        options: SequenceOptions,
+    },
     CreateFunction(CreateFunction),
-    Owner { kind: ObjectKind, name: ObjectName, arguments: Option<Vec<TypeName>>, owner: RoleName },
+    Owner {
+        kind: ObjectKind,
+        name: ObjectName,
+        arguments: Option<Vec<TypeName>>,
+        owner: RoleName,
+    },
     Publication(Publication),
 }
 
@@ -89,14 +112,24 @@ pub enum ConstraintBody {
     Null,
     NotNull,
     Default(String),
-    Identity { mode: Identity, options: SequenceOptions },
+    Identity {
+        mode: Identity,
+        options: SequenceOptions,
+    },
     Generated(String),
     Check(String),
-    PrimaryKey { columns: Vec<Ident> },
-    Unique { columns: Vec<Ident> },
+    PrimaryKey {
+        columns: Vec<Ident>,
+    },
+    Unique {
+        columns: Vec<Ident>,
+    },
     ForeignKey(ForeignKeyDefinition),
     /// `ADD CONSTRAINT … USING INDEX`.
-    UsingIndex { primary: bool, index: Ident },
+    UsingIndex {
+        primary: bool,
+        index: Ident,
+    },
 }
 
 /// `FOREIGN KEY … REFERENCES …`.
@@ -219,10 +252,8 @@ pub enum RoleName {
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateRole {
     pub name: Ident,
-    pub login: bool,
     pub inherit: bool,
     pub bypass_rls: bool,
-    pub superuser: bool,
     /// `IN ROLE`.
     pub member_of: Vec<RoleName>,
     /// `ROLE`, `ADMIN`.
@@ -311,10 +342,22 @@ pub struct Comment {
 /// What a comment is on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CommentTarget {
-    Relation { kind: ObjectKind, name: ObjectName },
-    Column { relation: ObjectName, column: Ident },
-    Constraint { table: ObjectName, constraint: Ident },
-    Policy { table: ObjectName, policy: Ident },
+    Relation {
+        kind: ObjectKind,
+        name: ObjectName,
+    },
+    Column {
+        relation: ObjectName,
+        column: Ident,
+    },
+    Constraint {
+        table: ObjectName,
+        constraint: Ident,
+    },
+    Policy {
+        table: ObjectName,
+        policy: Ident,
+    },
     Function(FunctionName),
     Schema(Ident),
     Role(Ident),
@@ -335,18 +378,48 @@ pub struct AlterTable {
 /// One action of `ALTER TABLE`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AlterAction {
-    AddColumn { column: ColumnDefinition, if_not_exists: bool },
-    DropColumn { column: Ident, if_exists: bool, cascade: bool },
-    SetDefault { column: Ident, default: Option<String> },
-    SetNotNull { column: Ident },
-    DropNotNull { column: Ident },
-    AddIdentity { column: Ident, mode: Identity, options: SequenceOptions },
-    DropIdentity { column: Ident, if_exists: bool },
+    AddColumn {
+        column: ColumnDefinition,
+        if_not_exists: bool,
+    },
+    DropColumn {
+        column: Ident,
+        if_exists: bool,
+        cascade: bool,
+    },
+    SetDefault {
+        column: Ident,
+        default: Option<String>,
+    },
+    SetNotNull {
+        column: Ident,
+    },
+    DropNotNull {
+        column: Ident,
+    },
+    AddIdentity {
+        column: Ident,
+        mode: Identity,
+        options: SequenceOptions,
+    },
+    DropIdentity {
+        column: Ident,
+        if_exists: bool,
+    },
     AddConstraint(ConstraintDefinition),
-    DropConstraint { name: Ident, if_exists: bool, cascade: bool },
+    DropConstraint {
+        name: Ident,
+        if_exists: bool,
+        cascade: bool,
+    },
     /// `NOT VALID` constraints are validated at once here, so there is nothing left to do.
-    ValidateConstraint { name: Ident },
-    RowSecurity { enabled: Option<bool>, forced: Option<bool> },
+    ValidateConstraint {
+        name: Ident,
+    },
+    RowSecurity {
+        enabled: Option<bool>,
+        forced: Option<bool>,
+    },
     Owner(RoleName),
     ViewOptions(ViewOptions),
     /// Storage, statistics, `REPLICA IDENTITY`, `CLUSTER`: nothing to do here.

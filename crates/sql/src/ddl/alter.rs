@@ -1,0 +1,410 @@
+//! `ALTER TABLE` and its kin.
+
+use std::sync::Arc;
+
+use mainstay_core::catalog::{ConstraintKind, RelationKind};
+use mainstay_core::error::DatabaseError;
+use mainstay_core::name::{Ident, QualifiedName};
+
+use super::dependency::Object;
+use super::types::qualified_literal;
+use super::{Change, Result, Run};
+use crate::ast::Statement;
+use crate::ast::ddl::{AlterAction, AlterTable, ColumnDefinition, ConstraintBody, DdlStatement, ObjectKind};
+use crate::parse::ParsedStatement;
+
+/// One `ALTER TABLE` with several actions, as one statement per action in the order PostgreSQL takes them: what is
+/// dropped first, then columns, then their attributes, then constraints. Other statements stay as they are.
+///
+/// Engines apply the steps one after the other, so that each change meets a table that is as the catalog says.
+pub fn steps(statement: &ParsedStatement) -> Vec<ParsedStatement> {
+    let Statement::Ddl(ddl) = &statement.ast else {
+        return vec![statement.clone()];
+    };
+    let DdlStatement::AlterTable(alter) = &**ddl else {
+        return vec![statement.clone()];
+    };
+    if alter.actions.len() < 2 {
+        return vec![statement.clone()];
+    }
+    let mut actions: Vec<&AlterAction> = alter.actions.iter().collect();
+    actions.sort_by_key(|action| pass(action));
+    actions
+        .into_iter()
+        .map(|action| {
+            let single = AlterTable {
+                actions: vec![action.clone()],
+                ..alter.clone()
+            };
+            ParsedStatement {
+                ast: Statement::Ddl(Box::new(DdlStatement::AlterTable(single))),
+                ..statement.clone()
+            }
+        })
+        .collect()
+}
+
+fn pass(action: &AlterAction) -> u8 {
+    match action {
+        AlterAction::DropColumn { .. } | AlterAction::DropConstraint { .. } | AlterAction::DropNotNull { .. } => 0,
+        AlterAction::AddColumn { .. } => 1,
+        AlterAction::SetDefault { .. }
+        | AlterAction::SetNotNull { .. }
+        | AlterAction::AddIdentity { .. }
+        | AlterAction::DropIdentity { .. } => 2,
+        AlterAction::AddConstraint(definition) => match definition.body {
+            ConstraintBody::ForeignKey(_) => 4,
+            _ => 3,
+        },
+        _ => 5,
+    }
+}
+
+impl Run<'_> {
+    pub(super) fn alter_table(&mut self, alter: &AlterTable) -> Result<()> {
+        let only_owner = alter
+            .actions
+            .iter()
+            .all(|action| matches!(action, AlterAction::Owner(_)));
+        if matches!(alter.kind, ObjectKind::Sequence | ObjectKind::Index) || self.names_a_sequence(alter) {
+            for action in &alter.actions {
+                match action {
+                    AlterAction::Owner(owner) => self.owner(ObjectKind::Sequence, &alter.name, None, owner)?,
+                    AlterAction::Ignored => {}
+                    _ => return Err(self.refuse("this form of ALTER", &alter.name.name, None)),
+                }
+            }
+            return Ok(());
+        }
+        let Some(relation) = self.find_relation(&alter.name) else {
+            if alter.if_exists {
+                self.notice("00000", format!("relation \"{}\" does not exist, skipping", alter.name));
+                return Ok(());
+            }
+            return Err(DatabaseError::new(
+                "42P01",
+                format!("relation \"{}\" does not exist", alter.name),
+            ));
+        };
+        let name = relation.name.clone();
+        if alter.kind == ObjectKind::View && !relation.kind.is_view() {
+            return Err(DatabaseError::new("42809", format!("\"{}\" is not a view", name.name)));
+        }
+        if relation.kind.is_view() && !only_owner {
+            let for_views = alter.actions.iter().all(|action| {
+                matches!(
+                    action,
+                    AlterAction::ViewOptions(_) | AlterAction::SetDefault { .. } | AlterAction::Owner(_)
+                )
+            });
+            if !for_views {
+                return Err(DatabaseError::new("42809", format!("\"{}\" is not a table", name.name)));
+            }
+        }
+        let mut actions: Vec<&AlterAction> = alter.actions.iter().collect();
+        actions.sort_by_key(|action| pass(action));
+        for action in actions {
+            self.alter_action(&name, action)?;
+        }
+        Ok(())
+    }
+
+    fn names_a_sequence(&self, alter: &AlterTable) -> bool {
+        self.find_relation(&alter.name).is_none() && self.find_sequence(&alter.name).is_some()
+    }
+
+    fn alter_action(&mut self, table: &QualifiedName, action: &AlterAction) -> Result<()> {
+        match action {
+            AlterAction::AddColumn { column, if_not_exists } => self.add_column(table, column, *if_not_exists),
+            AlterAction::DropColumn {
+                column,
+                if_exists,
+                cascade,
+            } => {
+                if self.column_position(table, column).is_err() {
+                    let message = format!("column \"{column}\" of relation \"{}\" does not exist", table.name);
+                    if *if_exists {
+                        self.notice("00000", format!("{message}, skipping"));
+                        return Ok(());
+                    }
+                    return Err(DatabaseError::new("42703", message));
+                }
+                if self
+                    .catalog
+                    .relations
+                    .get(table)
+                    .is_some_and(|relation| relation.columns.len() == 1)
+                {
+                    let way = Some("DROP TABLE");
+                    return Err(self.refuse("dropping a table's last column", &table.name, way));
+                }
+                self.remove(vec![Object::Column(table.clone(), column.clone())], *cascade)
+            }
+            AlterAction::SetDefault { column, default } => self.set_default(table, column, default.as_deref()),
+            AlterAction::SetNotNull { column } => {
+                let position = self.column_position(table, column)?;
+                let entry = &mut self.relation_mut(table)?.columns[position];
+                if !entry.not_null {
+                    entry.not_null = true;
+                    self.changes.push(Change::CheckNotNull {
+                        table: table.clone(),
+                        column: column.clone(),
+                    });
+                    self.changes.push(Change::Redefine { table: table.clone() });
+                }
+                Ok(())
+            }
+            AlterAction::DropNotNull { column } => self.drop_not_null(table, column),
+            AlterAction::AddIdentity { column, mode, options } => {
+                let position = self.column_position(table, column)?;
+                let Some(relation) = self.catalog.relations.get(table).cloned() else {
+                    return Ok(());
+                };
+                let entry = &relation.columns[position];
+                let about = |what: &str| {
+                    DatabaseError::new(
+                        "55000",
+                        format!("column \"{column}\" of relation \"{}\" {what}", table.name),
+                    )
+                };
+                if entry.identity.is_some() {
+                    return Err(about("is already an identity column"));
+                }
+                if entry.default.is_some() {
+                    return Err(about("already has a default value"));
+                }
+                if !entry.not_null {
+                    return Err(about("must be declared NOT NULL before identity can be added"));
+                }
+                let sequence = self.owned_sequence(table, entry, options, &[])?;
+                let changed = &mut self.relation_mut(table)?.columns[position];
+                changed.identity = Some(*mode);
+                changed.sequence = Some(sequence.name.clone());
+                self.add_sequence(sequence);
+                Ok(())
+            }
+            AlterAction::DropIdentity { column, if_exists } => {
+                let position = self.column_position(table, column)?;
+                let entry = &mut self.relation_mut(table)?.columns[position];
+                let sequence = entry.sequence.take();
+                if entry.identity.take().is_none() {
+                    entry.sequence = sequence;
+                    let message = format!(
+                        "column \"{column}\" of relation \"{}\" is not an identity column",
+                        table.name
+                    );
+                    if *if_exists {
+                        self.notice("00000", format!("{message}, skipping"));
+                        return Ok(());
+                    }
+                    return Err(DatabaseError::new("55000", message));
+                }
+                match sequence {
+                    Some(name) => self.take_out(&Object::Sequence(name)),
+                    None => Ok(()),
+                }
+            }
+            AlterAction::AddConstraint(definition) => {
+                self.add_constraints(table, std::slice::from_ref(definition), false)
+            }
+            AlterAction::DropConstraint {
+                name,
+                if_exists,
+                cascade,
+            } => {
+                let known = self
+                    .catalog
+                    .relations
+                    .get(table)
+                    .is_some_and(|relation| relation.constraints.iter().any(|entry| entry.name == *name));
+                if !known {
+                    let message = format!("constraint \"{name}\" of relation \"{}\" does not exist", table.name);
+                    if *if_exists {
+                        self.notice("00000", format!("{message}, skipping"));
+                        return Ok(());
+                    }
+                    return Err(DatabaseError::new("42704", message));
+                }
+                self.remove(vec![Object::Constraint(table.clone(), name.clone())], *cascade)
+            }
+            AlterAction::ValidateConstraint { name } => {
+                let relation = self.catalog.relations.get(table);
+                if !relation.is_some_and(|relation| relation.constraints.iter().any(|entry| entry.name == *name)) {
+                    let message = format!("constraint \"{name}\" of relation \"{}\" does not exist", table.name);
+                    return Err(DatabaseError::new("42704", message));
+                }
+                Ok(())
+            }
+            AlterAction::RowSecurity { enabled, forced } => {
+                let security = &mut self.relation_mut(table)?.row_security;
+                security.enabled = enabled.unwrap_or(security.enabled);
+                security.forced = forced.unwrap_or(security.forced);
+                Ok(())
+            }
+            AlterAction::Owner(owner) => {
+                let name = crate::ast::ObjectName {
+                    schema: Some(table.schema.clone()),
+                    name: table.name.clone(),
+                    position: 0,
+                };
+                self.owner(ObjectKind::Table, &name, None, owner)
+            }
+            AlterAction::ViewOptions(options) => {
+                if self
+                    .catalog
+                    .relations
+                    .get(table)
+                    .is_some_and(|relation| relation.kind == RelationKind::View)
+                {
+                    return self.alter_view_options(table, options);
+                }
+                Err(DatabaseError::new("42809", format!("\"{}\" is not a view", table.name)))
+            }
+            AlterAction::Ignored => Ok(()),
+        }
+    }
+
+    /// Errors: 42703.
+    fn column_position(&self, table: &QualifiedName, column: &Ident) -> Result<usize> {
+        self.catalog
+            .relations
+            .get(table)
+            .and_then(|relation| relation.column(column))
+            .map(|(position, _)| position)
+            .ok_or_else(|| {
+                let message = format!("column \"{column}\" of relation \"{}\" does not exist", table.name);
+                DatabaseError::new("42703", message)
+            })
+    }
+
+    fn add_column(&mut self, table: &QualifiedName, definition: &ColumnDefinition, if_not_exists: bool) -> Result<()> {
+        let Some(relation) = self.catalog.relations.get(table).cloned() else {
+            return Ok(());
+        };
+        if relation.column(&definition.name).is_some() {
+            let message = format!(
+                "column \"{}\" of relation \"{}\" already exists",
+                definition.name, table.name
+            );
+            if if_not_exists {
+                self.notice("42701", format!("{message}, skipping"));
+                return Ok(());
+            }
+            return Err(DatabaseError::new("42701", message));
+        }
+        let others = relation.columns.iter().map(|column| &column.name);
+        self.check_column_name(&table.name, &definition.name, others)?;
+        let new = self.new_column(table, definition, &[])?;
+        let position = relation.columns.len();
+        let name = new.column.name.clone();
+        let not_null = new.column.not_null;
+        self.relation_mut(table)?.columns.push(new.column);
+        if let Some(sequence) = new.sequence {
+            self.add_sequence(sequence);
+        }
+        self.fill_texts(table, position, new.default.as_deref(), new.generated.as_deref())?;
+        let column = self
+            .catalog
+            .relations
+            .get(table)
+            .map(|relation| relation.columns[position].clone());
+        let Some(column) = column else { return Ok(()) };
+        if column.generated.is_some() {
+            self.changes.push(Change::Rebuild { table: table.clone() });
+        } else {
+            self.changes.push(Change::AddColumn {
+                table: table.clone(),
+                column: name.clone(),
+            });
+            if column.default.is_some() || column.identity.is_some() {
+                self.changes.push(Change::FillColumn {
+                    table: table.clone(),
+                    column: name.clone(),
+                });
+            }
+        }
+        if not_null {
+            self.changes.push(Change::CheckNotNull {
+                table: table.clone(),
+                column: name,
+            });
+        }
+        self.changes.push(Change::Redefine { table: table.clone() });
+        self.add_constraints(table, &new.constraints, false)
+    }
+
+    fn set_default(&mut self, table: &QualifiedName, column: &Ident, default: Option<&str>) -> Result<()> {
+        let position = self.column_position(table, column)?;
+        let Some(relation) = self.catalog.relations.get(table).cloned() else {
+            return Ok(());
+        };
+        let entry = &relation.columns[position];
+        if entry.identity.is_some() {
+            let message = format!(
+                "column \"{column}\" of relation \"{}\" is an identity column",
+                table.name
+            );
+            return Err(match default {
+                Some(_) => DatabaseError::new("42601", message),
+                None => DatabaseError::new("42601", message)
+                    .hint("Use ALTER TABLE ... ALTER COLUMN ... DROP IDENTITY instead."),
+            });
+        }
+        if entry.generated.is_some() {
+            let message = format!(
+                "column \"{column}\" of relation \"{}\" is a generated column",
+                table.name
+            );
+            return Err(DatabaseError::new("42601", message));
+        }
+        let text = match default {
+            Some(text) => Some(self.kept_default(text, column, &entry.ty, entry.modifier)?)
+                .filter(|text| !text.eq_ignore_ascii_case("null")),
+            None => None,
+        };
+        // The sequence of a serial column stays, but gives its values only while the default says so.
+        let sequence = entry.sequence.clone().filter(|sequence| {
+            let wanted = format!("nextval({}", qualified_literal(sequence));
+            text.as_deref().is_some_and(|text| text.starts_with(&wanted))
+        });
+        let changed = &mut self.relation_mut(table)?.columns[position];
+        changed.default = text;
+        changed.sequence = sequence;
+        // `ON DELETE SET DEFAULT` needs the constant in the engine's own definition.
+        let in_key = relation.constraints.iter().any(|constraint| match &constraint.kind {
+            ConstraintKind::ForeignKey(key) => key.columns.contains(&position),
+            _ => false,
+        });
+        if in_key {
+            self.changes.push(Change::Redefine { table: table.clone() });
+        }
+        Ok(())
+    }
+
+    fn drop_not_null(&mut self, table: &QualifiedName, column: &Ident) -> Result<()> {
+        let position = self.column_position(table, column)?;
+        let relation = Arc::make_mut(match self.catalog.relations.get_mut(table) {
+            Some(relation) => relation,
+            None => return Ok(()),
+        });
+        let entry = &relation.columns[position];
+        if entry.identity.is_some() {
+            let message = format!(
+                "column \"{column}\" of relation \"{}\" is an identity column",
+                table.name
+            );
+            return Err(DatabaseError::new("42601", message));
+        }
+        if relation.primary_key().contains(&position) {
+            return Err(DatabaseError::new(
+                "42P16",
+                format!("column \"{column}\" is in a primary key"),
+            ));
+        }
+        if entry.not_null {
+            relation.columns[position].not_null = false;
+            self.changes.push(Change::Redefine { table: table.clone() });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,722 @@
+//! `DROP`: what else would have to go, and taking it out of the catalog.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use mainstay_core::catalog::{AclEntry, ConstraintKind, IndexPart, RelationKind};
+use mainstay_core::error::DatabaseError;
+use mainstay_core::name::{Ident, QualifiedName};
+use mainstay_core::types::Type;
+
+use super::dependency::{self, Object, Place, Stored, Uses};
+use super::policy::no_policy;
+use super::{Change, Result, Run};
+use crate::ast::ObjectName;
+use crate::ast::ddl::{Drop, DropTarget, ObjectKind};
+
+/// The most dependants that a message lists one by one, as PostgreSQL does.
+const LISTED_MAX: usize = 100;
+
+impl Run<'_> {
+    pub(super) fn drop(&mut self, drop: &Drop) -> Result<()> {
+        if drop.kind == ObjectKind::Role {
+            for target in &drop.targets {
+                self.drop_role(&target.name.name, drop.if_exists)?;
+            }
+            return Ok(());
+        }
+        let mut objects = Vec::new();
+        for target in &drop.targets {
+            if let Some(object) = self.drop_target(drop, target)? {
+                objects.push(object);
+            }
+        }
+        self.remove(objects, drop.cascade)
+    }
+
+    /// The object a name stands for; `None` if it is missing and may be.
+    fn drop_target(&mut self, drop: &Drop, target: &DropTarget) -> Result<Option<Object>> {
+        let name = &target.name;
+        let missing = |run: &mut Self, error: DatabaseError, notice: String| {
+            if drop.if_exists {
+                run.notice("00000", notice);
+                return Ok(None);
+            }
+            Err(error)
+        };
+        match drop.kind {
+            ObjectKind::Table | ObjectKind::View => {
+                let view = drop.kind == ObjectKind::View;
+                let word = if view { "view" } else { "table" };
+                match self.find_relation(name) {
+                    Some(relation) if relation.kind.is_view() == view => {
+                        Ok(Some(Object::Relation(relation.name.clone())))
+                    }
+                    Some(relation) => Err(wrong_kind(&relation.name.name, word, relation.kind)),
+                    None => self.missing_relation(drop, name, word),
+                }
+            }
+            ObjectKind::Index => match (self.find_index(name), self.find_relation(name)) {
+                (Some((table, index)), _) => {
+                    let is_key =
+                        self.catalog.relations.get(&table).is_some_and(|relation| {
+                            relation.constraints.iter().any(|constraint| constraint.name == index)
+                        });
+                    if is_key {
+                        let shown = self.described(&table);
+                        let message = format!(
+                            "cannot drop index {index} because constraint {index} on table {shown} requires it"
+                        );
+                        return Err(DatabaseError::new("2BP01", message)
+                            .hint(format!("You can drop constraint {index} on table {shown} instead.")));
+                    }
+                    Ok(Some(Object::Index(table, index)))
+                }
+                (None, Some(relation)) => Err(wrong_kind(&relation.name.name, "index", relation.kind)),
+                (None, None) => missing(
+                    self,
+                    DatabaseError::new("42704", format!("index \"{name}\" does not exist")),
+                    format!("index \"{name}\" does not exist, skipping"),
+                ),
+            },
+            ObjectKind::Sequence => match self.find_sequence(name) {
+                Some(sequence) => Ok(Some(Object::Sequence(sequence))),
+                None => match self.find_relation(name) {
+                    Some(relation) => Err(wrong_kind(&relation.name.name, "sequence", relation.kind)),
+                    None => self.missing_relation(drop, name, "sequence"),
+                },
+            },
+            ObjectKind::Type => match self.find_enum(name) {
+                Some(found) => Ok(Some(Object::Type(found))),
+                None => missing(
+                    self,
+                    DatabaseError::new("42704", format!("type \"{name}\" does not exist")),
+                    format!("type \"{name}\" does not exist, skipping"),
+                ),
+            },
+            ObjectKind::Schema => match self.catalog.schemas.contains_key(&name.name) {
+                true => Ok(Some(Object::Schema(name.name.clone()))),
+                false => missing(
+                    self,
+                    DatabaseError::new("3F000", format!("schema \"{}\" does not exist", name.name)),
+                    format!("schema \"{}\" does not exist, skipping", name.name),
+                ),
+            },
+            ObjectKind::Function => match self.existing_routine(name, target.arguments.as_deref()) {
+                Ok((found, index)) => {
+                    let id = self
+                        .catalog
+                        .routines
+                        .get(&found)
+                        .and_then(|all| all.get(index))
+                        .map(|entry| entry.id);
+                    Ok(id.map(|id| Object::Routine(found, id)))
+                }
+                Err(error) if error.sqlstate == "42883" => {
+                    let shown = match &target.arguments {
+                        Some(arguments) => {
+                            let list: Vec<&str> = arguments.iter().map(|ty| ty.name.as_str()).collect();
+                            format!("{name}({})", list.join(","))
+                        }
+                        None => name.to_string(),
+                    };
+                    missing(self, error, format!("function {shown} does not exist, skipping"))
+                }
+                Err(error) => Err(error),
+            },
+            ObjectKind::Policy => {
+                let Some(table) = &target.table else { return Ok(None) };
+                let Some(relation) = self.find_relation(table) else {
+                    return missing(
+                        self,
+                        DatabaseError::new("42P01", format!("relation \"{table}\" does not exist")),
+                        format!("relation \"{table}\" does not exist, skipping"),
+                    );
+                };
+                if relation.policies.iter().any(|policy| policy.name == name.name) {
+                    return Ok(Some(Object::Policy(relation.name.clone(), name.name.clone())));
+                }
+                missing(
+                    self,
+                    no_policy(&name.name, &relation.name.name),
+                    format!(
+                        "policy \"{}\" for relation \"{table}\" does not exist, skipping",
+                        name.name
+                    ),
+                )
+            }
+            ObjectKind::Extension => match self.catalog.extensions.remove(&name.name) {
+                Some(_) => Ok(None),
+                None => missing(
+                    self,
+                    DatabaseError::new("42704", format!("extension \"{}\" does not exist", name.name)),
+                    format!("extension \"{}\" does not exist, skipping", name.name),
+                ),
+            },
+            ObjectKind::Role | ObjectKind::Column | ObjectKind::Constraint => Ok(None),
+        }
+    }
+
+    fn missing_relation(&mut self, drop: &Drop, name: &ObjectName, word: &str) -> Result<Option<Object>> {
+        let unknown_schema = name
+            .schema
+            .as_ref()
+            .filter(|schema| !self.catalog.schemas.contains_key(*schema));
+        match (drop.if_exists, unknown_schema) {
+            (true, Some(schema)) => {
+                self.notice("00000", format!("schema \"{schema}\" does not exist, skipping"));
+                Ok(None)
+            }
+            (true, None) => {
+                self.notice("00000", format!("{word} \"{}\" does not exist, skipping", name.name));
+                Ok(None)
+            }
+            (false, Some(schema)) => Err(DatabaseError::new(
+                "3F000",
+                format!("schema \"{schema}\" does not exist"),
+            )),
+            (false, None) => Err(DatabaseError::new(
+                "42P01",
+                format!("{word} \"{}\" does not exist", name.name),
+            )),
+        }
+    }
+
+    /// Removes objects and, with `cascade`, all that depends on them. Errors: 2BP01.
+    pub(super) fn remove(&mut self, objects: Vec<Object>, cascade: bool) -> Result<()> {
+        if objects.is_empty() {
+            return Ok(());
+        }
+        let dependents = self.dependents(&objects)?;
+        if !dependents.is_empty() {
+            if !cascade {
+                return Err(self.in_the_way(&objects, &dependents));
+            }
+            match dependents.as_slice() {
+                [(only, _)] => {
+                    let message = format!("drop cascades to {}", self.shown(only));
+                    self.notice("00000", message);
+                }
+                many => {
+                    let message = format!("drop cascades to {} other objects", many.len());
+                    self.notice("00000", message);
+                }
+            }
+        }
+        // Those who depend go first.
+        for object in dependents.iter().rev().map(|(object, _)| object).chain(&objects) {
+            self.take_out(object)?;
+        }
+        Ok(())
+    }
+
+    fn in_the_way(&self, objects: &[Object], dependents: &[(Object, Object)]) -> DatabaseError {
+        let message = match objects {
+            [only] => format!("cannot drop {} because other objects depend on it", self.shown(only)),
+            _ => "cannot drop desired object(s) because other objects depend on them".to_owned(),
+        };
+        let mut lines: Vec<String> = dependents
+            .iter()
+            .take(LISTED_MAX)
+            .map(|(object, on)| format!("{} depends on {}", self.shown(object), self.shown(on)))
+            .collect();
+        if dependents.len() > LISTED_MAX {
+            lines.push(format!(
+                "and {} other objects (see server log for list)",
+                dependents.len() - LISTED_MAX
+            ));
+        }
+        DatabaseError::new("2BP01", message)
+            .detail(lines.join("\n"))
+            .hint("Use DROP ... CASCADE to drop the dependent objects too.")
+    }
+
+    /// Everything that must go with `objects`, each with what it depends on; not `objects` themselves nor their parts.
+    fn dependents(&self, objects: &[Object]) -> Result<Vec<(Object, Object)>> {
+        let mut texts = Vec::new();
+        for stored in dependency::stored(self.catalog) {
+            let uses = stored.uses(self.catalog)?;
+            texts.push((stored, uses));
+        }
+        let mut found: Vec<(Object, Object)> = Vec::new();
+        let mut queue: Vec<Object> = objects.to_vec();
+        let mut next = 0;
+        while let Some(current) = queue.get(next).cloned() {
+            next += 1;
+            for object in self.direct_dependents(&current, &texts) {
+                let known = queue.contains(&object) || queue.iter().any(|whole| is_part(self, &object, whole));
+                if !known {
+                    found.push((object.clone(), current.clone()));
+                    queue.push(object);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn direct_dependents(&self, object: &Object, texts: &[(Stored, Uses)]) -> Vec<Object> {
+        let users = |test: &dyn Fn(&Stored, &Uses) -> bool| -> Vec<Object> {
+            texts
+                .iter()
+                .filter(|(stored, uses)| test(stored, uses))
+                .filter_map(|(stored, _)| stored.object(self.catalog))
+                .collect()
+        };
+        match object {
+            Object::Relation(name) => {
+                let mut list = users(&|stored, uses| stored.relation != *name && uses.relations.contains(name));
+                list.extend(self.foreign_keys_to(name, None));
+                list
+            }
+            Object::Column(table, column) => {
+                let mut list = users(&|stored, uses| {
+                    // Checks, indexes and the column's own default go with it quietly.
+                    let own_part = stored.relation == *table
+                        && matches!(
+                            stored.place,
+                            Place::Check(_) | Place::IndexKey(..) | Place::Predicate(_) | Place::Default(_)
+                        );
+                    !own_part && uses.column(table, column)
+                });
+                list.extend(self.foreign_keys_to(table, Some(std::slice::from_ref(column))));
+                list
+            }
+            Object::Constraint(table, constraint) => {
+                let Some(relation) = self.catalog.relations.get(table) else {
+                    return Vec::new();
+                };
+                let key = relation.constraints.iter().find(|entry| entry.name == *constraint);
+                let Some(ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns }) =
+                    key.map(|entry| &entry.kind)
+                else {
+                    return Vec::new();
+                };
+                let names: Vec<Ident> = columns
+                    .iter()
+                    .map(|index| relation.columns[*index].name.clone())
+                    .collect();
+                self.foreign_keys_to(table, None)
+                    .into_iter()
+                    .filter(|key| self.target_columns(key).is_some_and(|target| same_set(&target, &names)))
+                    .collect()
+            }
+            Object::Type(name) => {
+                let mut list = Vec::new();
+                for relation in self.relations_by_age() {
+                    for column in &relation.columns {
+                        if matches!(column.ty.base(), Type::Enum(other) if other == name) && relation.view.is_none() {
+                            list.push(Object::Column(relation.name.clone(), column.name.clone()));
+                        }
+                    }
+                }
+                for routine in self.catalog.routines.values().flatten() {
+                    let types = routine
+                        .arguments
+                        .iter()
+                        .map(|argument| &argument.ty)
+                        .chain([&routine.returns.ty]);
+                    if types
+                        .into_iter()
+                        .any(|ty| matches!(ty, Type::Enum(other) if other == name))
+                    {
+                        list.push(Object::Routine(routine.name.clone(), routine.id));
+                    }
+                }
+                list.extend(users(&|_, uses| uses.types.contains(name)));
+                list
+            }
+            Object::Sequence(name) => {
+                let mut list = users(&|_, uses| uses.sequences.contains(name));
+                for relation in self.relations_by_age() {
+                    for column in &relation.columns {
+                        if column.sequence.as_ref() == Some(name) && column.default.is_some() {
+                            let object = Object::Default(relation.name.clone(), column.name.clone());
+                            if !list.contains(&object) {
+                                list.push(object);
+                            }
+                        }
+                    }
+                }
+                list
+            }
+            Object::Routine(_, id) => users(&|_, uses| uses.routines.contains(id)),
+            Object::Schema(schema) => {
+                let mut list: Vec<Object> = self
+                    .relations_by_age()
+                    .into_iter()
+                    .filter(|relation| relation.name.schema == *schema)
+                    .map(|relation| Object::Relation(relation.name.clone()))
+                    .collect();
+                let mut types: Vec<_> = self
+                    .catalog
+                    .enums
+                    .keys()
+                    .filter(|name| name.schema == *schema)
+                    .collect();
+                types.sort();
+                list.extend(types.into_iter().cloned().map(Object::Type));
+                let mut sequences: Vec<_> = self
+                    .catalog
+                    .sequences
+                    .values()
+                    .filter(|sequence| sequence.name.schema == *schema && sequence.owned_by.is_none())
+                    .map(|sequence| sequence.name.clone())
+                    .collect();
+                sequences.sort();
+                list.extend(sequences.into_iter().map(Object::Sequence));
+                let mut routines: Vec<_> = self
+                    .catalog
+                    .routines
+                    .values()
+                    .flatten()
+                    .filter(|routine| routine.name.schema == *schema)
+                    .map(|routine| (routine.id, routine.name.clone()))
+                    .collect();
+                routines.sort();
+                list.extend(routines.into_iter().map(|(id, name)| Object::Routine(name, id)));
+                list
+            }
+            Object::Policy(..) | Object::Default(..) | Object::Index(..) => Vec::new(),
+        }
+    }
+
+    fn relations_by_age(&self) -> Vec<Arc<mainstay_core::catalog::Relation>> {
+        let mut all: Vec<_> = self.catalog.relations.values().cloned().collect();
+        all.sort_by_key(|relation| relation.id);
+        all
+    }
+
+    /// Foreign keys of any table that point to `target`, or to these columns of it.
+    fn foreign_keys_to(&self, target: &QualifiedName, columns: Option<&[Ident]>) -> Vec<Object> {
+        let mut list = Vec::new();
+        for relation in self.relations_by_age() {
+            for constraint in &relation.constraints {
+                let ConstraintKind::ForeignKey(key) = &constraint.kind else {
+                    continue;
+                };
+                let hit = columns.is_none_or(|columns| columns.iter().any(|name| key.target_columns.contains(name)));
+                if key.target == *target && hit {
+                    list.push(Object::Constraint(relation.name.clone(), constraint.name.clone()));
+                }
+            }
+        }
+        list
+    }
+
+    fn target_columns(&self, key: &Object) -> Option<Vec<Ident>> {
+        let Object::Constraint(table, name) = key else {
+            return None;
+        };
+        let relation = self.catalog.relations.get(table)?;
+        match &relation.constraints.iter().find(|entry| entry.name == *name)?.kind {
+            ConstraintKind::ForeignKey(key) => Some(key.target_columns.clone()),
+            _ => None,
+        }
+    }
+
+    /// An object in a message: `table t`, `column a of table t`, `constraint c on table t`.
+    fn shown(&self, object: &Object) -> String {
+        let kind = |name: &QualifiedName| match self.catalog.relations.get(name) {
+            Some(relation) if relation.kind.is_view() => "view",
+            _ => "table",
+        };
+        let of = |name: &QualifiedName| format!("{} {}", kind(name), self.described(name));
+        match object {
+            Object::Relation(name) => of(name),
+            Object::Column(table, column) => format!("column {column} of {}", of(table)),
+            Object::Constraint(table, name) => format!("constraint {name} on {}", of(table)),
+            Object::Index(table, name) => {
+                format!(
+                    "index {}",
+                    self.described(&QualifiedName::new(table.schema.clone(), name.clone()))
+                )
+            }
+            Object::Policy(table, name) => format!("policy {name} on {}", of(table)),
+            Object::Default(table, column) => format!("default value for column {column} of {}", of(table)),
+            Object::Sequence(name) => format!("sequence {}", self.described(name)),
+            Object::Type(name) => format!("type {}", self.described(name)),
+            Object::Routine(name, id) => {
+                let routine = self
+                    .catalog
+                    .routines
+                    .get(name)
+                    .and_then(|all| all.iter().find(|routine| routine.id == *id));
+                let types: Vec<String> = routine
+                    .iter()
+                    .flat_map(|routine| &routine.arguments)
+                    .map(|argument| argument.ty.to_string())
+                    .collect();
+                format!("function {}({})", self.described(name), types.join(","))
+            }
+            Object::Schema(name) => format!("schema {name}"),
+        }
+    }
+
+    /// Takes one object out of the catalog and says what the engine has to do.
+    pub(super) fn take_out(&mut self, object: &Object) -> Result<()> {
+        match object {
+            Object::Relation(name) => self.take_out_relation(name),
+            Object::Column(table, column) => self.take_out_column(table, column),
+            Object::Constraint(table, name) => self.take_out_constraint(table, name),
+            Object::Index(table, name) => {
+                if let Ok(relation) = self.relation_mut(table) {
+                    relation.indexes.retain(|index| index.name != *name);
+                    self.changes.push(Change::DropIndex {
+                        table: table.clone(),
+                        name: name.clone(),
+                    });
+                }
+                Ok(())
+            }
+            Object::Policy(table, name) => {
+                if let Ok(relation) = self.relation_mut(table) {
+                    relation.policies.retain(|policy| policy.name != *name);
+                }
+                Ok(())
+            }
+            Object::Default(table, column) => {
+                if let Ok(relation) = self.relation_mut(table) {
+                    for entry in relation.columns.iter_mut().filter(|entry| entry.name == *column) {
+                        entry.default = None;
+                        entry.sequence = None;
+                    }
+                }
+                Ok(())
+            }
+            Object::Sequence(name) => {
+                if self.catalog.sequences.remove(name).is_some() {
+                    self.changes.push(Change::DropSequence(name.clone()));
+                }
+                Ok(())
+            }
+            Object::Type(name) => {
+                if self.catalog.enums.remove(name).is_some() {
+                    self.changes.push(Change::DropEnum(name.clone()));
+                }
+                Ok(())
+            }
+            Object::Routine(name, id) => {
+                if let Some(overloads) = self.catalog.routines.get_mut(name) {
+                    overloads.retain(|routine| routine.id != *id);
+                    if overloads.is_empty() {
+                        self.catalog.routines.remove(name);
+                    }
+                }
+                Ok(())
+            }
+            Object::Schema(name) => {
+                if super::initial::is_built_in_schema(name) {
+                    return Err(self.refuse("DROP SCHEMA of a built-in schema", name, None));
+                }
+                self.catalog.schemas.remove(name);
+                self.catalog
+                    .default_privileges
+                    .retain(|entry| entry.schema.as_ref() != Some(name));
+                Ok(())
+            }
+        }
+    }
+
+    fn take_out_relation(&mut self, name: &QualifiedName) -> Result<()> {
+        let Some(relation) = self.catalog.relations.remove(name) else {
+            return Ok(());
+        };
+        if relation.kind == RelationKind::Table {
+            self.changes.push(Change::DropTable(name.clone()));
+        }
+        self.drop_owned_sequences(name, None);
+        Ok(())
+    }
+
+    fn drop_owned_sequences(&mut self, table: &QualifiedName, column: Option<&Ident>) {
+        let owned: Vec<QualifiedName> = self
+            .catalog
+            .sequences
+            .values()
+            .filter(|sequence| {
+                sequence.owned_by.as_ref().is_some_and(|(owner, owner_column)| {
+                    owner == table && column.is_none_or(|column| column == owner_column)
+                })
+            })
+            .map(|sequence| sequence.name.clone())
+            .collect();
+        for name in owned {
+            self.catalog.sequences.remove(&name);
+            self.changes.push(Change::DropSequence(name));
+        }
+    }
+
+    fn take_out_constraint(&mut self, table: &QualifiedName, name: &Ident) -> Result<()> {
+        let Ok(relation) = self.relation_mut(table) else {
+            return Ok(());
+        };
+        let Some(index) = relation.constraints.iter().position(|entry| entry.name == *name) else {
+            return Ok(());
+        };
+        let removed = relation.constraints.remove(index);
+        match removed.kind {
+            ConstraintKind::PrimaryKey { .. } => {
+                self.changes.push(Change::DropIndex {
+                    table: table.clone(),
+                    name: name.clone(),
+                });
+                self.changes.push(Change::Redefine { table: table.clone() });
+            }
+            ConstraintKind::Unique { .. } => {
+                self.changes.push(Change::DropIndex {
+                    table: table.clone(),
+                    name: name.clone(),
+                });
+            }
+            ConstraintKind::Check { .. } | ConstraintKind::ForeignKey(_) => {
+                self.changes.push(Change::Redefine { table: table.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    fn take_out_column(&mut self, table: &QualifiedName, column: &Ident) -> Result<()> {
+        let Some(relation) = self.catalog.relations.get(table).cloned() else {
+            return Ok(());
+        };
+        let Some((position, _)) = relation.column(column) else {
+            return Ok(());
+        };
+        let mut users: HashMap<(bool, usize), bool> = HashMap::new();
+        for stored in dependency::stored(self.catalog)
+            .iter()
+            .filter(|stored| stored.relation == *table)
+        {
+            let key = match stored.place {
+                Place::Check(index) => (true, index),
+                Place::IndexKey(index, _) | Place::Predicate(index) => (false, index),
+                _ => continue,
+            };
+            if stored.uses(self.catalog)?.column(table, column) {
+                users.insert(key, true);
+            }
+        }
+        let gone_constraints: Vec<Ident> = relation
+            .constraints
+            .iter()
+            .enumerate()
+            .filter(|(index, constraint)| match &constraint.kind {
+                ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns } => {
+                    columns.contains(&position)
+                }
+                ConstraintKind::ForeignKey(key) => key.columns.contains(&position),
+                ConstraintKind::Check { .. } => users.contains_key(&(true, *index)),
+            })
+            .map(|(_, constraint)| constraint.name.clone())
+            .collect();
+        let gone_indexes: Vec<Ident> = relation
+            .indexes
+            .iter()
+            .enumerate()
+            .filter(|(index, entry)| {
+                users.contains_key(&(false, *index))
+                    || entry
+                        .keys
+                        .iter()
+                        .any(|key| matches!(key.part, IndexPart::Column(at) if at == position))
+            })
+            .map(|(_, entry)| entry.name.clone())
+            .collect();
+        for index in &gone_indexes {
+            self.changes.push(Change::DropIndex {
+                table: table.clone(),
+                name: index.clone(),
+            });
+        }
+        for constraint in &gone_constraints {
+            let is_key = relation.constraints.iter().any(|entry| {
+                entry.name == *constraint
+                    && matches!(
+                        entry.kind,
+                        ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. }
+                    )
+            });
+            if is_key {
+                self.changes.push(Change::DropIndex {
+                    table: table.clone(),
+                    name: constraint.clone(),
+                });
+            }
+        }
+        self.drop_owned_sequences(table, Some(column));
+        let shift = |index: usize| if index > position { index - 1 } else { index };
+        let changed = self.relation_mut(table)?;
+        changed
+            .constraints
+            .retain(|constraint| !gone_constraints.contains(&constraint.name));
+        changed.indexes.retain(|index| !gone_indexes.contains(&index.name));
+        changed.columns.remove(position);
+        for constraint in &mut changed.constraints {
+            let columns = match &mut constraint.kind {
+                ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns } => columns,
+                ConstraintKind::ForeignKey(key) => &mut key.columns,
+                ConstraintKind::Check { .. } => continue,
+            };
+            columns.iter_mut().for_each(|index| *index = shift(*index));
+        }
+        for key in changed.indexes.iter_mut().flat_map(|index| &mut index.keys) {
+            if let IndexPart::Column(index) = &mut key.part {
+                *index = shift(*index);
+            }
+        }
+        changed.acl.retain(|entry| entry.column != Some(position));
+        changed
+            .acl
+            .iter_mut()
+            .for_each(|entry: &mut AclEntry| entry.column = entry.column.map(shift));
+        self.changes.push(Change::DropColumn {
+            table: table.clone(),
+            column: column.clone(),
+        });
+        Ok(())
+    }
+}
+
+/// True if `part` goes with `whole` without a word: a table's own constraints, policies and columns.
+fn is_part(run: &Run<'_>, part: &Object, whole: &Object) -> bool {
+    let table = match part {
+        Object::Column(table, _)
+        | Object::Constraint(table, _)
+        | Object::Index(table, _)
+        | Object::Policy(table, _)
+        | Object::Default(table, _) => table,
+        _ => return false,
+    };
+    match whole {
+        Object::Relation(name) => name == table,
+        Object::Column(name, column) if name == table => match part {
+            Object::Default(_, other) => other == column,
+            // A foreign key of the same table over the column itself.
+            Object::Constraint(_, constraint) => run.catalog.relations.get(table).is_some_and(|relation| {
+                relation.constraints.iter().any(|entry| match &entry.kind {
+                    ConstraintKind::ForeignKey(key) if entry.name == *constraint => {
+                        key.columns.iter().any(|index| relation.columns[*index].name == *column)
+                    }
+                    _ => false,
+                })
+            }),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn same_set(a: &[Ident], b: &[Ident]) -> bool {
+    a.len() == b.len() && a.iter().all(|name| b.contains(name))
+}
+
+/// 42809 with the hint that names the right command.
+fn wrong_kind(name: &Ident, wanted: &str, is: RelationKind) -> DatabaseError {
+    let article = if wanted == "index" { "an" } else { "a" };
+    let hint = if is.is_view() {
+        "Use DROP VIEW to remove a view."
+    } else {
+        "Use DROP TABLE to remove a table."
+    };
+    DatabaseError::new("42809", format!("\"{name}\" is not {article} {wanted}")).hint(hint)
+}

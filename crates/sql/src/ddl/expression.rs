@@ -1,0 +1,286 @@
+//! Expressions that the catalog keeps: defaults, checks, generated columns, index keys, policies.
+//!
+//! Each is analysed once when it is created, refused if PostgreSQL would refuse it, and kept as text whose names do not
+//! depend on a search path.
+
+use std::sync::Arc;
+
+use mainstay_core::catalog::{ColumnIndex, Relation, Volatility};
+use mainstay_core::error::DatabaseError;
+use mainstay_core::types::{Type, TypeModifier};
+
+use super::{Result, Run, spell, types, walk};
+use crate::analyse::{self, Analyser};
+use crate::parse;
+use crate::typed::{CastContext, CastMethod, Expr, ExprKind};
+
+/// Where an expression stands; it decides what is allowed in it and how refusals are worded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Check,
+    Policy,
+    IndexKey,
+    IndexPredicate,
+    Generated,
+}
+
+impl Place {
+    /// In `argument of CHECK must be type boolean`.
+    fn clause(self) -> &'static str {
+        match self {
+            Place::Check => "CHECK",
+            Place::Policy => "POLICY",
+            Place::IndexPredicate => "WHERE",
+            Place::IndexKey | Place::Generated => "",
+        }
+    }
+
+    /// In `cannot use subquery in …`.
+    fn phrase(self) -> &'static str {
+        match self {
+            Place::Check => "check constraint",
+            Place::Policy => "policy expression",
+            Place::IndexKey => "index expression",
+            Place::IndexPredicate => "index predicate",
+            Place::Generated => "column generation expression",
+        }
+    }
+
+    /// In `aggregate functions are not allowed in …`.
+    fn plural(self) -> &'static str {
+        match self {
+            Place::Check => "check constraints",
+            Place::Policy => "policy expressions",
+            Place::IndexKey => "index expressions",
+            Place::IndexPredicate => "index predicates",
+            Place::Generated => "column generation expressions",
+        }
+    }
+}
+
+/// An expression that may be kept.
+pub(super) struct Kept {
+    /// With every name of a user's object given its schema.
+    pub(super) text: String,
+    pub(super) expr: Expr,
+}
+
+impl Kept {
+    /// The columns of the relation that it names, each once, in order.
+    pub(super) fn columns(&self) -> Vec<ColumnIndex> {
+        let mut columns = Vec::new();
+        walk::typed_expr(&self.expr, &mut |place| {
+            if let walk::Typed::Expr(Expr {
+                kind: ExprKind::Column { column, .. },
+                ..
+            }) = place
+            {
+                if !columns.contains(column) {
+                    columns.push(*column);
+                }
+            }
+        });
+        columns
+    }
+}
+
+impl Run<'_> {
+    /// Checks an expression over a relation's columns.
+    pub(super) fn kept(&self, text: &str, over: &Arc<Relation>, place: Place) -> Result<Kept> {
+        let text = spell::qualified_expression(self.catalog, &self.session.search_path, text)?;
+        let mut analyser = Analyser::new(self.catalog, self.session);
+        let expr = analyser
+            .expression(&text, Some(over), None)
+            .map_err(without_position)?
+            .expr;
+        if place != Place::Policy && has_subquery(&expr) {
+            return Err(DatabaseError::new(
+                "0A000",
+                format!("cannot use subquery in {}", place.phrase()),
+            ));
+        }
+        check_aggregates(&expr, place.plural())?;
+        if matches!(place, Place::Check | Place::Policy | Place::IndexPredicate) {
+            check_boolean(&expr, place.clause())?;
+        }
+        match place {
+            Place::IndexKey | Place::IndexPredicate if volatility(&expr) != Volatility::Immutable => {
+                let phrase = if place == Place::IndexKey {
+                    "expression"
+                } else {
+                    "predicate"
+                };
+                return Err(DatabaseError::new(
+                    "42P17",
+                    format!("functions in index {phrase} must be marked IMMUTABLE"),
+                ));
+            }
+            Place::Generated if volatility(&expr) != Volatility::Immutable => {
+                return Err(DatabaseError::new("42P17", "generation expression is not immutable"));
+            }
+            Place::Check if volatility(&expr) != Volatility::Immutable => {
+                let way = Some("a policy's WITH CHECK, or a plain column comparison");
+                return Err(self.refuse("CHECK with a value that changes, such as now()", &over.name.name, way));
+            }
+            _ => {}
+        }
+        Ok(Kept { text, expr })
+    }
+
+    /// Checks a default against its column's type and gives its text.
+    pub(super) fn kept_default(&self, text: &str, column: &str, ty: &Type, modifier: TypeModifier) -> Result<String> {
+        let parsed = parse::expression(text)?;
+        let mut names_column = false;
+        walk::expression(&parsed, &mut |written| {
+            names_column |= matches!(written, walk::Written::Column(..) | walk::Written::Star);
+        });
+        if names_column {
+            return Err(DatabaseError::new(
+                "0A000",
+                "cannot use column reference in DEFAULT expression",
+            ));
+        }
+        let text = spell::qualified_expression(self.catalog, &self.session.search_path, text)?;
+        let mut analyser = Analyser::new(self.catalog, self.session);
+        let expr = analyser.expression(&text, None, None).map_err(without_position)?.expr;
+        if has_subquery(&expr) {
+            return Err(DatabaseError::new("0A000", "cannot use subquery in DEFAULT expression"));
+        }
+        check_aggregates(&expr, "DEFAULT expressions")?;
+        self.check_assignable(expr, column, ty, modifier, "default expression")?;
+        Ok(text)
+    }
+
+    /// Checks a generated column's expression against its column's type and gives its text.
+    pub(super) fn kept_generated(&self, text: &str, over: &Arc<Relation>, column: ColumnIndex) -> Result<String> {
+        let kept = self.kept(text, over, Place::Generated)?;
+        let target = &over.columns[column];
+        for used in kept.columns() {
+            if over.columns[used].generated.is_some() {
+                let message = format!(
+                    "cannot use generated column \"{}\" in column generation expression",
+                    over.columns[used].name
+                );
+                return Err(DatabaseError::new("42P17", message)
+                    .detail("A generated column cannot reference another generated column."));
+            }
+        }
+        let Kept { text, expr } = kept;
+        self.check_assignable(expr, &target.name, &target.ty, target.modifier, "default expression")?;
+        Ok(text)
+    }
+
+    /// Errors: 42804 `column "a" is of type integer but default expression is of type text`.
+    fn check_assignable(&self, expr: Expr, column: &str, ty: &Type, modifier: TypeModifier, what: &str) -> Result<()> {
+        let given = expr.ty.clone();
+        let given_modifier = expr.modifier;
+        match analyse::cast(self.catalog, expr, ty, modifier, CastContext::Assignment) {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.sqlstate.as_str(), "42804" | "42846") => Err(DatabaseError::new(
+                "42804",
+                format!(
+                    "column \"{column}\" is of type {} but {what} is of type {}",
+                    types::shown(ty, TypeModifier::None),
+                    types::shown(&given, given_modifier)
+                ),
+            )
+            .hint("You will need to rewrite or cast the expression.")),
+            Err(error) => Err(without_position(error)),
+        }
+    }
+}
+
+/// A stored text is not the statement's: a position in it would point nowhere.
+pub(super) fn without_position(mut error: DatabaseError) -> DatabaseError {
+    error.position = None;
+    error
+}
+
+fn has_subquery(expr: &Expr) -> bool {
+    let mut found = false;
+    walk::typed_expr(expr, &mut |place| {
+        // A routine's body is a query too, but not one that was written here.
+        found |= matches!(place, walk::Typed::Subquery);
+    });
+    found
+}
+
+fn check_aggregates(expr: &Expr, place: &str) -> Result<()> {
+    let mut error = None;
+    walk::typed_expr(expr, &mut |found| match found {
+        walk::Typed::Expr(Expr {
+            kind: ExprKind::Aggregate(_),
+            ..
+        }) => {
+            error.get_or_insert(DatabaseError::new(
+                "42803",
+                format!("aggregate functions are not allowed in {place}"),
+            ));
+        }
+        walk::Typed::Expr(Expr {
+            kind: ExprKind::Window(_),
+            ..
+        }) => {
+            error.get_or_insert(DatabaseError::new(
+                "42P20",
+                format!("window functions are not allowed in {place}"),
+            ));
+        }
+        // Inside a subquery they are its own business.
+        _ => {}
+    });
+    match error {
+        Some(error) if !has_subquery(expr) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Errors: 42804 `argument of CHECK must be type boolean, not type integer`.
+fn check_boolean(expr: &Expr, clause: &str) -> Result<()> {
+    if matches!(expr.ty.base(), Type::Bool | Type::Unknown) {
+        return Ok(());
+    }
+    let message = format!(
+        "argument of {clause} must be type boolean, not type {}",
+        types::shown(&expr.ty, TypeModifier::None)
+    );
+    Err(DatabaseError::new("42804", message))
+}
+
+/// The least stable part of an expression.
+pub(super) fn volatility(expr: &Expr) -> Volatility {
+    let rank = |volatility: Volatility| match volatility {
+        Volatility::Immutable => 0_u8,
+        Volatility::Stable => 1,
+        Volatility::Volatile => 2,
+    };
+    let mut worst = Volatility::Immutable;
+    walk::typed_expr(expr, &mut |place| {
+        let walk::Typed::Expr(expr) = place else { return };
+        let found = match &expr.kind {
+            ExprKind::Function { function, .. } => function.volatility,
+            ExprKind::Context(_) => Volatility::Stable,
+            ExprKind::Sequence(_) => Volatility::Volatile,
+            ExprKind::Routine(call) => call.routine.volatility,
+            ExprKind::Cast {
+                expr: inner, method, ..
+            } if depends_on_zone(&inner.ty, &expr.ty, *method) => Volatility::Stable,
+            _ => Volatility::Immutable,
+        };
+        if rank(found) > rank(worst) {
+            worst = found;
+        }
+    });
+    worst
+}
+
+/// Casts that PostgreSQL marks STABLE: they depend on the time zone or the date style.
+fn depends_on_zone(from: &Type, to: &Type, method: CastMethod) -> bool {
+    let time = |ty: &Type| matches!(ty.base(), Type::Timestamptz | Type::Timestamp | Type::Date | Type::Time);
+    let zoned = |ty: &Type| matches!(ty.base(), Type::Timestamptz);
+    match method {
+        CastMethod::InputOutput => time(from) || time(to),
+        CastMethod::Function => time(from) && time(to) && zoned(from) != zoned(to),
+        CastMethod::Relabel | CastMethod::ModifierOnly => false,
+    }
+}

@@ -1,0 +1,135 @@
+//! `CREATE INDEX`.
+
+use mainstay_core::catalog::{Index, IndexKey, IndexPart, RelationKind};
+use mainstay_core::error::DatabaseError;
+use mainstay_core::name::{Ident, QualifiedName};
+
+use super::expression::Place;
+use super::lookup::relation_exists;
+use super::{Change, Result, Run, naming};
+use crate::ast::ddl::{CreateIndex, IndexPartDefinition};
+
+/// Access methods of PostgreSQL and of the extensions that projects use.
+const METHODS: &[&str] = &[
+    "btree", "hash", "gin", "gist", "spgist", "brin", "hnsw", "ivfflat", "bloom",
+];
+
+impl Run<'_> {
+    pub(super) fn create_index(&mut self, create: &CreateIndex) -> Result<()> {
+        let relation = self.existing_relation(&create.table)?;
+        let table = relation.name.clone();
+        if relation.kind != RelationKind::Table {
+            return Err(
+                DatabaseError::new("42809", format!("cannot create index on relation \"{}\"", table.name))
+                    .detail("This operation is not supported for views."),
+            );
+        }
+        if !METHODS.contains(&create.method.as_str()) {
+            return Err(DatabaseError::new(
+                "42704",
+                format!("access method \"{}\" does not exist", create.method),
+            ));
+        }
+        if let Some(name) = &create.name {
+            let cut = naming::cut(name, naming::NAME_BYTES_MAX);
+            if naming::relation_exists(self.catalog, &table.schema, cut) {
+                if !create.if_not_exists {
+                    return Err(relation_exists(cut));
+                }
+                self.notice("42P07", format!("relation \"{cut}\" already exists, skipping"));
+                return Ok(());
+            }
+        }
+        let mut keys = Vec::new();
+        let mut labels: Vec<Ident> = Vec::new();
+        for key in &create.keys {
+            let (part, label) = match &key.part {
+                IndexPartDefinition::Column(column) => {
+                    let Some((index, found)) = relation.column(column) else {
+                        return Err(DatabaseError::new(
+                            "42703",
+                            format!("column \"{column}\" does not exist"),
+                        ));
+                    };
+                    if create.method == *"btree" && key.operator_class.is_none() {
+                        self.check_key_type(&relation, column, &found.ty, create.unique)?;
+                    }
+                    (IndexPart::Column(index), column.clone())
+                }
+                IndexPartDefinition::Expression { text, label } => {
+                    let kept = self.kept(text, &relation, Place::IndexKey)?;
+                    (IndexPart::Expression(kept.text), label.clone())
+                }
+            };
+            labels.push(free_label(&labels, &label));
+            let nulls_first = key.nulls_first.unwrap_or(key.descending);
+            keys.push(IndexKey {
+                part,
+                descending: key.descending,
+                nulls_first,
+            });
+        }
+        for column in &create.including {
+            if relation.column(column).is_none() {
+                return Err(DatabaseError::new(
+                    "42703",
+                    format!("column \"{column}\" does not exist"),
+                ));
+            }
+            labels.push(free_label(&labels, column));
+        }
+        let predicate = match &create.predicate {
+            Some(text) => Some(self.kept(text, &relation, Place::IndexPredicate)?.text),
+            None => None,
+        };
+        let name = match &create.name {
+            Some(name) => {
+                self.check_name(name)?;
+                Ident::new(naming::cut(name, naming::NAME_BYTES_MAX))
+            }
+            None => {
+                let joined = naming::joined(labels.iter().map(|label| label.as_str()));
+                naming::choose_relation(self.catalog, &table.schema, &table.name, Some(&joined), "idx", false)
+            }
+        };
+        self.check_case(&QualifiedName::new(table.schema.clone(), name.clone()))?;
+        if create.method != *"btree" && create.method != *"hash" {
+            let message = format!(
+                "index \"{name}\" uses {}: kept for PostgreSQL; the embedded engine answers by scan",
+                create.method
+            );
+            self.notice("00000", message);
+        }
+        if create.unique && create.method != *"btree" {
+            let message = format!("access method \"{}\" does not support unique indexes", create.method);
+            return Err(DatabaseError::new("0A000", message));
+        }
+        if !create.including.is_empty() {
+            let message = format!("INCLUDE of index \"{name}\": kept for PostgreSQL; it changes no answer");
+            self.notice("00000", message);
+        }
+        let index = Index {
+            name: name.clone(),
+            unique: create.unique,
+            method: create.method.clone(),
+            keys,
+            predicate,
+        };
+        self.relation_mut(&table)?.indexes.push(index);
+        self.changes.push(Change::CreateIndex { table, index: name });
+        Ok(())
+    }
+}
+
+/// A column label of an index, numbered if one before has it.
+fn free_label(taken: &[Ident], label: &Ident) -> Ident {
+    let mut candidate = label.clone();
+    let mut pass = 0;
+    while taken.contains(&candidate) {
+        pass += 1;
+        let digits = pass.to_string();
+        let head = naming::cut(label, naming::NAME_BYTES_MAX - digits.len());
+        candidate = Ident::from(format!("{head}{digits}"));
+    }
+    candidate
+}

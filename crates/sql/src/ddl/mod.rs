@@ -1,0 +1,292 @@
+//! DDL → catalog: what a statement changes, checked by PostgreSQL's rules.
+//!
+//! Lives here: names chosen and checked as PostgreSQL does, dependencies, grants, refusals, and the list of what an
+//! engine has to do ([`Change`]).
+//! Not here: how an engine does it (`backend-*`), queries and DML (`analyse`).
+//! Invariant: on an error the catalog may be half changed; callers apply to a copy and drop it.
+//!
+//! Source: PostgreSQL 15 manual, part VI (SQL commands); messages and codes as the server words them.
+
+mod alter;
+mod change;
+mod comment;
+mod constraint;
+mod dependency;
+mod drop;
+mod expression;
+mod grant;
+mod index;
+mod initial;
+mod lookup;
+mod naming;
+mod policy;
+mod quote;
+mod rename;
+mod routine;
+mod sequence;
+mod spell;
+mod table;
+mod types;
+mod view;
+mod walk;
+
+use std::sync::Arc;
+
+use mainstay_core::catalog::{Catalog, Relation};
+use mainstay_core::error::DatabaseError;
+use mainstay_core::name::{Ident, QualifiedName};
+
+pub use alter::steps;
+pub use change::{Change, Notice, SequenceValue};
+pub use initial::{DefaultGrants, initial_catalog, set_default_grants};
+pub use quote::{identifier, literal};
+
+use crate::ast::ddl::{DdlStatement, PublicationAction};
+use crate::ast::{Set, Statement};
+use crate::parse::ParsedStatement;
+use crate::session::Session;
+
+/// Bits of a relation's id that count within one version of the catalog.
+const ID_COUNTER_BITS: u32 = 20;
+
+type Result<T> = std::result::Result<T, DatabaseError>;
+
+/// Applies one DDL or SET statement to `catalog` and says what is left for the engine to do.
+///
+/// Errors: as PostgreSQL words them; 0A000 `not available on the embedded engine: …` for what is outside the subset.
+/// After an error the catalog is not to be used.
+pub fn apply(catalog: &mut Catalog, session: &mut Session, statement: &ParsedStatement) -> Result<Vec<Change>> {
+    match &statement.ast {
+        Statement::Set(set) => {
+            apply_set(session, set, statement.line)?;
+            Ok(vec![Change::Catalog])
+        }
+        Statement::Ddl(ddl) => {
+            if !catalog.roles.get(&session.user).is_some_and(|role| role.superuser) {
+                return Err(DatabaseError::new("42501", "permission denied to change the schema")
+                    .hint("Only postgres may; write a migration."));
+            }
+            let mut run = Run {
+                catalog,
+                session,
+                changes: Vec::new(),
+                line: statement.line,
+            };
+            run.statement(ddl)?;
+            Ok(run.changes)
+        }
+        Statement::Unsupported(refused) => Err(DatabaseError::unavailable(
+            &refused.feature,
+            &refused.object,
+            refused.line,
+            refused.alternative.as_deref(),
+        )),
+        _ => Err(DatabaseError::new("XX000", "not a statement that changes the catalog")),
+    }
+}
+
+/// Settings that migrations carry and that mean nothing here.
+const HARMLESS_SETTINGS: &[&str] = &[
+    "application_name",
+    "bytea_output",
+    "check_function_bodies",
+    "client_encoding",
+    "client_min_messages",
+    "default_table_access_method",
+    "default_tablespace",
+    "default_transaction_isolation",
+    "default_with_oids",
+    "idle_in_transaction_session_timeout",
+    "lock_timeout",
+    "row_security",
+    "session_replication_role",
+    "standard_conforming_strings",
+    "statement_timeout",
+    "transaction_timeout",
+    "xmloption",
+];
+
+fn apply_set(session: &mut Session, set: &Set, line: u32) -> Result<()> {
+    match set.name.as_str() {
+        "search_path" => {
+            session.search_path = match &set.values {
+                None => vec![Ident::new("public")],
+                Some(values) => values
+                    .iter()
+                    .filter(|name| !matches!(name.as_str(), "" | "$user" | "pg_catalog" | "pg_temp"))
+                    .map(Ident::new)
+                    .collect(),
+            };
+            Ok(())
+        }
+        // A session keeps its role: what a caller may become is decided before it begins.
+        "role" | "session_authorization" => {
+            let named = set.values.as_deref().and_then(<[String]>::first).map(String::as_str);
+            match named {
+                None | Some("none") => Ok(()),
+                Some(role) if *session.user == *role => Ok(()),
+                Some(_) => Err(DatabaseError::unavailable("SET ROLE", "", line, Some("OWNER TO"))),
+            }
+        }
+        "timezone" => match set
+            .values
+            .as_deref()
+            .and_then(<[String]>::first)
+            .map(|zone| zone.to_lowercase())
+        {
+            None => Ok(()),
+            Some(zone) if matches!(zone.as_str(), "utc" | "gmt" | "etc/utc") => Ok(()),
+            Some(zone) => Err(DatabaseError::unavailable(
+                &format!("SET timezone = '{zone}'"),
+                "",
+                line,
+                Some("times with their offset"),
+            )),
+        },
+        name if HARMLESS_SETTINGS.contains(&name) => Ok(()),
+        // Settings with a dot are the application's own.
+        name if name.contains('.') => Ok(()),
+        name => Err(DatabaseError::unavailable(&format!("SET {name}"), "", line, None)),
+    }
+}
+
+/// One statement on its way into the catalog.
+struct Run<'a> {
+    catalog: &'a mut Catalog,
+    session: &'a mut Session,
+    changes: Vec<Change>,
+    /// Where the statement begins, 1-based.
+    line: u32,
+}
+
+impl Run<'_> {
+    fn statement(&mut self, statement: &DdlStatement) -> Result<()> {
+        match statement {
+            DdlStatement::CreateTable(create) => self.create_table(create)?,
+            DdlStatement::CreateIndex(create) => self.create_index(create)?,
+            DdlStatement::CreateEnum { name, labels } => self.create_enum(name, labels)?,
+            DdlStatement::CreateView(create) => self.create_view(create)?,
+            DdlStatement::CreatePolicy(create) => self.create_policy(create)?,
+            DdlStatement::AlterPolicy(alter) => self.alter_policy(alter)?,
+            DdlStatement::CreateRole(create) => self.create_role(create)?,
+            DdlStatement::Grant(grant) => self.grant(grant)?,
+            DdlStatement::GrantRole(grant) => self.grant_role(grant)?,
+            DdlStatement::DefaultPrivileges(privileges) => self.default_privileges(privileges)?,
+            DdlStatement::Comment(comment) => self.comment(comment)?,
+            DdlStatement::AlterTable(alter) => self.alter_table(alter)?,
+            DdlStatement::Rename(rename) => self.rename(rename)?,
+            DdlStatement::Drop(drop) => self.drop(drop)?,
+            DdlStatement::CreateSchema { name, if_not_exists } => self.create_schema(name, *if_not_exists)?,
+            DdlStatement::CreateExtension {
+                name,
+                if_not_exists,
+                schema,
+            } => {
+                self.create_extension(name, *if_not_exists, schema.as_ref())?;
+            }
+            DdlStatement::CreateSequence {
+                name,
+                if_not_exists,
+                options,
+            } => {
+                self.create_sequence(name, *if_not_exists, options)?;
+            }
+            DdlStatement::AlterSequence {
+                name,
+                if_exists,
+                options,
+            } => {
+                self.alter_sequence(name, *if_exists, options)?;
+            }
+            DdlStatement::CreateFunction(create) => self.create_function(create)?,
+            DdlStatement::Owner {
+                kind,
+                name,
+                arguments,
+                owner,
+            } => {
+                self.owner(*kind, name, arguments.as_deref(), owner)?;
+            }
+            DdlStatement::Publication(publication) => self.publication(publication)?,
+        }
+        if self.changes.is_empty() {
+            self.changes.push(Change::Catalog);
+        }
+        Ok(())
+    }
+
+    fn notice(&mut self, sqlstate: &str, message: impl Into<String>) {
+        let notice = Notice {
+            sqlstate: sqlstate.to_owned(),
+            message: message.into(),
+            line: self.line,
+        };
+        self.changes.push(Change::Notice(notice));
+    }
+
+    /// The refusal of DESIGN §1: what, which object, which line.
+    fn refuse(&self, feature: &str, object: &str, alternative: Option<&str>) -> DatabaseError {
+        DatabaseError::unavailable(feature, object, self.line, alternative)
+    }
+
+    /// The relation, to be changed. Errors: XX000 if it has gone, which would be a bug.
+    fn relation_mut(&mut self, name: &QualifiedName) -> Result<&mut Relation> {
+        match self.catalog.relations.get_mut(name) {
+            Some(relation) => Ok(Arc::make_mut(relation)),
+            None => Err(DatabaseError::new("XX000", format!("relation {name} has gone"))),
+        }
+    }
+
+    /// An identity that no earlier object of this database had: made of the catalog's version, which only grows.
+    fn next_id(&self) -> u64 {
+        let floor = (self.catalog.version + 1) << ID_COUNTER_BITS;
+        let relations = self.catalog.relations.values().map(|relation| relation.id);
+        let routines = self.catalog.routines.values().flatten().map(|routine| routine.id);
+        relations
+            .chain(routines)
+            .max()
+            .map_or(floor, |highest| floor.max(highest + 1))
+    }
+
+    fn create_extension(&mut self, name: &Ident, if_not_exists: bool, schema: Option<&Ident>) -> Result<()> {
+        /// Extensions whose functions are built in or never called by the portable subset.
+        const KNOWN: &[&str] = &["uuid-ossp", "pgcrypto", "moddatetime", "plpgsql"];
+        if self.catalog.extensions.contains_key(name) {
+            let message = format!("extension \"{name}\" already exists");
+            if !if_not_exists {
+                return Err(DatabaseError::new("42710", message));
+            }
+            self.notice("42710", format!("{message}, skipping"));
+            return Ok(());
+        }
+        if !KNOWN.contains(&name.as_str()) {
+            return Err(self.refuse("this extension", name, None));
+        }
+        let schema = match schema {
+            Some(schema) => self.existing_schema(schema)?,
+            None => self.creation_schema(None)?,
+        };
+        self.catalog.extensions.insert(name.clone(), schema);
+        Ok(())
+    }
+
+    fn publication(&mut self, publication: &crate::ast::ddl::Publication) -> Result<()> {
+        if publication.name != *"supabase_realtime" {
+            let way = Some("the publication supabase_realtime");
+            return Err(self.refuse("publications of one's own", &publication.name, way));
+        }
+        let mut tables = Vec::new();
+        for table in &publication.tables {
+            tables.push(self.existing_table(table)?.name.clone());
+        }
+        if publication.all_tables && publication.action == PublicationAction::Create {
+            return Err(self.refuse("FOR ALL TABLES", &publication.name, Some("ADD TABLE for each")));
+        }
+        self.changes.push(Change::Publication {
+            name: publication.name.clone(),
+            action: publication.action,
+            tables,
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,287 @@
+//! `CREATE VIEW`.
+
+use std::sync::Arc;
+
+use mainstay_core::catalog::{
+    Catalog, Column, ColumnIndex, ColumnSource, DefaultPrivilegeObject, Relation, RelationKind, RowSecurity, View,
+};
+use mainstay_core::error::DatabaseError;
+use mainstay_core::name::{Ident, QualifiedName};
+use mainstay_core::types::Type;
+
+use super::expression::without_position;
+use super::{Result, Run, naming, spell, types, walk};
+use crate::analyse::Analyser;
+use crate::ast::ddl::{CreateView, ViewOptions};
+use crate::typed;
+
+impl Run<'_> {
+    pub(super) fn create_view(&mut self, create: &CreateView) -> Result<()> {
+        let name = self.new_name(&create.name)?;
+        let existing = self.catalog.relations.get(&name).cloned();
+        match &existing {
+            Some(relation) if !create.replace => return Err(super::lookup::relation_exists(&relation.name.name)),
+            Some(relation) if relation.kind != RelationKind::View => {
+                return Err(DatabaseError::new("42809", format!("\"{}\" is not a view", name.name)));
+            }
+            Some(_) => {}
+            None => {
+                self.check_free_relation(&name)?;
+                self.check_free_type(&name)?;
+            }
+        }
+        let text = spell::qualified_query(self.catalog, &self.session.search_path, &create.query)?;
+        let query = spell::parse_query(&text)?;
+        let typed = Analyser::new(self.catalog, self.session)
+            .query(&query)
+            .map_err(without_position)?;
+        let definition = spell::without_stars(&text, &typed)?;
+        let columns = self.view_columns(&name, create, &typed)?;
+        let options = &create.options;
+        let sources: Vec<Option<ColumnSource>> = typed.columns.iter().map(|column| column.source.clone()).collect();
+        let updatability = Updatability::of(&typed);
+        if options.check_option.is_some() {
+            if let Updatability::No(hint) = &updatability {
+                return Err(DatabaseError::new(
+                    "0A000",
+                    "WITH CHECK OPTION is supported only on automatically updatable views",
+                )
+                .hint(*hint));
+            }
+        }
+        let can_change = matches!(updatability, Updatability::Yes { .. });
+        let has_column = matches!(updatability, Updatability::Yes { columns: true });
+        let view = View {
+            key: view_key(self.catalog, &sources),
+            definition,
+            search_path: self.session.search_path.clone(),
+            security_invoker: options.security_invoker.unwrap_or(false),
+            check_option: options.check_option,
+            sources,
+        };
+        let relation = match existing {
+            Some(old) => {
+                check_replacement(&old, &columns)?;
+                let mut relation = (*old).clone();
+                for (index, column) in columns.into_iter().enumerate() {
+                    match relation.columns.get_mut(index) {
+                        Some(kept) => {
+                            *kept = Column {
+                                comment: kept.comment.take(),
+                                default: kept.default.take(),
+                                ..column
+                            }
+                        }
+                        None => relation.columns.push(column),
+                    }
+                }
+                Relation {
+                    view: Some(view),
+                    insertable: has_column,
+                    updatable: has_column,
+                    deletable: can_change,
+                    ..relation
+                }
+            }
+            None => Relation {
+                name: name.clone(),
+                kind: RelationKind::View,
+                owner: self.session.user.clone(),
+                columns,
+                constraints: Vec::new(),
+                indexes: Vec::new(),
+                row_security: RowSecurity::default(),
+                policies: Vec::new(),
+                acl: self.default_acl(DefaultPrivilegeObject::Tables, &name.schema),
+                view: Some(view),
+                insertable: has_column,
+                updatable: has_column,
+                deletable: can_change,
+                comment: None,
+                id: self.next_id(),
+            },
+        };
+        self.catalog.relations.insert(name, Arc::new(relation));
+        Ok(())
+    }
+
+    fn view_columns(&self, name: &QualifiedName, create: &CreateView, typed: &typed::Query) -> Result<Vec<Column>> {
+        if create.columns.len() > typed.columns.len() {
+            return Err(DatabaseError::new(
+                "42601",
+                "CREATE VIEW specifies more column names than columns",
+            ));
+        }
+        let mut columns: Vec<Column> = Vec::new();
+        for (index, output) in typed.columns.iter().enumerate() {
+            let column_name = create.columns.get(index).unwrap_or(&output.name);
+            let column_name = Ident::new(naming::cut(column_name, naming::NAME_BYTES_MAX));
+            if columns.iter().any(|other| other.name == column_name) {
+                let message = format!("column \"{column_name}\" specified more than once");
+                return Err(DatabaseError::new("42701", message));
+            }
+            let before = columns.iter().map(|other| &other.name);
+            self.check_column_name(&name.name, &column_name, before)?;
+            let ty = match &output.ty {
+                Type::Unknown => Type::Text,
+                Type::Record => {
+                    return Err(DatabaseError::new(
+                        "42P16",
+                        format!("column \"{column_name}\" has pseudo-type record"),
+                    ));
+                }
+                other => other.clone(),
+            };
+            columns.push(Column {
+                name: column_name,
+                ty,
+                modifier: output.modifier,
+                not_null: false,
+                default: None,
+                identity: None,
+                generated: None,
+                sequence: None,
+                comment: None,
+            });
+        }
+        if columns.is_empty() {
+            return Err(DatabaseError::new("42P16", "view must have at least one column"));
+        }
+        Ok(columns)
+    }
+
+    pub(super) fn alter_view_options(&mut self, name: &QualifiedName, options: &ViewOptions) -> Result<()> {
+        if options.check_option.is_some() {
+            let relation = self.catalog.relations.get(name).cloned();
+            if relation.is_some_and(|relation| !relation.updatable) {
+                return Err(DatabaseError::new(
+                    "0A000",
+                    "WITH CHECK OPTION is supported only on automatically updatable views",
+                ));
+            }
+        }
+        if let Some(view) = &mut self.relation_mut(name)?.view {
+            view.security_invoker = options.security_invoker.unwrap_or(view.security_invoker);
+            view.check_option = options.check_option.or(view.check_option);
+        }
+        Ok(())
+    }
+}
+
+/// What `CREATE OR REPLACE VIEW` may not do. Errors: 42P16.
+fn check_replacement(old: &Relation, new: &[Column]) -> Result<()> {
+    let refused = |message: String| Err(DatabaseError::new("42P16", message));
+    if new.len() < old.columns.len() {
+        return refused("cannot drop columns from view".into());
+    }
+    for (before, after) in old.columns.iter().zip(new) {
+        if before.name != after.name {
+            let message = format!(
+                "cannot change name of view column \"{}\" to \"{}\"",
+                before.name, after.name
+            );
+            return Err(DatabaseError::new("42P16", message)
+                .hint("Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead."));
+        }
+        if before.ty != after.ty || before.modifier != after.modifier {
+            return refused(format!(
+                "cannot change data type of view column \"{}\" from {} to {}",
+                before.name,
+                types::shown(&before.ty, before.modifier),
+                types::shown(&after.ty, after.modifier)
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether rows can be written through a view (PostgreSQL manual, CREATE VIEW, "Updatable Views").
+enum Updatability {
+    /// `columns`: at least one column can be given a value.
+    Yes { columns: bool },
+    /// The hint that says why not.
+    No(&'static str),
+}
+
+impl Updatability {
+    fn of(query: &typed::Query) -> Self {
+        let typed::SetExpression::Select(select) = &query.body else {
+            return Updatability::No("Views containing UNION, INTERSECT, or EXCEPT are not automatically updatable.");
+        };
+        if !matches!(select.distinct, typed::Distinct::All) {
+            return Updatability::No("Views containing DISTINCT are not automatically updatable.");
+        }
+        if !select.group_by.is_empty() {
+            return Updatability::No("Views containing GROUP BY are not automatically updatable.");
+        }
+        if select.having.is_some() {
+            return Updatability::No("Views containing HAVING are not automatically updatable.");
+        }
+        if !query.ctes.is_empty() {
+            return Updatability::No("Views containing WITH are not automatically updatable.");
+        }
+        if query.limit.is_some() || query.offset.is_some() {
+            return Updatability::No("Views containing LIMIT or OFFSET are not automatically updatable.");
+        }
+        if select.is_aggregate {
+            return Updatability::No("Views that return aggregate functions are not automatically updatable.");
+        }
+        let mut windows = false;
+        for target in &select.target {
+            walk::typed_expr(&target.expr, &mut |place| {
+                if let walk::Typed::Expr(expr) = place {
+                    windows |= matches!(expr.kind, typed::ExprKind::Window(_));
+                }
+            });
+        }
+        if windows {
+            return Updatability::No("Views that return window functions are not automatically updatable.");
+        }
+        let [typed::FromItem::Relation { rte, relation, .. }] = select.from.as_slice() else {
+            return Updatability::No(
+                "Views that do not select from a single table or view are not automatically updatable.",
+            );
+        };
+        if !relation.updatable && relation.kind.is_view() {
+            return Updatability::No(
+                "Views that do not select from a single table or view are not automatically updatable.",
+            );
+        }
+        let columns = select
+            .target
+            .iter()
+            .any(|target| matches!(&target.expr.kind, typed::ExprKind::Column { rte: from, .. } if from == rte));
+        Updatability::Yes { columns }
+    }
+}
+
+/// The positions of every base table's primary key that the view shows whole.
+fn view_key(catalog: &Catalog, sources: &[Option<ColumnSource>]) -> Vec<ColumnIndex> {
+    let mut seen: Vec<&QualifiedName> = Vec::new();
+    let mut key = Vec::new();
+    for source in sources.iter().flatten() {
+        if seen.contains(&&source.relation) {
+            continue;
+        }
+        seen.push(&source.relation);
+        let Some(base) = catalog.relations.get(&source.relation) else {
+            continue;
+        };
+        let primary = base.primary_key();
+        let positions: Option<Vec<ColumnIndex>> = primary
+            .iter()
+            .map(|index| {
+                let wanted = &base.columns[*index].name;
+                sources.iter().position(|candidate| {
+                    candidate
+                        .as_ref()
+                        .is_some_and(|candidate| candidate.relation == base.name && candidate.column == *wanted)
+                })
+            })
+            .collect();
+        if !primary.is_empty() {
+            key.extend(positions.unwrap_or_default());
+        }
+    }
+    key
+}
