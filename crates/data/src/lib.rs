@@ -12,6 +12,10 @@ mod planner;
 mod request;
 mod response;
 mod timing;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
