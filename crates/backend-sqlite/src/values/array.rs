@@ -29,6 +29,9 @@ pub fn split_literal(text: &str) -> Result<Vec<Option<String>>> {
                 chars.next();
                 break;
             }
+            Some('{') if !elements.is_empty() => {
+                return Err(malformed(text).detail("Unexpected \"{\" character."));
+            }
             Some('{') => {
                 return Err(PgError::new(
                     "0A000",

@@ -94,10 +94,10 @@ pub fn encode(bytes: &[u8], format: &str) -> Result<String> {
             let flat = base64::engine::general_purpose::STANDARD.encode(bytes);
             let mut out = String::with_capacity(flat.len() + flat.len() / BASE64_LINE);
             for (index, c) in flat.chars().enumerate() {
-                if index > 0 && index % BASE64_LINE == 0 {
+                out.push(c);
+                if index % BASE64_LINE == BASE64_LINE - 1 {
                     out.push('\n');
                 }
-                out.push(c);
             }
             Ok(out)
         }

@@ -326,3 +326,130 @@ pub fn to_jsonb(kind: &Kind, value: ValueRef<'_>) -> Result<String> {
         _ => Ok(text),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json_of(kind: &Kind, source: &str) -> String {
+        let mut out = Vec::new();
+        input(kind, source, &Input::default())
+            .unwrap()
+            .write_json(kind, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn json_is_what_row_to_json_prints() {
+        let cases = [
+            (Kind::Bool, "yes", "true"),
+            (Kind::Int8, "-9223372036854775808", "-9223372036854775808"),
+            (Kind::Numeric, "1.50", "1.50"),
+            (Kind::Numeric, "nan", "\"NaN\""),
+            (Kind::Numeric, "-inf", "\"-Infinity\""),
+            (Kind::Float8, "1e21", "1e+21"),
+            (Kind::Float8, "0.1", "0.1"),
+            (Kind::Float8, "-infinity", "\"-Infinity\""),
+            (Kind::Float4, "0.1", "0.1"),
+            (Kind::Float4, "1234567", "1.234567e+06"),
+            (Kind::Text, "a\"\\\n\u{1}\u{7f}é/", "\"a\\\"\\\\\\n\\u0001\u{7f}é/\""),
+            (
+                Kind::Uuid,
+                "{A0EEBC999C0B4EF8BB6D6BB9BD380A11}",
+                "\"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11\"",
+            ),
+            (
+                Kind::Timestamptz,
+                "2024-03-01 12:00:00.50+02",
+                "\"2024-03-01T10:00:00.5+00:00\"",
+            ),
+            (Kind::Timestamp, "2024-03-01 12:00", "\"2024-03-01T12:00:00\""),
+            (Kind::Date, "20240301", "\"2024-03-01\""),
+            (Kind::Time, "10:00:00.250", "\"10:00:00.25\""),
+            (
+                Kind::Interval,
+                "1 year 2 mons 3 days 04:05:06.7",
+                "\"1 year 2 mons 3 days 04:05:06.7\"",
+            ),
+            (Kind::Json, " {\"b\" :1}", " {\"b\" :1}"),
+            (Kind::Jsonb, "{\"bb\":1,\"a\":1.0,\"a\":1e2}", "{\"a\": 100, \"bb\": 1}"),
+            (Kind::Bytea, "\\xDEADbeef", "\"\\\\xdeadbeef\""),
+            (Kind::Array(Box::new(Kind::Int4)), "{1,NULL,3}", "[1,null,3]"),
+            (
+                Kind::Array(Box::new(Kind::Text)),
+                "{a,\"b c\",\"NULL\",null}",
+                "[\"a\",\"b c\",\"NULL\",null]",
+            ),
+        ];
+        for (kind, source, expected) in cases {
+            assert_eq!(json_of(&kind, source), expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn text_output_differs_from_json() {
+        let stored = input(&Kind::Timestamptz, "2024-03-01T10:00:00.5Z", &Input::default()).unwrap();
+        assert_eq!(
+            output(&Kind::Timestamptz, stored.as_ref()).unwrap(),
+            "2024-03-01 10:00:00.5+00"
+        );
+        assert_eq!(output(&Kind::Bool, ValueRef::Integer(1)).unwrap(), "t");
+        assert_eq!(cast_text(&Kind::Bool, ValueRef::Integer(1)).unwrap(), "true");
+        let array = Kind::Array(Box::new(Kind::Text));
+        let stored = input(&array, "{a,\"b \\\" c\",NULL,\"\"}", &Input::default()).unwrap();
+        assert_eq!(output(&array, stored.as_ref()).unwrap(), "{a,\"b \\\" c\",NULL,\"\"}");
+    }
+
+    #[test]
+    fn now_needs_the_transactions_time() {
+        let now = Input {
+            now: Some(1_709_290_800_500_000),
+        };
+        assert_eq!(
+            input(&Kind::Timestamptz, "now", &now).unwrap(),
+            Stored::Text("2024-03-01T11:00:00.5+00:00".into())
+        );
+        assert_eq!(
+            input(&Kind::Date, "tomorrow", &now).unwrap(),
+            Stored::Text("2024-03-02".into())
+        );
+        assert_eq!(
+            input(&Kind::Date, "today", &Input::default()).unwrap_err().code(),
+            "22007"
+        );
+    }
+
+    #[test]
+    fn modifiers_are_enforced() {
+        let text = |value: &str| Stored::Text(value.to_owned());
+        let varchar = TypeModifier::Length(3);
+        assert_eq!(
+            apply_modifier(&Kind::Text, varchar, text("abc  ")).unwrap(),
+            text("abc")
+        );
+        let refused = apply_modifier(&Kind::Text, varchar, text("abcd")).unwrap_err();
+        assert_eq!(
+            (refused.code(), refused.message.as_str()),
+            ("22001", "value too long for type character varying(3)")
+        );
+        let money = TypeModifier::Numeric { precision: 4, scale: 2 };
+        assert_eq!(
+            apply_modifier(&Kind::Numeric, money, text("12.345")).unwrap(),
+            text("12.35")
+        );
+        let refused = apply_modifier(&Kind::Numeric, money, text("99.995")).unwrap_err();
+        assert_eq!(refused.code(), "22003");
+        assert_eq!(
+            refused.detail.as_deref(),
+            Some("A field with precision 4, scale 2 must round to an absolute value less than 10^2.")
+        );
+    }
+
+    #[test]
+    fn no_text_holds_the_null_character() {
+        assert_eq!(
+            input(&Kind::Text, "a\0b", &Input::default()).unwrap_err().code(),
+            "22021"
+        );
+    }
+}

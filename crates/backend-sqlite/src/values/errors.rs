@@ -7,8 +7,10 @@
 
 use std::fmt;
 
-/// Stands before every encoded error and between its parts; PostgreSQL refuses it nowhere, but no message has it.
+/// Stands before every encoded error and between its parts.
 const MARK: char = '\u{1}';
+/// Stands for itself (`e`) or a mark (`m`) inside the parts.
+const ESCAPE: char = '\u{2}';
 
 /// What a value or a function refuses, in PostgreSQL's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,9 +92,13 @@ impl PgError {
     pub fn encode(&self) -> String {
         let detail = self.detail.as_deref().unwrap_or_default();
         let hint = self.hint.as_deref().unwrap_or_default();
-        let clean = |text: &str| text.replace([MARK, '\0'], " ");
+        let clean = |text: &str| {
+            text.replace(ESCAPE, "\u{2}e")
+                .replace(MARK, "\u{2}m")
+                .replace('\0', " ")
+        };
         format!(
-            "{MARK}{}{MARK}{}{MARK}{}{MARK}{}",
+            "{MARK}{}{MARK}{}{MARK}{}{MARK}{}{MARK}",
             self.code(),
             clean(&self.message),
             clean(detail),
@@ -127,15 +133,15 @@ impl From<PgError> for rusqlite::Error {
     }
 }
 
-/// The error behind a text that SQLite reports, if one of our functions raised it. SQLite may put text before it.
+/// The error behind a text that SQLite reports, if one of our functions raised it. SQLite may put text around it.
 pub fn decode(text: &str) -> Option<PgError> {
     let start = text.find(MARK)?;
     let mut parts = text[start + 1..].split(MARK);
     let code = parts.next().filter(|code| code.len() == 5 && code.is_ascii())?;
-    let message = parts.next()?;
-    let mut error = PgError::new(code, message);
-    error.detail = parts.next().filter(|part| !part.is_empty()).map(str::to_owned);
-    error.hint = parts.next().filter(|part| !part.is_empty()).map(str::to_owned);
+    let plain = |part: &str| part.replace("\u{2}m", "\u{1}").replace("\u{2}e", "\u{2}");
+    let mut error = PgError::new(code, plain(parts.next()?));
+    error.detail = parts.next().filter(|part| !part.is_empty()).map(plain);
+    error.hint = parts.next().filter(|part| !part.is_empty()).map(plain);
     Some(error)
 }
 
@@ -147,6 +153,8 @@ mod tests {
     fn an_error_survives_encoding() {
         let error = PgError::syntax("integer", "abc").detail("d").hint("h");
         assert_eq!(decode(&error.encode()), Some(error));
+        let odd = PgError::new("22P02", "a\u{1}b\u{2}mc");
+        assert_eq!(decode(&odd.encode()), Some(odd));
         let bare = PgError::division_by_zero();
         assert_eq!(decode(&bare.encode()), Some(bare));
         assert_eq!(decode("no such table: t"), None);

@@ -161,23 +161,127 @@ pub fn to_integer(value: f64, width: &super::integer::Width) -> Result<i64> {
     width.check(Some(rounded as i64))
 }
 
+/// Digits that always name one double, or one single.
+const DIGITS_MAX: [usize; 2] = [17, 9];
+
+/// `d.ddde-x` as Rust writes it, in a buffer of its own.
+struct Shortest {
+    buffer: [u8; TEXT_BYTES_MAX],
+    len: usize,
+}
+
+impl Shortest {
+    fn new(text: std::fmt::Arguments<'_>) -> Self {
+        let mut buffer = [0u8; TEXT_BYTES_MAX];
+        let mut rest = &mut buffer[..];
+        // Cannot fail: the buffer holds the longest form.
+        let _ = rest.write_fmt(text);
+        let len = TEXT_BYTES_MAX - rest.len();
+        Shortest { buffer, len }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.buffer[..self.len]
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(self.bytes()).unwrap_or_default()
+    }
+
+    /// How many digits the mantissa has, and the exponent.
+    fn shape(&self) -> (usize, i32) {
+        let (mantissa, exponent) = self.text().split_once('e').unwrap_or(("", "0"));
+        (
+            mantissa.bytes().filter(u8::is_ascii_digit).count(),
+            exponent.parse().unwrap_or(0),
+        )
+    }
+
+    /// The value as an integer, where it is one that fits.
+    fn integer(&self) -> Option<u128> {
+        let (mantissa, exponent) = self.text().trim_start_matches('-').split_once('e')?;
+        let (digits, power) = mantissa
+            .bytes()
+            .filter(u8::is_ascii_digit)
+            .fold((0u128, 0u32), |(sum, count), digit| {
+                (sum * 10 + u128::from(digit - b'0'), count + 1)
+            });
+        let power = exponent.parse::<u32>().ok()?.checked_sub(power - 1)?;
+        digits.checked_mul(10u128.checked_pow(power)?)
+    }
+}
+
+/// PostgreSQL's shortest digits: of two equally near it takes the even one, and never a text that lies exactly
+/// between two floats. Rust takes the upper one, and the text between when it reads back as the value.
+fn shortest(value: f64, is_single: bool) -> Shortest {
+    let exact = |digits: usize| {
+        if is_single {
+            Shortest::new(format_args!("{:.*e}", digits - 1, value as f32))
+        } else {
+            Shortest::new(format_args!("{:.*e}", digits - 1, value))
+        }
+    };
+    let rust = if is_single {
+        Shortest::new(format_args!("{:e}", value as f32))
+    } else {
+        Shortest::new(format_args!("{value:e}"))
+    };
+    if !value.is_finite() || value == 0.0 {
+        return rust;
+    }
+    let (digits, exponent) = rust.shape();
+    let mantissa_bits = if is_single { 24 } else { 53 };
+    let bits = value.to_bits();
+    let binary_exponent = ((bits >> 52) & 0x7ff) as i32 - 1075;
+    let mantissa = (bits & ((1 << 52) - 1)) | (1 << 52);
+    // Bits behind the binary point: as many digits follow the decimal point in the exact value.
+    let fraction_bits = -(binary_exponent + mantissa.trailing_zeros() as i32);
+    let is_large = value.abs() >= (1u64 << mantissa_bits) as f64;
+    if !is_large && (fraction_bits <= 0 || fraction_bits != digits as i32 - exponent) {
+        return rust;
+    }
+    let reads_back = |text: &str| {
+        if is_single {
+            text.parse() == Ok(value as f32)
+        } else {
+            text.parse() == Ok(value)
+        }
+    };
+    let ulp_exponent = binary_exponent + 53 - mantissa_bits;
+    let is_between = |candidate: &Shortest| {
+        if !is_large || ulp_exponent < 1 {
+            return false;
+        }
+        let half = 1u128.checked_shl(ulp_exponent as u32 - 1);
+        let (Some(candidate), Some(half)) = (candidate.integer(), half) else {
+            return false;
+        };
+        if value.abs() >= u128::MAX as f64 {
+            return false;
+        }
+        let whole = value.abs() as u128;
+        // Below a power of two the neighbour is half as far.
+        let down = if mantissa == 1 << 52 { half / 2 } else { half };
+        whole.checked_add(half) == Some(candidate) || whole.checked_sub(down) == Some(candidate)
+    };
+    for count in digits..=DIGITS_MAX[usize::from(is_single)] {
+        let candidate = exact(count);
+        if reads_back(candidate.text()) && !is_between(&candidate) {
+            return candidate;
+        }
+    }
+    rust
+}
+
 /// Writes PostgreSQL's text of a double.
 pub fn write_f64(value: f64, out: &mut Vec<u8>) {
-    let mut buffer = [0u8; TEXT_BYTES_MAX];
-    let mut rest = &mut buffer[..];
-    // Cannot fail: the buffer holds the longest form.
-    let _ = write!(rest, "{value:e}");
-    let left = rest.len();
-    place(value, &buffer[..TEXT_BYTES_MAX - left], 15, out);
+    place(value, shortest(value, false).bytes(), 15, out);
 }
 
 /// Writes PostgreSQL's text of a single.
 pub fn write_f32(value: f32, out: &mut Vec<u8>) {
-    let mut buffer = [0u8; TEXT_BYTES_MAX];
-    let mut rest = &mut buffer[..];
-    let _ = write!(rest, "{value:e}");
-    let left = rest.len();
-    place(f64::from(value), &buffer[..TEXT_BYTES_MAX - left], 6, out);
+    let value = f64::from(value);
+    place(value, shortest(value, true).bytes(), 6, out);
 }
 
 /// Turns `d.ddde-x` into PostgreSQL's form; exponents below -4 or from `limit` up stay.

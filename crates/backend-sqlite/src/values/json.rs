@@ -79,7 +79,6 @@ enum Token {
 #[derive(Clone, Copy)]
 enum Expected {
     Value,
-    ElementOrEnd,
     KeyOrEnd,
     Key,
     Colon,
@@ -141,7 +140,6 @@ impl<'a> Parser<'a> {
         }
         let what = match expected {
             Expected::Value => "JSON value",
-            Expected::ElementOrEnd => "array element or \"]\"",
             Expected::KeyOrEnd => "string or \"}\"",
             Expected::Key => "string",
             Expected::Colon => "\":\"",
@@ -273,6 +271,9 @@ impl<'a> Parser<'a> {
                                 }
                             }
                         }
+                        Some(_) if pending_high => {
+                            return Err(refuse("Unicode low surrogate must follow a high surrogate."));
+                        }
                         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {}
                         Some(_) => {
                             let c = self.text[at..].chars().next().unwrap_or(' ');
@@ -343,9 +344,8 @@ impl<'a> Parser<'a> {
         self.enter()?;
         let mut elements = Vec::new();
         if self.token != Token::Close(b']') {
-            let mut expected = Expected::ElementOrEnd;
             loop {
-                let element = self.value(expected)?;
+                let element = self.value(Expected::Value)?;
                 if self.purpose == Purpose::Build {
                     elements.push(element);
                 }
@@ -354,7 +354,6 @@ impl<'a> Parser<'a> {
                     Token::Close(b']') => break,
                     _ => return Err(self.unexpected(Expected::CommaOrBracket)),
                 }
-                expected = Expected::Value;
             }
         }
         self.depth -= 1;
@@ -669,7 +668,12 @@ pub fn element(text: &str, index: i64) -> Option<&str> {
 
 /// `json #> path`.
 pub fn path<'a>(text: &'a str, steps: &[Option<String>]) -> Option<&'a str> {
-    let mut here = text.trim_matches([' ', '\t', '\n', '\r']);
+    const BLANK: [char; 4] = [' ', '\t', '\n', '\r'];
+    let mut here = text.trim_matches(BLANK);
+    if steps.is_empty() && !here.starts_with(['{', '[']) {
+        // PostgreSQL leaves the blanks before a scalar.
+        return Some(text.trim_end_matches(BLANK));
+    }
     for step in steps {
         let step = step.as_deref()?;
         here = match kind(here) {
@@ -685,7 +689,7 @@ pub fn path<'a>(text: &'a str, steps: &[Option<String>]) -> Option<&'a str> {
 pub fn as_text(value: &str) -> Result<Option<String>> {
     match kind(value) {
         Kind::Null => Ok(None),
-        Kind::String => unescape(value).map(Some),
+        Kind::String => unescape(value.trim_start()).map(Some),
         _ => Ok(Some(value.to_owned())),
     }
 }

@@ -48,6 +48,14 @@ impl Json {
             .map(|index| &pairs[index].1)
     }
 
+    fn is_empty(&self) -> bool {
+        match self {
+            Json::Array(elements) => elements.is_empty(),
+            Json::Object(pairs) => pairs.is_empty(),
+            _ => false,
+        }
+    }
+
     fn is_container(&self) -> bool {
         matches!(self, Json::Array(_) | Json::Object(_))
     }
@@ -269,7 +277,9 @@ impl Json {
         if !self.is_container() {
             return Err(PgError::new("22023", "cannot delete path in scalar"));
         }
-        self.change_path(path, 0, &Change::Delete)?;
+        if !self.is_empty() {
+            self.change_path(path, 0, &Change::Delete)?;
+        }
         Ok(self)
     }
 
@@ -278,7 +288,9 @@ impl Json {
         if !self.is_container() {
             return Err(PgError::new("22023", "cannot set path in scalar"));
         }
-        self.change_path(path, 0, &Change::Set { new, create })?;
+        if create || !self.is_empty() {
+            self.change_path(path, 0, &Change::Set { new, create })?;
+        }
         Ok(self)
     }
 

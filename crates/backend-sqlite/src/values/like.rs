@@ -25,24 +25,28 @@ pub fn like(text: &str, pattern: &str, escape: Option<char>) -> Result<bool> {
     let (mut at, mut pat) = (0, 0);
     // Where to go on after a mismatch: the pattern behind the last `%`, and the text it was last tried at.
     let mut retry: Option<(usize, usize)> = None;
+    // Only wildcards since the last `%`: PostgreSQL looks at what follows them even at the text's end.
+    let mut in_wildcards = false;
     while at < t.len() {
         let mut matched = false;
         if pat < p.len() {
             if is_escape(pat) {
                 let literal = pat + mark.len();
                 if literal >= p.len() {
-                    return Err(PgError::new("22025", "LIKE pattern must not end with escape character"));
+                    return Err(unfinished());
                 }
                 let width = char_width(p[literal]);
                 if t[at..].starts_with(&p[literal..(literal + width).min(p.len())]) {
                     at += width;
                     pat = literal + width;
                     matched = true;
+                    in_wildcards = false;
                 }
             } else if p[pat] == b'%' {
                 pat += 1;
                 retry = Some((pat, at));
                 matched = true;
+                in_wildcards = true;
             } else if p[pat] == b'_' {
                 at += char_width(t[at]);
                 pat += 1;
@@ -51,6 +55,7 @@ pub fn like(text: &str, pattern: &str, escape: Option<char>) -> Result<bool> {
                 at += 1;
                 pat += 1;
                 matched = true;
+                in_wildcards = false;
             }
         }
         if matched {
@@ -72,10 +77,22 @@ pub fn like(text: &str, pattern: &str, escape: Option<char>) -> Result<bool> {
                 }
                 retry = Some((behind, next));
                 (at, pat) = (next, behind);
+                in_wildcards = false;
             }
         }
     }
-    Ok(p[pat..].iter().all(|byte| *byte == b'%'))
+    let mut rest = pat;
+    while p.get(rest) == Some(&b'%') && !is_escape(rest) {
+        rest += 1;
+    }
+    if in_wildcards && is_escape(rest) && rest + mark.len() >= p.len() {
+        return Err(unfinished());
+    }
+    Ok(rest == p.len())
+}
+
+fn unfinished() -> PgError {
+    PgError::new("22025", "LIKE pattern must not end with escape character")
 }
 
 fn char_width(first: u8) -> usize {
@@ -103,6 +120,9 @@ pub fn escape_character(text: &str) -> Result<Option<char>> {
         _ => Err(PgError::new("22025", "invalid escape string").hint("Escape string must be empty or one character.")),
     }
 }
+
+/// Where a match and its groups begin and end, in bytes; the whole match comes first.
+pub type Groups = Vec<Option<(usize, usize)>>;
 
 /// A compiled regular expression.
 #[derive(Debug)]
@@ -214,7 +234,7 @@ impl Pattern {
     }
 
     /// The first match at or after byte `from`: the whole and each group.
-    pub fn captures_at(&self, text: &str, from: usize) -> Result<Option<Vec<Option<(usize, usize)>>>> {
+    pub fn captures_at(&self, text: &str, from: usize) -> Result<Option<Groups>> {
         Ok(match self {
             Pattern::Linear(compiled) => compiled.captures_at(text, from).map(|found| {
                 found
@@ -235,7 +255,7 @@ impl Pattern {
     }
 
     /// Every match, left to right; an empty match moves on by one character.
-    pub fn all(&self, text: &str) -> Result<Vec<Vec<Option<(usize, usize)>>>> {
+    pub fn all(&self, text: &str) -> Result<Vec<Groups>> {
         let mut found = Vec::new();
         let mut from = 0;
         while from <= text.len() {
@@ -322,6 +342,10 @@ struct Translator<'a> {
     needs_backtracking: bool,
     /// Something stands before that a quantifier may follow.
     has_atom: bool,
+    /// Capturing groups opened so far.
+    groups: u32,
+    /// The depths at which a lookaround is open; no quantifier may follow one.
+    lookarounds: Vec<usize>,
 }
 
 impl<'a> Translator<'a> {
@@ -333,6 +357,8 @@ impl<'a> Translator<'a> {
             flags,
             needs_backtracking: false,
             has_atom: false,
+            groups: 0,
+            lookarounds: Vec::new(),
         }
     }
 
@@ -346,9 +372,12 @@ impl<'a> Translator<'a> {
                     if self.depth == 0 {
                         return Err(invalid("parentheses () not balanced"));
                     }
+                    self.has_atom = self.lookarounds.last() != Some(&self.depth);
+                    if !self.has_atom {
+                        self.lookarounds.pop();
+                    }
                     self.depth -= 1;
                     self.out.push(')');
-                    self.has_atom = true;
                 }
                 '|' => {
                     self.out.push('|');
@@ -402,14 +431,18 @@ impl<'a> Translator<'a> {
                 Some(c @ ('=' | '!')) => {
                     self.out.push(c);
                     self.needs_backtracking = true;
+                    self.lookarounds.push(self.depth);
                 }
                 Some('<') if matches!(self.chars.peek(), Some('=' | '!')) => {
                     self.out.push('<');
                     self.out.extend(self.chars.next());
                     self.needs_backtracking = true;
+                    self.lookarounds.push(self.depth);
                 }
                 _ => return Err(invalid("quantifier operand invalid")),
             }
+        } else {
+            self.groups += 1;
         }
         Ok(())
     }
@@ -522,7 +555,25 @@ impl<'a> Translator<'a> {
             'Y' => ("\\B", false),
             'A' => ("\\A", false),
             'Z' => ("\\z", false),
+            '1'..='9'
+                if self.chars.peek().is_some_and(|next| ('0'..='7').contains(next))
+                    && c <= '7'
+                    && c.to_digit(10).is_some_and(|number| number * 10 > self.groups) =>
+            {
+                // Two octal digits, or three, name a character.
+                let mut value = c.to_digit(8).unwrap_or(0);
+                for _ in 0..2 {
+                    if let Some(digit) = self.chars.next_if(|next| ('0'..='7').contains(next)) {
+                        value = value * 8 + digit.to_digit(8).unwrap_or(0);
+                    }
+                }
+                self.literal(char::from_u32(value).unwrap_or('\u{fffd}'));
+                return Ok(());
+            }
             '1'..='9' => {
+                if c.to_digit(10).is_none_or(|number| number > self.groups) {
+                    return Err(invalid("invalid backreference number"));
+                }
                 self.needs_backtracking = true;
                 self.out.push_str(&format!("(?:\\{c})"));
                 self.has_atom = true;

@@ -133,6 +133,17 @@ impl Decimal {
         (weight, first)
     }
 
+    /// The square root, rounded to `scale`. One digit more decides: a root is never a tie unless it is exact.
+    fn root_at(&self, scale: u32) -> Numeric {
+        let wide = 2 * (scale + 1);
+        let int = if wide >= self.scale {
+            &self.int * pow10(wide - self.scale)
+        } else {
+            &self.int / pow10(self.scale - wide)
+        };
+        Finite(Decimal::new(int.sqrt(), scale + 1).rounded(i64::from(scale)))
+    }
+
     fn integer_digits(&self) -> i64 {
         if self.is_zero() {
             0
@@ -248,7 +259,7 @@ impl Numeric {
                 .parse::<i64>()
                 .ok()
                 .filter(|value| value.abs() < i64::from(i32::MAX / 2))
-                .ok_or_else(bad)?;
+                .ok_or_else(overflow)?;
         }
         Self::assemble(negative, &digits, fraction, exponent)
     }
@@ -462,23 +473,16 @@ impl Numeric {
             return Err(PgError::new("2201F", "cannot take square root of a negative number"));
         }
         let Finite(a) = self else { return Ok(self.clone()) };
-        let weight = a.leading().0;
-        let root_weight = if weight >= 0 {
-            weight * 2 + 1
-        } else {
-            1 - (1 - weight) * 2
-        };
-        let scale = (SIGNIFICANT_DIGITS_MIN - root_weight)
-            .max(i64::from(a.scale))
-            .clamp(0, DISPLAY_SCALE_MAX) as u32;
-        // One digit more than asked for decides the rounding: a root is never a tie unless it is exact.
-        let wide = 2 * (scale + 1);
-        let int = if wide >= a.scale {
-            &a.int * pow10(wide - a.scale)
-        } else {
-            &a.int / pow10(a.scale - wide)
-        };
-        Ok(Finite(Decimal::new(int.sqrt(), scale + 1).rounded(i64::from(scale))))
+        let scale = SIGNIFICANT_DIGITS_MIN - (a.leading().0 * 2 + 1);
+        Ok(a.root_at(scale.max(i64::from(a.scale)).clamp(0, DISPLAY_SCALE_MAX) as u32))
+    }
+
+    /// `sqrt(self / other)` with the scale of the division, as standard deviations have it.
+    pub fn root_of_quotient(&self, other: &Numeric) -> Result<Numeric> {
+        match self.div(other)? {
+            Finite(quotient) if !quotient.is_negative() => Ok(quotient.root_at(quotient.scale)),
+            _ => Ok(NaN),
+        }
     }
 
     /// PostgreSQL's total order: NaN is equal to itself and greater than everything.

@@ -8,6 +8,7 @@ mod casts;
 mod library;
 mod operators;
 
+pub use aggregates::NAMES as AGGREGATES;
 use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{Value, ValueRef};
@@ -316,3 +317,6 @@ pub fn register(conn: &Connection) -> rusqlite::Result<()> {
     super::order::register(conn)?;
     aggregates::register(conn)
 }
+
+#[cfg(test)]
+mod tests;

@@ -419,7 +419,7 @@ pub fn chr(code: i64) -> Result<String> {
         return Err(PgError::new("54000", "null character not permitted"));
     }
     if code < 0 {
-        return Err(PgError::new("54000", "character number must be positive"));
+        return Err(PgError::new("22023", "character number must be positive"));
     }
     let refused = || PgError::new("54000", format!("requested character too large for encoding: {code}"));
     let code32 = u32::try_from(code).map_err(|_| refused())?;

@@ -196,8 +196,7 @@ pub fn truncate(unit: &str, micros: i64, of: FieldOf) -> Result<i64> {
         "decade" => first(day.year / 10 * 10, 1),
         "century" => first((day.year - 1) / 100 * 100 + 1, 1),
         "millennium" => first((day.year - 1) / 1000 * 1000 + 1, 1),
-        "timezone" | "timezone_hour" | "timezone_minute" | "dow" | "doy" | "isodow" | "isoyear" | "epoch"
-        | "julian" => Err(of.unsupported(&lower)),
+        "timezone" | "timezone_hour" | "timezone_minute" => Err(of.unsupported(&lower)),
         _ => Err(of.unknown(&lower)),
     }
 }
@@ -451,7 +450,9 @@ pub fn from_epoch(seconds: f64) -> Result<i64> {
             format!("timestamp out of range: \"{}\"", super::super::float::text_f64(seconds)),
         ));
     }
-    check_timestamp((seconds * SECOND_US as f64).round_ties_even() as i64)
+    // PostgreSQL counts from 2000, and rounds after the change of zero.
+    let since_2000 = ((seconds - 946_684_800.0) * SECOND_US as f64).round_ties_even();
+    check_timestamp(since_2000 as i64 + 946_684_800 * SECOND_US)
 }
 
 /// `date_bin(stride, value, origin)`. Errors: 22008, 0A000.

@@ -26,20 +26,42 @@ enum Unit {
     Micros(i64),
 }
 
-fn unit(name: &str) -> Option<Unit> {
+/// Fields that a text may name only once.
+mod field {
+    pub const YEAR: u32 = 1;
+    pub const MONTH: u32 = 1 << 1;
+    pub const DAY: u32 = 1 << 2;
+    pub const HOUR: u32 = 1 << 3;
+    pub const MINUTE: u32 = 1 << 4;
+    pub const SECOND: u32 = 1 << 5;
+    pub const MILLISECOND: u32 = 1 << 6;
+    pub const MICROSECOND: u32 = 1 << 7;
+    pub const WEEK: u32 = 1 << 8;
+    pub const DECADE: u32 = 1 << 9;
+    pub const CENTURY: u32 = 1 << 10;
+    pub const MILLENNIUM: u32 = 1 << 11;
+    pub const ALL_SECONDS: u32 = SECOND | MILLISECOND | MICROSECOND;
+    pub const CLOCK: u32 = HOUR | MINUTE | ALL_SECONDS;
+}
+
+fn unit(name: &str) -> Option<(Unit, u32)> {
     Some(match name {
-        "y" | "yr" | "yrs" | "year" | "years" => Unit::Months(12),
-        "mon" | "mons" | "month" | "months" => Unit::Months(1),
-        "dec" | "decs" | "decade" | "decades" => Unit::Months(120),
-        "c" | "cent" | "century" | "centuries" => Unit::Months(1200),
-        "mil" | "mils" | "millennium" | "millennia" => Unit::Months(12_000),
-        "w" | "week" | "weeks" => Unit::Days(7),
-        "d" | "day" | "days" => Unit::Days(1),
-        "h" | "hr" | "hrs" | "hour" | "hours" => Unit::Micros(HOUR_US),
-        "m" | "min" | "mins" | "minute" | "minutes" => Unit::Micros(MINUTE_US),
-        "s" | "sec" | "secs" | "second" | "seconds" => Unit::Micros(SECOND_US),
-        "ms" | "msec" | "msecs" | "msecond" | "mseconds" | "millisecond" | "milliseconds" => Unit::Micros(1000),
-        "us" | "usec" | "usecs" | "usecond" | "useconds" | "microsecond" | "microseconds" => Unit::Micros(1),
+        "y" | "yr" | "yrs" | "year" | "years" => (Unit::Months(12), field::YEAR),
+        "mon" | "mons" | "month" | "months" => (Unit::Months(1), field::MONTH),
+        "dec" | "decs" | "decade" | "decades" => (Unit::Months(120), field::DECADE),
+        "c" | "cent" | "century" | "centuries" => (Unit::Months(1200), field::CENTURY),
+        "mil" | "mils" | "millennium" | "millennia" => (Unit::Months(12_000), field::MILLENNIUM),
+        "w" | "week" | "weeks" => (Unit::Days(7), field::WEEK),
+        "d" | "day" | "days" => (Unit::Days(1), field::DAY),
+        "h" | "hr" | "hrs" | "hour" | "hours" => (Unit::Micros(HOUR_US), field::HOUR),
+        "m" | "min" | "mins" | "minute" | "minutes" => (Unit::Micros(MINUTE_US), field::MINUTE),
+        "s" | "sec" | "secs" | "second" | "seconds" => (Unit::Micros(SECOND_US), field::SECOND),
+        "ms" | "msec" | "msecs" | "msecond" | "mseconds" | "millisecond" | "milliseconds" => {
+            (Unit::Micros(1000), field::MILLISECOND)
+        }
+        "us" | "usec" | "usecs" | "usecond" | "useconds" | "microsecond" | "microseconds" => {
+            (Unit::Micros(1), field::MICROSECOND)
+        }
         _ => return None,
     })
 }
@@ -114,6 +136,12 @@ impl Interval {
         let mut rest = body.strip_prefix('@').unwrap_or(body);
         let mut any = false;
         let mut negate = false;
+        let mut seen = 0u32;
+        let mut once = |fields: u32| {
+            let fresh = seen & fields == 0;
+            seen |= fields;
+            if fresh { Ok(()) } else { Err(bad()) }
+        };
         // A number may stand before its unit; the sign of a leading `-` belongs to it alone.
         loop {
             rest = rest.trim_start_matches([' ', '\t', '\n', '\r', ',']);
@@ -144,6 +172,7 @@ impl Interval {
             rest = after;
             let sign = if negative { -1 } else { 1 };
             if token.contains(':') {
+                once(field::CLOCK)?;
                 let micros = clock(token).ok_or_else(bad)?.ok_or_else(|| too_long(text))?;
                 result.micros = result.micros.checked_add(sign * micros).ok_or_else(|| too_long(text))?;
                 continue;
@@ -152,6 +181,7 @@ impl Interval {
                 let (Ok(years), Ok(months)) = (years.parse::<i64>(), months.parse::<i64>()) else {
                     return Err(bad());
                 };
+                once(field::YEAR | field::MONTH)?;
                 if !(0..12).contains(&months) {
                     return Err(too_long(text));
                 }
@@ -166,7 +196,7 @@ impl Interval {
             rest = rest.trim_start_matches([' ', '\t', '\n', '\r']);
             let end = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
             let name = rest[..end].to_ascii_lowercase();
-            let size = if end == 0 {
+            let (size, named) = if end == 0 {
                 // `1 10:20:30` means days before a clock.
                 if rest
                     .bytes()
@@ -174,16 +204,21 @@ impl Interval {
                     .is_some_and(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'+'))
                     && rest.contains(':')
                 {
-                    Unit::Days(1)
+                    (Unit::Days(1), field::DAY)
                 } else {
-                    Unit::Micros(SECOND_US)
+                    (Unit::Micros(SECOND_US), field::SECOND)
                 }
             } else if name == "ago" {
-                Unit::Micros(SECOND_US)
+                (Unit::Micros(SECOND_US), field::SECOND)
             } else {
                 rest = &rest[end..];
                 unit(&name).ok_or_else(bad)?
             };
+            once(if named == field::SECOND && amount.rest != 0.0 {
+                field::ALL_SECONDS
+            } else {
+                named
+            })?;
             result.add_amount(amount, size).ok_or_else(|| too_long(text))?;
         }
         if !any {

@@ -26,6 +26,8 @@ struct Fields {
     /// Microseconds since midnight; 24:00:00 is allowed.
     time: Option<i64>,
     zone: Option<Zone>,
+    /// The month has no such day, or the year is out of range.
+    is_no_day: bool,
     /// `now`: an instant that needs nothing else.
     instant: Option<i64>,
 }
@@ -189,12 +191,15 @@ impl<'a> Reader<'a> {
     }
 
     fn finish_date(&mut self, day: Day, fields: &mut Fields) -> Result<()> {
+        // PostgreSQL reads no ISO 8601 text into a time of day, unless it names a zone of the database.
+        if self.type_name == "time" && !self.text.contains('/') && self.rest.starts_with(['T', 't']) {
+            return Err(self.bad());
+        }
         if !(1..=12).contains(&day.month) || !(1..=31).contains(&day.day) {
             return Err(field_overflow(self.text).hint("Perhaps you need a different \"datestyle\" setting."));
         }
-        if !(1..=9999).contains(&day.year) || day.day > month_days(day.year, day.month) {
-            return Err(field_overflow(self.text));
-        }
+        // Reported last: what is wrong in the rest of the text goes first.
+        fields.is_no_day = !(1..=9999).contains(&day.year) || day.day > month_days(day.year, day.month);
         fields.date = Some(day.number());
         // The `T` of ISO 8601.
         if let Some(after) = self.rest.strip_prefix(['T', 't'])
@@ -311,6 +316,9 @@ fn in_range(micros: i64, text: &str) -> Result<i64> {
 /// Reads a date into days since 1970-01-01; a time of day in the text is left out. Errors: 22007, 22008.
 pub fn date(text: &str, now: Option<i64>) -> Result<i64> {
     let fields = read("date", text, now)?;
+    if fields.is_no_day {
+        return Err(field_overflow(text));
+    }
     if let Some(instant) = fields.instant {
         return Ok(instant.div_euclid(DAY_US));
     }
@@ -321,14 +329,31 @@ pub fn date(text: &str, now: Option<i64>) -> Result<i64> {
 pub fn time(text: &str, now: Option<i64>) -> Result<i64> {
     let fields = read("time", text, now)?;
     if let Some(instant) = fields.instant {
-        return Ok(instant.rem_euclid(DAY_US));
+        // `epoch` is no time of day.
+        return if now.is_some() {
+            Ok(instant.rem_euclid(DAY_US))
+        } else {
+            Err(bad_syntax("time", text))
+        };
     }
-    fields.time.ok_or_else(|| bad_syntax("time", text))
+    let time = fields.time.ok_or_else(|| bad_syntax("time", text))?;
+    // A named zone has an offset only on a day.
+    if fields.date.is_none() && matches!(fields.zone, Some(Zone::Named(_))) {
+        return Err(bad_syntax("time", text));
+    }
+    if fields.is_no_day {
+        Err(field_overflow(text))
+    } else {
+        Ok(time)
+    }
 }
 
 /// Reads a timestamp; a zone in the text has no meaning. Errors: 22007, 22008.
 pub fn timestamp(text: &str, now: Option<i64>) -> Result<i64> {
     let fields = read("timestamp", text, now)?;
+    if fields.is_no_day {
+        return Err(field_overflow(text));
+    }
     if let Some(instant) = fields.instant {
         return Ok(instant);
     }
@@ -339,6 +364,9 @@ pub fn timestamp(text: &str, now: Option<i64>) -> Result<i64> {
 /// Reads an instant; without a zone the text means UTC. Errors: 22007, 22008, 22009, 22023.
 pub fn timestamptz(text: &str, now: Option<i64>) -> Result<i64> {
     let fields = read("timestamp with time zone", text, now)?;
+    if fields.is_no_day {
+        return Err(field_overflow(text));
+    }
     if let Some(instant) = fields.instant {
         return Ok(instant);
     }

@@ -85,8 +85,8 @@ fn pieces(pattern: &str) -> Vec<Piece<'_>> {
                 fill = true;
                 rest = &rest[2..];
             }
-            Some(&("FX" | "fx")) => rest = &rest[2..],
-            Some(name) if !matches!(*name, "TH" | "th" | "SP" | "sp" | "TM" | "tm") => {
+            Some(&("FX" | "fx" | "TM" | "tm")) => rest = &rest[2..],
+            Some(name) if !matches!(*name, "TH" | "th" | "SP" | "sp") => {
                 rest = &rest[name.len()..];
                 let suffix = if rest.starts_with("TH") || rest.starts_with("th") {
                     &rest[..2]
@@ -246,7 +246,12 @@ fn format(at: &Moment, pattern: &str) -> Result<String> {
             "HH24" => Some((at.hour, 2)),
             "HH" | "HH12" => {
                 let hour = at.hour % 12;
-                Some((if hour == 0 { 12 } else { hour }, 2))
+                // PostgreSQL makes room for the sign of the whole hour.
+                Some(if hour == 0 {
+                    (12, 2 + usize::from(at.hour < 0))
+                } else {
+                    (hour, 2)
+                })
             }
             "MI" => Some((at.minute, 2)),
             "SS" => Some((at.second, 2)),
@@ -262,7 +267,9 @@ fn format(at: &Moment, pattern: &str) -> Result<String> {
         if let Some((value, width)) = number {
             let width = match (fill, value < 0) {
                 (true, _) => 0,
-                (false, true) => width + 1,
+                // The sign takes a place of its own, but for these.
+                (false, true) if !matches!(upper.as_str(), "DD" | "MS" | "US") && !upper.starts_with("FF") => width + 1,
+                (false, true) => width,
                 (false, false) => width,
             };
             out.push_str(&format!("{value:0width$}"));

@@ -254,8 +254,12 @@ impl Squares {
             return Ok(Value::Text("0".to_owned()));
         }
         let bottom = n.mul(&Numeric::from(if sample { count - 1 } else { count }))?;
-        let variance = top.div(&bottom)?;
-        Ok(Value::Text(if root { variance.sqrt()? } else { variance }.to_string()))
+        let result = if root {
+            top.root_of_quotient(&bottom)?
+        } else {
+            top.div(&bottom)?
+        };
+        Ok(Value::Text(result.to_string()))
     }
 }
 

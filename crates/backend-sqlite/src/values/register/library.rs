@@ -165,16 +165,16 @@ fn split_by_pattern(a: &Args<'_, '_>) -> Result<String> {
     let source = a.text(0)?;
     let (pattern, _) = compile(a, 2)?;
     let mut parts = Vec::new();
-    let mut from = 0;
+    let (mut from, mut behind) = (0, 0);
     for found in pattern.all(source)? {
         let Some((start, end)) = found.first().copied().flatten() else {
             continue;
         };
         // Empty matches at the ends, and right behind a match, split nothing.
-        if start == end && (start == source.len() || end == from) {
-            if start == source.len() || start == 0 || parts.is_empty() && start == from {
-                continue;
-            }
+        let splits = start < source.len() && end > behind;
+        behind = end;
+        if !splits {
+            continue;
         }
         parts.push(Some(&source[from..start]));
         from = end;
@@ -649,7 +649,7 @@ fn documents(to: &mut Registry) {
         Ok(a.json(0)?.strip_nulls())
     });
     to.add("pg_fn_json_strip_nulls", "json", "json", |a| {
-        Ok(strip_json_nulls(a.text(0)?))
+        strip_json_nulls(a.text(0)?)
     });
     to.add("pg_fn_jsonb_pretty", "jsonb", "text", |a| Ok(a.json(0)?.pretty()));
     to.add_lenient("pg_fn_json_build_object", "text, json…", "json", |a| {
@@ -672,22 +672,29 @@ fn documents(to: &mut Registry) {
     });
 }
 
-/// `json` keeps its keys' order and their doubles; blanks go.
-fn strip_json_nulls(document: &str) -> String {
-    match json::kind(document) {
+/// `json` keeps its keys' order and their doubles; blanks go, strings are written anew.
+fn strip_json_nulls(document: &str) -> Result<String> {
+    Ok(match json::kind(document) {
         json::Kind::Object => {
-            let parts: Vec<String> = json::pairs(document)
+            let parts: Result<Vec<String>> = json::pairs(document)
                 .filter(|(_, value)| *value != "null")
-                .map(|(key, value)| format!("{key}:{}", strip_json_nulls(value)))
+                .map(|(key, value)| {
+                    Ok(format!(
+                        "{}:{}",
+                        json::quote(&json::unescape(key)?),
+                        strip_json_nulls(value)?
+                    ))
+                })
                 .collect();
-            format!("{{{}}}", parts.join(","))
+            format!("{{{}}}", parts?.join(","))
         }
         json::Kind::Array => {
-            let parts: Vec<String> = json::elements(document).map(strip_json_nulls).collect();
-            format!("[{}]", parts.join(","))
+            let parts: Result<Vec<String>> = json::elements(document).map(strip_json_nulls).collect();
+            format!("[{}]", parts?.join(","))
         }
+        json::Kind::String => json::quote(&json::unescape(document.trim())?),
         _ => document.trim().to_owned(),
-    }
+    })
 }
 
 fn build_object(a: &Args<'_, '_>, canonical: bool) -> Result<String> {

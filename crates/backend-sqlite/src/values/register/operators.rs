@@ -200,27 +200,38 @@ fn matching(to: &mut Registry) {
     });
 }
 
-fn found<'a>(a: &'a Args<'_, '_>) -> Result<Option<&'a str>> {
+fn found<'a>(a: &'a Args<'_, '_>, scalar_is_array: bool) -> Result<Option<&'a str>> {
     let document = a.text(0)?;
-    Ok(match a.int(1) {
-        Ok(index) => json::element(document, index),
-        Err(_) => json::field(document, a.text(1)?),
-    })
+    let Ok(index) = a.int(1) else {
+        return Ok(json::field(document, a.text(1)?));
+    };
+    // `jsonb` keeps a scalar as an array of one, and shows it here.
+    if scalar_is_array && !matches!(json::kind(document), json::Kind::Array | json::Kind::Object) {
+        return Ok(if matches!(index, 0 | -1) { Some(document) } else { None });
+    }
+    Ok(json::element(document, index))
 }
 
 fn json_operators(to: &mut Registry) {
-    to.add("pg_json_get", "json(b), text or int4", "json(b)", |a| {
-        Ok(found(a)?.map(str::to_owned))
-    });
-    to.add("pg_json_get_text", "json(b), text or int4", "text", |a| {
-        found(a)?.map_or(Ok(None), json::as_text)
-    });
-    to.add("pg_json_path", "json(b), text[]", "json(b)", |a| {
-        Ok(json::path(a.text(0)?, &a.texts(1)?).map(str::to_owned))
-    });
-    to.add("pg_json_path_text", "json(b), text[]", "text", |a| {
-        json::path(a.text(0)?, &a.texts(1)?).map_or(Ok(None), json::as_text)
-    });
+    for (ty, scalar_is_array) in [("json", false), ("jsonb", true)] {
+        let (key, path): (&'static str, &'static str) = if scalar_is_array {
+            ("jsonb, text or int4", "jsonb, text[]")
+        } else {
+            ("json, text or int4", "json, text[]")
+        };
+        to.add(format!("pg_{ty}_get"), key, ty, move |a| {
+            Ok(found(a, scalar_is_array)?.map(str::to_owned))
+        });
+        to.add(format!("pg_{ty}_get_text"), key, "text", move |a| {
+            found(a, scalar_is_array)?.map_or(Ok(None), json::as_text)
+        });
+        to.add(format!("pg_{ty}_path"), path, ty, |a| {
+            Ok(json::path(a.text(0)?, &a.texts(1)?).map(str::to_owned))
+        });
+        to.add(format!("pg_{ty}_path_text"), path, "text", |a| {
+            json::path(a.text(0)?, &a.texts(1)?).map_or(Ok(None), json::as_text)
+        });
+    }
     to.add("pg_jsonb_contains", "jsonb, jsonb", "bool", |a| {
         Ok(a.json(0)?.contains(&a.json(1)?))
     });
