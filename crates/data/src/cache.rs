@@ -23,7 +23,12 @@ struct Generations<T> {
 
 impl<T> Default for Cache<T> {
     fn default() -> Self {
-        Cache { generations: RwLock::new(Generations { young: HashMap::new(), old: HashMap::new() }) }
+        Cache {
+            generations: RwLock::new(Generations {
+                young: HashMap::new(),
+                old: HashMap::new(),
+            }),
+        }
     }
 }
 

@@ -21,21 +21,43 @@ pub fn with_request(
     search_path.push(schema.clone());
     search_path.extend(extra_search_path.iter().cloned());
     let context = RequestContext {
-        method: if given.method.is_empty() { Arc::from(request.method.as_str()) } else { given.method.clone() },
-        path: if given.path.is_empty() { Arc::from(request.path.as_str()) } else { given.path.clone() },
-        headers: if given.headers.is_empty() { headers(request) } else { given.headers.clone() },
-        cookies: if given.cookies.is_empty() { cookies(request) } else { given.cookies.clone() },
+        method: if given.method.is_empty() {
+            Arc::from(request.method.as_str())
+        } else {
+            given.method.clone()
+        },
+        path: if given.path.is_empty() {
+            Arc::from(request.path.as_str())
+        } else {
+            given.path.clone()
+        },
+        headers: if given.headers.is_empty() {
+            headers(request)
+        } else {
+            given.headers.clone()
+        },
+        cookies: if given.cookies.is_empty() {
+            cookies(request)
+        } else {
+            given.cookies.clone()
+        },
         search_path: search_path.into(),
         time_zone,
     };
-    Caller { role: caller.role.clone(), claims: caller.claims.clone(), request: context }
+    Caller {
+        role: caller.role.clone(),
+        claims: caller.claims.clone(),
+        request: context,
+    }
 }
 
 /// The headers as one JSON object; of several with one name the last counts, and cookies stand apart.
 fn headers(request: &Request) -> Arc<str> {
     let mut json = vec![b'{'];
     for name in request.headers.keys().filter(|name| **name != header::COOKIE) {
-        let Some(value) = request.headers.get_all(name).iter().next_back() else { continue };
+        let Some(value) = request.headers.get_all(name).iter().next_back() else {
+            continue;
+        };
         member(&mut json, name.as_str(), &String::from_utf8_lossy(value.as_bytes()));
     }
     json.push(b'}');
@@ -88,7 +110,13 @@ mod tests {
             headers,
             body: bytes::Bytes::new(),
         };
-        let caller = with_request(&Caller::of_role("anon"), &request, &Ident::new("test"), &[Ident::new("public")], None);
+        let caller = with_request(
+            &Caller::of_role("anon"),
+            &request,
+            &Ident::new("test"),
+            &[Ident::new("public")],
+            None,
+        );
         assert_eq!(&*caller.request.headers, r#"{"x-a":"1\""}"#);
         assert_eq!(&*caller.request.cookies, r#"{"a":"b","c":"d"}"#);
         assert_eq!(caller.request.search_path.len(), 2);

@@ -54,7 +54,10 @@ impl Fixture {
             ..Config::default()
         };
         change(&mut config);
-        Fixture { room: DataRoom::new(fake.clone(), config), fake }
+        Fixture {
+            room: DataRoom::new(fake.clone(), config),
+            fake,
+        }
     }
 
     /// What the next statement gives.
@@ -95,7 +98,10 @@ impl Fixture {
 
 /// Status and body text.
 pub fn told(response: &Response) -> (u16, String) {
-    (response.status.as_u16(), String::from_utf8(response.body.to_vec()).unwrap())
+    (
+        response.status.as_u16(),
+        String::from_utf8(response.body.to_vec()).unwrap(),
+    )
 }
 
 /// A member of a JSON body.
@@ -106,7 +112,11 @@ pub fn member(response: &Response, name: &str) -> serde_json::Value {
 
 /// A header's text, or nothing.
 pub fn header<'a>(response: &'a Response, name: &str) -> &'a str {
-    response.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    response
+        .headers
+        .get(name)
+        .map(|value| value.to_str().unwrap())
+        .unwrap_or_default()
 }
 
 impl Backend for Fake {
@@ -116,7 +126,10 @@ impl Backend for Fake {
 
     fn render(&self, plan: &Plan) -> Result<Statement, BackendError> {
         *self.renders.lock().unwrap() += 1;
-        Ok(Statement { sql: Arc::from(""), engine: Arc::new(plan.clone()) })
+        Ok(Statement {
+            sql: Arc::from(""),
+            engine: Arc::new(plan.clone()),
+        })
     }
 
     fn run<'a>(
@@ -127,7 +140,12 @@ impl Backend for Fake {
     ) -> BoxFuture<'a, Result<Outcome, BackendError>> {
         let plan = statement.engine.downcast_ref::<Plan>().unwrap().clone();
         self.asked.lock().unwrap().push((plan, input));
-        let answer = self.answers.lock().unwrap().pop().unwrap_or_else(|| Ok(Outcome::default()));
+        let answer = self
+            .answers
+            .lock()
+            .unwrap()
+            .pop()
+            .unwrap_or_else(|| Ok(Outcome::default()));
         Box::pin(std::future::ready(answer))
     }
 
@@ -178,9 +196,20 @@ pub fn catalog() -> Catalog {
     let mut catalog = Catalog::empty(Enforcement::Catalog);
     catalog.version = 1;
     let owner = Ident::new("postgres");
-    let usage = AclEntry { grantee: Grantee::Public, privilege: Privilege::Usage, column: None, grantable: false };
-    catalog.schemas =
-        BTreeMap::from([(Ident::new("test"), Schema { owner: owner.clone(), comment: None, acl: vec![usage] })]);
+    let usage = AclEntry {
+        grantee: Grantee::Public,
+        privilege: Privilege::Usage,
+        column: None,
+        grantable: false,
+    };
+    catalog.schemas = BTreeMap::from([(
+        Ident::new("test"),
+        Schema {
+            owner: owner.clone(),
+            comment: None,
+            acl: vec![usage],
+        },
+    )]);
     for role in ["anon", "author"] {
         let role = Role {
             name: Ident::new(role),
@@ -199,9 +228,19 @@ pub fn catalog() -> Catalog {
         ("projects", "id name client_id", "id", vec![("client_id", "clients")]),
         ("tasks", "id name project_id", "id", vec![("project_id", "projects")]),
         ("users", "id name", "id", vec![]),
-        ("users_tasks", "user_id task_id", "user_id task_id", vec![("user_id", "users"), ("task_id", "tasks")]),
+        (
+            "users_tasks",
+            "user_id task_id",
+            "user_id task_id",
+            vec![("user_id", "users"), ("task_id", "tasks")],
+        ),
         ("family_tree", "id name parent", "id", vec![("parent", "family_tree")]),
-        ("agents", "id name department_id", "id", vec![("department_id", "departments")]),
+        (
+            "agents",
+            "id name department_id",
+            "id",
+            vec![("department_id", "departments")],
+        ),
         ("departments", "id name head_id", "id", vec![("head_id", "agents")]),
         ("json", "id data", "id", vec![]),
         ("secret", "id name", "id", vec![]),
@@ -210,11 +249,15 @@ pub fn catalog() -> Catalog {
         catalog.relations.insert(relation.name.clone(), Arc::new(relation));
     }
     let mut routines: HashMap<QualifiedName, Vec<Arc<Routine>>> = HashMap::new();
-    for (id, (name, arguments, returns)) in
-        [("sayhello", "name", Type::Text), ("add_them", "a b", Type::Int4)].into_iter().enumerate()
+    for (id, (name, arguments, returns)) in [("sayhello", "name", Type::Text), ("add_them", "a b", Type::Int4)]
+        .into_iter()
+        .enumerate()
     {
         let routine = routine(id as u64, name, arguments, returns, &owner);
-        routines.entry(routine.name.clone()).or_default().push(Arc::new(routine));
+        routines
+            .entry(routine.name.clone())
+            .or_default()
+            .push(Arc::new(routine));
     }
     catalog.routines = routines;
     catalog.derive_relationships();
@@ -226,7 +269,9 @@ fn relation(name: &str, columns: &str, key: &str, references: &[(&str, &str)], o
     let index = |wanted: &str| names.iter().position(|name| *name == wanted).unwrap();
     let mut constraints = vec![Constraint {
         name: Ident::from(format!("{name}_pkey")),
-        kind: ConstraintKind::PrimaryKey { columns: key.split(' ').map(index).collect() },
+        kind: ConstraintKind::PrimaryKey {
+            columns: key.split(' ').map(index).collect(),
+        },
         comment: None,
     }];
     for (column, target) in references {
@@ -244,8 +289,18 @@ fn relation(name: &str, columns: &str, key: &str, references: &[(&str, &str)], o
             comment: None,
         });
     }
-    let rights = [Privilege::Select, Privilege::Insert, Privilege::Update, Privilege::Delete];
-    let grant = |privilege| AclEntry { grantee: Grantee::Public, privilege, column: None, grantable: false };
+    let rights = [
+        Privilege::Select,
+        Privilege::Insert,
+        Privilege::Update,
+        Privilege::Delete,
+    ];
+    let grant = |privilege| AclEntry {
+        grantee: Grantee::Public,
+        privilege,
+        column: None,
+        grantable: false,
+    };
     let column = |name: &&str| Column {
         name: Ident::new(name),
         ty: match *name {
@@ -270,7 +325,11 @@ fn relation(name: &str, columns: &str, key: &str, references: &[(&str, &str)], o
         indexes: Vec::new(),
         row_security: RowSecurity::default(),
         policies: Vec::new(),
-        acl: if name == "secret" { Vec::new() } else { rights.map(grant).to_vec() },
+        acl: if name == "secret" {
+            Vec::new()
+        } else {
+            rights.map(grant).to_vec()
+        },
         view: None,
         insertable: true,
         updatable: true,
@@ -281,13 +340,28 @@ fn relation(name: &str, columns: &str, key: &str, references: &[(&str, &str)], o
 }
 
 fn routine(id: u64, name: &str, arguments: &str, returns: Type, owner: &Ident) -> Routine {
-    let execute = AclEntry { grantee: Grantee::Public, privilege: Privilege::Execute, column: None, grantable: false };
-    let argument = |name: &str| Argument { name: Ident::new(name), ty: Type::Text, default: None, variadic: false };
+    let execute = AclEntry {
+        grantee: Grantee::Public,
+        privilege: Privilege::Execute,
+        column: None,
+        grantable: false,
+    };
+    let argument = |name: &str| Argument {
+        name: Ident::new(name),
+        ty: Type::Text,
+        default: None,
+        variadic: false,
+    };
     Routine {
         name: QualifiedName::new("test", name),
         owner: owner.clone(),
         arguments: arguments.split(' ').map(argument).collect(),
-        returns: Returns { ty: returns, set: false, columns: Vec::new(), relation: None },
+        returns: Returns {
+            ty: returns,
+            set: false,
+            columns: Vec::new(),
+            relation: None,
+        },
         volatility: Volatility::Immutable,
         strict: false,
         security_definer: false,

@@ -8,14 +8,14 @@ mod cache;
 mod config;
 mod context;
 pub mod error;
+#[cfg(test)]
+mod fixture;
 mod planner;
 mod request;
 mod response;
-mod timing;
-#[cfg(test)]
-mod fixture;
 #[cfg(test)]
 mod tests;
+mod timing;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -66,7 +66,11 @@ struct Prepared {
 impl DataRoom {
     /// A room over one backend.
     pub fn new(backend: Arc<dyn Backend>, config: Config) -> Self {
-        DataRoom { backend, config, cache: Cache::default() }
+        DataRoom {
+            backend,
+            config,
+            cache: Cache::default(),
+        }
     }
 
     /// Answers one request of `caller`. Never fails: what goes wrong is an answer too.
@@ -98,11 +102,20 @@ impl DataRoom {
     async fn answer(&self, caller: &Caller, request: &Request, timing: &mut Timing) -> Result<Response, Error> {
         let head = Head::read(&self.config, request)?;
         let parameters = query::parameters(request.query.as_deref().unwrap_or_default())?;
-        let exchange = Exchange { caller, request, head: &head, parameters: &parameters };
+        let exchange = Exchange {
+            caller,
+            request,
+            head: &head,
+            parameters: &parameters,
+        };
         match (&head.resource, &head.action) {
-            (Resource::Root, Action::Root { head_only }) => {
-                openapi::document(&self.backend.catalog(), &caller.role, self.config.openapi, &head, *head_only)
-            }
+            (Resource::Root, Action::Root { head_only }) => openapi::document(
+                &self.backend.catalog(),
+                &caller.role,
+                self.config.openapi,
+                &head,
+                *head_only,
+            ),
             (_, Action::Info) => self.info(&exchange),
             (Resource::Relation(name), _) => self.relation(&exchange, name, timing).await,
             (Resource::Routine(name), Action::Call { method }) => self.call(&exchange, name, *method, timing).await,
@@ -118,7 +131,10 @@ impl DataRoom {
             Resource::Root => Ok(info::root()),
             Resource::Relation(name) => Ok(info::relation(&*planner.relation(name)?)),
             Resource::Routine(name) => {
-                let keys = exchange.parameters.iter().filter(|parameter| parameter.kind() == ParameterKind::Filter);
+                let keys = exchange
+                    .parameters
+                    .iter()
+                    .filter(|parameter| parameter.kind() == ParameterKind::Filter);
                 let keys: BTreeSet<String> = keys.map(|parameter| parameter.name.to_string()).collect();
                 Ok(info::routine(&*planner.routine(name, &keys, CallMethod::Get)?))
             }
@@ -129,7 +145,11 @@ impl DataRoom {
         let head = exchange.head;
         let mut key = Vec::with_capacity(256);
         let shape = shape::shape_of(exchange.parameters, &mut key);
-        let mut windows = Some(range::windows(&exchange.request.method, exchange.parameters, &exchange.request.headers));
+        let mut windows = Some(range::windows(
+            &exchange.request.method,
+            exchange.parameters,
+            &exchange.request.headers,
+        ));
         let mut payload = Some(exchange.payload());
         if let (Some(Ok(windows)), Some(Ok(payload))) = (&windows, &payload) {
             exchange.shape(name, windows, payload, &mut key);
@@ -141,8 +161,8 @@ impl DataRoom {
             let catalog = self.backend.catalog();
             key.truncate(key_length);
             key.extend_from_slice(&catalog.version.to_le_bytes());
-            let is_keyed = shape.is_complete
-                && (known.is_some() || matches!((&windows, &payload), (Some(Ok(_)), Some(Ok(_)))));
+            let is_keyed =
+                shape.is_complete && (known.is_some() || matches!((&windows, &payload), (Some(Ok(_)), Some(Ok(_)))));
             let kept = if is_keyed { self.cache.get(&key) } else { None };
             // What cannot be read is told in the order: query, range, body.
             if kept.is_none() && query.is_none() {
@@ -151,7 +171,9 @@ impl DataRoom {
             if let (Some(read_windows), Some(read_payload)) = (windows.take(), payload.take()) {
                 known = Some((read_windows?, read_payload?));
             }
-            let Some((windows, payload)) = &known else { return Err(Error::Path) };
+            let Some((windows, payload)) = &known else {
+                return Err(Error::Path);
+            };
             timing.parsed();
             let prepared = match (kept, &query) {
                 (Some(prepared), _) => prepared,
@@ -171,7 +193,10 @@ impl DataRoom {
                 (None, None) => return Err(Error::Path),
             };
             timing.planned();
-            let outcome = match self.execute(exchange, &catalog, &prepared, &shape, windows, payload).await {
+            let outcome = match self
+                .execute(exchange, &catalog, &prepared, &shape, windows, payload)
+                .await
+            {
                 Err(Error::Backend(BackendError::StaleCatalog)) if attempt < PLANS_MAX => continue,
                 outcome => outcome?,
             };
@@ -220,7 +245,10 @@ impl DataRoom {
             let statement = self.backend.render(&planned.plan)?;
             let prepared = Prepared { planned, statement };
             timing.planned();
-            let outcome = match self.execute(exchange, &catalog, &prepared, &shape, &windows, &Payload::default()).await {
+            let outcome = match self
+                .execute(exchange, &catalog, &prepared, &shape, &windows, &Payload::default())
+                .await
+            {
                 Err(Error::Backend(BackendError::StaleCatalog)) if attempt < PLANS_MAX => continue,
                 outcome => outcome?,
             };
@@ -262,18 +290,27 @@ impl DataRoom {
         let limits_affected = matches!(head.action, Action::Update | Action::Delete | Action::Call { .. });
         let options = Options {
             rollback: self.rolls_back(preferences.transaction),
-            affected_max: preferences.max_affected.filter(|_| preferences.is_strict() && limits_affected),
+            affected_max: preferences
+                .max_affected
+                .filter(|_| preferences.is_strict() && limits_affected),
             singular,
             read_only,
             pre_request: self.config.pre_request.clone(),
             count_max: self.config.max_rows,
         };
-        let values = prepared.planned.template.fill(&shape.values, windows, self.config.max_rows)?;
+        let values = prepared
+            .planned
+            .template
+            .fill(&shape.values, windows, self.config.max_rows)?;
         if let PlanAction::Update(update) = &prepared.planned.plan.action
             && update.columns.is_empty()
         {
             // Nothing is set, so nothing is updated.
-            return if singular { Err(Error::NotSingular { rows: 0 }) } else { Ok(Outcome::default()) };
+            return if singular {
+                Err(Error::NotSingular { rows: 0 })
+            } else {
+                Ok(Outcome::default())
+            };
         }
         let payload = match head.action {
             Action::Update => Some(payload::first_row(&payload.json)?),
@@ -288,7 +325,18 @@ impl DataRoom {
             &self.config.extra_search_path,
             zone,
         );
-        Ok(self.backend.run(&caller, &prepared.statement, Input { values, payload, options }).await?)
+        Ok(self
+            .backend
+            .run(
+                &caller,
+                &prepared.statement,
+                Input {
+                    values,
+                    payload,
+                    options,
+                },
+            )
+            .await?)
     }
 
     fn planner<'a>(
@@ -298,7 +346,14 @@ impl DataRoom {
         query: &'a Query,
         windows: &'a Windows,
     ) -> Planner<'a> {
-        Planner { config: &self.config, catalog, role: &exchange.caller.role, head: exchange.head, query, windows }
+        Planner {
+            config: &self.config,
+            catalog,
+            role: &exchange.caller.role,
+            head: exchange.head,
+            query,
+            windows,
+        }
     }
 
     fn rolls_back(&self, wanted: Option<Transaction>) -> bool {
@@ -349,12 +404,16 @@ impl Exchange<'_> {
     }
 
     fn has(&self, kind: ParameterKind) -> bool {
-        self.parameters.iter().any(|parameter| parameter.kind() == kind && parameter.value.is_some())
+        self.parameters
+            .iter()
+            .any(|parameter| parameter.kind() == kind && parameter.value.is_some())
     }
 
     /// Writes what the plan depends on, beside the query and the catalog, to the key of the cache.
     fn shape(&self, name: &str, windows: &Windows, payload: &Payload, key: &mut Vec<u8>) {
-        let Head { schema, preferences, .. } = self.head;
+        let Head {
+            schema, preferences, ..
+        } = self.head;
         // 0xff is in no text, so it ends a list of them.
         key.push(0xff);
         for part in [name, schema.as_str(), &self.caller.role, self.request.method.as_str()] {
@@ -371,7 +430,11 @@ impl Exchange<'_> {
         }
         key.push(0xff);
         key.push(preferences.count.map_or(0, |count| 1 + count as u8));
-        key.push(preferences.representation.map_or(0, |representation| 1 + representation as u8));
+        key.push(
+            preferences
+                .representation
+                .map_or(0, |representation| 1 + representation as u8),
+        );
         key.push(preferences.resolution.map_or(0, |resolution| 1 + resolution as u8));
         key.push(preferences.missing.map_or(0, |missing| 1 + missing as u8));
         key.push(flag(preferences.is_strict()));
@@ -412,7 +475,11 @@ impl Exchange<'_> {
                 Ok((Arguments::Whole(Value::Text(text)), BTreeSet::new()))
             }
             media => {
-                let body = if body.is_empty() && *media == MediaType::Json { Bytes::from_static(b"{}") } else { body.clone() };
+                let body = if body.is_empty() && *media == MediaType::Json {
+                    Bytes::from_static(b"{}")
+                } else {
+                    body.clone()
+                };
                 let payload = payload::rows(&body, media, query.columns.is_some())?;
                 let keys = query.columns.clone().unwrap_or(payload.keys);
                 Ok((Arguments::Json(call::members(&payload.json)?), keys))
@@ -425,8 +492,8 @@ impl Exchange<'_> {
         let takes_whole = matches!(routine.arguments.as_slice(), [one] if one.name.is_empty());
         Ok(match given {
             Arguments::Json(_) if takes_whole => {
-                let text = std::str::from_utf8(&self.request.body)
-                    .map_err(|_| Error::Body("Empty or invalid json".into()))?;
+                let text =
+                    std::str::from_utf8(&self.request.body).map_err(|_| Error::Body("Empty or invalid json".into()))?;
                 let text = if text.is_empty() { "{}" } else { text };
                 Arguments::Whole(Value::Json(text.to_owned()))
             }

@@ -40,10 +40,14 @@ pub fn error_response(error: &Error, context: ErrorContext) -> Response {
         response.headers.insert(PROXY_STATUS, value);
     }
     if status == StatusCode::UNAUTHORIZED {
-        response.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        response
+            .headers
+            .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+        response
+            .headers
+            .insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
     }
     response
 }
@@ -52,7 +56,13 @@ const JSON: &str = "application/json; charset=utf-8";
 
 /// The body of an error.
 pub fn error_body(error: &Error, is_minimal: bool) -> String {
-    body(error.code().as_str(), &error.message(), error.details_json(), error.hint(), is_minimal)
+    body(
+        error.code().as_str(),
+        &error.message(),
+        error.details_json(),
+        error.hint(),
+        is_minimal,
+    )
 }
 
 fn body(code: &str, message: &str, details: Json, hint: Option<String>, is_minimal: bool) -> String {
@@ -89,8 +99,7 @@ fn raised_of(error: &Error) -> Option<Result<Raised, RaiseProblem>> {
         _ => return None,
     };
     (error.sqlstate == "PGRST").then(|| {
-        let message = serde_json::from_str(&error.message)
-            .map_err(|_| RaiseProblem::Message(error.message.clone()))?;
+        let message = serde_json::from_str(&error.message).map_err(|_| RaiseProblem::Message(error.message.clone()))?;
         let detail = error.detail.as_ref().ok_or(RaiseProblem::NoDetail)?;
         let detail = serde_json::from_str(detail).map_err(|_| RaiseProblem::Detail(detail.clone()))?;
         Ok(Raised { message, detail })
@@ -100,9 +109,23 @@ fn raised_of(error: &Error) -> Option<Result<Raised, RaiseProblem>> {
 impl Raised {
     fn response(self, is_minimal: bool) -> Response {
         let status = StatusCode::from_u16(self.detail.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let RaisedMessage { code, message, details, hint } = self.message;
-        let mut response =
-            Response::body(status, JSON, body(&code, &message, details.map_or(Json::Null, Json::String), hint, is_minimal));
+        let RaisedMessage {
+            code,
+            message,
+            details,
+            hint,
+        } = self.message;
+        let mut response = Response::body(
+            status,
+            JSON,
+            body(
+                &code,
+                &message,
+                details.map_or(Json::Null, Json::String),
+                hint,
+                is_minimal,
+            ),
+        );
         if let Ok(value) = HeaderValue::from_str(&format!("PostgREST; error={code}")) {
             response.headers.insert(PROXY_STATUS, value);
         }
@@ -132,8 +155,16 @@ pub(super) fn relationship(candidate: &Relationship) -> Json {
     let (cardinality, text) = match &candidate.kind {
         RelationshipKind::ManyToOne { constraint, columns } => ("many-to-one", by_key(constraint, columns)),
         RelationshipKind::OneToMany { constraint, columns } => ("one-to-many", by_key(constraint, columns)),
-        RelationshipKind::OneToOne { constraint, columns, .. } => ("one-to-one", by_key(constraint, columns)),
-        RelationshipKind::ManyToMany { junction, from_constraint, to_constraint, from_columns, to_columns } => (
+        RelationshipKind::OneToOne {
+            constraint, columns, ..
+        } => ("one-to-one", by_key(constraint, columns)),
+        RelationshipKind::ManyToMany {
+            junction,
+            from_constraint,
+            to_constraint,
+            from_columns,
+            to_columns,
+        } => (
             "many-to-many",
             format!(
                 "{} using {from_constraint}{} and {to_constraint}{}",

@@ -34,7 +34,10 @@ pub enum Error {
     #[error("None of these media types are available: {}", .0.join(", "))]
     MediaType(Vec<String>),
     #[error("'{target}' is not an embedded resource in this request")]
-    NotEmbedded { target: String, renamed: Option<(String, String)> },
+    NotEmbedded {
+        target: String,
+        renamed: Option<(String, String)>,
+    },
     #[error("response.headers guc must be a JSON array composed of objects with a single key and a string value")]
     ResponseHeaders,
     #[error("response.status guc must be a valid status code")]
@@ -66,24 +69,42 @@ pub enum Error {
     #[error("Function must return SETOF or TABLE when max-affected preference is used with handling=strict")]
     MaxAffectedSingle,
     #[error("Could not find a relationship between '{parent}' and '{child}' in the schema cache")]
-    NoRelationship { parent: String, child: String, hint_used: Option<String>, schema: Ident, suggestion: Option<String> },
+    NoRelationship {
+        parent: String,
+        child: String,
+        hint_used: Option<String>,
+        schema: Ident,
+        suggestion: Option<String>,
+    },
     #[error("Could not embed because more than one relationship was found for '{parent}' and '{child}'")]
-    AmbiguousRelationship { parent: String, child: String, candidates: Vec<Arc<Relationship>> },
+    AmbiguousRelationship {
+        parent: String,
+        child: String,
+        candidates: Vec<Arc<Relationship>>,
+    },
     #[error("Could not find the function {signature} in the schema cache")]
-    NoRoutine { signature: String, searched: String, suggestion: Option<String> },
+    NoRoutine {
+        signature: String,
+        searched: String,
+        suggestion: Option<String>,
+    },
     #[error("Could not choose the best candidate function between: {0}")]
     AmbiguousRoutine(String),
     #[error("Could not find the '{column}' column of '{relation}' in the schema cache")]
     NoColumn { relation: Ident, column: String },
     #[error("Could not find the table '{schema}.{relation}' in the schema cache")]
-    NoRelation { schema: Ident, relation: String, suggestion: Option<Ident> },
+    NoRelation {
+        schema: Ident,
+        relation: String,
+        suggestion: Option<Ident>,
+    },
     #[error("{what} are more than {max}")]
     TooMany { what: &'static str, max: usize },
     #[error("{what} is nested too deeply")]
     TooDeep { what: &'static str },
     /// Found by the planner, in the words and with the code the database would use.
     #[error(transparent)]
-    Database(#[from] DatabaseError),
+    Database(Box<DatabaseError>),
     #[error(transparent)]
     Backend(#[from] BackendError),
 }
@@ -148,9 +169,20 @@ impl Error {
     /// `details` as the wire has it: a text, or a list for an ambiguous relationship.
     pub fn details_json(&self) -> Json {
         if let Error::AmbiguousRelationship { candidates, .. } = self {
-            return Json::Array(candidates.iter().map(|candidate| answer::relationship(candidate)).collect());
+            return Json::Array(
+                candidates
+                    .iter()
+                    .map(|candidate| answer::relationship(candidate))
+                    .collect(),
+            );
         }
         self.details().map_or(Json::Null, |details| json!(details))
+    }
+}
+
+impl From<DatabaseError> for Error {
+    fn from(error: DatabaseError) -> Self {
+        Error::Database(Box::new(error))
     }
 }
 
@@ -211,12 +243,8 @@ impl PublicError for Error {
                 BackendError::PutMismatch => Error::PutMismatch.to_string(),
                 BackendError::Unavailable { .. } => "Database connection error.".into(),
                 BackendError::Busy => "Timed out acquiring connection from connection pool.".into(),
-                BackendError::StaleCatalog => {
-                    "Could not query the database for the schema cache. Retrying.".into()
-                }
-                BackendError::Refused(_) | BackendError::BadPayload(_) | BackendError::Internal(_) => {
-                    error.to_string()
-                }
+                BackendError::StaleCatalog => "Could not query the database for the schema cache. Retrying.".into(),
+                BackendError::Refused(_) | BackendError::BadPayload(_) | BackendError::Internal(_) => error.to_string(),
             },
             other => other.to_string(),
         }
@@ -243,9 +271,9 @@ impl PublicError for Error {
             Error::NotEmbedded { renamed: Some(_), .. } => {
                 Some("Target names are not allowed in filters if they have an alias".into())
             }
-            Error::RelatedOrder { origin, target } => {
-                Some(format!("'{origin}' and '{target}' do not form a many-to-one or one-to-one relationship"))
-            }
+            Error::RelatedOrder { origin, target } => Some(format!(
+                "'{origin}' and '{target}' do not form a many-to-one or one-to-one relationship"
+            )),
             Error::Raised(problem) => Some(match problem {
                 RaiseProblem::Message(text) => format!("Invalid JSON value for MESSAGE: '{text}'"),
                 RaiseProblem::Detail(text) => format!("Invalid JSON value for DETAIL: '{text}'"),
@@ -253,16 +281,25 @@ impl PublicError for Error {
             }),
             Error::Preferences(names) => Some(format!("Invalid preferences: {}", names.join(", "))),
             Error::NotImplemented(details) => Some(details.clone()),
-            Error::NoRelationship { parent, child, hint_used, schema, .. } => {
-                let hint = hint_used.as_ref().map(|hint| format!("' using the hint '{hint}")).unwrap_or_default();
+            Error::NoRelationship {
+                parent,
+                child,
+                hint_used,
+                schema,
+                ..
+            } => {
+                let hint = hint_used
+                    .as_ref()
+                    .map(|hint| format!("' using the hint '{hint}"))
+                    .unwrap_or_default();
                 Some(format!(
                     "Searched for a foreign key relationship between '{parent}' and '{child}{hint}' in the schema \
                      '{schema}', but no matches were found."
                 ))
             }
-            Error::NoRoutine { searched, .. } => {
-                Some(format!("Searched for the function {searched}, but no matches were found in the schema cache."))
-            }
+            Error::NoRoutine { searched, .. } => Some(format!(
+                "Searched for the function {searched}, but no matches were found in the schema cache."
+            )),
             Error::Database(error) => error.detail.clone(),
             Error::Backend(BackendError::Refused(error)) => error.detail.clone(),
             _ => None,
@@ -271,12 +308,13 @@ impl PublicError for Error {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Error::NotEmbedded { target, renamed: None } => {
-                Some(format!("Verify that '{target}' is included in the 'select' query parameter."))
-            }
-            Error::NotEmbedded { renamed: Some((name, alias)), .. } => {
-                Some(format!("Change '{name}' to '{alias}' in filters, orders or limits."))
-            }
+            Error::NotEmbedded { target, renamed: None } => Some(format!(
+                "Verify that '{target}' is included in the 'select' query parameter."
+            )),
+            Error::NotEmbedded {
+                renamed: Some((name, alias)),
+                ..
+            } => Some(format!("Change '{name}' to '{alias}' in filters, orders or limits.")),
             Error::Raised(RaiseProblem::Message(_)) => Some(
                 "MESSAGE must be a JSON object with obligatory keys: 'code', 'message' and optional keys: 'details', \
                  'hint'."
@@ -292,7 +330,9 @@ impl PublicError for Error {
                 Some(format!("Only the following schemas are exposed: {}", names.join(", ")))
             }
             Error::NoRelationship { suggestion, .. } => suggestion.clone(),
-            Error::AmbiguousRelationship { child, candidates, .. } => Some(answer::relationship_hint(child, candidates)),
+            Error::AmbiguousRelationship { child, candidates, .. } => {
+                Some(answer::relationship_hint(child, candidates))
+            }
             Error::NoRoutine { suggestion, .. } => suggestion
                 .as_ref()
                 .map(|suggestion| format!("Perhaps you meant to call the function {suggestion}")),
@@ -301,9 +341,9 @@ impl PublicError for Error {
                  resolved"
                     .into(),
             ),
-            Error::NoRelation { schema, suggestion, .. } => {
-                suggestion.as_ref().map(|name| format!("Perhaps you meant the table '{schema}.{name}'"))
-            }
+            Error::NoRelation { schema, suggestion, .. } => suggestion
+                .as_ref()
+                .map(|name| format!("Perhaps you meant the table '{schema}.{name}'")),
             Error::TooMany { .. } => Some("Send fewer in one request.".into()),
             Error::TooDeep { .. } => Some("Nest less deeply, or ask in several requests.".into()),
             Error::Database(error) => error.hint.clone(),

@@ -70,7 +70,11 @@ mod tests {
             ("40001", 500, 500),
         ] {
             let error = DatabaseError::new(code, "x");
-            assert_eq!((status(&error, true).as_u16(), status(&error, false).as_u16()), (anonymous, known), "{code}");
+            assert_eq!(
+                (status(&error, true).as_u16(), status(&error, false).as_u16()),
+                (anonymous, known),
+                "{code}"
+            );
         }
     }
 }

@@ -6,9 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mainstay_core::catalog::{
-    Argument, Column, Relation, RelationKind, Routine, RowSecurity, Volatility,
-};
+use mainstay_core::catalog::{Argument, Column, Relation, RelationKind, Routine, RowSecurity, Volatility};
 use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::plan::{CallArgument, Value};
 use mainstay_core::types::{Type, TypeModifier};
@@ -46,8 +44,14 @@ pub struct CallRequest<'a> {
 /// Errors: `PGRST202`, `PGRST203`.
 pub fn find(catalog: &Catalog, call: &CallRequest<'_>) -> Result<Arc<Routine>, Error> {
     let name = QualifiedName::new(call.schema.clone(), call.name);
-    let known: Vec<&Arc<Routine>> =
-        catalog.routines.get(&name).map(Vec::as_slice).unwrap_or_default().iter().filter(|routine| is_callable(routine)).collect();
+    let known: Vec<&Arc<Routine>> = catalog
+        .routines
+        .get(&name)
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+        .iter()
+        .filter(|routine| is_callable(routine))
+        .collect();
     let mut named = Vec::new();
     let mut whole = Vec::new();
     for routine in &known {
@@ -70,17 +74,27 @@ fn is_callable(routine: &Routine) -> bool {
     if routine.is_procedure || matches!(&routine.returns.ty, Type::Other(name) if name.name == "trigger") {
         return false;
     }
-    let unnamed: Vec<&Argument> = routine.arguments.iter().filter(|argument| argument.name.is_empty()).collect();
+    let unnamed: Vec<&Argument> = routine
+        .arguments
+        .iter()
+        .filter(|argument| argument.name.is_empty())
+        .collect();
     match unnamed.as_slice() {
         [] => true,
-        [one] => matches!(one.ty.internal_name().as_str(), "bytea" | "json" | "jsonb" | "text" | "xml"),
+        [one] => matches!(
+            one.ty.internal_name().as_str(),
+            "bytea" | "json" | "jsonb" | "text" | "xml"
+        ),
         _ => false,
     }
 }
 
 fn takes_keys(routine: &Routine, call: &CallRequest<'_>) -> bool {
     if routine.arguments.is_empty() {
-        let is_raw = matches!(call.content, MediaType::OctetStream | MediaType::PlainText | MediaType::Xml);
+        let is_raw = matches!(
+            call.content,
+            MediaType::OctetStream | MediaType::PlainText | MediaType::Xml
+        );
         return call.keys.is_empty() && !(call.is_post && is_raw);
     }
     let mut required = routine.arguments.iter().filter(|argument| argument.default.is_none());
@@ -89,7 +103,9 @@ fn takes_keys(routine: &Routine, call: &CallRequest<'_>) -> bool {
 }
 
 fn takes_whole(routine: &Routine, call: &CallRequest<'_>) -> bool {
-    let [one] = routine.arguments.as_slice() else { return false };
+    let [one] = routine.arguments.as_slice() else {
+        return false;
+    };
     let ty = one.ty.internal_name();
     call.is_post
         && one.name.is_empty()
@@ -108,8 +124,11 @@ fn ambiguous(candidates: &[&Arc<Routine>]) -> Error {
     let signatures: Vec<String> = candidates
         .iter()
         .map(|routine| {
-            let arguments: Vec<String> =
-                routine.arguments.iter().map(|argument| format!("{} => {}", argument.name, argument.ty)).collect();
+            let arguments: Vec<String> = routine
+                .arguments
+                .iter()
+                .map(|argument| format!("{} => {}", argument.name, argument.ty))
+                .collect();
             format!("{}({})", routine.name, arguments.join(", "))
         })
         .collect();
@@ -120,8 +139,11 @@ fn no_routine(catalog: &Catalog, call: &CallRequest<'_>, known: &[&Arc<Routine>]
     let function = format!("{}.{}", call.schema, call.name);
     let keys: Vec<&str> = call.keys.iter().map(String::as_str).collect();
     let listed = keys.join(", ");
-    let is_raw =
-        call.is_post && matches!(call.content, MediaType::PlainText | MediaType::Xml | MediaType::OctetStream);
+    let is_raw = call.is_post
+        && matches!(
+            call.content,
+            MediaType::PlainText | MediaType::Xml | MediaType::OctetStream
+        );
     let signature = match (is_raw, keys.is_empty()) {
         (true, _) => function.clone(),
         (false, true) => format!("{function} without parameters"),
@@ -139,8 +161,16 @@ fn no_routine(catalog: &Catalog, call: &CallRequest<'_>, known: &[&Arc<Routine>]
         (true, MediaType::Json) => format!("{function}{with_keys} or with a single unnamed json/jsonb parameter"),
         _ => format!("{function}{with_keys}"),
     };
-    let suggestion = if is_raw { None } else { suggestion(catalog, call, known, &keys) };
-    Error::NoRoutine { signature, searched, suggestion }
+    let suggestion = if is_raw {
+        None
+    } else {
+        suggestion(catalog, call, known, &keys)
+    };
+    Error::NoRoutine {
+        signature,
+        searched,
+        suggestion,
+    }
 }
 
 fn suggestion(catalog: &Catalog, call: &CallRequest<'_>, known: &[&Arc<Routine>], keys: &[&str]) -> Option<String> {
@@ -148,7 +178,9 @@ fn suggestion(catalog: &Catalog, call: &CallRequest<'_>, known: &[&Arc<Routine>]
         let names = catalog
             .routines
             .iter()
-            .filter(|(name, routines)| name.schema == *call.schema && routines.iter().any(|routine| is_callable(routine)))
+            .filter(|(name, routines)| {
+                name.schema == *call.schema && routines.iter().any(|routine| is_callable(routine))
+            })
             .map(|(name, _)| name.name.as_str());
         let (_, best) = suggest::closest(names, call.name, suggest::NAME_SCORE_MIN)?;
         return Some(format!("{}.{best}", call.schema));
@@ -159,7 +191,15 @@ fn suggestion(catalog: &Catalog, call: &CallRequest<'_>, known: &[&Arc<Routine>]
     };
     let lists: Vec<String> = known
         .iter()
-        .map(|routine| list(&mut routine.arguments.iter().map(|argument| argument.name.as_str()).collect()))
+        .map(|routine| {
+            list(
+                &mut routine
+                    .arguments
+                    .iter()
+                    .map(|argument| argument.name.as_str())
+                    .collect(),
+            )
+        })
         .collect();
     let wanted = list(&mut keys.to_vec());
     let (_, best) = suggest::closest(lists.iter().map(String::as_str), &wanted, suggest::PART_SCORE_MIN)?;
@@ -169,26 +209,37 @@ fn suggestion(catalog: &Catalog, call: &CallRequest<'_>, known: &[&Arc<Routine>]
 /// The arguments of a call of `routine`.
 pub fn arguments(routine: &Routine, given: &Arguments, template: &mut Template) -> Vec<CallArgument> {
     if let (Arguments::Whole(value), [_]) = (given, routine.arguments.as_slice()) {
-        return vec![CallArgument { argument: 0, value: template.constant(value.clone()) }];
+        return vec![CallArgument {
+            argument: 0,
+            value: template.constant(value.clone()),
+        }];
     }
     let mut found = Vec::new();
     for (position, argument) in routine.arguments.iter().enumerate() {
         let value = match given {
             Arguments::Whole(_) => None,
-            Arguments::Json(members) => {
-                members.get(argument.name.as_str()).map(|json| match json.as_str() {
-                    "null" => Value::Null,
-                    _ => Value::Json(json.clone()),
-                })
-            }
+            Arguments::Json(members) => members.get(argument.name.as_str()).map(|json| match json.as_str() {
+                "null" => Value::Null,
+                _ => Value::Json(json.clone()),
+            }),
             Arguments::Texts(pairs) => {
-                let mut values: Vec<String> =
-                    pairs.iter().filter(|(name, _)| argument.name == *name.as_str()).map(|(_, text)| text.clone()).collect();
-                if argument.variadic && !values.is_empty() { Some(Value::List(values)) } else { values.pop().map(Value::Text) }
+                let mut values: Vec<String> = pairs
+                    .iter()
+                    .filter(|(name, _)| argument.name == *name.as_str())
+                    .map(|(_, text)| text.clone())
+                    .collect();
+                if argument.variadic && !values.is_empty() {
+                    Some(Value::List(values))
+                } else {
+                    values.pop().map(Value::Text)
+                }
             }
         };
         if let Some(value) = value {
-            found.push(CallArgument { argument: position, value: template.constant(value) });
+            found.push(CallArgument {
+                argument: position,
+                value: template.constant(value),
+            });
         }
     }
     found
@@ -202,11 +253,18 @@ pub fn members(json: &Bytes) -> Result<BTreeMap<String, String>, Error> {
     let is_array = json.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     let members: BTreeMap<String, Box<RawValue>> = if is_array {
         let mut rows: Vec<BTreeMap<String, Box<RawValue>>> = serde_json::from_slice(json).map_err(bad)?;
-        if rows.is_empty() { BTreeMap::new() } else { rows.swap_remove(0) }
+        if rows.is_empty() {
+            BTreeMap::new()
+        } else {
+            rows.swap_remove(0)
+        }
     } else {
         serde_json::from_slice(json).map_err(bad)?
     };
-    Ok(members.into_iter().map(|(name, value)| (name, value.get().to_owned())).collect())
+    Ok(members
+        .into_iter()
+        .map(|(name, value)| (name, value.get().to_owned()))
+        .collect())
 }
 
 /// What the rows of a routine's result look like; `None` if they are bare values.

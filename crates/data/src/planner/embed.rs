@@ -34,16 +34,24 @@ pub fn join<'b>(
     let mut children = Vec::with_capacity(branch.children.len());
     for child in &branch.children {
         let found = find(catalog, schema, &relation.name, &child.name, child.hint.as_deref())?;
-        let target = catalog.relation(&found.to).cloned().ok_or_else(|| Error::NoRelationship {
-            parent: relation.name.name.to_string(),
-            child: child.name.clone(),
-            hint_used: child.hint.clone(),
-            schema: schema.clone(),
-            suggestion: None,
-        })?;
+        let target = catalog
+            .relation(&found.to)
+            .cloned()
+            .ok_or_else(|| Error::NoRelationship {
+                parent: relation.name.name.to_string(),
+                child: child.name.clone(),
+                hint_used: child.hint.clone(),
+                schema: schema.clone(),
+                suggestion: None,
+            })?;
         children.push(join(catalog, schema, child, target, Some(found))?);
     }
-    Ok(Joined { branch, relation, relationship, children })
+    Ok(Joined {
+        branch,
+        relation,
+        relationship,
+        children,
+    })
 }
 
 fn find(
@@ -85,12 +93,17 @@ fn order_key(candidate: &Relationship) -> (Ident, u8, String) {
     let (rank, text) = match &candidate.kind {
         RelationshipKind::OneToMany { constraint, columns } => (0, format!("{constraint} {columns:?}")),
         RelationshipKind::ManyToOne { constraint, columns } => (1, format!("{constraint} {columns:?}")),
-        RelationshipKind::OneToOne { constraint, columns, is_parent } => {
-            (2, format!("{constraint} {columns:?} {is_parent}"))
-        }
-        RelationshipKind::ManyToMany { junction, from_constraint, to_constraint, .. } => {
-            (3, format!("{junction} {from_constraint} {to_constraint}"))
-        }
+        RelationshipKind::OneToOne {
+            constraint,
+            columns,
+            is_parent,
+        } => (2, format!("{constraint} {columns:?} {is_parent}")),
+        RelationshipKind::ManyToMany {
+            junction,
+            from_constraint,
+            to_constraint,
+            ..
+        } => (3, format!("{junction} {from_constraint} {to_constraint}")),
     };
     (candidate.to.name.clone(), rank, text)
 }
@@ -108,7 +121,9 @@ fn means(catalog: &Catalog, candidate: &Relationship, target: &str, hint: Option
             Some(hint) => is_target && is_many && far(hint),
         };
     }
-    let to_view = catalog.relation(&candidate.to).is_some_and(|relation| relation.kind.is_view());
+    let to_view = catalog
+        .relation(&candidate.to)
+        .is_some_and(|relation| relation.kind.is_view());
     match hint {
         None => is_target || !to_view && (constraint(candidate).is_some_and(|name| *name == *target) || near(target)),
         Some(hint) => {
@@ -153,11 +168,18 @@ fn single_pair(candidate: &Relationship) -> Option<&(Ident, Ident)> {
 fn suggestion(catalog: &Catalog, schema: &Ident, parent: &QualifiedName, child: &str) -> Option<String> {
     let own = catalog.relationships_of(parent);
     if own.is_empty() {
-        let parents = catalog.relationships.keys().filter(|name| name.schema == *schema).map(|name| name.name.as_str());
+        let parents = catalog
+            .relationships
+            .keys()
+            .filter(|name| name.schema == *schema)
+            .map(|name| name.name.as_str());
         let (_, best) = suggest::closest(parents, &parent.name, suggest::PART_SCORE_MIN)?;
         return Some(format!("Perhaps you meant '{best}' instead of '{}'.", parent.name));
     }
-    let children = own.iter().filter(|candidate| candidate.to.schema == *schema).map(|candidate| candidate.to.name.as_str());
+    let children = own
+        .iter()
+        .filter(|candidate| candidate.to.schema == *schema)
+        .map(|candidate| candidate.to.name.as_str());
     let ranked = suggest::ranked(children, child, suggest::PART_SCORE_MIN);
     let (_, best) = ranked.into_iter().find(|(score, _)| *score < 1.0)?;
     Some(format!("Perhaps you meant '{best}' instead of '{child}'."))

@@ -75,8 +75,7 @@ impl Planner<'_> {
         if read.count == Count::Exact && leaves_none_out {
             if head_only && !negotiated.singular {
                 // The rows themselves would be thrown away: count them and read none.
-                read.limit =
-                    Some(resolver.template.constant(mainstay_core::plan::Value::Integer(0)));
+                read.limit = Some(resolver.template.constant(mainstay_core::plan::Value::Integer(0)));
                 rows_are_total = true;
             } else {
                 read.count = Count::None;
@@ -125,13 +124,14 @@ impl Planner<'_> {
     /// Plans a call of `routine`.
     pub fn call(&self, routine: Arc<Routine>, given: &Arguments) -> Result<Planned, Error> {
         let row_type = call::row_type(self.catalog, &routine);
-        let name = row_type.as_ref().map_or(&routine.name.name, |relation| &relation.name.name);
+        let name = row_type
+            .as_ref()
+            .map_or(&routine.name.name, |relation| &relation.name.name);
         let branch = self.branch(name, Scope::Everything)?;
         let mut resolver = self.resolver(self.config.max_rows);
         let read = match &row_type {
             Some(relation) => {
-                let joined: Joined<'_> =
-                    embed::join(self.catalog, &self.head.schema, &branch, relation.clone(), None)?;
+                let joined: Joined<'_> = embed::join(self.catalog, &self.head.schema, &branch, relation.clone(), None)?;
                 Some(resolver.draft(&joined)?)
             }
             None => None,
@@ -149,12 +149,20 @@ impl Planner<'_> {
             Some(draft) => {
                 let mut read: Read = draft.authorize(self.catalog, self.role, Some(access.clone()))?;
                 read.count = self.head.preferences.count.unwrap_or_default();
-                CallResult::Rows { read: Box::new(read), single: !set }
+                CallResult::Rows {
+                    read: Box::new(read),
+                    single: !set,
+                }
             }
             None if set => CallResult::ScalarSet,
             None => CallResult::Scalar,
         };
-        let call = Call { routine, arguments, result, access };
+        let call = Call {
+            routine,
+            arguments,
+            result,
+            access,
+        };
         Ok(self.planned(PlanAction::Call(call), resolver, negotiated, &branch))
     }
 
@@ -171,7 +179,11 @@ impl Planner<'_> {
             .filter(|known| known.schema == self.head.schema)
             .map(|known| known.name.as_str());
         let suggestion = suggest::closest(known, name, suggest::NAME_SCORE_MIN).map(|(_, name)| Ident::new(name));
-        Err(Error::NoRelation { schema: self.head.schema.clone(), relation: name.to_owned(), suggestion })
+        Err(Error::NoRelation {
+            schema: self.head.schema.clone(),
+            relation: name.to_owned(),
+            suggestion,
+        })
     }
 
     fn branch(&self, name: &str, scope: Scope) -> Result<Branch, Error> {
@@ -207,16 +219,14 @@ impl Planner<'_> {
         {
             unknown.push(format!("timezone={zone}"));
         }
-        if unknown.is_empty() { Ok(()) } else { Err(Error::Preferences(unknown)) }
+        if unknown.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Preferences(unknown))
+        }
     }
 
-    fn planned(
-        &self,
-        action: PlanAction,
-        resolver: Resolver<'_>,
-        negotiated: Negotiated,
-        branch: &Branch,
-    ) -> Planned {
+    fn planned(&self, action: PlanAction, resolver: Resolver<'_>, negotiated: Negotiated, branch: &Branch) -> Planned {
         let mut named_by_target = Vec::new();
         if self.config.legacy_target_names {
             branch.named_by_target(&mut named_by_target);
@@ -236,4 +246,3 @@ impl Planner<'_> {
         }
     }
 }
-

@@ -63,12 +63,15 @@ impl Draft {
     /// Asks leave for every relation and makes the read. `root`: leave for the root, where it was asked for already.
     ///
     /// Errors: 42501.
-    pub fn authorize(self, catalog: &Catalog, role: &Ident, root: Option<Access>) -> Result<Read, DatabaseError> {
+    pub fn authorize(self, catalog: &Catalog, role: &Ident, root: Option<Access>) -> Result<Read, Error> {
         let access = match root {
             Some(access) => access,
             None => {
-                let needs =
-                    Needs { select: self.needs.iter().copied().collect(), select_any: true, ..Needs::default() };
+                let needs = Needs {
+                    select: self.needs.iter().copied().collect(),
+                    select_any: true,
+                    ..Needs::default()
+                };
                 policy::authorize(catalog, role, &self.relation, &needs)?
             }
         };
@@ -76,7 +79,11 @@ impl Draft {
         for embed in self.embeds {
             let junction = match embed.junction {
                 Some((relation, columns)) => {
-                    let needs = Needs { select: columns, select_any: true, ..Needs::default() };
+                    let needs = Needs {
+                        select: columns,
+                        select_any: true,
+                        ..Needs::default()
+                    };
                     let access = policy::authorize(catalog, role, &relation, &needs)?;
                     Some(Source { relation, access })
                 }
@@ -92,7 +99,10 @@ impl Draft {
             });
         }
         Ok(Read {
-            source: Source { relation: self.relation, access },
+            source: Source {
+                relation: self.relation,
+                access,
+            },
             output: self.output,
             embeds,
             filter: self.filter,
@@ -118,14 +128,27 @@ impl Resolver<'_> {
         for term in &joined.branch.order {
             let Some(wanted) = &term.relation else { continue };
             match joined.children.iter().find(|child| child.branch.key() == wanted) {
-                None => return Err(Error::NotEmbedded { target: wanted.clone(), renamed: None }),
+                None => {
+                    return Err(Error::NotEmbedded {
+                        target: wanted.clone(),
+                        renamed: None,
+                    });
+                }
                 Some(child) if !child.relationship.as_ref().is_some_and(|found| found.is_to_one()) => {
-                    return Err(Error::RelatedOrder { origin: joined.relation.name.name.clone(), target: wanted.clone() });
+                    return Err(Error::RelatedOrder {
+                        origin: joined.relation.name.name.clone(),
+                        target: wanted.clone(),
+                    });
                 }
                 Some(_) => {}
             }
         }
-        if joined.branch.fields.iter().any(|field| matches!(field, SelectItem::Aggregate { .. })) {
+        if joined
+            .branch
+            .fields
+            .iter()
+            .any(|field| matches!(field, SelectItem::Aggregate { .. }))
+        {
             return Err(if self.aggregates_enabled {
                 Error::NotImplemented("Aggregate functions are not implemented yet.".into())
             } else {
@@ -138,7 +161,10 @@ impl Resolver<'_> {
     fn level(&mut self, joined: &Joined<'_>) -> Result<Draft, Error> {
         let branch = joined.branch;
         let relation = joined.relation.clone();
-        let place = Place { relation: &relation, qualifier: qualifier(joined) };
+        let place = Place {
+            relation: &relation,
+            qualifier: qualifier(joined),
+        };
         let mut needs = BTreeSet::new();
         let mut output = Vec::new();
         let shows_all = branch.depth == 0 && branch.fields.is_empty() && branch.children.is_empty();
@@ -155,7 +181,11 @@ impl Resolver<'_> {
                         None => shown_name(field, &relation, resolved.column),
                     };
                     let cast = cast.as_deref().map(|cast| self.cast(cast)).transpose()?;
-                    output.push(Output::Column { name, field: resolved, cast });
+                    output.push(Output::Column {
+                        name,
+                        field: resolved,
+                        cast,
+                    });
                 }
                 SelectItem::Aggregate { .. } | SelectItem::Embed(_) => {}
             }
@@ -166,7 +196,10 @@ impl Resolver<'_> {
                 output.push(if child.branch.is_spread {
                     Output::Spread { embed: position }
                 } else {
-                    Output::Embed { name: Ident::new(child.branch.key()), embed: position }
+                    Output::Embed {
+                        name: Ident::new(child.branch.key()),
+                        embed: position,
+                    }
                 });
             }
             embeds.push(self.embed(&relation, child, &mut needs)?);
@@ -177,26 +210,52 @@ impl Resolver<'_> {
             let target = match &term.relation {
                 None => OrderTarget::Field(self.field(&place, &term.field, &mut needs)?),
                 Some(wanted) => {
-                    let position = child_named(joined, wanted)
-                        .ok_or_else(|| Error::NotEmbedded { target: wanted.clone(), renamed: None })?;
+                    let position = child_named(joined, wanted).ok_or_else(|| Error::NotEmbedded {
+                        target: wanted.clone(),
+                        renamed: None,
+                    })?;
                     let child = &joined.children[position];
-                    let place = Place { relation: &child.relation, qualifier: related_qualifier(&relation, child) };
+                    let place = Place {
+                        relation: &child.relation,
+                        qualifier: related_qualifier(&relation, child),
+                    };
                     let field = self.field(&place, &term.field, &mut embeds[position].draft.needs)?;
                     OrderTarget::Related { embed: position, field }
                 }
             };
-            order.push(Order { target, descending: term.is_descending, nulls_first: term.nulls_first });
+            order.push(Order {
+                target,
+                descending: term.is_descending,
+                nulls_first: term.nulls_first,
+            });
         }
         let (limit, offset) = self.window(joined);
-        Ok(Draft { relation, needs, output, embeds, filter, order, limit, offset })
+        Ok(Draft {
+            relation,
+            needs,
+            output,
+            embeds,
+            filter,
+            order,
+            limit,
+            offset,
+        })
     }
 
     fn window(&mut self, joined: &Joined<'_>) -> (Option<usize>, Option<usize>) {
-        let is_to_one = joined.relationship.as_ref().is_some_and(|relationship| relationship.is_to_one());
+        let is_to_one = joined
+            .relationship
+            .as_ref()
+            .is_some_and(|relationship| relationship.is_to_one());
         let (at, own) = match joined.branch.window {
-            Some(WindowRef::Embed(position)) => {
-                (WindowRef::Embed(position), self.windows.embeds.get(position).map(|(_, window)| *window).unwrap_or_default())
-            }
+            Some(WindowRef::Embed(position)) => (
+                WindowRef::Embed(position),
+                self.windows
+                    .embeds
+                    .get(position)
+                    .map(|(_, window)| *window)
+                    .unwrap_or_default(),
+            ),
             Some(at) => (at, self.windows.root),
             None => (WindowRef::General, Window::default()),
         };
@@ -213,7 +272,10 @@ impl Resolver<'_> {
         child: &Joined<'_>,
         parent_needs: &mut BTreeSet<ColumnIndex>,
     ) -> Result<DraftEmbed, Error> {
-        let relationship = child.relationship.clone().ok_or_else(|| internal("an embed without a relationship"))?;
+        let relationship = child
+            .relationship
+            .clone()
+            .ok_or_else(|| internal("an embed without a relationship"))?;
         let mut draft = self.level(child)?;
         let mut junction = None;
         match &relationship.kind {
@@ -225,8 +287,17 @@ impl Resolver<'_> {
                     draft.needs.insert(position(&child.relation, far)?);
                 }
             }
-            RelationshipKind::ManyToMany { junction: name, from_columns, to_columns, .. } => {
-                let relation = self.catalog.relation(name).cloned().ok_or_else(|| internal("a junction that is gone"))?;
+            RelationshipKind::ManyToMany {
+                junction: name,
+                from_columns,
+                to_columns,
+                ..
+            } => {
+                let relation = self
+                    .catalog
+                    .relation(name)
+                    .cloned()
+                    .ok_or_else(|| internal("a junction that is gone"))?;
                 let mut columns = Vec::new();
                 for (near, between) in from_columns {
                     parent_needs.insert(position(parent, near)?);
@@ -239,7 +310,11 @@ impl Resolver<'_> {
                 junction = Some((relation, columns));
             }
         }
-        let cardinality = if relationship.is_to_one() { Cardinality::One } else { Cardinality::Many };
+        let cardinality = if relationship.is_to_one() {
+            Cardinality::One
+        } else {
+            Cardinality::Many
+        };
         Ok(DraftEmbed {
             name: Ident::new(child.branch.key()),
             relationship,
@@ -278,7 +353,11 @@ impl Resolver<'_> {
     ) -> Result<Predicate, Error> {
         match tree {
             LogicTree::Filter(filter) => self.filter(place, joined, filter, needs),
-            LogicTree::Group { is_negated, operator, members } => {
+            LogicTree::Group {
+                is_negated,
+                operator,
+                members,
+            } => {
                 let mut all = Vec::with_capacity(members.len());
                 for member in members {
                     all.push(self.logic(place, joined, member, needs)?);
@@ -308,16 +387,27 @@ impl Resolver<'_> {
         }
         let field = self.field(place, &filter.field, needs)?;
         let predicate = match &filter.operation {
-            Operation::Compare { operator, quantifier, value } => {
+            Operation::Compare {
+                operator,
+                quantifier,
+                value,
+            } => {
                 let is_pattern = matches!(operator, Operator::Like | Operator::Ilike);
                 match quantifier {
                     None => {
                         let form = if is_pattern { Form::Pattern } else { Form::Text };
-                        Predicate::Compare { field, operator: *operator, value: self.template.operand(value, form) }
+                        Predicate::Compare {
+                            field,
+                            operator: *operator,
+                            value: self.template.operand(value, form),
+                        }
                     }
                     Some(quantifier) => {
-                        let form =
-                            if is_pattern { Form::PatternArray(*quantifier) } else { Form::Array(*quantifier) };
+                        let form = if is_pattern {
+                            Form::PatternArray(*quantifier)
+                        } else {
+                            Form::Array(*quantifier)
+                        };
                         Predicate::Quantified {
                             field,
                             operator: *operator,
@@ -327,15 +417,26 @@ impl Resolver<'_> {
                     }
                 }
             }
-            Operation::In(values) => Predicate::In { field, values: self.template.operand(values, Form::List) },
+            Operation::In(values) => Predicate::In {
+                field,
+                values: self.template.operand(values, Form::List),
+            },
             Operation::Is(what) => Predicate::Is { field, what: *what },
-            Operation::IsDistinct(value) => {
-                Predicate::IsDistinct { field, value: self.template.operand(value, Form::Text) }
-            }
+            Operation::IsDistinct(value) => Predicate::IsDistinct {
+                field,
+                value: self.template.operand(value, Form::Text),
+            },
             Operation::FullText { query, language, value } => {
-                let language = language.clone().map(|language| self.template.constant(Value::Text(language)));
+                let language = language
+                    .clone()
+                    .map(|language| self.template.constant(Value::Text(language)));
                 let value = self.template.operand(value, Form::Text);
-                Predicate::FullText { field, query: *query, language, value }
+                Predicate::FullText {
+                    field,
+                    query: *query,
+                    language,
+                    value,
+                }
             }
         };
         Ok(negated(filter.is_negated, predicate))
@@ -368,22 +469,33 @@ impl Resolver<'_> {
         // members.
         if field.path.iter().rev().skip(1).any(|step| step.as_text) {
             return Err(DatabaseError::new("42883", "operator does not exist: text -> unknown")
-                .hint("No operator matches the given name and argument types. You might need to add explicit type casts.")
+                .hint(
+                    "No operator matches the given name and argument types. You might need to add explicit type casts.",
+                )
                 .into());
         }
-        Ok(Field { column, path, as_text: field.path.last().is_some_and(|step| step.as_text) })
+        Ok(Field {
+            column,
+            path,
+            as_text: field.path.last().is_some_and(|step| step.as_text),
+        })
     }
 
     fn cast(&self, name: &str) -> Result<Cast, Error> {
         let name = name.to_lowercase();
         let ty = Type::from_builtin_name(&name).or_else(|| {
-            std::iter::once(self.schema).chain(self.extra_search_path).find_map(|schema| {
-                let qualified = QualifiedName::new(schema.clone(), name.as_str());
-                let domain = self.catalog.domains.get(&qualified);
-                domain
-                    .map(|domain| Type::Domain(qualified.clone(), Box::new(domain.base.clone())))
-                    .or_else(|| self.catalog.enums.contains_key(&qualified).then(|| Type::Enum(qualified)))
-            })
+            std::iter::once(self.schema)
+                .chain(self.extra_search_path)
+                .find_map(|schema| {
+                    let qualified = QualifiedName::new(schema.clone(), name.as_str());
+                    if let Some(domain) = self.catalog.domains.get(&qualified) {
+                        return Some(Type::Domain(qualified, Box::new(domain.base.clone())));
+                    }
+                    self.catalog
+                        .enums
+                        .contains_key(&qualified)
+                        .then_some(Type::Enum(qualified))
+                })
         });
         if ty.is_none() && self.catalog.enforcement == Enforcement::Catalog {
             return Err(DatabaseError::new("42704", format!("type \"{name}\" does not exist")).into());
@@ -402,7 +514,11 @@ pub struct Place<'a> {
 fn all_columns(relation: &Relation, output: &mut Vec<Output>, needs: &mut BTreeSet<ColumnIndex>) {
     for (index, column) in relation.columns.iter().enumerate() {
         needs.insert(index);
-        output.push(Output::Column { name: column.name.clone(), field: Field::column(index), cast: None });
+        output.push(Output::Column {
+            name: column.name.clone(),
+            field: Field::column(index),
+            cast: None,
+        });
     }
 }
 
@@ -437,7 +553,9 @@ pub fn missing_column(relation: &Relation, qualifier: &str, name: &str) -> Datab
     let error = DatabaseError::new("42703", format!("column {qualifier}.{name} does not exist"));
     let known = relation.columns.iter().map(|column| column.name.as_str());
     match suggest::columns(known, name).as_slice() {
-        [one] => error.hint(format!("Perhaps you meant to reference the column \"{qualifier}.{one}\".")),
+        [one] => error.hint(format!(
+            "Perhaps you meant to reference the column \"{qualifier}.{one}\"."
+        )),
         [one, two] => error.hint(format!(
             "Perhaps you meant to reference the column \"{qualifier}.{one}\" or the column \"{qualifier}.{two}\"."
         )),
@@ -455,13 +573,22 @@ pub fn both(mut all: Vec<Predicate>) -> Option<Predicate> {
 }
 
 fn negated(is_negated: bool, predicate: Predicate) -> Predicate {
-    if is_negated { Predicate::Not(Box::new(predicate)) } else { predicate }
+    if is_negated {
+        Predicate::Not(Box::new(predicate))
+    } else {
+        predicate
+    }
 }
 
 fn position(relation: &Relation, name: &str) -> Result<ColumnIndex, Error> {
-    relation.column(name).map(|(index, _)| index).ok_or_else(|| internal("a key's column that is gone"))
+    relation
+        .column(name)
+        .map(|(index, _)| index)
+        .ok_or_else(|| internal("a key's column that is gone"))
 }
 
 fn internal(what: &str) -> Error {
-    Error::Backend(mainstay_core::error::BackendError::Internal(format!("the catalog has {what}")))
+    Error::Backend(mainstay_core::error::BackendError::Internal(format!(
+        "the catalog has {what}"
+    )))
 }

@@ -24,11 +24,7 @@ pub fn closest<'a>(
 }
 
 /// All of `names` that reach `score_min`, best first.
-pub fn ranked<'a>(
-    names: impl Iterator<Item = &'a str> + Clone,
-    wanted: &str,
-    score_min: f64,
-) -> Vec<(f64, &'a str)> {
+pub fn ranked<'a>(names: impl Iterator<Item = &'a str> + Clone, wanted: &str, score_min: f64) -> Vec<(f64, &'a str)> {
     let wanted = wanted.to_lowercase();
     if let Some(same) = names.clone().find(|name| name.to_lowercase() == wanted) {
         return vec![(1.0, same)];
@@ -56,7 +52,10 @@ fn alike<'a>(names: impl Iterator<Item = &'a str>, wanted: &str, size: usize) ->
     let mut found: Vec<(f64, &str)> = names
         .filter_map(|name| {
             let other = grams(&name.to_lowercase(), size);
-            let shared: usize = own.iter().filter_map(|(gram, count)| Some(count * other.get(gram)?)).sum();
+            let shared: usize = own
+                .iter()
+                .filter_map(|(gram, count)| Some(count * other.get(gram)?))
+                .sum();
             (shared > 0).then(|| (shared as f64 / (own_length * length(&other)), name))
         })
         .collect();
@@ -67,7 +66,10 @@ fn alike<'a>(names: impl Iterator<Item = &'a str>, wanted: &str, size: usize) ->
 
 fn grams(text: &str, size: usize) -> HashMap<Vec<char>, usize> {
     let mut letters = vec!['-'];
-    letters.extend(text.chars().filter(|c| c.is_alphanumeric() || matches!(c, '_' | ',' | ' ')));
+    letters.extend(
+        text.chars()
+            .filter(|c| c.is_alphanumeric() || matches!(c, '_' | ',' | ' ')),
+    );
     letters.push('-');
     let mut counts = HashMap::new();
     for gram in letters.windows(size) {
@@ -131,7 +133,10 @@ mod tests {
         assert_eq!(best("noclosealternative", PART_SCORE_MIN), None);
         assert_eq!(best("fakefake", NAME_SCORE_MIN), None);
         let parameters = ["(name)", "()"];
-        assert_eq!(closest(parameters.into_iter(), "(nam)", PART_SCORE_MIN).unwrap().1, "(name)");
+        assert_eq!(
+            closest(parameters.into_iter(), "(nam)", PART_SCORE_MIN).unwrap().1,
+            "(name)"
+        );
     }
 
     #[test]

@@ -19,7 +19,10 @@ enum Supply {
     /// Part of the shape: a JSON path's key, a routine's argument.
     Constant(Value),
     /// A value of the query.
-    Slot { slot: Slot, form: Form },
+    Slot {
+        slot: Slot,
+        form: Form,
+    },
     /// The limit of the root, or of the embed at this position in [`Windows::embeds`].
     Limit(WindowRef),
     Offset(WindowRef),
@@ -56,7 +59,10 @@ impl Template {
 
     /// Adds a value of the query.
     pub fn operand(&mut self, operand: &Operand, form: Form) -> ValueRef {
-        self.push(Supply::Slot { slot: operand.slot, form })
+        self.push(Supply::Slot {
+            slot: operand.slot,
+            form,
+        })
     }
 
     /// Adds a limit.
@@ -79,9 +85,11 @@ impl Template {
         let window = |at: WindowRef| -> Window {
             let own = match at {
                 WindowRef::Root => windows.root,
-                WindowRef::Embed(position) => {
-                    windows.embeds.get(position).map(|(_, window)| *window).unwrap_or_default()
-                }
+                WindowRef::Embed(position) => windows
+                    .embeds
+                    .get(position)
+                    .map(|(_, window)| *window)
+                    .unwrap_or_default(),
                 WindowRef::General => Window::default(),
             };
             own.capped(max_rows)
@@ -129,7 +137,9 @@ impl Form {
 /// Source: PostgreSQL manual, 8.15.2. Errors: 22P02, 0A000 for nulls under `all`.
 fn array(text: &str, quantifier: Quantifier) -> Result<Vec<String>, Error> {
     let malformed = |detail: &str| -> Error {
-        DatabaseError::new("22P02", format!("malformed array literal: \"{text}\"")).detail(detail).into()
+        DatabaseError::new("22P02", format!("malformed array literal: \"{text}\""))
+            .detail(detail)
+            .into()
     };
     let trimmed = text.trim();
     let Some(inside) = trimmed.strip_prefix('{') else {
@@ -138,7 +148,11 @@ fn array(text: &str, quantifier: Quantifier) -> Result<Vec<String>, Error> {
     let mut elements = Vec::new();
     let mut rest = inside.trim_start();
     if let Some(after) = rest.strip_prefix('}') {
-        return if after.is_empty() { Ok(elements) } else { Err(malformed("Junk after closing right brace.")) };
+        return if after.is_empty() {
+            Ok(elements)
+        } else {
+            Err(malformed("Junk after closing right brace."))
+        };
     }
     loop {
         let (element, after) = if let Some(quoted) = rest.strip_prefix('"') {
@@ -149,13 +163,22 @@ fn array(text: &str, quantifier: Quantifier) -> Result<Vec<String>, Error> {
             if element.is_empty() || element.contains(['{', '"']) {
                 return Err(malformed("Unexpected array element."));
             }
-            (if element.eq_ignore_ascii_case("null") { None } else { Some(element) }, after)
+            (
+                if element.eq_ignore_ascii_case("null") {
+                    None
+                } else {
+                    Some(element)
+                },
+                after,
+            )
         };
         match element {
             Some(element) => elements.push(element),
             None if quantifier == Quantifier::Any => {}
             None => {
-                return Err(DatabaseError::new("0A000", "null elements are not available with the all quantifier").into());
+                return Err(
+                    DatabaseError::new("0A000", "null elements are not available with the all quantifier").into(),
+                );
             }
         }
         if let Some(after) = after.strip_prefix(',') {

@@ -60,7 +60,9 @@ impl Branch {
         let mut root = Branch::new(relation.to_owned(), &query.select, 0);
         let taken = |path: &EmbedPath| scope == Scope::Everything || !path.is_empty();
         for (path, filter) in query.filters.iter().filter(|(path, _)| taken(path)) {
-            root.find(path, legacy_target_names)?.conditions.push(Condition::Filter(filter.clone()));
+            root.find(path, legacy_target_names)?
+                .conditions
+                .push(Condition::Filter(filter.clone()));
         }
         for (path, terms) in &query.order {
             root.find(path, legacy_target_names)?.order.clone_from(terms);
@@ -73,7 +75,9 @@ impl Branch {
             }
         }
         for (path, tree) in query.logic.iter().filter(|(path, _)| taken(path)) {
-            root.find(path, legacy_target_names)?.conditions.push(Condition::Logic(tree.clone()));
+            root.find(path, legacy_target_names)?
+                .conditions
+                .push(Condition::Logic(tree.clone()));
         }
         Ok(root)
     }
@@ -95,7 +99,14 @@ impl Branch {
         };
         for item in items {
             match item {
-                SelectItem::Embed(EmbedItem { relation, alias, hint, join, is_spread, items }) => {
+                SelectItem::Embed(EmbedItem {
+                    relation,
+                    alias,
+                    hint,
+                    join,
+                    is_spread,
+                    items,
+                }) => {
                     let mut child = Branch::new(relation.clone(), items, depth + 1);
                     child.alias.clone_from(alias);
                     child.hint.clone_from(hint);
@@ -128,16 +139,27 @@ impl Branch {
     }
 
     fn find(&mut self, path: &[String], legacy: bool) -> Result<&mut Branch, Error> {
-        let Some((wanted, rest)) = path.split_first() else { return Ok(self) };
+        let Some((wanted, rest)) = path.split_first() else {
+            return Ok(self);
+        };
         let by_target = |child: &Branch| child.name == *wanted || child.alias.as_deref() == Some(wanted);
-        let position = self.children.iter().position(|child| if legacy { by_target(child) } else { child.key() == wanted });
+        let position = self.children.iter().position(|child| {
+            if legacy {
+                by_target(child)
+            } else {
+                child.key() == wanted
+            }
+        });
         let Some(position) = position else {
             let renamed = self
                 .children
                 .iter()
                 .find(|child| !legacy && by_target(child))
                 .and_then(|child| Some((child.name.clone(), child.alias.clone()?)));
-            return Err(Error::NotEmbedded { target: wanted.clone(), renamed });
+            return Err(Error::NotEmbedded {
+                target: wanted.clone(),
+                renamed,
+            });
         };
         let child = &mut self.children[position];
         if child.name == *wanted && child.alias.as_ref().is_some_and(|alias| alias != wanted) {
@@ -150,11 +172,13 @@ impl Branch {
 /// `clients.projects` as names.
 fn embed_path(path: &str) -> Result<EmbedPath, Error> {
     let whole = format!("{path}.limit");
-    Reader::read(&whole, grammar::tree_path).map(|(path, _)| path).map_err(|report| Error::QueryParameter {
-        message: format!(
-            "\"failed to parse tree path ({whole})\" (line {}, column {})",
-            report.line, report.column
-        ),
-        details: report.text,
-    })
+    Reader::read(&whole, grammar::tree_path)
+        .map(|(path, _)| path)
+        .map_err(|report| Error::QueryParameter {
+            message: format!(
+                "\"failed to parse tree path ({whole})\" (line {}, column {})",
+                report.line, report.column
+            ),
+            details: report.text,
+        })
 }

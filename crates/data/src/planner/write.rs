@@ -38,7 +38,11 @@ pub struct WriteRequest<'a> {
 pub fn plan(resolver: &mut Resolver<'_>, joined: &Joined<'_>, write: &WriteRequest<'_>) -> Result<PlanAction, Error> {
     let relation = joined.relation.clone();
     let shows_rows = write.preferences.representation == Some(Representation::Full);
-    let draft = if shows_rows { Some(resolver.draft(joined)?) } else { None };
+    let draft = if shows_rows {
+        Some(resolver.draft(joined)?)
+    } else {
+        None
+    };
     match write.action {
         Action::Create => insert(resolver, relation, draft, write),
         Action::Put => put(resolver, relation, draft, write),
@@ -73,7 +77,17 @@ fn insert(
         _ => Vec::new(),
     };
     let missing = write.preferences.missing.unwrap_or_default();
-    finish_insert(resolver, relation, draft, write, columns, missing, conflict, location, Vec::new())
+    finish_insert(
+        resolver,
+        relation,
+        draft,
+        write,
+        columns,
+        missing,
+        conflict,
+        location,
+        Vec::new(),
+    )
 }
 
 fn put(
@@ -83,17 +97,25 @@ fn put(
     write: &WriteRequest<'_>,
 ) -> Result<PlanAction, Error> {
     let key = relation.primary_key().to_vec();
-    let names: BTreeSet<String> = key.iter().map(|index| relation.columns[*index].name.to_string()).collect();
-    let roots: Vec<&Filter> =
-        write.query.filters.iter().filter(|(path, _)| path.is_empty()).map(|(_, filter)| filter).collect();
+    let names: BTreeSet<String> = key
+        .iter()
+        .map(|index| relation.columns[*index].name.to_string())
+        .collect();
+    let roots: Vec<&Filter> = write
+        .query
+        .filters
+        .iter()
+        .filter(|(path, _)| path.is_empty())
+        .map(|(_, filter)| filter)
+        .collect();
     let mut must_match = Vec::new();
     for filter in &roots {
         let value = match &filter.operation {
-            Operation::Compare { operator: mainstay_core::plan::Operator::Eq, quantifier: None::<Quantifier>, value }
-                if !filter.is_negated && filter.field.path.is_empty() =>
-            {
-                value
-            }
+            Operation::Compare {
+                operator: mainstay_core::plan::Operator::Eq,
+                quantifier: None::<Quantifier>,
+                value,
+            } if !filter.is_negated && filter.field.path.is_empty() => value,
             _ => return Err(Error::PutFilters),
         };
         let (column, _) = relation.column(&filter.field.name).ok_or(Error::PutFilters)?;
@@ -103,12 +125,29 @@ fn put(
         return Err(Error::PutFilters);
     }
     let columns = set_columns(&relation, write.columns)?;
-    let action = if columns.is_empty() { ConflictAction::Ignore } else { ConflictAction::Merge };
+    let action = if columns.is_empty() {
+        ConflictAction::Ignore
+    } else {
+        ConflictAction::Merge
+    };
     let conflict = Some(Conflict { columns: key, action });
-    finish_insert(resolver, relation, draft, write, columns, Missing::Null, conflict, Vec::new(), must_match)
+    finish_insert(
+        resolver,
+        relation,
+        draft,
+        write,
+        columns,
+        Missing::Null,
+        conflict,
+        Vec::new(),
+        must_match,
+    )
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of one statement, named at both call sites")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of one statement, named at both call sites"
+)]
 fn finish_insert(
     resolver: &Resolver<'_>,
     relation: Arc<Relation>,
@@ -128,7 +167,11 @@ fn finish_insert(
             updated = Some(columns.clone());
         }
     }
-    let needs = Needs { insert: Some(columns.clone()), update: updated, ..Needs::default() };
+    let needs = Needs {
+        insert: Some(columns.clone()),
+        update: updated,
+        ..Needs::default()
+    };
     let (source, read) = sources(resolver, relation, draft, write, needs, select)?;
     Ok(PlanAction::Insert(Insert {
         source,
@@ -149,14 +192,20 @@ fn update(
     let columns = set_columns(&relation, write.columns)?;
     let mut select = BTreeSet::new();
     let filter = root_filter(resolver, &relation, write.query, &mut select)?;
-    let needs = Needs { update: Some(columns.clone()), ..Needs::default() };
+    let needs = Needs {
+        update: Some(columns.clone()),
+        ..Needs::default()
+    };
     let (source, read) = sources(resolver, relation, draft, write, needs, select)?;
     Ok(PlanAction::Update(Update {
         source,
         columns,
         missing: write.preferences.missing.unwrap_or_default(),
         filter,
-        returning: Returning { read, location: Vec::new() },
+        returning: Returning {
+            read,
+            location: Vec::new(),
+        },
     }))
 }
 
@@ -168,9 +217,19 @@ fn delete(
 ) -> Result<PlanAction, Error> {
     let mut select = BTreeSet::new();
     let filter = root_filter(resolver, &relation, write.query, &mut select)?;
-    let needs = Needs { delete: true, ..Needs::default() };
+    let needs = Needs {
+        delete: true,
+        ..Needs::default()
+    };
     let (source, read) = sources(resolver, relation, draft, write, needs, select)?;
-    Ok(PlanAction::Delete(Delete { source, filter, returning: Returning { read, location: Vec::new() } }))
+    Ok(PlanAction::Delete(Delete {
+        source,
+        filter,
+        returning: Returning {
+            read,
+            location: Vec::new(),
+        },
+    }))
 }
 
 /// Asks leave once for all that the statement does with its relation: the write, the filter, and what it gives back.
@@ -201,7 +260,10 @@ fn root_filter(
     query: &Query,
     needs: &mut BTreeSet<ColumnIndex>,
 ) -> Result<Option<Predicate>, Error> {
-    let place = Place { relation, qualifier: relation.name.name.to_string() };
+    let place = Place {
+        relation,
+        qualifier: relation.name.name.to_string(),
+    };
     let mut all = Vec::new();
     for (_, filter) in query.filters.iter().filter(|(path, _)| path.is_empty()) {
         all.push(resolver.filter(&place, None, filter, needs)?);
@@ -219,7 +281,10 @@ fn set_columns(relation: &Relation, names: &BTreeSet<String>) -> Result<Vec<Colu
             relation
                 .column(name)
                 .map(|(index, _)| index)
-                .ok_or_else(|| Error::NoColumn { relation: relation.name.name.clone(), column: name.clone() })
+                .ok_or_else(|| Error::NoColumn {
+                    relation: relation.name.name.clone(),
+                    column: name.clone(),
+                })
         })
         .collect()
 }
@@ -228,9 +293,10 @@ fn conflict_columns(relation: &Relation, names: &[String]) -> Result<Vec<ColumnI
     names
         .iter()
         .map(|name| {
-            relation.column(name).map(|(index, _)| index).ok_or_else(|| {
-                DatabaseError::new("42703", format!("column \"{name}\" does not exist")).into()
-            })
+            relation
+                .column(name)
+                .map(|(index, _)| index)
+                .ok_or_else(|| DatabaseError::new("42703", format!("column \"{name}\" does not exist")).into())
         })
         .collect()
 }

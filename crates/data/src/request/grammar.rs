@@ -35,7 +35,14 @@ pub fn logic_path(reader: &mut Reader<'_>) -> Read<(EmbedPath, String)> {
     let operator = names.pop().ok_or(Stop)?;
     let is_negated = names.iter().any(|name| name == "not");
     names.retain(|name| name != "not");
-    Ok((names, if is_negated { format!("not.{operator}") } else { operator }))
+    Ok((
+        names,
+        if is_negated {
+            format!("not.{operator}")
+        } else {
+            operator
+        },
+    ))
 }
 
 /// `eq.5`, `not.in.(1,2)`: the right side of a filter parameter.
@@ -46,7 +53,11 @@ pub fn operation(reader: &mut Reader<'_>) -> Read<(bool, Operation)> {
 /// `and(a.eq.1,or(b.gt.2,c.is.null))`.
 pub fn logic_tree(reader: &mut Reader<'_>) -> Read<LogicTree> {
     let start_is_filter = reader.or(
-        |reader| reader.attempt(|reader| logic_filter(reader).map(LogicTree::Filter)).map(Some),
+        |reader| {
+            reader
+                .attempt(|reader| logic_filter(reader).map(LogicTree::Filter))
+                .map(Some)
+        },
         |_| Ok(None),
     )?;
     if let Some(tree) = start_is_filter {
@@ -55,16 +66,23 @@ pub fn logic_tree(reader: &mut Reader<'_>) -> Read<LogicTree> {
     let is_negated = reader.labelled("negation operator (not)", negation)?;
     let operator = reader.labelled("logic operator (and, or)", |reader| {
         reader.or(
-            |reader| reader.attempt(|reader| reader.string("and")).map(|()| LogicOperator::And),
+            |reader| {
+                reader
+                    .attempt(|reader| reader.string("and"))
+                    .map(|()| LogicOperator::And)
+            },
             |reader| reader.string("or").map(|()| LogicOperator::Or),
         )
     })?;
     reader.lexeme(|reader| reader.char('('))?;
-    let members = reader.nested(|reader| {
-        reader.separated(logic_tree, |reader| reader.lexeme(|reader| reader.char(',')))
-    })?;
+    let members =
+        reader.nested(|reader| reader.separated(logic_tree, |reader| reader.lexeme(|reader| reader.char(','))))?;
     reader.lexeme(|reader| reader.char(')'))?;
-    Ok(LogicTree::Group { is_negated, operator, members })
+    Ok(LogicTree::Group {
+        is_negated,
+        operator,
+        members,
+    })
 }
 
 /// `order=`.
@@ -117,7 +135,14 @@ fn spread_head(reader: &mut Reader<'_>) -> Read<EmbedItem> {
         let relation = field_name(reader)?;
         let (hint, join) = embed_parameters(reader)?;
         reader.attempt(|reader| reader.look_ahead(|reader| reader.string("(")))?;
-        Ok(EmbedItem { relation, alias: None, hint, join, is_spread: true, items: Vec::new() })
+        Ok(EmbedItem {
+            relation,
+            alias: None,
+            hint,
+            join,
+            is_spread: true,
+            items: Vec::new(),
+        })
     })
 }
 
@@ -130,7 +155,14 @@ fn embed_head(reader: &mut Reader<'_>) -> Read<EmbedItem> {
         }
         let (hint, join) = embed_parameters(reader)?;
         reader.attempt(|reader| reader.look_ahead(|reader| reader.string("(")))?;
-        Ok(EmbedItem { relation, alias, hint, join, is_spread: false, items: Vec::new() })
+        Ok(EmbedItem {
+            relation,
+            alias,
+            hint,
+            join,
+            is_spread: false,
+            items: Vec::new(),
+        })
     })
 }
 
@@ -158,11 +190,17 @@ fn embed_parameters(reader: &mut Reader<'_>) -> Read<(Option<String>, Option<Joi
 fn embed_parameter(reader: &mut Reader<'_>) -> Read<EmbedParameter> {
     reader.char('!')?;
     reader.or(
-        |reader| reader.attempt(|reader| reader.string("left")).map(|()| EmbedParameter::Join(JoinKind::Left)),
+        |reader| {
+            reader
+                .attempt(|reader| reader.string("left"))
+                .map(|()| EmbedParameter::Join(JoinKind::Left))
+        },
         |reader| {
             reader.or(
                 |reader| {
-                    reader.attempt(|reader| reader.string("inner")).map(|()| EmbedParameter::Join(JoinKind::Inner))
+                    reader
+                        .attempt(|reader| reader.string("inner"))
+                        .map(|()| EmbedParameter::Join(JoinKind::Inner))
                 },
                 |reader| reader.attempt(field_name).map(EmbedParameter::Hint),
             )
@@ -336,7 +374,9 @@ fn json_key(reader: &mut Reader<'_>) -> Read<String> {
 }
 
 fn field_name(reader: &mut Reader<'_>) -> Read<String> {
-    reader.labelled("field name (* or [a..z0..9_$])", |reader| reader.or(quoted, |reader| dashed(reader, identifier)))
+    reader.labelled("field name (* or [a..z0..9_$])", |reader| {
+        reader.or(quoted, |reader| dashed(reader, identifier))
+    })
 }
 
 /// Parts with `-` between them; `->` is not one.
@@ -440,7 +480,10 @@ fn begun<T>(reader: &mut Reader<'_>, rule: impl FnOnce(&mut Reader<'_>) -> Read<
 
 /// A text value whose slot is given later.
 fn text(value: String) -> Operand {
-    Operand { slot: 0, value: RawValue::Text(value) }
+    Operand {
+        slot: 0,
+        value: RawValue::Text(value),
+    }
 }
 
 fn in_operation(reader: &mut Reader<'_>) -> Read<Operation> {
@@ -448,7 +491,10 @@ fn in_operation(reader: &mut Reader<'_>) -> Read<Operation> {
         reader.string("in")?;
         delimiter(reader)
     })?;
-    Ok(Operation::In(Operand { slot: 0, value: RawValue::List(list_value(reader)?) }))
+    Ok(Operation::In(Operand {
+        slot: 0,
+        value: RawValue::List(list_value(reader)?),
+    }))
 }
 
 fn is_operation(reader: &mut Reader<'_>) -> Read<Operation> {
@@ -475,7 +521,10 @@ fn is_operation(reader: &mut Reader<'_>) -> Read<Operation> {
 
 fn any_case(reader: &mut Reader<'_>, name: &str) -> Read<()> {
     for wanted in name.chars() {
-        reader.or(|reader| reader.char(wanted), |reader| reader.char(wanted.to_ascii_uppercase()))?;
+        reader.or(
+            |reader| reader.char(wanted),
+            |reader| reader.char(wanted.to_ascii_uppercase()),
+        )?;
     }
     Ok(())
 }
@@ -497,7 +546,11 @@ fn full_text(reader: &mut Reader<'_>, value: &mut ValueRule<'_>) -> Read<Operati
         })
     })?;
     delimiter(reader)?;
-    Ok(Operation::FullText { query, language, value: text(value(reader)?) })
+    Ok(Operation::FullText {
+        query,
+        language,
+        value: text(value(reader)?),
+    })
 }
 
 const SIMPLE: [(&str, Operator); 9] = [
@@ -526,13 +579,21 @@ const QUANTIFIABLE: [(&str, Operator); 9] = [
 
 /// The operator that `name` stands for among those that take one text value.
 pub fn operator_named(name: &str) -> Option<Operator> {
-    SIMPLE.iter().chain(&QUANTIFIABLE).find(|(known, _)| *known == name).map(|(_, operator)| *operator)
+    SIMPLE
+        .iter()
+        .chain(&QUANTIFIABLE)
+        .find(|(known, _)| *known == name)
+        .map(|(_, operator)| *operator)
 }
 
 fn simple(reader: &mut Reader<'_>, value: &mut ValueRule<'_>) -> Read<Operation> {
     let operator = reader.labelled("unknown single value operator", |reader| one_of(reader, &SIMPLE))?;
     delimiter(reader)?;
-    Ok(Operation::Compare { operator, quantifier: None, value: text(value(reader)?) })
+    Ok(Operation::Compare {
+        operator,
+        quantifier: None,
+        value: text(value(reader)?),
+    })
 }
 
 fn quantified(reader: &mut Reader<'_>, value: &mut ValueRule<'_>) -> Read<Operation> {
@@ -549,7 +610,11 @@ fn quantified(reader: &mut Reader<'_>, value: &mut ValueRule<'_>) -> Read<Operat
         })
     })?;
     delimiter(reader)?;
-    Ok(Operation::Compare { operator, quantifier, value: text(value(reader)?) })
+    Ok(Operation::Compare {
+        operator,
+        quantifier,
+        value: text(value(reader)?),
+    })
 }
 
 fn one_of<T: Copy>(reader: &mut Reader<'_>, names: &[(&'static str, T)]) -> Read<T> {
@@ -582,7 +647,11 @@ fn logic_filter(reader: &mut Reader<'_>) -> Read<Filter> {
     let field = field(reader)?;
     delimiter(reader)?;
     let (is_negated, operation) = operation_with(reader, &mut logic_value)?;
-    Ok(Filter { field, is_negated, operation })
+    Ok(Filter {
+        field,
+        is_negated,
+        operation,
+    })
 }
 
 /// A value inside a group ends at `,` or `)`, unless it is quoted or an array in braces.
@@ -617,7 +686,10 @@ fn order_relation_term(reader: &mut Reader<'_>) -> Read<OrderTerm> {
 
 fn order_tail(reader: &mut Reader<'_>, relation: Option<String>, field: FieldRef) -> Read<OrderTerm> {
     let direction = reader.optional(|reader| {
-        reader.or(|reader| dotted(reader, "asc").map(|()| false), |reader| dotted(reader, "desc").map(|()| true))
+        reader.or(
+            |reader| dotted(reader, "asc").map(|()| false),
+            |reader| dotted(reader, "desc").map(|()| true),
+        )
     })?;
     let nulls_first = reader.or(
         |reader| {
@@ -632,7 +704,12 @@ fn order_tail(reader: &mut Reader<'_>, relation: Option<String>, field: FieldRef
         },
         |reader| order_end(reader).map(|()| None),
     )?;
-    Ok(OrderTerm { relation, field, is_descending: direction == Some(true), nulls_first })
+    Ok(OrderTerm {
+        relation,
+        field,
+        is_descending: direction == Some(true),
+        nulls_first,
+    })
 }
 
 fn dotted(reader: &mut Reader<'_>, word: &'static str) -> Read<()> {
@@ -661,15 +738,27 @@ mod tests {
     #[test]
     fn select_refusals_name_the_place_and_what_was_expected() {
         let tail = "expecting letter, digit, \"-\", \"->>\", \"->\", \"::\", \".\", \")\", \",\" or end of input";
-        assert_eq!(refusal("id,clients(name[])", select_items), format!("1:16 unexpected '[' {tail}"));
+        assert_eq!(
+            refusal("id,clients(name[])", select_items),
+            format!("1:16 unexpected '[' {tail}")
+        );
         assert_eq!(
             refusal("data->>-78xy", select_items),
             "1:11 unexpected 'x' expecting digit, \"->\", \"::\", \".\", \",\" or end of input"
         );
-        assert_eq!(refusal("data->>--34", select_items), "1:9 unexpected \"-\" expecting digit");
-        assert_eq!(refusal("*!hint", select_field), "1:2 unexpected '!' expecting \")\", \",\" or end of input");
+        assert_eq!(
+            refusal("data->>--34", select_items),
+            "1:9 unexpected \"-\" expecting digit"
+        );
+        assert_eq!(
+            refusal("*!hint", select_field),
+            "1:2 unexpected '!' expecting \")\", \",\" or end of input"
+        );
         assert_eq!(refusal("name!hint", select_field), format!("1:5 unexpected '!' {tail}"));
-        assert_eq!(refusal("name::", select_field), "1:7 unexpected end of input expecting letter or digit");
+        assert_eq!(
+            refusal("name::", select_field),
+            "1:7 unexpected end of input expecting letter or digit"
+        );
         assert_eq!(refusal("rel->jsonpath(*)", embed_head), "1:6 unexpected '>'");
         assert_eq!(refusal("rel(*)", spread_head), "1:1 unexpected \"r\" expecting \"...\"");
     }
@@ -679,18 +768,36 @@ mod tests {
         let operator = "expecting \"not\" or operator (eq, gt, ...)";
         assert_eq!(refusal("noop.0", operation), format!("1:1 unexpected \"o\" {operator}"));
         assert_eq!(refusal("val", operation), format!("1:1 unexpected \"v\" {operator}"));
-        assert_eq!(refusal("fts().value", operation), "1:5 unexpected \")\" expecting operator (eq, gt, ...)");
-        assert_eq!(refusal("eq().value", operation), "1:4 unexpected \")\" expecting operator (eq, gt, ...)");
-        assert_eq!(refusal("is().value", operation), "1:3 unexpected \"(\" expecting operator (eq, gt, ...)");
+        assert_eq!(
+            refusal("fts().value", operation),
+            "1:5 unexpected \")\" expecting operator (eq, gt, ...)"
+        );
+        assert_eq!(
+            refusal("eq().value", operation),
+            "1:4 unexpected \")\" expecting operator (eq, gt, ...)"
+        );
+        assert_eq!(
+            refusal("is().value", operation),
+            "1:3 unexpected \"(\" expecting operator (eq, gt, ...)"
+        );
     }
 
     #[test]
     fn order_refusals_name_the_words() {
         let words = "expecting \"asc\", \"desc\", \"nullsfirst\" or \"nullslast\"";
         assert_eq!(refusal("id.ac", order_terms), format!("1:4 unexpected \"c\" {words}"));
-        assert_eq!(refusal("id.descc", order_terms), "1:8 unexpected 'c' expecting delimiter (.), \",\" or end of input");
-        assert_eq!(refusal("id.asc.nlsfst", order_terms), "1:8 unexpected \"l\" expecting \"nullsfirst\" or \"nullslast\"");
-        assert_eq!(refusal("id.nullslasttt", order_terms), "1:13 unexpected 't' expecting \",\" or end of input");
+        assert_eq!(
+            refusal("id.descc", order_terms),
+            "1:8 unexpected 'c' expecting delimiter (.), \",\" or end of input"
+        );
+        assert_eq!(
+            refusal("id.asc.nlsfst", order_terms),
+            "1:8 unexpected \"l\" expecting \"nullsfirst\" or \"nullslast\""
+        );
+        assert_eq!(
+            refusal("id.nullslasttt", order_terms),
+            "1:13 unexpected 't' expecting \",\" or end of input"
+        );
         assert_eq!(
             refusal("clients(name,id)", order_terms),
             "1:8 unexpected '(' expecting letter, digit, \"-\", \"->>\", \"->\", delimiter (.), \",\" or end of input"
@@ -704,9 +811,15 @@ mod tests {
             "1:4 unexpected \")\" expecting field name (* or [a..z0..9_$]), negation operator (not) or logic operator \
              (and, or)"
         );
-        assert_eq!(refusal("or(id.in.1,2,id.eq.3)", logic_tree), "1:10 unexpected \"1\" expecting \"(\"");
+        assert_eq!(
+            refusal("or(id.in.1,2,id.eq.3)", logic_tree),
+            "1:10 unexpected \"1\" expecting \"(\""
+        );
         assert_eq!(refusal("or)(", logic_tree), "1:3 unexpected \")\" expecting \"(\"");
-        assert_eq!(refusal("and(ord(id.eq.1,id.eq.1),id.eq.2)", logic_tree), "1:7 unexpected \"d\" expecting \"(\"");
+        assert_eq!(
+            refusal("and(ord(id.eq.1,id.eq.1),id.eq.2)", logic_tree),
+            "1:7 unexpected \"d\" expecting \"(\""
+        );
         assert_eq!(
             refusal("or(id.eq.1,not.xor(id.eq.2,id.eq.3))", logic_tree),
             "1:16 unexpected \"x\" expecting logic operator (and, or)"
@@ -720,7 +833,10 @@ mod tests {
         assert_eq!(name("\" outer blanks \""), " outer blanks ");
         assert_eq!(name("with-dashes"), "with-dashes");
         assert_eq!(name("\"a\\\"b\""), "a\"b");
-        assert_eq!(refusal(":", field_name), "1:1 unexpected \":\" expecting field name (* or [a..z0..9_$])");
+        assert_eq!(
+            refusal(":", field_name),
+            "1:1 unexpected \":\" expecting field name (* or [a..z0..9_$])"
+        );
     }
 
     #[test]

@@ -82,7 +82,9 @@ fn plan_text(text: &str, essence: &str) -> String {
     let parameter = |wanted: &str| {
         text.split(';').skip(1).find_map(|part| {
             let (name, value) = part.split_once('=')?;
-            name.trim().eq_ignore_ascii_case(wanted).then(|| value.trim().trim_matches('"').to_owned())
+            name.trim()
+                .eq_ignore_ascii_case(wanted)
+                .then(|| value.trim().trim_matches('"').to_owned())
         })
     };
     let target = parameter("for").map_or(MediaType::Json, |name| MediaType::read(&name));
@@ -91,19 +93,28 @@ fn plan_text(text: &str, essence: &str) -> String {
         .into_iter()
         .filter(|option| options.split('|').any(|given| given == *option))
         .collect();
-    let tail = if known.is_empty() { String::new() } else { format!("; options={}", known.join("|")) };
+    let tail = if known.is_empty() {
+        String::new()
+    } else {
+        format!("; options={}", known.join("|"))
+    };
     format!("application/vnd.pgrst.plan+{kind}; for=\"{}\"{tail}", target.mime())
 }
 
 /// What the client accepts, best first: by quality, then by how specific it is. No header: anything.
 pub fn accepted(header: Option<&str>) -> Vec<MediaType> {
-    let Some(header) = header else { return vec![MediaType::Any] };
+    let Some(header) = header else {
+        return vec![MediaType::Any];
+    };
     let mut entries: Vec<(f64, i64, MediaType)> = header
         .split(',')
         .map(|entry| {
             let compact: String = entry.chars().filter(|c| *c != ' ').collect();
             let (media, quality) = match compact.find(";q=") {
-                Some(at) => (compact[..at].to_owned(), compact[at + 3..].split(';').next().and_then(|q| q.parse().ok())),
+                Some(at) => (
+                    compact[..at].to_owned(),
+                    compact[at + 3..].split(';').next().and_then(|q| q.parse().ok()),
+                ),
                 None => (compact, None),
             };
             let count = |sign: char| media.chars().filter(|c| *c == sign).count() as i64;
@@ -132,12 +143,20 @@ pub fn negotiate(accepted: &[MediaType]) -> Result<Negotiated, Vec<String>> {
             MediaType::Csv => (MediaType::Csv, Format::Csv, false),
             MediaType::ArrayStripped => (MediaType::ArrayStripped, Format::JsonStripNulls, false),
             MediaType::Object { stripped } => {
-                let format = if *stripped { Format::JsonStripNulls } else { Format::Json };
+                let format = if *stripped {
+                    Format::JsonStripNulls
+                } else {
+                    Format::Json
+                };
                 (MediaType::Object { stripped: *stripped }, format, true)
             }
             _ => continue,
         };
-        return Ok(Negotiated { media, format, singular });
+        return Ok(Negotiated {
+            media,
+            format,
+            singular,
+        });
     }
     Err(accepted.iter().map(|media| media.mime().to_owned()).collect())
 }
@@ -156,8 +175,14 @@ mod tests {
         assert_eq!(chosen("*/*, text/csv"), Ok(MediaType::Csv));
         assert_eq!(chosen("text/csv;q=0.5, application/json"), Ok(MediaType::Json));
         assert_eq!(chosen("text/html, application/json"), Ok(MediaType::Json));
-        assert_eq!(chosen("ApplicatIon/vnd.PgRsT.object+json"), Ok(MediaType::Object { stripped: false }));
-        assert_eq!(chosen("application/vnd.pgrst.array+json;nulls=stripped"), Ok(MediaType::ArrayStripped));
+        assert_eq!(
+            chosen("ApplicatIon/vnd.PgRsT.object+json"),
+            Ok(MediaType::Object { stripped: false })
+        );
+        assert_eq!(
+            chosen("application/vnd.pgrst.array+json;nulls=stripped"),
+            Ok(MediaType::ArrayStripped)
+        );
         assert_eq!(chosen("text/unknowntype"), Err(vec!["text/unknowntype".into()]));
         assert_eq!(
             chosen("application/vnd.pgrst.plan+json"),

@@ -118,8 +118,14 @@ fn resource(config: &Config, path: &str) -> Result<Resource, Error> {
 
 /// Decodes a path segment; there a `+` is a plus.
 fn percent(segment: &str) -> Result<String, Error> {
-    let text = percent_encoding::percent_decode_str(segment).decode_utf8().map_err(|_| Error::Path)?;
-    if text.contains('\0') { Err(Error::Path) } else { Ok(text.into_owned()) }
+    let text = percent_encoding::percent_decode_str(segment)
+        .decode_utf8()
+        .map_err(|_| Error::Path)?;
+    if text.contains('\0') {
+        Err(Error::Path)
+    } else {
+        Ok(text.into_owned())
+    }
 }
 
 fn schema(config: &Config, request: &Request) -> Result<(Ident, bool), Error> {
@@ -132,7 +138,10 @@ fn schema(config: &Config, request: &Request) -> Result<(Ident, bool), Error> {
             let wanted = String::from_utf8_lossy(value.as_bytes());
             match config.schemas.iter().find(|schema| **schema == *wanted) {
                 Some(schema) => Ok((schema.clone(), true)),
-                None => Err(Error::Schema { schema: wanted.into_owned(), exposed: config.schemas.clone() }),
+                None => Err(Error::Schema {
+                    schema: wanted.into_owned(),
+                    exposed: config.schemas.clone(),
+                }),
             }
         }
         None => {
@@ -145,9 +154,15 @@ fn schema(config: &Config, request: &Request) -> Result<(Ident, bool), Error> {
 fn action(resource: &Resource, method: &Method) -> Result<Action, Error> {
     Ok(match (resource, method.as_str()) {
         (_, "OPTIONS") => Action::Info,
-        (Resource::Routine(_), "GET") => Action::Call { method: CallMethod::Get },
-        (Resource::Routine(_), "HEAD") => Action::Call { method: CallMethod::Head },
-        (Resource::Routine(_), "POST") => Action::Call { method: CallMethod::Post },
+        (Resource::Routine(_), "GET") => Action::Call {
+            method: CallMethod::Get,
+        },
+        (Resource::Routine(_), "HEAD") => Action::Call {
+            method: CallMethod::Head,
+        },
+        (Resource::Routine(_), "POST") => Action::Call {
+            method: CallMethod::Post,
+        },
         (Resource::Routine(_), other) => return Err(Error::RoutineMethod(other.to_owned())),
         (Resource::Relation(_), "GET") => Action::Read { head_only: false },
         (Resource::Relation(_), "HEAD") => Action::Read { head_only: true },
@@ -217,7 +232,14 @@ impl Query {
                     let mut slot = slot;
                     number(&mut operation, &mut slot);
                     query.filter_names.insert(name.to_owned());
-                    query.filters.push((path, Filter { field, is_negated, operation }));
+                    query.filters.push((
+                        path,
+                        Filter {
+                            field,
+                            is_negated,
+                            operation,
+                        },
+                    ));
                 }
                 Err(_) if is_call => query.arguments.push((field.name, value.to_owned())),
                 Err(error) => return Err(error),
@@ -249,15 +271,22 @@ fn read<T>(
     shown: &str,
     rule: impl FnOnce(&mut Reader<'_>) -> Read<T>,
 ) -> Result<T, Error> {
-    Reader::read(text, rule).map_err(|Report { line, column, text, is_too_deep }| {
-        if is_too_deep {
-            return Error::TooDeep { what };
-        }
-        Error::QueryParameter {
-            message: format!("\"failed to parse {what} ({shown})\" (line {line}, column {column})"),
-            details: text,
-        }
-    })
+    Reader::read(text, rule).map_err(
+        |Report {
+             line,
+             column,
+             text,
+             is_too_deep,
+         }| {
+            if is_too_deep {
+                return Error::TooDeep { what };
+            }
+            Error::QueryParameter {
+                message: format!("\"failed to parse {what} ({shown})\" (line {line}, column {column})"),
+                details: text,
+            }
+        },
+    )
 }
 
 #[cfg(test)]
@@ -295,7 +324,10 @@ mod tests {
             }
         };
         query.filters.iter_mut().for_each(|(_, filter)| check(filter));
-        query.logic.iter_mut().for_each(|(_, tree)| tree.each_filter_mut(&mut check));
+        query
+            .logic
+            .iter_mut()
+            .for_each(|(_, tree)| tree.each_filter_mut(&mut check));
         assert_eq!(seen, shape.values.len());
     }
 

@@ -7,7 +7,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use mainstay_core::render;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::media::MediaType;
 use super::query;
@@ -39,10 +39,19 @@ pub fn rows(body: &Bytes, media: &MediaType, columns_given: bool) -> Result<Payl
 
 fn json_rows(body: &Bytes, columns_given: bool) -> Result<Payload, Error> {
     match shape_of(body)? {
-        JsonShape::Rows { keys } => Ok(Payload { json: body.clone(), keys }),
-        JsonShape::Mixed if columns_given => Ok(Payload { json: body.clone(), keys: BTreeSet::new() }),
+        JsonShape::Rows { keys } => Ok(Payload {
+            json: body.clone(),
+            keys,
+        }),
+        JsonShape::Mixed if columns_given => Ok(Payload {
+            json: body.clone(),
+            keys: BTreeSet::new(),
+        }),
         JsonShape::Mixed => Err(Error::Body(NOT_UNIFORM.into())),
-        JsonShape::Other => Ok(Payload { json: Bytes::from_static(b"[]"), keys: BTreeSet::new() }),
+        JsonShape::Other => Ok(Payload {
+            json: Bytes::from_static(b"[]"),
+            keys: BTreeSet::new(),
+        }),
     }
 }
 
@@ -62,7 +71,9 @@ pub enum JsonShape {
 /// Errors: `PGRST102` if it is not JSON.
 pub fn shape_of(body: &[u8]) -> Result<JsonShape, Error> {
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let shape = reader.deserialize_any(ShapeVisitor).map_err(|_| Error::Body(NOT_JSON.into()))?;
+    let shape = reader
+        .deserialize_any(ShapeVisitor)
+        .map_err(|_| Error::Body(NOT_JSON.into()))?;
     reader.end().map_err(|_| Error::Body(NOT_JSON.into()))?;
     if std::str::from_utf8(body).is_err() {
         return Err(Error::Body(NOT_JSON.into()));
@@ -84,16 +95,22 @@ impl<'de> Visitor<'de> for ShapeVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<JsonShape, A::Error> {
-        let mut keys: Option<BTreeSet<String>> = None;
+        let mut first: Vec<String> = Vec::new();
+        let mut rows = 0_usize;
         let mut is_uniform = true;
-        while let Some(row) = seq.next_element::<Row>()? {
-            match (row, &keys) {
-                (Row::Object(found), None) => keys = Some(found),
-                (Row::Object(found), Some(first)) => is_uniform &= found == *first,
-                (Row::Other, _) => is_uniform = false,
-            }
+        while let Some(is_alike) = seq.next_element_seed(RowSeed {
+            first: &mut first,
+            is_first: rows == 0,
+        })? {
+            is_uniform &= is_alike;
+            rows += 1;
         }
-        Ok(if is_uniform { JsonShape::Rows { keys: keys.unwrap_or_default() } } else { JsonShape::Mixed })
+        let keys = first.into_iter().collect();
+        Ok(if is_uniform {
+            JsonShape::Rows { keys }
+        } else {
+            JsonShape::Mixed
+        })
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<JsonShape, E> {
@@ -121,55 +138,97 @@ impl<'de> Visitor<'de> for ShapeVisitor {
     }
 }
 
-enum Row {
-    Object(BTreeSet<String>),
-    Other,
+/// Reads one row of an array: is it an object with the keys of the first? Nothing is copied for the rows after it.
+struct RowSeed<'s> {
+    first: &'s mut Vec<String>,
+    is_first: bool,
 }
 
-impl<'de> serde::Deserialize<'de> for Row {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Row, D::Error> {
-        struct RowVisitor;
-        impl<'de> Visitor<'de> for RowVisitor {
-            type Value = Row;
+impl<'de> DeserializeSeed<'de> for RowSeed<'_> {
+    type Value = bool;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("JSON")
-            }
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Row, A::Error> {
-                keys_of(map).map(Row::Object)
-            }
+impl<'de> Visitor<'de> for RowSeed<'_> {
+    type Value = bool;
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Row, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Row::Other)
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
 
-            fn visit_bool<E>(self, _: bool) -> Result<Row, E> {
-                Ok(Row::Other)
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Row, E> {
-                Ok(Row::Other)
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Row, E> {
-                Ok(Row::Other)
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Row, E> {
-                Ok(Row::Other)
-            }
-
-            fn visit_str<E>(self, _: &str) -> Result<Row, E> {
-                Ok(Row::Other)
-            }
-
-            fn visit_unit<E>(self) -> Result<Row, E> {
-                Ok(Row::Other)
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+        if self.is_first {
+            *self.first = keys_of(map)?.into_iter().collect();
+            return Ok(true);
+        }
+        // Which of the first row's keys, which are sorted, were seen.
+        let mut seen = vec![false; self.first.len()];
+        let mut is_alike = true;
+        while let Some(position) = map.next_key_seed(KeySeed { known: self.first })? {
+            map.next_value::<IgnoredAny>()?;
+            match position {
+                Some(position) => seen[position] = true,
+                None => is_alike = false,
             }
         }
-        deserializer.deserialize_any(RowVisitor)
+        Ok(is_alike && seen.iter().all(|seen| *seen))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(false)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_unit<E>(self) -> Result<bool, E> {
+        Ok(false)
+    }
+}
+
+/// Reads a key as its position among known ones, which are sorted.
+struct KeySeed<'s> {
+    known: &'s [String],
+}
+
+impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<usize>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for KeySeed<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Option<usize>, E> {
+        Ok(self.known.binary_search_by(|known| known.as_str().cmp(key)).ok())
     }
 }
 
@@ -191,7 +250,10 @@ pub fn first_row(json: &Bytes) -> Result<Bytes, Error> {
     }
     let rows: Vec<&serde_json::value::RawValue> =
         serde_json::from_slice(json).map_err(|_| Error::Body(NOT_JSON.into()))?;
-    Ok(rows.first().map_or_else(|| Bytes::from_static(b"{}"), |row| Bytes::copy_from_slice(row.get().as_bytes())))
+    Ok(rows.first().map_or_else(
+        || Bytes::from_static(b"{}"),
+        |row| Bytes::copy_from_slice(row.get().as_bytes()),
+    ))
 }
 
 /// Reads `a,b\n1,2` as `[{"a":"1","b":"2"}]`; the cell `NULL` is null.
@@ -225,7 +287,10 @@ fn csv_rows(body: &Bytes) -> Result<Payload, Error> {
         json.push(b'}');
     }
     json.push(b']');
-    Ok(Payload { json: json.into(), keys: if has_rows { keys } else { BTreeSet::new() } })
+    Ok(Payload {
+        json: json.into(),
+        keys: if has_rows { keys } else { BTreeSet::new() },
+    })
 }
 
 /// Splits RFC 4180 text; empty lines are skipped.
@@ -244,7 +309,10 @@ fn csv_records(text: &str) -> Result<Vec<Vec<String>>, Error> {
             match after.as_bytes().first() {
                 Some(b',') => rest = &after[1..],
                 _ => {
-                    rest = after.strip_prefix("\r\n").or_else(|| after.strip_prefix('\n')).unwrap_or(after);
+                    rest = after
+                        .strip_prefix("\r\n")
+                        .or_else(|| after.strip_prefix('\n'))
+                        .unwrap_or(after);
                     rest = rest.strip_prefix('\r').unwrap_or(rest);
                     break;
                 }
@@ -284,7 +352,12 @@ pub fn form_pairs(body: &Bytes) -> Result<Vec<(String, String)>, Error> {
     let parameters = query::parameters(text)?;
     Ok(parameters
         .into_iter()
-        .map(|parameter| (parameter.name.into_owned(), parameter.value.unwrap_or_default().into_owned()))
+        .map(|parameter| {
+            (
+                parameter.name.into_owned(),
+                parameter.value.unwrap_or_default().into_owned(),
+            )
+        })
         .collect())
 }
 
@@ -302,7 +375,10 @@ fn form_row(body: &Bytes) -> Result<Payload, Error> {
         render::json_string(&mut json, value);
     }
     json.push(b'}');
-    Ok(Payload { json: json.into(), keys: pairs.into_iter().map(|(key, _)| key).collect() })
+    Ok(Payload {
+        json: json.into(),
+        keys: pairs.into_iter().map(|(key, _)| key).collect(),
+    })
 }
 
 #[cfg(test)]
@@ -312,7 +388,10 @@ mod tests {
     fn read(media: MediaType, body: &'static str) -> Result<(String, Vec<String>), String> {
         rows(&Bytes::from_static(body.as_bytes()), &media, false)
             .map(|payload| {
-                (String::from_utf8(payload.json.to_vec()).unwrap(), payload.keys.into_iter().collect())
+                (
+                    String::from_utf8(payload.json.to_vec()).unwrap(),
+                    payload.keys.into_iter().collect(),
+                )
             })
             .map_err(|error| error.to_string())
     }
@@ -321,8 +400,14 @@ mod tests {
     fn json_rows_must_have_the_same_keys() {
         let (_, keys) = read(MediaType::Json, r#"[{"b":1,"a":[{}]},{"a":2,"b":null}]"#).unwrap();
         assert_eq!(keys, ["a", "b"]);
-        assert_eq!(read(MediaType::Json, r#"[{"a":1},{"b":1}]"#), Err("All object keys must match".into()));
-        assert_eq!(read(MediaType::Json, r#"[{"a":1},2]"#), Err("All object keys must match".into()));
+        assert_eq!(
+            read(MediaType::Json, r#"[{"a":1},{"b":1}]"#),
+            Err("All object keys must match".into())
+        );
+        assert_eq!(
+            read(MediaType::Json, r#"[{"a":1},2]"#),
+            Err("All object keys must match".into())
+        );
         assert_eq!(read(MediaType::Json, "").unwrap_err(), "Empty or invalid json");
         assert_eq!(read(MediaType::Json, "}{ x = 2").unwrap_err(), "Empty or invalid json");
         assert_eq!(read(MediaType::Json, "[]").unwrap().0, "[]");
@@ -335,12 +420,18 @@ mod tests {
             read(MediaType::Csv, "a,b\n1,\"x,\"\"y\"\"\"\r\nNULL,\n").unwrap().0,
             r#"[{"a":"1","b":"x,\"y\""},{"a":null,"b":""}]"#
         );
-        assert_eq!(read(MediaType::Csv, "a,b\n1").unwrap_err(), "All lines must have same number of fields");
+        assert_eq!(
+            read(MediaType::Csv, "a,b\n1").unwrap_err(),
+            "All lines must have same number of fields"
+        );
     }
 
     #[test]
     fn a_form_is_one_row() {
         assert_eq!(read(MediaType::Form, "b=x+y&a=1").unwrap().0, r#"{"a":"1","b":"x y"}"#);
-        assert_eq!(read(MediaType::PlainText, "x").unwrap_err(), "Content-Type not acceptable: text/plain");
+        assert_eq!(
+            read(MediaType::PlainText, "x").unwrap_err(),
+            "Content-Type not acceptable: text/plain"
+        );
     }
 }

@@ -161,16 +161,25 @@ mod tests {
 
     #[test]
     fn preferences_come_in_one_header_or_many_and_the_first_counts() {
-        let found = read(&["count=exact,    tx=commit   ,return=representation , anything", "tx=rollback"]);
+        let found = read(&[
+            "count=exact,    tx=commit   ,return=representation , anything",
+            "tx=rollback",
+        ]);
         assert_eq!(found.count, Some(Count::Exact));
         assert_eq!(found.transaction, Some(Transaction::Commit));
         assert_eq!(found.unknown, ["anything"]);
-        assert_eq!(found.applied().unwrap(), "return=representation, count=exact, tx=commit");
+        assert_eq!(
+            found.applied().unwrap(),
+            "return=representation, count=exact, tx=commit"
+        );
     }
 
     #[test]
     fn max_affected_is_applied_only_when_strict() {
         assert_eq!(read(&["max-affected=10"]).applied(), None);
-        assert_eq!(read(&["handling=strict, max-affected=10"]).applied().unwrap(), "handling=strict, max-affected=10");
+        assert_eq!(
+            read(&["handling=strict, max-affected=10"]).applied().unwrap(),
+            "handling=strict, max-affected=10"
+        );
     }
 }

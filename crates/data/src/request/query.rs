@@ -60,13 +60,19 @@ pub fn parameters(query: &str) -> Result<Vec<Parameter<'_>>, Error> {
     let mut found = Vec::new();
     for pair in query.split(['&', ';']).filter(|pair| !pair.is_empty()) {
         if found.len() == PARAMETERS_MAX {
-            return Err(Error::TooMany { what: "query parameters", max: PARAMETERS_MAX });
+            return Err(Error::TooMany {
+                what: "query parameters",
+                max: PARAMETERS_MAX,
+            });
         }
         let (name, value) = match pair.split_once('=') {
             Some((name, value)) => (name, Some(value)),
             None => (pair, None),
         };
-        found.push(Parameter { name: decode(name)?, value: value.map(decode).transpose()? });
+        found.push(Parameter {
+            name: decode(name)?,
+            value: value.map(decode).transpose()?,
+        });
     }
     Ok(found)
 }
@@ -91,7 +97,10 @@ pub fn decode(text: &str) -> Result<Cow<'_, str>, Error> {
         rest = tail;
     }
     let decoded = String::from_utf8(bytes).map_err(|error| Error::QueryParameter {
-        message: format!("\"failed to parse query string\" (line 1, column {})", error.utf8_error().valid_up_to() + 1),
+        message: format!(
+            "\"failed to parse query string\" (line 1, column {})",
+            error.utf8_error().valid_up_to() + 1
+        ),
         details: "invalid UTF-8".into(),
     })?;
     checked(Cow::Owned(decoded))
@@ -105,7 +114,9 @@ fn checked(text: Cow<'_, str>) -> Result<Cow<'_, str>, Error> {
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
 }
 
 /// The parameters sorted by name and encoded, for `Content-Location`; values of one name are joined by commas.

@@ -23,7 +23,10 @@ impl Window {
     /// The same with at most `rows` rows.
     pub fn capped(self, rows: Option<u64>) -> Window {
         let Some(rows) = rows else { return self };
-        Window { offset: self.offset, limit: Some(self.limit.map_or(rows, |limit| limit.min(rows))) }
+        Window {
+            offset: self.offset,
+            limit: Some(self.limit.map_or(rows, |limit| limit.min(rows))),
+        }
     }
 }
 
@@ -52,7 +55,11 @@ pub fn windows(method: &Method, parameters: &[Parameter<'_>], headers: &HeaderMa
         if !matches!(kind, ParameterKind::Limit | ParameterKind::Offset) {
             continue;
         }
-        let Some(number) = parameter.value.as_deref().and_then(|value| value.trim().parse::<i64>().ok()) else {
+        let Some(number) = parameter
+            .value
+            .as_deref()
+            .and_then(|value| value.trim().parse::<i64>().ok())
+        else {
             continue;
         };
         let path = parameter.name.rfind('.').map_or("", |end| &parameter.name[..end]);
@@ -69,8 +76,10 @@ pub fn windows(method: &Method, parameters: &[Parameter<'_>], headers: &HeaderMa
         }
     }
     let root = root_window(method, given[0].1, headers)?;
-    let mut embeds: Vec<(String, Window)> =
-        given[1..].iter().map(|(path, given)| ((*path).to_owned(), embed_window(*given))).collect();
+    let mut embeds: Vec<(String, Window)> = given[1..]
+        .iter()
+        .map(|(path, given)| ((*path).to_owned(), embed_window(*given)))
+        .collect();
     embeds.sort();
     Ok(Windows { root, embeds })
 }
@@ -88,7 +97,10 @@ impl Ord for Window {
 }
 
 fn embed_window(given: Given) -> Window {
-    Window { offset: unsigned(given.offset.unwrap_or(0)), limit: given.limit.map(unsigned) }
+    Window {
+        offset: unsigned(given.offset.unwrap_or(0)),
+        limit: given.limit.map(unsigned),
+    }
 }
 
 fn unsigned(number: i64) -> u64 {
@@ -96,7 +108,11 @@ fn unsigned(number: i64) -> u64 {
 }
 
 fn root_window(method: &Method, given: Given, headers: &HeaderMap) -> Result<Window, Error> {
-    let range = if method == Method::GET { header_range(headers) } else { None };
+    let range = if method == Method::GET {
+        header_range(headers)
+    } else {
+        None
+    };
     if given.limit.is_some_and(|limit| limit < 0) {
         return Err(Error::Range(RangeError::NegativeLimit));
     }
@@ -109,7 +125,10 @@ fn root_window(method: &Method, given: Given, headers: &HeaderMap) -> Result<Win
         return Err(Error::PutLimit);
     }
     if given.limit == Some(0) {
-        return Ok(Window { offset: 0, limit: Some(0) });
+        return Ok(Window {
+            offset: 0,
+            limit: Some(0),
+        });
     }
     // Both are ranges of row numbers; what is asked for is where they meet.
     let offset = unsigned(given.offset.unwrap_or(0));
@@ -122,7 +141,10 @@ fn root_window(method: &Method, given: Given, headers: &HeaderMap) -> Result<Win
     };
     match end {
         Some(end) if end <= offset => Err(Error::Range(RangeError::NegativeLimit)),
-        end => Ok(Window { offset, limit: end.map(|end| end - offset) }),
+        end => Ok(Window {
+            offset,
+            limit: end.map(|end| end - offset),
+        }),
     }
 }
 
@@ -135,12 +157,23 @@ fn header_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
         return None;
     }
     let lower = lower.parse().ok()?;
-    Some((lower, if upper.is_empty() { None } else { Some(upper.parse().ok()?) }))
+    Some((
+        lower,
+        if upper.is_empty() {
+            None
+        } else {
+            Some(upper.parse().ok()?)
+        },
+    ))
 }
 
 /// `Content-Range` for rows `lower` to `upper`, of `total` if it is known.
 pub fn content_range(lower: i64, upper: i64, total: Option<u64>) -> String {
-    let range = if total != Some(0) && lower <= upper { format!("{lower}-{upper}") } else { "*".to_owned() };
+    let range = if total != Some(0) && lower <= upper {
+        format!("{lower}-{upper}")
+    } else {
+        "*".to_owned()
+    };
     match total {
         Some(total) => format!("{range}/{total}"),
         None => format!("{range}/*"),
@@ -163,14 +196,44 @@ mod tests {
     #[test]
     fn windows_come_from_the_query_and_the_header() {
         assert_eq!(root("", None).unwrap(), Window::default());
-        assert_eq!(root("limit=5&offset=2", None).unwrap(), Window { offset: 2, limit: Some(5) });
-        assert_eq!(root("", Some("0-1")).unwrap(), Window { offset: 0, limit: Some(2) });
+        assert_eq!(
+            root("limit=5&offset=2", None).unwrap(),
+            Window {
+                offset: 2,
+                limit: Some(5)
+            }
+        );
+        assert_eq!(
+            root("", Some("0-1")).unwrap(),
+            Window {
+                offset: 0,
+                limit: Some(2)
+            }
+        );
         assert_eq!(root("", Some("5-")).unwrap(), Window { offset: 5, limit: None });
-        assert_eq!(root("limit=3", Some("1-")).unwrap(), Window { offset: 1, limit: Some(2) });
-        assert_eq!(root("limit=0", None).unwrap(), Window { offset: 0, limit: Some(0) });
+        assert_eq!(
+            root("limit=3", Some("1-")).unwrap(),
+            Window {
+                offset: 1,
+                limit: Some(2)
+            }
+        );
+        assert_eq!(
+            root("limit=0", None).unwrap(),
+            Window {
+                offset: 0,
+                limit: Some(0)
+            }
+        );
         assert_eq!(root("limit=x", Some("items")).unwrap(), Window::default());
-        assert!(matches!(root("limit=-1", None), Err(Error::Range(RangeError::NegativeLimit))));
-        assert!(matches!(root("", Some("1-0")), Err(Error::Range(RangeError::LowerAboveUpper))));
+        assert!(matches!(
+            root("limit=-1", None),
+            Err(Error::Range(RangeError::NegativeLimit))
+        ));
+        assert!(matches!(
+            root("", Some("1-0")),
+            Err(Error::Range(RangeError::LowerAboveUpper))
+        ));
     }
 
     #[test]

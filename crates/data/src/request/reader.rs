@@ -43,7 +43,10 @@ struct Failure {
 
 impl Failure {
     fn none(at: usize) -> Self {
-        Failure { at, remarks: SmallVec::new() }
+        Failure {
+            at,
+            remarks: SmallVec::new(),
+        }
     }
 
     /// Keeps the failure that is further on; at one place, both.
@@ -66,7 +69,8 @@ impl Failure {
     }
 
     fn relabel(&mut self, label: &'static str) {
-        self.remarks.retain(|remark| matches!(remark, Remark::Found(_) | Remark::Forbidden(_)));
+        self.remarks
+            .retain(|remark| matches!(remark, Remark::Found(_) | Remark::Forbidden(_)));
         self.remarks.push(Remark::Expected(label));
     }
 }
@@ -96,7 +100,13 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Begins at the start of `text`.
     pub fn new(text: &'a str) -> Self {
-        Reader { text, at: 0, failure: Failure::none(0), depth: 0, is_too_deep: false }
+        Reader {
+            text,
+            at: 0,
+            failure: Failure::none(0),
+            depth: 0,
+            is_too_deep: false,
+        }
     }
 
     /// Runs one rule over the whole of a text; what follows it is not looked at.
@@ -367,12 +377,20 @@ impl<'a> Reader<'a> {
                 _ => column += 1,
             }
         }
-        Report { line, column, text: describe(&self.failure.remarks), is_too_deep: self.is_too_deep }
+        Report {
+            line,
+            column,
+            text: describe(&self.failure.remarks),
+            is_too_deep: self.is_too_deep,
+        }
     }
 
     fn remark(&mut self, remarks: &[Remark]) {
         let outer = std::mem::take(&mut self.failure);
-        self.failure = outer.merge(Failure { at: self.at, remarks: SmallVec::from_slice(remarks) });
+        self.failure = outer.merge(Failure {
+            at: self.at,
+            remarks: SmallVec::from_slice(remarks),
+        });
     }
 }
 
@@ -405,7 +423,11 @@ fn describe(remarks: &[Remark]) -> String {
         }
         let _ = write!(text, "expecting {}", enumerate(&expected));
     }
-    if text.is_empty() { "unknown parse error".to_owned() } else { text }
+    if text.is_empty() {
+        "unknown parse error".to_owned()
+    } else {
+        text
+    }
 }
 
 fn push_new(list: &mut Vec<String>, item: String) {

@@ -26,10 +26,16 @@ pub struct Shape {
 
 /// Writes the shape of `parameters` to `key` and takes their values out.
 pub fn shape_of(parameters: &[Parameter<'_>], key: &mut Vec<u8>) -> Shape {
-    let mut shape = Shape { values: Vec::new(), slots: Vec::with_capacity(parameters.len()), is_complete: true };
+    let mut shape = Shape {
+        values: Vec::new(),
+        slots: Vec::with_capacity(parameters.len()),
+        is_complete: true,
+    };
     for parameter in parameters {
         shape.slots.push(shape.values.len());
-        let Some(value) = parameter.value.as_deref() else { continue };
+        let Some(value) = parameter.value.as_deref() else {
+            continue;
+        };
         match parameter.kind() {
             // Their numbers are values; that they are there is written by whoever reads the windows.
             ParameterKind::Limit | ParameterKind::Offset => {}
@@ -101,7 +107,11 @@ fn plain_list(text: &str) -> Option<Vec<String>> {
 fn operation_shape(key: &mut Vec<u8>, operation: Operation, values: &mut Vec<RawValue>) {
     let value = match operation {
         Operation::Is(what) => return text(key, &format!("is.{what:?}")),
-        Operation::Compare { operator, quantifier, value } => {
+        Operation::Compare {
+            operator,
+            quantifier,
+            value,
+        } => {
             text(key, &format!("{operator:?}{quantifier:?}"));
             value
         }
@@ -123,7 +133,11 @@ fn operation_shape(key: &mut Vec<u8>, operation: Operation, values: &mut Vec<Raw
 
 fn tree_shape(key: &mut Vec<u8>, tree: LogicTree, values: &mut Vec<RawValue>) {
     match tree {
-        LogicTree::Filter(Filter { field, is_negated, operation }) => {
+        LogicTree::Filter(Filter {
+            field,
+            is_negated,
+            operation,
+        }) => {
             text(key, "field");
             text(key, &field.name);
             for step in &field.path {
@@ -138,7 +152,11 @@ fn tree_shape(key: &mut Vec<u8>, tree: LogicTree, values: &mut Vec<RawValue>) {
             text(key, if is_negated { "not" } else { "" });
             operation_shape(key, operation, values);
         }
-        LogicTree::Group { is_negated, operator, members } => {
+        LogicTree::Group {
+            is_negated,
+            operator,
+            members,
+        } => {
             text(key, &format!("{is_negated}{operator:?}{}", members.len()));
             for member in members {
                 tree_shape(key, member, values);
@@ -163,7 +181,10 @@ mod tests {
         let (key, found) = shape("status=eq.paid&id=in.(1,2)&or=(a.lt.5,b.is.null)&select=id&limit=3");
         assert_eq!(found.values.len(), 3);
         assert_eq!(found.slots, [0, 1, 2, 3, 3]);
-        assert_eq!(key, shape("status=eq.sent&id=in.(3)&or=(a.lt.7,b.is.null)&select=id&limit=9").0);
+        assert_eq!(
+            key,
+            shape("status=eq.sent&id=in.(3)&or=(a.lt.7,b.is.null)&select=id&limit=9").0
+        );
         for other in [
             "status=neq.paid&id=in.(1,2)&or=(a.lt.5,b.is.null)&select=id",
             "status=eq.paid&id=in.(1,2)&or=(a.lt.5,b.is.true)&select=id",

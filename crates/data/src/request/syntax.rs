@@ -39,9 +39,7 @@ pub enum SelectItem {
         alias: Option<String>,
     },
     /// `count()`, `amount.sum()::text`
-    Aggregate {
-        alias: Option<String>,
-    },
+    Aggregate { alias: Option<String> },
     /// `alias:relation!hint!inner(…)`
     Embed(EmbedItem),
 }
@@ -76,11 +74,19 @@ pub struct Filter {
 /// What a field is compared with, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
-    Compare { operator: Operator, quantifier: Option<Quantifier>, value: Operand },
+    Compare {
+        operator: Operator,
+        quantifier: Option<Quantifier>,
+        value: Operand,
+    },
     In(Operand),
     Is(IsValue),
     IsDistinct(Operand),
-    FullText { query: FullTextQuery, language: Option<String>, value: Operand },
+    FullText {
+        query: FullTextQuery,
+        language: Option<String>,
+        value: Operand,
+    },
 }
 
 /// A value with its slot.
@@ -101,7 +107,11 @@ pub enum RawValue {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogicTree {
     Filter(Filter),
-    Group { is_negated: bool, operator: LogicOperator, members: Vec<LogicTree> },
+    Group {
+        is_negated: bool,
+        operator: LogicOperator,
+        members: Vec<LogicTree>,
+    },
 }
 
 /// How the members of a group are combined.

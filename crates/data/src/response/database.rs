@@ -13,10 +13,17 @@ use crate::error::Error;
 pub fn apply(mut response: Response, outcome: &Outcome) -> Result<Response, Error> {
     if let Some(status) = outcome.response_status.as_deref().filter(|status| !status.is_empty()) {
         let digits: String = status.chars().take_while(char::is_ascii_digit).collect();
-        response.status =
-            digits.parse().ok().and_then(|code: u16| StatusCode::from_u16(code).ok()).ok_or(Error::ResponseStatus)?;
+        response.status = digits
+            .parse()
+            .ok()
+            .and_then(|code: u16| StatusCode::from_u16(code).ok())
+            .ok_or(Error::ResponseStatus)?;
     }
-    let Some(headers) = outcome.response_headers.as_deref().filter(|headers| !headers.is_empty()) else {
+    let Some(headers) = outcome
+        .response_headers
+        .as_deref()
+        .filter(|headers| !headers.is_empty())
+    else {
         return Ok(response);
     };
     let headers: Vec<Map<String, Json>> = serde_json::from_str(headers).map_err(|_| Error::ResponseHeaders)?;
@@ -54,8 +61,11 @@ mod tests {
 
     #[test]
     fn the_database_has_the_last_word() {
-        let response =
-            applied(Some("418"), Some(r#"[{"X-A":"1"},{"Set-Cookie":"a"},{"Set-Cookie":"b"}]"#)).unwrap();
+        let response = applied(
+            Some("418"),
+            Some(r#"[{"X-A":"1"},{"Set-Cookie":"a"},{"Set-Cookie":"b"}]"#),
+        )
+        .unwrap();
         assert_eq!(response.status.as_u16(), 418);
         assert_eq!(response.headers["x-a"], "1");
         assert_eq!(response.headers.get_all("set-cookie").iter().count(), 2);
@@ -65,7 +75,13 @@ mod tests {
     fn what_it_says_must_make_sense() {
         assert!(matches!(applied(Some("x"), None), Err(Error::ResponseStatus)));
         assert!(matches!(applied(None, Some("{\"a\":1}")), Err(Error::ResponseHeaders)));
-        assert!(matches!(applied(None, Some(r#"[{"a":"1","b":"2"}]"#)), Err(Error::ResponseHeaders)));
-        assert!(matches!(applied(None, Some(r#"[{"a":1}]"#)), Err(Error::ResponseHeaders)));
+        assert!(matches!(
+            applied(None, Some(r#"[{"a":"1","b":"2"}]"#)),
+            Err(Error::ResponseHeaders)
+        ));
+        assert!(matches!(
+            applied(None, Some(r#"[{"a":1}]"#)),
+            Err(Error::ResponseHeaders)
+        ));
     }
 }

@@ -13,7 +13,10 @@ pub fn relation(relation: &Relation) -> Response {
         }
     };
     add(relation.insertable, "POST");
-    add(relation.insertable && relation.updatable && !relation.primary_key().is_empty(), "PUT");
+    add(
+        relation.insertable && relation.updatable && !relation.primary_key().is_empty(),
+        "PUT",
+    );
     add(relation.updatable, "PATCH");
     add(relation.deletable, "DELETE");
     allow(&methods.join(","))
@@ -21,7 +24,11 @@ pub fn relation(relation: &Relation) -> Response {
 
 /// How a routine may be called.
 pub fn routine(routine: &Routine) -> Response {
-    allow(if routine.volatility == Volatility::Volatile { "OPTIONS,POST" } else { "OPTIONS,GET,HEAD,POST" })
+    allow(if routine.volatility == Volatility::Volatile {
+        "OPTIONS,POST"
+    } else {
+        "OPTIONS,GET,HEAD,POST"
+    })
 }
 
 /// What may be done with the root.
@@ -31,7 +38,9 @@ pub fn root() -> Response {
 
 fn allow(methods: &str) -> Response {
     let mut response = Response::empty(StatusCode::OK);
-    response.headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+        .headers
+        .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     if let Ok(value) = HeaderValue::from_str(methods) {
         response.headers.insert(header::ALLOW, value);
     }

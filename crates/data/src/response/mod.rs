@@ -46,7 +46,11 @@ impl Answer<'_> {
         let upper = lower + integer(rows) - 1;
         let status = range_status(lower, upper, total);
         let mut response = Response::empty(status);
-        set(&mut response, header::CONTENT_RANGE, &content_range(lower, upper, total));
+        set(
+            &mut response,
+            header::CONTENT_RANGE,
+            &content_range(lower, upper, total),
+        );
         set(&mut response, header::CONTENT_LOCATION, &self.location());
         self.typed(&mut response);
         self.preferred(&mut response, self.head.preferences.clone());
@@ -63,13 +67,21 @@ impl Answer<'_> {
     pub fn write(self) -> Result<Response, Error> {
         let preferences = &self.head.preferences;
         let is_full = preferences.representation == Some(Representation::Full);
-        let affected = if is_full { self.outcome.rows } else { self.outcome.affected };
+        let affected = if is_full {
+            self.outcome.rows
+        } else {
+            self.outcome.affected
+        };
         let counted = matches!(preferences.count, Some(Count::Exact | Count::Estimated)).then_some(affected);
         let status = match self.head.action {
             Action::Create => {
                 let merged_only =
                     preferences.resolution == Some(Resolution::MergeDuplicates) && self.outcome.inserted == 0;
-                if merged_only { StatusCode::OK } else { StatusCode::CREATED }
+                if merged_only {
+                    StatusCode::OK
+                } else {
+                    StatusCode::CREATED
+                }
             }
             _ if !is_full => StatusCode::NO_CONTENT,
             Action::Put if self.outcome.inserted > 0 => StatusCode::CREATED,
@@ -79,7 +91,11 @@ impl Answer<'_> {
         match self.head.action {
             Action::Create | Action::Delete => set(&mut response, header::CONTENT_RANGE, &content_range(1, 0, counted)),
             Action::Update => {
-                set(&mut response, header::CONTENT_RANGE, &content_range(0, integer(affected) - 1, counted));
+                set(
+                    &mut response,
+                    header::CONTENT_RANGE,
+                    &content_range(0, integer(affected) - 1, counted),
+                );
             }
             _ => {}
         }
@@ -103,7 +119,11 @@ impl Answer<'_> {
         let is_void = routine.returns.ty == Type::Void && !routine.returns.set;
         let status = range_status(lower, upper, total);
         let mut response = Response::empty(if is_void { StatusCode::NO_CONTENT } else { status });
-        set(&mut response, header::CONTENT_RANGE, &content_range(lower, upper, total));
+        set(
+            &mut response,
+            header::CONTENT_RANGE,
+            &content_range(lower, upper, total),
+        );
         self.preferred(&mut response, self.head.preferences.clone());
         response.rows = Some(rows);
         if !is_void {
@@ -127,13 +147,19 @@ impl Answer<'_> {
             let total = self.outcome.total;
             return (total, total.unwrap_or_default());
         }
-        let total = if self.planned.total_is_rows { Some(self.outcome.rows) } else { self.outcome.total };
+        let total = if self.planned.total_is_rows {
+            Some(self.outcome.rows)
+        } else {
+            self.outcome.total
+        };
         (total, self.outcome.rows)
     }
 
     fn out_of_bounds(&self, total: Option<u64>) -> Bytes {
-        let error =
-            Error::Range(RangeError::OutOfBounds { offset: self.window.offset, total: total.unwrap_or_default() });
+        let error = Error::Range(RangeError::OutOfBounds {
+            offset: self.window.offset,
+            total: total.unwrap_or_default(),
+        });
         error_body(&error, self.config.minimal_errors).into()
     }
 
@@ -192,7 +218,10 @@ impl Answer<'_> {
         }
         let renamed = &self.planned.named_by_target;
         if !renamed.is_empty() {
-            let changes: Vec<String> = renamed.iter().map(|(name, alias)| format!("`{name}` to `{alias}`")).collect();
+            let changes: Vec<String> = renamed
+                .iter()
+                .map(|(name, alias)| format!("`{name}` to `{alias}`"))
+                .collect();
             let text = format!(
                 "299 PostgRESTv{} \"Embedded resource was referenced by relation name even though it has an alias. This \
                  is deprecated and will stop working in a future release. Update {} in query string filters, orders or \
@@ -207,7 +236,11 @@ impl Answer<'_> {
 
 /// Names the media type of a body, with its character set where it is text.
 pub fn typed(response: &mut Response, media: &MediaType) {
-    let charset = if matches!(media, MediaType::OctetStream | MediaType::Other(_)) { "" } else { "; charset=utf-8" };
+    let charset = if matches!(media, MediaType::OctetStream | MediaType::Other(_)) {
+        ""
+    } else {
+        "; charset=utf-8"
+    };
     set(response, header::CONTENT_TYPE, &format!("{}{charset}", media.mime()));
 }
 
@@ -233,7 +266,9 @@ fn integer(rows: u64) -> i64 {
 }
 
 fn range_status(lower: i64, upper: i64, total: Option<u64>) -> StatusCode {
-    let Some(total) = total.map(integer) else { return StatusCode::OK };
+    let Some(total) = total.map(integer) else {
+        return StatusCode::OK;
+    };
     if lower > total {
         StatusCode::RANGE_NOT_SATISFIABLE
     } else if 1 + upper - lower < total {

@@ -28,7 +28,9 @@ pub fn document(
 ) -> Result<Response, Error> {
     let is_wanted = |media: &MediaType| matches!(media, MediaType::OpenApi | MediaType::Json | MediaType::Any);
     if !head.accept.iter().any(is_wanted) {
-        return Err(Error::MediaType(head.accept.iter().map(|media| media.mime().to_owned()).collect()));
+        return Err(Error::MediaType(
+            head.accept.iter().map(|media| media.mime().to_owned()).collect(),
+        ));
     }
     let mut relations: Vec<&Relation> = catalog
         .relations
@@ -39,15 +41,20 @@ pub fn document(
     relations.sort_by(|a, b| a.name.cmp(&b.name));
     let mut paths = Map::new();
     let mut definitions = Map::new();
-    paths.insert("/".into(), json!({ "get": operation("Introspection", "OpenAPI description (this document)") }));
+    paths.insert(
+        "/".into(),
+        json!({ "get": operation("Introspection", "OpenAPI description (this document)") }),
+    );
     for relation in relations {
         let name = relation.name.name.as_str();
         let summary = relation.comment.clone().unwrap_or_default();
         let mut methods = Map::new();
         methods.insert("get".into(), operation(name, &summary));
-        for (is_possible, method) in
-            [(relation.insertable, "post"), (relation.updatable, "patch"), (relation.deletable, "delete")]
-        {
+        for (is_possible, method) in [
+            (relation.insertable, "post"),
+            (relation.updatable, "patch"),
+            (relation.deletable, "delete"),
+        ] {
             if is_possible {
                 methods.insert(method.into(), operation(name, &summary));
             }
@@ -55,10 +62,16 @@ pub fn document(
         paths.insert(format!("/{name}"), Json::Object(methods));
         definitions.insert(name.to_owned(), definition(relation));
     }
-    let mut routines: Vec<_> = catalog.routines.iter().filter(|(name, _)| name.schema == head.schema).collect();
+    let mut routines: Vec<_> = catalog
+        .routines
+        .iter()
+        .filter(|(name, _)| name.schema == head.schema)
+        .collect();
     routines.sort_by(|a, b| a.0.cmp(b.0));
     for (name, overloads) in routines {
-        let may_call = overloads.iter().any(|routine| policy::authorize_routine(catalog, role, routine).is_ok());
+        let may_call = overloads
+            .iter()
+            .any(|routine| policy::authorize_routine(catalog, role, routine).is_ok());
         if may_call {
             let tag = format!("(rpc) {}", name.name);
             paths.insert(format!("/rpc/{}", name.name), json!({ "post": operation(&tag, "") }));
@@ -90,9 +103,14 @@ fn is_visible(catalog: &Catalog, role: &Ident, relation: &Relation, mode: OpenAp
     if catalog.enforcement == Enforcement::Database && relation.acl.is_empty() {
         return true;
     }
-    [Privilege::Select, Privilege::Insert, Privilege::Update, Privilege::Delete]
-        .into_iter()
-        .any(|privilege| policy::any_column_allows(catalog, role, relation, privilege))
+    [
+        Privilege::Select,
+        Privilege::Insert,
+        Privilege::Update,
+        Privilege::Delete,
+    ]
+    .into_iter()
+    .any(|privilege| policy::any_column_allows(catalog, role, relation, privilege))
 }
 
 fn operation(tag: &str, summary: &str) -> Json {
@@ -100,10 +118,17 @@ fn operation(tag: &str, summary: &str) -> Json {
 }
 
 fn definition(relation: &Relation) -> Json {
-    let properties: Map<String, Json> =
-        relation.columns.iter().map(|column| (column.name.to_string(), property(column))).collect();
-    let required: Vec<&str> =
-        relation.columns.iter().filter(|column| column.not_null).map(|column| column.name.as_str()).collect();
+    let properties: Map<String, Json> = relation
+        .columns
+        .iter()
+        .map(|column| (column.name.to_string(), property(column)))
+        .collect();
+    let required: Vec<&str> = relation
+        .columns
+        .iter()
+        .filter(|column| column.not_null)
+        .map(|column| column.name.as_str())
+        .collect();
     json!({ "type": "object", "required": required, "properties": properties })
 }
 
