@@ -2,11 +2,6 @@
 
 use mainstay_core::name::{Ident, QualifiedName};
 
-/// The version that clients in use were written for.
-const POSTGREST_VERSION: u32 = 14;
-/// From this version on an unknown time zone is the database's business.
-const STRICT_TIME_ZONES_SINCE: u32 = 16;
-
 /// What the data API is set to. Source: PostgREST documentation, "Configuration".
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -31,21 +26,11 @@ pub struct Config {
     pub openapi: OpenApi,
     /// `server-timing-enabled`
     pub server_timing: bool,
-    /// `client-error-verbosity = minimal`: errors say code and message alone.
-    pub minimal_errors: bool,
+    /// `client-error-verbosity`
+    pub error_verbosity: ErrorVerbosity,
     /// `url-use-legacy-target-names`: filters may name an aliased embed by its relation.
-    pub legacy_target_names: bool,
-    /// Whose behaviour counts where PostgREST changed in a way that clients notice (`postgrest_version`).
-    ///
-    /// From its changelog, after 14 (odd numbers are development versions, so 15 and 17 are no releases):
-    ///
-    /// | changed in | what | 14 | 16 and later |
-    /// |---|---|---|---|
-    /// | 16 | `Prefer: timezone` with an unknown zone | ignored, or PGRST122 with `handling=strict` | 22023 |
-    /// | 16 | `Vary: Accept, Prefer, Range` | sent all the same: caches need it | sent |
-    /// | 16 | an aliased embed named by its relation in a filter | works, with a `Warning` header | the same |
-    /// | 16 | `jwt-role-claim-key` is a JSON path | settled where tokens are verified | the same |
-    pub postgrest_version: u32,
+    pub url_use_legacy_target_names: bool,
+    pub version: PostgrestVersion,
 }
 
 impl Default for Config {
@@ -62,17 +47,10 @@ impl Default for Config {
             root_spec: None,
             openapi: OpenApi::default(),
             server_timing: false,
-            minimal_errors: false,
-            legacy_target_names: true,
-            postgrest_version: POSTGREST_VERSION,
+            error_verbosity: ErrorVerbosity::Verbose,
+            url_use_legacy_target_names: true,
+            version: PostgrestVersion::V14,
         }
-    }
-}
-
-impl Config {
-    /// Is an unknown time zone ignored?
-    pub(crate) fn is_lenient_with_time_zones(&self) -> bool {
-        self.postgrest_version < STRICT_TIME_ZONES_SINCE
     }
 }
 
@@ -102,4 +80,54 @@ pub enum OpenApi {
     FollowPrivileges,
     IgnorePrivileges,
     Disabled,
+}
+
+/// How much an error body says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ErrorVerbosity {
+    /// Code and message alone.
+    Minimal,
+    #[default]
+    Verbose,
+}
+
+/// Whose behaviour counts where PostgREST changed in a way that clients notice (`postgrest_version`).
+///
+/// From its changelog, after 14 (odd numbers are development versions, so 15 and 17 are no releases):
+///
+/// | changed in | what | `V14` | `V17` |
+/// |---|---|---|---|
+/// | 16 | `Prefer: timezone` with an unknown zone | ignored, or PGRST122 with `handling=strict` | 22023 |
+/// | 16 | `Vary: Accept, Prefer, Range` | sent all the same: caches need it | sent |
+/// | 16 | an aliased embed named by its relation in a filter | works, with a `Warning` header | the same |
+/// | 16 | `jwt-role-claim-key` is a JSON path | settled where tokens are verified | the same |
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PostgrestVersion {
+    #[default]
+    V14,
+    V17,
+}
+
+impl PostgrestVersion {
+    /// The version that a setting's number stands for.
+    pub fn from_number(number: u32) -> Option<PostgrestVersion> {
+        match number {
+            14 | 15 => Some(PostgrestVersion::V14),
+            16 | 17 => Some(PostgrestVersion::V17),
+            _ => None,
+        }
+    }
+
+    /// The number, as responses name it.
+    pub(crate) fn number(self) -> u32 {
+        match self {
+            PostgrestVersion::V14 => 14,
+            PostgrestVersion::V17 => 17,
+        }
+    }
+
+    /// Is an unknown time zone ignored?
+    pub(crate) fn forgives_time_zones(self) -> bool {
+        self == PostgrestVersion::V14
+    }
 }

@@ -30,7 +30,7 @@ use mainstay_core::plan::{Action as PlanAction, Input, Options, Outcome, Value};
 use mainstay_http::{Request, Response};
 
 use cache::Cache;
-pub use config::{Config, OpenApi, TxEnd};
+pub use config::{Config, ErrorVerbosity, OpenApi, PostgrestVersion, TxEnd};
 use error::{Error, ErrorContext};
 use planner::call::{self, Arguments};
 use planner::{Planned, Planner};
@@ -88,7 +88,7 @@ impl DataRoom {
             Err(error) => {
                 let context = ErrorContext {
                     is_anonymous: self.config.anon_role.as_ref() == Some(&caller.role),
-                    is_minimal: self.config.minimal_errors,
+                    is_minimal: self.config.error_verbosity == ErrorVerbosity::Minimal,
                 };
                 error::error_response(&error, context)
             }
@@ -368,7 +368,7 @@ impl DataRoom {
     /// The time zone to set; one that is not known is not set where that is forgiven.
     fn time_zone(&self, head: &Head, catalog: &Catalog) -> Option<Arc<str>> {
         let zone = head.preferences.time_zone.as_deref()?;
-        if self.config.is_lenient_with_time_zones() && !catalog.time_zones.contains(zone) {
+        if self.config.version.forgives_time_zones() && !catalog.time_zones.contains(zone) {
             return None;
         }
         Some(Arc::from(zone))

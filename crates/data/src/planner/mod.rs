@@ -187,7 +187,13 @@ impl Planner<'_> {
     }
 
     fn branch(&self, name: &str, scope: Scope) -> Result<Branch, Error> {
-        Branch::draw(name, self.query, self.windows, scope, self.config.legacy_target_names)
+        Branch::draw(
+            name,
+            self.query,
+            self.windows,
+            scope,
+            self.config.url_use_legacy_target_names,
+        )
     }
 
     fn resolver(&self, max_rows: Option<u64>) -> Resolver<'_> {
@@ -214,7 +220,7 @@ impl Planner<'_> {
         }
         let mut unknown = preferences.unknown.clone();
         if let Some(zone) = &preferences.time_zone
-            && self.config.is_lenient_with_time_zones()
+            && self.config.version.forgives_time_zones()
             && !self.catalog.time_zones.contains(zone)
         {
             unknown.push(format!("timezone={zone}"));
@@ -228,7 +234,7 @@ impl Planner<'_> {
 
     fn planned(&self, action: PlanAction, resolver: Resolver<'_>, negotiated: Negotiated, branch: &Branch) -> Planned {
         let mut named_by_target = Vec::new();
-        if self.config.legacy_target_names {
+        if self.config.url_use_legacy_target_names {
             branch.named_by_target(&mut named_by_target);
         }
         Planned {

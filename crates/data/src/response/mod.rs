@@ -14,7 +14,7 @@ use mainstay_core::plan::{Count, Format, Outcome};
 use mainstay_core::types::Type;
 use mainstay_http::Response;
 
-use crate::config::Config;
+use crate::config::{Config, ErrorVerbosity};
 use crate::error::{Error, RangeError, error_body};
 use crate::planner::Planned;
 use crate::request::media::{MediaType, Negotiated};
@@ -160,7 +160,7 @@ impl Answer<'_> {
             offset: self.window.offset,
             total: total.unwrap_or_default(),
         });
-        error_body(&error, self.config.minimal_errors).into()
+        error_body(&error, self.config.error_verbosity == ErrorVerbosity::Minimal).into()
     }
 
     /// `/relation?` with the query in its canonical form.
@@ -226,7 +226,7 @@ impl Answer<'_> {
                 "299 PostgRESTv{} \"Embedded resource was referenced by relation name even though it has an alias. This \
                  is deprecated and will stop working in a future release. Update {} in query string filters, orders or \
                  limits.\"",
-                self.config.postgrest_version,
+                self.config.version.number(),
                 changes.join(", ")
             );
             set(response, header::WARNING, &text);
