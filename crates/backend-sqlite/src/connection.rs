@@ -326,6 +326,23 @@ mod tests {
     }
 
     #[test]
+    fn foreign_keys_act_although_triggers_are_off() {
+        let (_folder, options) = opened();
+        let connection = open(&options, Purpose::Write, &Arc::default()).unwrap();
+        connection
+            .execute_batch(
+                "CREATE TABLE p (id INTEGER PRIMARY KEY) STRICT;
+                 CREATE TABLE c (p INTEGER REFERENCES p (id) ON DELETE CASCADE) STRICT;
+                 INSERT INTO p VALUES (1);
+                 INSERT INTO c VALUES (1);
+                 DELETE FROM p;",
+            )
+            .unwrap();
+        assert_eq!(connection.query_row("SELECT count(*) FROM c", [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+        assert!(connection.execute_batch("INSERT INTO c VALUES (2)").is_err());
+    }
+
+    #[test]
     fn a_second_opening_is_refused_and_says_why() {
         let (_folder, options) = opened();
         let _held = FileLock::take(&options.path).unwrap();

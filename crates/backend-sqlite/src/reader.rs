@@ -275,7 +275,7 @@ impl Slots {
         }
     }
 
-    #[cfg(test)]
+    /// Connections that hold a snapshot now.
     pub fn held(&self) -> usize {
         let held = |slot: &&Arc<Slot>| lock(&slot.reader).as_ref().is_some_and(|reader| reader.held.is_some());
         lock(&self.list).iter().filter(held).count()

@@ -197,7 +197,6 @@ impl Worker {
     /// them. Requests that must run again are left in `waiting`. Returns a job that is not a request and so ended the
     /// batch.
     fn run_batch(&mut self, waiting: &mut Vec<Request>, take_more: bool) -> Option<Job> {
-        self.look_for_foreign_writers();
         self.refresh_collations();
         self.budget.lift();
         if let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE") {
@@ -206,6 +205,8 @@ impl Worker {
             }
             return None;
         }
+        // Asked inside the transaction, it takes no lock of its own.
+        self.look_for_foreign_writers();
         let begun = Instant::now();
         let mut queue: std::collections::VecDeque<Request> = waiting.drain(..).collect();
         let mut done: Vec<Done> = Vec::with_capacity(queue.len());

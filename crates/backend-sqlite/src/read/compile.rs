@@ -15,7 +15,7 @@ use mainstay_core::policy::Guard;
 use mainstay_core::render;
 use mainstay_sql::typed::{Expr, RteId};
 
-use super::filter::Builder;
+use super::filter::{Builder, Subject};
 use super::program::{Child, CountCap, CountPlan, Member, Node, Pace, Query, ReadProgram};
 use super::run::key_of;
 use crate::emit::binds::Bind;
@@ -247,13 +247,14 @@ fn order(builder: &mut Builder<'_>, read: &Read, rte: RteId, root: Root) -> Resu
 
 fn sort_key(builder: &mut Builder<'_>, read: &Read, rte: RteId, key: &Order) -> Result<()> {
     let relation = &read.source.relation;
-    let ty = match &key.target {
+    let (ty, may_be_null) = match &key.target {
         OrderTarget::Field(field) => {
             let expr = builder.field(rte, relation, field)?;
             builder.expr(&expr)?;
-            expr.ty
+            let declared = &relation.columns[field.column];
+            (expr.ty, !declared.not_null || !field.path.is_empty() || relation.kind.is_view())
         }
-        OrderTarget::Related { embed, field } => builder.related(read, rte, *embed, field)?,
+        OrderTarget::Related { embed, field } => (builder.related(Subject::of_read(read, rte), *embed, field)?, true),
     };
     if matches!(ty.base(), mainstay_core::types::Type::Json) {
         return Err(DatabaseError::new("42883", "could not identify an ordering operator for type json")
@@ -262,9 +263,12 @@ fn sort_key(builder: &mut Builder<'_>, read: &Read, rte: RteId, key: &Order) -> 
     if let Some(collation) = collation(&ty) {
         builder.sql(" COLLATE ").ident(&collation.name());
     }
-    let nulls_first = key.nulls_first.unwrap_or(key.descending);
     builder.sql(if key.descending { " DESC" } else { "" });
-    builder.sql(if nulls_first { " NULLS FIRST" } else { " NULLS LAST" });
+    // Said of a column without nulls, it would only keep SQLite from walking the table in the key's order.
+    if may_be_null {
+        let nulls_first = key.nulls_first.unwrap_or(key.descending);
+        builder.sql(if nulls_first { " NULLS FIRST" } else { " NULLS LAST" });
+    }
     Ok(())
 }
 

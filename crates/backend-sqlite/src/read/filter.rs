@@ -32,10 +32,37 @@ pub struct Builder<'a> {
     next_rte: u32,
 }
 
+/// The row that a condition is about.
+#[derive(Clone, Copy)]
+pub struct Subject<'r> {
+    pub relation: &'r Arc<Relation>,
+    pub rte: RteId,
+    /// What [`Predicate::EmbedIsNull`] counts.
+    pub embeds: &'r [Embed],
+}
+
+impl<'r> Subject<'r> {
+    /// A row of a read's relation.
+    pub fn of_read(read: &'r Read, rte: RteId) -> Self {
+        Subject { relation: &read.source.relation, rte, embeds: &read.embeds }
+    }
+}
+
 impl<'a> Builder<'a> {
     /// An empty statement of `role`.
     pub fn new(compiled: &'a Compiled, role: &Ident) -> Self {
         Builder { emitter: Emitter::new(compiled, role).with_parameters(Parameters::Request), next_rte: 0 }
+    }
+
+    /// Goes on with a statement that others have begun; entries are numbered from `first_rte`. Its parameters must be
+    /// the request's values.
+    pub fn over(emitter: Emitter<'a>, first_rte: u32) -> Self {
+        Builder { emitter, next_rte: first_rte }
+    }
+
+    /// Gives the statement back.
+    pub fn into_emitter(self) -> Emitter<'a> {
+        self.emitter
     }
 
     /// The text and its placeholders.
@@ -114,7 +141,7 @@ impl<'a> Builder<'a> {
     pub fn field(&self, rte: RteId, relation: &Relation, field: &Field) -> Result<Expr> {
         let catalog = self.emitter.catalog();
         let mut expr = self.column(rte, relation, field.column);
-        if !field.path.is_empty() && matches!(expr.ty.base(), Type::Array(_) | Type::Composite(_)) {
+        if !field.path.is_empty() && !expr.ty.is_json() {
             expr = analyse::function(catalog, "to_jsonb", vec![expr])?;
         }
         for (index, step) in field.path.iter().enumerate() {
@@ -143,14 +170,15 @@ impl<'a> Builder<'a> {
 
     /// Every condition on a read's rows: its filter and the embeds that must have rows.
     pub fn conditions(&mut self, read: &Read, rte: RteId, first: &mut bool) -> Result<()> {
+        let subject = Subject::of_read(read, rte);
         if let Some(filter) = &read.filter {
             self.and(first);
-            self.predicate(read, rte, filter)?;
+            self.predicate(subject, filter)?;
         }
         for (index, embed) in read.embeds.iter().enumerate() {
             if embed.inner {
                 self.and(first);
-                self.exists(read, rte, index)?;
+                self.exists(subject, index)?;
             }
         }
         Ok(())
@@ -161,14 +189,17 @@ impl<'a> Builder<'a> {
         *first = false;
     }
 
-    fn predicate(&mut self, read: &Read, rte: RteId, predicate: &Predicate) -> Result<()> {
-        let relation = &read.source.relation;
+    /// One condition on a row.
+    ///
+    /// Errors: what the operators' types refuse (42883 …); 0A000 for full text search.
+    pub fn predicate(&mut self, subject: Subject<'_>, predicate: &Predicate) -> Result<()> {
+        let Subject { relation, rte, .. } = subject;
         match predicate {
-            Predicate::And(parts) => self.all(read, rte, parts, " AND ", "1"),
-            Predicate::Or(parts) => self.all(read, rte, parts, " OR ", "0"),
+            Predicate::And(parts) => self.all(subject, parts, " AND ", "1"),
+            Predicate::Or(parts) => self.all(subject, parts, " OR ", "0"),
             Predicate::Not(inner) => {
                 self.sql("(NOT ");
-                self.predicate(read, rte, inner)?;
+                self.predicate(subject, inner)?;
                 self.sql(")");
                 Ok(())
             }
@@ -210,7 +241,7 @@ impl<'a> Builder<'a> {
             }
             Predicate::EmbedIsNull(embed) => {
                 self.sql("(NOT ");
-                self.exists(read, rte, *embed)?;
+                self.exists(subject, *embed)?;
                 self.sql(")");
                 Ok(())
             }
@@ -219,8 +250,7 @@ impl<'a> Builder<'a> {
 
     fn all(
         &mut self,
-        read: &Read,
-        rte: RteId,
+        subject: Subject<'_>,
         parts: &[Predicate],
         word: &'static str,
         empty: &'static str,
@@ -234,7 +264,7 @@ impl<'a> Builder<'a> {
             if index > 0 {
                 self.sql(word);
             }
-            self.predicate(read, rte, part)?;
+            self.predicate(subject, part)?;
         }
         self.sql(")");
         Ok(())
@@ -372,20 +402,20 @@ impl<'a> Builder<'a> {
         self.expr(&equal)
     }
 
-    /// `EXISTS` a row of the embed for the row of `rte`.
-    fn exists(&mut self, read: &Read, rte: RteId, embed: EmbedIndex) -> Result<()> {
+    /// `EXISTS` a row of the embed for the row.
+    fn exists(&mut self, subject: Subject<'_>, embed: EmbedIndex) -> Result<()> {
         self.sql("EXISTS (SELECT 1");
-        self.rows_of(read, rte, embed, |_, _| Ok(()))?;
+        self.rows_of(subject, embed, |_, _| Ok(()))?;
         self.sql(")");
         Ok(())
     }
 
     /// A field of a to-one embed as a value. Returns its type.
-    pub fn related(&mut self, read: &Read, rte: RteId, embed: EmbedIndex, field: &Field) -> Result<Type> {
-        let relation = &read.embeds[embed].read.source.relation;
+    pub fn related(&mut self, subject: Subject<'_>, embed: EmbedIndex, field: &Field) -> Result<Type> {
+        let relation = &subject.embeds[embed].read.source.relation;
         let mut ty = Type::Unknown;
         self.sql("(SELECT ");
-        self.rows_of(read, rte, embed, |builder, child| {
+        self.rows_of(subject, embed, |builder, child| {
             let expr = builder.field(child, relation, field)?;
             builder.expr(&expr)?;
             ty = expr.ty;
@@ -395,15 +425,14 @@ impl<'a> Builder<'a> {
         Ok(ty)
     }
 
-    /// What `select` writes, then the embed's rows that belong to the row of `rte`.
+    /// What `select` writes, then the embed's rows that belong to the row.
     fn rows_of(
         &mut self,
-        read: &Read,
-        rte: RteId,
+        subject: Subject<'_>,
         embed: EmbedIndex,
         select: impl FnOnce(&mut Self, RteId) -> Result<()>,
     ) -> Result<()> {
-        let embed = &read.embeds[embed];
+        let embed = &subject.embeds[embed];
         let relation = &embed.read.source.relation;
         let child = self.declare(relation);
         select(self, child)?;
@@ -411,7 +440,7 @@ impl<'a> Builder<'a> {
         self.from(relation, child, READ)?;
         let junction = self.junction(embed)?;
         let mut first = true;
-        self.joined(embed, &read.source.relation, rte, child, junction, &mut first)?;
+        self.joined(embed, subject.relation, subject.rte, child, junction, &mut first)?;
         self.conditions(&embed.read, child, &mut first)
     }
 }

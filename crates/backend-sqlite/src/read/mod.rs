@@ -6,6 +6,7 @@
 //! | [`program`] | the program's types, where it may run |
 //! | [`prepared`] | its statements on one connection, what their plans say |
 //! | [`run`] | running it, writing JSON and CSV |
+//! | [`strip`] | the media type without nulls |
 //! | [`zone`] | `Prefer: timezone` |
 //!
 //! Not here: threads and snapshots (`reader`), SQL of expressions and policies (`emit`).
@@ -15,4 +16,5 @@ pub mod filter;
 pub mod prepared;
 pub mod program;
 pub mod run;
+mod strip;
 mod zone;

@@ -194,3 +194,23 @@ impl Pace {
         self.state.store(LONG_FROM + LONG_RUNS, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_ran_long_gets_another_chance() {
+        let pace = Pace::default();
+        assert_eq!(pace.place(), Place::Unknown);
+        pace.is_short();
+        assert_eq!(pace.place(), Place::Here);
+        pace.ran_long();
+        for _ in 0..=LONG_RUNS {
+            assert_eq!(pace.place(), Place::ReaderThread);
+        }
+        assert_eq!(pace.place(), Place::Here);
+        pace.is_long();
+        assert_eq!(pace.place(), Place::ReaderThread);
+    }
+}

@@ -13,6 +13,7 @@ use rusqlite::{CachedStatement, Connection, Row, ToSql};
 use super::compile::GIVEN;
 use super::prepared::{Prepared, PreparedNode};
 use super::program::{Child, CountCap, CountPlan, Member, Node, Query, ReadProgram};
+use super::strip::write_stripped;
 use super::zone::Zone;
 use crate::emit::binds::{Bind, BindError, Sources, resolve};
 use crate::values::cast::{self, Kind};
@@ -250,7 +251,7 @@ impl Printer {
             match member {
                 Member::Column { key, column, kind, .. } => {
                     let value = row.get_ref(*column).map_err(failed(&node.query))?;
-                    if self.strip && value == Cell::Null {
+                    if self.strip && is_null(kind, value) {
                         continue;
                     }
                     open(start, key, out);
@@ -422,13 +423,11 @@ impl Printer {
     ) -> Result<u64, RunError> {
         let node = &program.root;
         let PreparedNode { statement, children } = prepared;
+        out.extend_from_slice(&program.header);
         let mut rows = statement.raw_query();
         let mut count = 0;
         let mut cells = Vec::new();
         while let Some(row) = rows.next().map_err(failed(&node.query))? {
-            if count == 0 {
-                out.extend_from_slice(&program.header);
-            }
             count += 1;
             out.push(b'\n');
             cells.clear();
@@ -440,10 +439,6 @@ impl Printer {
                 let text = cell.as_deref().map(std::str::from_utf8).transpose();
                 render::csv_cell(out, text.map_err(|_| internal("a stored text is not UTF-8"))?);
             }
-        }
-        if count == 0 {
-            // PostgREST takes the header from the first row.
-            out.push(b'\n');
         }
         Ok(count)
     }
@@ -458,6 +453,11 @@ impl Printer {
             out.push(b'"');
             return;
         }
+        if let (true, Kind::Json | Kind::Jsonb, Cell::Text(text)) = (self.strip, kind, value)
+            && let Ok(text) = std::str::from_utf8(text)
+        {
+            return write_stripped(text, out);
+        }
         cast::write_json(kind, value, out);
     }
 
@@ -468,6 +468,15 @@ impl Printer {
             return Ok(local);
         }
         cast::output(kind, value).map_err(|PgError { message, .. }| internal(&message))
+    }
+}
+
+/// True for NULL and for JSON's own null.
+fn is_null(kind: &Kind, value: Cell<'_>) -> bool {
+    match (kind, value) {
+        (_, Cell::Null) => true,
+        (Kind::Json | Kind::Jsonb, Cell::Text(text)) => text == b"null",
+        _ => false,
     }
 }
 

@@ -91,3 +91,44 @@ async fn a_reader_thread_sees_what_was_acknowledged() {
         assert_eq!(seen, id + 1);
     }
 }
+
+#[tokio::test(flavor = "current_thread")]
+async fn an_idle_snapshot_is_released() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = open(&folder.path().join("data.db"));
+    assert_eq!(number(&engine, "SELECT count(*) FROM t"), 0);
+    assert_eq!(engine.shared.slots.held(), 1);
+    // Used since the last look, then not used any more; the keeper may have looked meanwhile.
+    engine.shared.slots.release_idle();
+    engine.shared.slots.release_idle();
+    assert_eq!(engine.shared.slots.held(), 0);
+    assert_eq!(number(&engine, "SELECT count(*) FROM t"), 0);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_foreign_writer_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.db");
+    let engine = open(&path);
+    insert(&engine, 1, "ours").await.unwrap();
+    assert_eq!(number(&engine, "SELECT count(*) FROM t"), 1);
+    let foreign = rusqlite::Connection::open(&path).unwrap();
+    foreign.execute("INSERT INTO t VALUES (2, 'theirs')", []).unwrap();
+    let commits = engine.shared.commits();
+    insert(&engine, 3, "ours").await.unwrap();
+    // One for the row, one for what was found.
+    assert_eq!(engine.shared.commits(), commits + 2);
+    assert_eq!(number(&engine, "SELECT count(*) FROM t"), 3);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_second_engine_on_the_same_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data.db");
+    let _engine = open(&path);
+    let second = mainstay_backend_sqlite::engine::Engine::open(mainstay_backend_sqlite::Options::at(&path), |_| {
+        Ok(mainstay_core::catalog::Catalog::empty(mainstay_core::catalog::Enforcement::Catalog))
+    });
+    let error = second.unwrap_err();
+    assert!(error.to_string().contains("in use by another Mainstay process"), "{error}");
+}

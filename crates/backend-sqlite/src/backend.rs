@@ -1,0 +1,307 @@
+//! [`SqliteBackend`]: the embedded engine as a [`Backend`].
+//!
+//! Not here: what reads (`read`), writes (`write`), the console (`console`) and migrations (`schema`) do.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use mainstay_core::backend::{
+    AppliedMigration, Backend, BoxFuture, CheckedMigration, Health, Migration, MigrationError, QueryMode, QueryResult,
+    Statement,
+};
+use mainstay_core::caller::Caller;
+use mainstay_core::catalog::Catalog;
+use mainstay_core::error::{BackendError, DatabaseError};
+use mainstay_core::plan::{Action, Input, Outcome, Plan};
+use rusqlite::Connection;
+
+use crate::connection::{OpenError, Options};
+use crate::emit::binds::Sources;
+use crate::emit::context::Context;
+use crate::engine::{Engine, Tried};
+use crate::errors;
+use crate::read::compile;
+use crate::read::prepared::{self, Prepared};
+use crate::read::program::{Place, ReadProgram};
+use crate::read::run::{self, RunError};
+use crate::reader::Reader;
+use crate::shared::Shared;
+use crate::{console, schema, write};
+
+/// The embedded engine on one data file.
+#[derive(Debug)]
+pub struct SqliteBackend {
+    engine: Arc<Engine>,
+}
+
+/// What a [`Statement`] of this engine holds.
+enum Program {
+    Read(Arc<ReadProgram>),
+    Write(Arc<write::Program>),
+}
+
+impl SqliteBackend {
+    /// Opens the file, makes it if it is not there. Errors: another process has it, it is no data file, it is of a
+    /// newer version.
+    pub fn open(options: Options) -> Result<Self, OpenError> {
+        let engine = Engine::open(options, |connection| schema::open(connection))?;
+        Ok(SqliteBackend { engine: Arc::new(engine) })
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.engine.shared
+    }
+
+    /// The longest that a statement of `role` may run.
+    fn timeout(&self, role: &str) -> Duration {
+        let longest = self.shared().options.statement_timeout;
+        let own = self.shared().catalog().roles.get(role).and_then(|role| role.statement_timeout_ms);
+        match own {
+            Some(milliseconds) if milliseconds > 0 => longest.min(Duration::from_millis(milliseconds)),
+            _ => longest,
+        }
+    }
+
+    async fn read(
+        &self,
+        caller: &Caller,
+        program: &Arc<ReadProgram>,
+        input: Input,
+    ) -> Result<Outcome, BackendError> {
+        if program.catalog_version != self.shared().catalog_version() {
+            return Err(BackendError::StaleCatalog);
+        }
+        let place = program.pace.place();
+        if place != Place::ReaderThread {
+            let tried = self.engine.read_here(|reader| {
+                if place == Place::Unknown && !self.look_at_plan(reader, program)? {
+                    return Ok(None);
+                }
+                read_on(reader, self.shared(), program, caller, &input).map(Some)
+            });
+            match tried {
+                Tried::Done(Ok(Some(outcome))) => return Ok(outcome),
+                Tried::Done(Ok(None)) => program.pace.is_long(),
+                Tried::Done(Err(error)) => return Err(error),
+                Tried::TooLong => program.pace.ran_long(),
+            }
+        }
+        let (shared, program, caller) = (Arc::clone(&self.engine.shared), Arc::clone(program), caller.clone());
+        let timeout = self.timeout(&caller.role);
+        self.engine
+            .read_there(timeout, move |reader| read_on(reader, &shared, &program, &caller, &input))
+            .await
+    }
+
+    /// False if the plan says that the program is long.
+    fn look_at_plan(&self, reader: &Reader, program: &ReadProgram) -> Result<bool, BackendError> {
+        let short = prepared::is_short(reader.connection(), program)
+            .map_err(|error| refusal(self.shared(), program.catalog_version, &program.sql(), &error))?;
+        if short {
+            program.pace.is_short();
+        }
+        Ok(short)
+    }
+
+    async fn write(
+        &self,
+        caller: &Caller,
+        program: &Arc<write::Program>,
+        input: Input,
+    ) -> Result<Outcome, BackendError> {
+        let (rollback, timeout) = (input.options.rollback, self.timeout(&caller.role));
+        let (shared, program, caller) = (Arc::clone(&self.engine.shared), Arc::clone(program), caller.clone());
+        let version = program.catalog_version();
+        let work = Box::new(move |connection: &Connection| {
+            write::execute(connection, &shared.compiled(), &program, &caller, &input)
+        });
+        self.engine.write(version, timeout, rollback, work).await
+    }
+    /// Runs the console's statements: with DDL by themselves, else among other writes.
+    async fn script(&self, script: console::Script, caller: Option<Caller>) -> Result<QueryResult, BackendError> {
+        let shared = Arc::clone(&self.engine.shared);
+        if script.has_ddl() {
+            return self.engine.task(move |connection| script.run_ddl(connection, &shared, caller.as_ref())).await?;
+        }
+        let version = shared.catalog_version();
+        let timeout = self.timeout(caller.as_ref().map_or("postgres", |caller| &caller.role));
+        let shown: Arc<Mutex<Option<QueryResult>>> = Arc::default();
+        let place = Arc::clone(&shown);
+        let work = Box::new(move |connection: &Connection| {
+            let result = script.run(connection, &shared.compiled(), caller.as_ref())?;
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+            Ok(Outcome::default())
+        });
+        self.engine.write(version, timeout, false, work).await?;
+        let result = shown.lock().unwrap_or_else(PoisonError::into_inner).take();
+        result.ok_or_else(|| BackendError::Internal("the console's statements left no result".into()))
+    }
+}
+
+fn read_on(
+    reader: &mut Reader,
+    shared: &Shared,
+    program: &ReadProgram,
+    caller: &Caller,
+    input: &Input,
+) -> Result<Outcome, BackendError> {
+    let prepared = reader
+        .prepared(program.id, |connection| Prepared::new(connection, program))
+        .map_err(|error| refusal(shared, program.catalog_version, &program.sql(), &error))?;
+    let context = Context::of_caller(caller, Timestamp::now());
+    let sources = Sources::of_request(&context, &input.values);
+    run::run(program, prepared, &sources, &input.options).map_err(|error| match error {
+        RunError::Backend(error) => error,
+        RunError::Sqlite { error, sql } => refusal(shared, program.catalog_version, &sql, &error),
+    })
+}
+
+/// An error of a statement that was compiled for a catalog that may be gone by now.
+fn refusal(shared: &Shared, version: u64, sql: &str, error: &rusqlite::Error) -> BackendError {
+    if version != shared.catalog_version() {
+        return BackendError::StaleCatalog;
+    }
+    errors::refusal(&shared.catalog(), None, sql, error)
+}
+
+/// A statement of another engine: a caller's mistake that no client can make.
+fn foreign() -> BackendError {
+    BackendError::Internal("the statement was rendered by another backend".into())
+}
+
+impl Backend for SqliteBackend {
+    fn catalog(&self) -> Arc<Catalog> {
+        self.shared().catalog()
+    }
+
+    fn render(&self, plan: &Plan) -> Result<Statement, BackendError> {
+        let compiled = self.shared().compiled();
+        if plan.catalog_version != compiled.catalog().version {
+            return Err(BackendError::StaleCatalog);
+        }
+        let (sql, program) = match &plan.action {
+            Action::Read(read) => {
+                let program = compile::compile(&compiled, plan, read)?;
+                (program.sql(), Program::Read(Arc::new(program)))
+            }
+            Action::Insert(_) | Action::Update(_) | Action::Delete(_) | Action::Call(_) => {
+                let program = write::compile(&compiled, plan)?;
+                (program.sql(), Program::Write(Arc::new(program)))
+            }
+        };
+        Ok(Statement { sql: Arc::from(sql), engine: Arc::new(program) })
+    }
+
+    fn run<'a>(
+        &'a self,
+        caller: &'a Caller,
+        statement: &'a Statement,
+        input: Input,
+    ) -> BoxFuture<'a, Result<Outcome, BackendError>> {
+        Box::pin(async move {
+            if let Some(routine) = &input.options.pre_request {
+                let what = format!("the pre-request function {routine}");
+                return Err(DatabaseError::unavailable(&what, "db_pre_request", 1, None).into());
+            }
+            match statement.engine.downcast_ref::<Program>() {
+                Some(Program::Read(program)) => self.read(caller, program, input).await,
+                Some(Program::Write(program)) => self.write(caller, program, input).await,
+                None => Err(foreign()),
+            }
+        })
+    }
+
+    fn query<'a>(
+        &'a self,
+        caller: Option<&'a Caller>,
+        sql: &'a str,
+        mode: QueryMode,
+    ) -> BoxFuture<'a, Result<QueryResult, BackendError>> {
+        Box::pin(async move {
+            let (shared, sql, caller) = (Arc::clone(&self.engine.shared), sql.to_owned(), caller.cloned());
+            match mode {
+                QueryMode::ReadOnly => {
+                    let timeout = self.timeout(caller.as_ref().map_or("postgres", |caller| &caller.role));
+                    let read = move |reader: &mut Reader| {
+                        console::read(reader.connection(), &shared.compiled(), caller.as_ref(), &sql)
+                    };
+                    self.engine.read_there(timeout, read).await
+                }
+                QueryMode::ReadWrite => self.script(console::Script::parse(sql)?, caller).await,
+            }
+        })
+    }
+
+    fn migrations<'a>(&'a self) -> BoxFuture<'a, Result<Vec<AppliedMigration>, BackendError>> {
+        Box::pin(async move {
+            let timeout = self.shared().options.statement_timeout;
+            self.engine.read_there(timeout, |reader| schema::migrations(reader.connection())).await
+        })
+    }
+
+    fn migrate<'a>(&'a self, migration: &'a Migration) -> BoxFuture<'a, Result<(), MigrationError>> {
+        Box::pin(async move {
+            let (shared, migration) = (Arc::clone(&self.engine.shared), migration.clone());
+            self.engine
+                .task(move |connection| {
+                    let catalog = schema::migrate(connection, &shared.catalog(), &migration)?;
+                    shared.publish(catalog);
+                    Ok(())
+                })
+                .await?
+        })
+    }
+
+    fn check<'a>(&'a self, migrations: &'a [Migration]) -> BoxFuture<'a, Vec<CheckedMigration>> {
+        Box::pin(async move { schema::check(&self.shared().catalog(), migrations) })
+    }
+
+    fn reset<'a>(&'a self) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async move {
+            let shared = Arc::clone(&self.engine.shared);
+            self.engine
+                .task(move |connection| {
+                    let catalog = schema::reset(connection, &shared.catalog())?;
+                    shared.publish(catalog);
+                    Ok(())
+                })
+                .await?
+        })
+    }
+
+    fn is_empty<'a>(&'a self) -> BoxFuture<'a, Result<bool, BackendError>> {
+        Box::pin(async move {
+            let (shared, timeout) = (Arc::clone(&self.engine.shared), self.shared().options.statement_timeout);
+            self.engine
+                .read_there(timeout, move |reader| schema::is_empty(reader.connection(), &shared.catalog()))
+                .await
+        })
+    }
+
+    fn reload<'a>(&'a self) -> BoxFuture<'a, Result<(), BackendError>> {
+        // Nobody changes this file behind our back.
+        Box::pin(async { Ok(()) })
+    }
+
+    fn health<'a>(&'a self) -> BoxFuture<'a, Result<Health, BackendError>> {
+        Box::pin(async move {
+            // The writer answers once everything before it is done: a writer that hangs is seen here.
+            self.engine
+                .task(|connection| connection.query_row("SELECT 1", [], |row| row.get::<_, i64>(0)))
+                .await?
+                .map_err(|error| errors::refusal(&self.shared().catalog(), None, "SELECT 1", &error))?;
+            Ok(Health { engine: format!("SQLite {}", rusqlite::version()), warnings: Vec::new() })
+        })
+    }
+
+    fn close<'a>(&'a self) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let engine = Arc::clone(&self.engine);
+            // Waits for the writer; must not hold up other tasks meanwhile.
+            if let Err(error) = tokio::task::spawn_blocking(move || engine.close()).await {
+                tracing::error!(%error, "closing the data file panicked");
+            }
+        })
+    }
+}

@@ -1,0 +1,241 @@
+//! SQL text for people: the console, seeds, `mainstay db query`.
+//!
+//! Lives here: statements one after another in one transaction, rows as text, command tags.
+//! Not here: what a write does (`write`), what DDL does (`schema`).
+//!
+//! Source: PostgreSQL manual, 55.7 (`CommandComplete`: the tags); psql's text output.
+
+use jiff::Timestamp;
+use mainstay_core::backend::QueryResult;
+use mainstay_core::caller::Caller;
+use mainstay_core::error::{BackendError, DatabaseError};
+use mainstay_core::name::Ident;
+use mainstay_sql::analyse::Analyser;
+use mainstay_sql::ast::{Set, Statement, Transaction};
+use mainstay_sql::parse::{self, ParsedStatement};
+use mainstay_sql::session::Session;
+use mainstay_sql::typed::Query;
+use rusqlite::Connection;
+
+use crate::emit::binds::{BindError, Sources, bind_all};
+use crate::emit::compiled::Compiled;
+use crate::emit::context::Context;
+use crate::emit::emitter::Emitter;
+use crate::errors;
+use crate::shared::Shared;
+use crate::values::cast::{self, Kind};
+use crate::{schema, write as writes};
+
+/// Who runs statements that have no caller.
+const OWNER: &str = "postgres";
+
+/// Rows that are shown, at most; the console is no export.
+const ROWS_MAX: usize = 100_000;
+
+/// Runs statements that only read.
+///
+/// Errors: 25006 for one that does not; all of a statement's own.
+pub fn read(
+    connection: &Connection,
+    compiled: &Compiled,
+    caller: Option<&Caller>,
+    text: &str,
+) -> Result<QueryResult, BackendError> {
+    let mut session = session_of(caller);
+    let context = context_of(caller);
+    let mut last = QueryResult::default();
+    for statement in parse::parse(text)? {
+        last = match &statement.ast {
+            Statement::Query(query) => {
+                let query = Analyser::new(compiled.catalog(), &session).query(query)?;
+                select(connection, compiled, &session, &context, &query)?
+            }
+            Statement::Set(set) => setting(&mut session, set),
+            Statement::Transaction(control) => tag(transaction_tag(control)),
+            Statement::Unsupported(what) => return Err(unsupported(what)),
+            Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Ddl(_) => {
+                let verb = statement.text.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
+                let message = format!("cannot execute {verb} in a read-only transaction");
+                return Err(DatabaseError::new("25006", message).into());
+            }
+        };
+    }
+    Ok(last)
+}
+
+/// Statements that may write.
+pub struct Script {
+    text: String,
+    statements: Vec<ParsedStatement>,
+}
+
+impl Script {
+    /// Reads the text.
+    pub fn parse(text: String) -> Result<Self, BackendError> {
+        let statements = parse::parse(&text)?;
+        Ok(Script { text, statements })
+    }
+
+    /// True if the catalog changes.
+    pub fn has_ddl(&self) -> bool {
+        self.statements.iter().any(|statement| matches!(statement.ast, Statement::Ddl(_)))
+    }
+
+    /// Runs statements with DDL among them in a transaction of their own, and publishes the new catalog.
+    ///
+    /// Errors: 42501 for anybody but the owner.
+    pub fn run_ddl(
+        &self,
+        connection: &mut Connection,
+        shared: &Shared,
+        caller: Option<&Caller>,
+    ) -> Result<QueryResult, BackendError> {
+        if caller.is_some() {
+            return Err(DatabaseError::new("42501", "permission denied: only the owner may change the schema").into());
+        }
+        let catalog = schema::run_script(connection, &shared.catalog(), &self.text)?;
+        shared.publish(catalog);
+        Ok(tag(last_tag(&self.statements)))
+    }
+
+    /// Runs statements without DDL, in the transaction that is open.
+    pub fn run(
+        &self,
+        connection: &Connection,
+        compiled: &Compiled,
+        caller: Option<&Caller>,
+    ) -> Result<QueryResult, BackendError> {
+        each(connection, compiled, caller, &self.statements)
+    }
+}
+
+fn each(
+    connection: &Connection,
+    compiled: &Compiled,
+    caller: Option<&Caller>,
+    statements: &[ParsedStatement],
+) -> Result<QueryResult, BackendError> {
+    let mut session = session_of(caller);
+    let context = context_of(caller);
+    let mut last = QueryResult::default();
+    for statement in statements {
+        last = match &statement.ast {
+            Statement::Query(query) => {
+                let query = Analyser::new(compiled.catalog(), &session).query(query)?;
+                select(connection, compiled, &session, &context, &query)?
+            }
+            Statement::Set(set) => setting(&mut session, set),
+            Statement::Transaction(control) => tag(transaction_tag(control)),
+            Statement::Unsupported(what) => return Err(unsupported(what)),
+            Statement::Ddl(_) => return Err(BackendError::Internal("DDL among statements that have none".into())),
+            Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
+                let typed = Analyser::new(compiled.catalog(), &session).statement(&statement.ast)?;
+                writes::run_statement(connection, compiled, &session.user, &context, &typed)?
+            }
+        };
+    }
+    Ok(last)
+}
+
+fn session_of(caller: Option<&Caller>) -> Session {
+    match caller {
+        None => Session::default(),
+        Some(caller) => {
+            let mut path: Vec<Ident> = caller.request.search_path.to_vec();
+            if path.is_empty() {
+                path.push(Ident::new("public"));
+            }
+            Session::new(caller.role.clone(), path)
+        }
+    }
+}
+
+fn context_of(caller: Option<&Caller>) -> Context<'_> {
+    match caller {
+        Some(caller) => Context::of_caller(caller, Timestamp::now()),
+        None => Context::of_owner(Timestamp::now()),
+    }
+}
+
+/// Runs a query and shows its rows.
+pub fn select(
+    connection: &Connection,
+    compiled: &Compiled,
+    session: &Session,
+    context: &Context<'_>,
+    query: &Query,
+) -> Result<QueryResult, BackendError> {
+    let role = if context.caller().is_some() { session.user.clone() } else { Ident::new(OWNER) };
+    let mut emitter = Emitter::new(compiled, &role);
+    emitter.statement_query(query)?;
+    let (sql, binds) = emitter.finish();
+    let failed = |error: rusqlite::Error| errors::refusal(compiled.catalog(), None, &sql, &error);
+    let mut statement = connection.prepare(&sql).map_err(failed)?;
+    bind_all(&mut statement, &binds, &Sources::of_request(context, &[])).map_err(|error| match error {
+        BindError::Refused(error) => BackendError::Refused(error),
+        BindError::Engine(error) => failed(error),
+        BindError::Bug(text) => BackendError::Internal(text.to_owned()),
+    })?;
+    let kinds: Vec<Option<Kind>> = query.columns.iter().map(|column| Kind::of(&column.ty)).collect();
+    let mut result = QueryResult {
+        columns: query.columns.iter().map(|column| column.name.to_string()).collect(),
+        ..QueryResult::default()
+    };
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next().map_err(failed)? {
+        if result.rows.len() >= ROWS_MAX {
+            return Err(DatabaseError::new("54000", format!("more than {ROWS_MAX} rows"))
+                .hint("Add a LIMIT.")
+                .into());
+        }
+        let mut cells = Vec::with_capacity(kinds.len());
+        for (index, kind) in kinds.iter().enumerate() {
+            let value = row.get_ref(index).map_err(failed)?;
+            cells.push(match (kind, value) {
+                (_, rusqlite::types::ValueRef::Null) => None,
+                (Some(kind), value) => Some(
+                    cast::output(kind, value).map_err(|error| BackendError::Internal(error.message))?,
+                ),
+                (None, _) => return Err(BackendError::Internal("a column of a type that is not stored".into())),
+            });
+        }
+        result.rows.push(cells);
+    }
+    result.tag = format!("SELECT {}", result.rows.len());
+    Ok(result)
+}
+
+fn setting(session: &mut Session, set: &Set) -> QueryResult {
+    if set.name == "search_path" {
+        session.search_path = match &set.values {
+            Some(path) => path.iter().map(Ident::new).collect(),
+            None => Session::default().search_path,
+        };
+    }
+    tag(if set.values.is_some() { "SET" } else { "RESET" })
+}
+
+fn transaction_tag(control: &Transaction) -> &'static str {
+    match control {
+        Transaction::Begin => "BEGIN",
+        Transaction::Commit => "COMMIT",
+        Transaction::Rollback => "ROLLBACK",
+        Transaction::Savepoint(_) => "SAVEPOINT",
+        Transaction::Release(_) => "RELEASE",
+        Transaction::RollbackTo(_) => "ROLLBACK",
+    }
+}
+
+/// `CREATE TABLE`, `ALTER TABLE`: the last statement's first two words.
+fn last_tag(statements: &[ParsedStatement]) -> String {
+    let text = statements.last().map(|statement| statement.text.as_str()).unwrap_or_default();
+    text.split_whitespace().take(2).collect::<Vec<_>>().join(" ").to_ascii_uppercase()
+}
+
+fn tag(text: impl Into<String>) -> QueryResult {
+    QueryResult { tag: text.into(), ..QueryResult::default() }
+}
+
+fn unsupported(what: &mainstay_sql::ast::Unsupported) -> BackendError {
+    DatabaseError::unavailable(&what.feature, &what.object, what.line, what.alternative.as_deref()).into()
+}
