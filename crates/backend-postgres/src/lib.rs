@@ -22,6 +22,8 @@ mod wire;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use backend::PostgresBackend;
 pub use bootstrap::Grants;

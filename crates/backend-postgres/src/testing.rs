@@ -30,7 +30,7 @@ impl TestDatabase {
                 std::env::var("CI").as_deref() != Ok("true"),
                 "MAINSTAY_TEST_POSTGRES is not set"
             );
-            eprintln!("skipped: MAINSTAY_TEST_POSTGRES is not set");
+            say_skipped();
             return None;
         };
         let name = format!(
@@ -71,6 +71,18 @@ impl TestDatabase {
     }
 }
 
+/// Says once that tests were skipped. Written past the test harness, which would swallow it: a skipped test counts as
+/// passed, and nobody should take it for one.
+fn say_skipped() {
+    static SAID: std::sync::Once = std::sync::Once::new();
+    SAID.call_once(|| {
+        let _ = std::io::Write::write_all(
+            &mut std::io::stderr(),
+            b"skipped: every test that needs PostgreSQL, because MAINSTAY_TEST_POSTGRES is not set\n",
+        );
+    });
+}
+
 /// A plain connection to `url`.
 pub async fn connect(url: &str) -> std::sync::Arc<Connection> {
     Connection::open(&Target::parse(url).unwrap(), false, None)
@@ -106,4 +118,125 @@ pub async fn run_with(
 ) -> Result<Outcome, BackendError> {
     let statement = backend.render(plan)?;
     backend.run(caller, &statement, input).await
+}
+
+/// Plans, in as few words as the tests need.
+pub mod plans {
+    use std::sync::Arc;
+
+    use mainstay_core::backend::Backend;
+    use mainstay_core::catalog::Relation;
+    use mainstay_core::name::{Ident, QualifiedName};
+    use mainstay_core::plan::*;
+    use mainstay_core::policy::Access;
+
+    use crate::PostgresBackend;
+
+    /// The relation of that name in `public`.
+    pub fn relation(backend: &PostgresBackend, name: &str) -> Arc<Relation> {
+        backend.catalog().relations[&QualifiedName::new("public", name)].clone()
+    }
+
+    /// Reads `columns` of a relation, all where there are none.
+    pub fn read(backend: &PostgresBackend, name: &str, columns: &[&str]) -> Read {
+        let relation = relation(backend, name);
+        let all: Vec<&str> = relation.columns.iter().map(|column| column.name.as_str()).collect();
+        let columns = if columns.is_empty() { &all[..] } else { columns };
+        Read {
+            output: columns
+                .iter()
+                .map(|name| Output::Column {
+                    name: Ident::new(name),
+                    field: field(&relation, name),
+                    cast: None,
+                })
+                .collect(),
+            source: Source {
+                relation: relation.clone(),
+                access: Access::system(),
+            },
+            embeds: Vec::new(),
+            filter: None,
+            order: Vec::new(),
+            limit: None,
+            offset: None,
+            count: Count::None,
+        }
+    }
+
+    /// A column of `relation`.
+    pub fn field(relation: &Relation, name: &str) -> Field {
+        Field::column(relation.column(name).unwrap().0)
+    }
+
+    /// `column = value n`.
+    pub fn equals(relation: &Relation, name: &str, value: ValueRef) -> Predicate {
+        Predicate::Compare {
+            field: field(relation, name),
+            operator: Operator::Eq,
+            value,
+        }
+    }
+
+    /// Embeds `child` into `parent` over their first relationship that leads there.
+    pub fn embed(backend: &PostgresBackend, parent: &mut Read, name: &str, child: Read, inner: bool) {
+        let catalog = backend.catalog();
+        let relationship = catalog
+            .relationships_of(&parent.source.relation.name)
+            .iter()
+            .find(|relationship| relationship.to == child.source.relation.name)
+            .unwrap()
+            .clone();
+        let cardinality = if relationship.is_to_one() {
+            Cardinality::One
+        } else {
+            Cardinality::Many
+        };
+        parent.embeds.push(Embed {
+            name: Ident::new(name),
+            relationship,
+            junction: None,
+            cardinality,
+            inner,
+            read: child,
+        });
+        parent.output.push(Output::Embed {
+            name: Ident::new(name),
+            embed: parent.embeds.len() - 1,
+        });
+    }
+
+    /// A plan for the catalog as it is.
+    pub fn plan(backend: &PostgresBackend, format: Format, action: Action) -> Plan {
+        Plan {
+            catalog_version: backend.catalog().version,
+            role: Ident::new("anon"),
+            format,
+            action,
+        }
+    }
+
+    /// A JSON read.
+    pub fn read_plan(backend: &PostgresBackend, read: Read) -> Plan {
+        plan(backend, Format::Json, Action::Read(read))
+    }
+
+    /// An insert of `columns` that returns `returned`.
+    pub fn insert(backend: &PostgresBackend, name: &str, columns: &[&str], returned: Option<Read>) -> Insert {
+        let relation = relation(backend, name);
+        Insert {
+            columns: columns.iter().map(|name| relation.column(name).unwrap().0).collect(),
+            source: Source {
+                relation,
+                access: Access::system(),
+            },
+            missing: Missing::Null,
+            conflict: None,
+            returning: Returning {
+                read: returned,
+                location: Vec::new(),
+            },
+            must_match: Vec::new(),
+        }
+    }
 }

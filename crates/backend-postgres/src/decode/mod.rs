@@ -127,7 +127,9 @@ impl ObjectWriter {
             };
             match member {
                 Member::Value { key, cell, .. } => {
-                    if self.strip_nulls && field.is_none() && !cell.is_list_of_rows() {
+                    // JSON's own null goes too, as `json_strip_nulls` has it.
+                    let is_null = field.is_none_or(|bytes| matches!(cell, Cell::Json) && bytes == b"null");
+                    if self.strip_nulls && is_null && !cell.is_list_of_rows() {
                         continue;
                     }
                     self.key(out, key);

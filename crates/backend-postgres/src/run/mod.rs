@@ -101,19 +101,22 @@ enum Ending {
     Judged,
 }
 
-/// Runs `rendered` once; reads are tried again on another connection when theirs is lost.
+/// Runs `rendered` once; reads are tried again on other connections when theirs is lost.
 pub async fn run(ctx: &Context<'_>, caller: &Caller, rendered: &Rendered, input: &Input) -> Result<Outcome, Failure> {
     let is_read = matches!(rendered.plan.action, Action::Read(_));
-    let first = attempt(ctx, caller, rendered, input).await;
-    let retry = match &first {
-        Err(Attempt::Lost) => is_read,
-        Err(Attempt::StatementGone) => true,
-        _ => false,
-    };
-    let result = if retry {
-        attempt(ctx, caller, rendered, input).await
-    } else {
-        first
+    // When a server restarts, every connection of the lane may be dead before we have noticed any of it.
+    let mut attempts_left = ctx.options.read_connections_max + 1;
+    let result = loop {
+        let result = attempt(ctx, caller, rendered, input).await;
+        attempts_left -= 1;
+        let again = match &result {
+            Err(Attempt::Lost) => is_read,
+            Err(Attempt::StatementGone) => true,
+            _ => false,
+        };
+        if !again || attempts_left == 0 {
+            break result;
+        }
     };
     result.map_err(|error| match error {
         Attempt::Lost => Failure::Backend(closed(crate::wire::Closed)),

@@ -1,0 +1,243 @@
+use std::time::Duration;
+
+use mainstay_core::backend::{Backend, Migration, MigrationError, QueryMode};
+use mainstay_core::caller::Caller;
+use mainstay_core::error::{BackendError, PublicError};
+use mainstay_core::name::QualifiedName;
+
+use super::{done, opened};
+use crate::testing::{TestDatabase, connect};
+use crate::{Grants, OpenError, Options, PostgresBackend};
+
+fn migration(version: &str, sql: &str) -> Migration {
+    Migration {
+        version: version.into(),
+        name: "x".into(),
+        sql: sql.into(),
+    }
+}
+
+#[tokio::test]
+async fn a_bare_database_is_prepared_once_and_closed_unless_asked() {
+    let Some(database) = TestDatabase::create().await else {
+        return;
+    };
+    let options = Options {
+        bootstrap: Some(Grants::Closed),
+        ..Options::new(&database.url)
+    };
+    let backend = PostgresBackend::open(options.clone()).await.unwrap();
+    backend
+        .query(
+            None,
+            "create table t (id int); insert into t values (1)",
+            QueryMode::ReadWrite,
+        )
+        .await
+        .unwrap();
+    let read = |role: &'static str| {
+        let backend = &backend;
+        async move {
+            backend
+                .query(
+                    Some(&Caller::of_role(role)),
+                    "select auth.role(), id from t",
+                    QueryMode::ReadOnly,
+                )
+                .await
+        }
+    };
+    assert!(matches!(read("anon").await, Err(BackendError::Refused(error)) if error.sqlstate == "42501"));
+    assert_eq!(
+        read("service_role").await.unwrap().rows[0][0].as_deref(),
+        Some("service_role")
+    );
+    let again = PostgresBackend::open(options).await.unwrap();
+    assert!(
+        again
+            .catalog()
+            .relations
+            .contains_key(&QualifiedName::new("public", "t"))
+    );
+    again.close().await;
+    done(database, backend).await;
+}
+
+#[tokio::test]
+async fn a_role_without_rights_gets_a_clear_error() {
+    let Some(database) = TestDatabase::create().await else {
+        return;
+    };
+    let admin = connect(&database.url).await;
+    let role = format!("{}_plain", database.name);
+    crate::console::simple(&admin, &format!("create role {role} login"))
+        .await
+        .unwrap();
+    let url = database.url.replace("postgres@", &format!("{role}@"));
+    let Err(error) = PostgresBackend::open(Options {
+        bootstrap: Some(Grants::Classic),
+        ..Options::new(&url)
+    })
+    .await
+    else {
+        panic!("a role without rights prepared the database")
+    };
+    assert!(
+        matches!(&error, OpenError::MissingRights { role: named, .. } if *named == role),
+        "{error}"
+    );
+    assert_eq!(error.code().as_str(), "MS-PG-006");
+    assert!(
+        error
+            .hint()
+            .unwrap()
+            .contains("GRANT anon, authenticated, service_role")
+    );
+    // Without bootstrap the same role may read what is there.
+    let backend = PostgresBackend::open(Options::new(&url)).await.unwrap();
+    backend.close().await;
+    crate::console::simple(&admin, &format!("drop role {role}"))
+        .await
+        .unwrap();
+    let unreachable = PostgresBackend::open(Options::new("postgres://x@127.0.0.1:1/x")).await;
+    assert!(matches!(unreachable, Err(OpenError::Unreachable(_))));
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn migrations_are_whole_or_nothing_and_recorded() {
+    let Some((database, backend)) = opened("").await else {
+        return;
+    };
+    let good = migration(
+        "20240101000000",
+        "create table a (id int);\n\ninsert into a values (1);\n",
+    );
+    let bad = migration(
+        "20240102000000",
+        "create table b (id int);\n-- é\n\ninsert into b\n  values (1/0);\nselect 1;",
+    );
+    let unknown = migration("20240103000000", "create table c (id int);\n\nselect nope\n  from a;");
+    let syntax = migration("20240104000000", "create table d (id int);\ncreat table e ();");
+    backend.migrate(&good).await.unwrap();
+    for (migration, statement, line, state) in [
+        (&bad, 2, 4, "22012"),
+        (&unknown, 2, 3, "42703"),
+        (&syntax, 1, 2, "42601"),
+    ] {
+        let error = backend.migrate(migration).await.unwrap_err();
+        let MigrationError::Statement {
+            statement: at,
+            line: at_line,
+            error,
+        } = error
+        else {
+            panic!("{error:?}")
+        };
+        assert_eq!((at_line, error.sqlstate.as_str()), (line, state), "{error:?}");
+        assert!(at == statement || state == "42601", "{at}");
+    }
+    let applied = backend.migrations().await.unwrap();
+    assert_eq!(applied.len(), 1);
+    assert_eq!(
+        (applied[0].version.as_str(), applied[0].sql.as_deref()),
+        ("20240101000000", Some(good.sql.as_str()))
+    );
+    assert!(
+        backend
+            .catalog()
+            .relations
+            .contains_key(&QualifiedName::new("public", "a"))
+    );
+    assert!(
+        !backend
+            .catalog()
+            .relations
+            .contains_key(&QualifiedName::new("public", "b"))
+    );
+
+    let next = migration("20240105000000", "create table f (id int references a);");
+    let checked = backend.check(&[good, bad, next]).await;
+    assert_eq!(checked[0].problems.len(), 0);
+    assert_eq!(
+        (
+            checked[1].problems[0].line,
+            checked[1].problems[0].error.sqlstate.as_str()
+        ),
+        (4, "22012")
+    );
+    assert_eq!(checked[2].problems[0].error.sqlstate, "42704");
+
+    assert!(!backend.is_empty().await.unwrap());
+    backend.reset().await.unwrap();
+    assert!(backend.is_empty().await.unwrap());
+    assert!(backend.migrations().await.unwrap().is_empty());
+    assert!(
+        !backend
+            .catalog()
+            .relations
+            .contains_key(&QualifiedName::new("public", "a"))
+    );
+    done(database, backend).await;
+}
+
+#[tokio::test]
+async fn the_console_returns_text_and_read_only_is_read_only() {
+    let Some((database, backend)) = opened("create table t (id int)").await else {
+        return;
+    };
+    let result = backend
+        .query(
+            None,
+            "insert into t values (1), (2); select id, null as n from t",
+            QueryMode::ReadWrite,
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        (result.columns, result.tag),
+        (vec!["id".into(), "n".into()], "SELECT 2".into())
+    );
+    assert_eq!(
+        result.rows,
+        [vec![Some("1".into()), None], vec![Some("2".into()), None]]
+    );
+    for sql in ["delete from t", "commit; delete from t"] {
+        let error = backend.query(None, sql, QueryMode::ReadOnly).await.unwrap_err();
+        assert!(
+            matches!(error, BackendError::Refused(error) if error.sqlstate == "25006"),
+            "{sql}"
+        );
+    }
+    let error = backend
+        .query(None, "copy t from stdin", QueryMode::ReadWrite)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, BackendError::Refused(_)));
+    let health = backend.health().await.unwrap();
+    assert!(health.engine.starts_with("PostgreSQL 1"));
+    assert!(health.warnings.iter().any(|text| text.contains("superuser")));
+    assert!(health.warnings.iter().any(|text| text.contains("public.t")));
+    done(database, backend).await;
+}
+
+#[tokio::test]
+async fn a_notification_reloads_the_catalog() {
+    let Some((database, backend)) = opened("").await else {
+        return;
+    };
+    let name = QualifiedName::new("public", "made_elsewhere");
+    let other = connect(&database.url).await;
+    crate::console::simple(&other, "create table made_elsewhere (id int)")
+        .await
+        .unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while !backend.catalog().relations.contains_key(&name) {
+        assert!(std::time::Instant::now() < deadline, "the catalog was not reloaded");
+        crate::console::simple(&other, "notify pgrst, 'reload schema'")
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    done(database, backend).await;
+}
