@@ -9,6 +9,7 @@
 //! | [`errors`] | errors with a SQLSTATE, and their way through SQLite |
 //! | [`cast`] | text → stored form, stored form → text and JSON; the hottest path is [`cast::write_json`] |
 //! | [`integer`] [`float`] [`numeric`] [`boolean`] [`uuid`] [`bytea`] [`text`] [`array`] | one type each |
+//! | [`exponential`] [`number_pattern`] | `exp` `ln` `log` and powers of numerics; `to_char` of numbers |
 //! | [`like`] | `LIKE`, regular expressions |
 //! | [`datetime`] | dates, times, intervals, zones, patterns |
 //! | [`json`] [`jsonb`] | JSON text and what `jsonb` adds |
@@ -27,11 +28,13 @@ pub mod bytea;
 pub mod cast;
 pub mod datetime;
 pub mod errors;
+pub mod exponential;
 pub mod float;
 pub mod integer;
 pub mod json;
 pub mod jsonb;
 pub mod like;
+pub mod number_pattern;
 pub mod numeric;
 pub mod order;
 pub mod register;

@@ -17,17 +17,17 @@ const INTEGER_DIGITS_MAX: i64 = 131_072;
 /// Digits after the point that PostgreSQL can hold.
 const SCALE_MAX: u32 = 16_383;
 /// Digits after the point that division and roots give at most.
-const DISPLAY_SCALE_MAX: i64 = 1_000;
+pub(super) const DISPLAY_SCALE_MAX: i64 = 1_000;
 /// Digits `round` and `trunc` may be asked for.
 const ROUND_SCALE_MAX: i64 = 2_000;
 /// Significant digits that division and roots give at least.
-const SIGNIFICANT_DIGITS_MIN: i64 = 16;
+pub(super) const SIGNIFICANT_DIGITS_MIN: i64 = 16;
 
 /// A finite number: `int` × 10^-`scale`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decimal {
-    int: BigInt,
-    scale: u32,
+    pub(super) int: BigInt,
+    pub(super) scale: u32,
 }
 
 /// A value of type `numeric`.
@@ -41,7 +41,7 @@ pub enum Numeric {
 
 use Numeric::{Finite, Infinity, NaN, NegInfinity};
 
-fn pow10(exponent: u32) -> BigInt {
+pub(super) fn pow10(exponent: u32) -> BigInt {
     match 10i64.checked_pow(exponent) {
         Some(small) => BigInt::from(small),
         None => BigInt::from(10).pow(exponent),
@@ -49,7 +49,7 @@ fn pow10(exponent: u32) -> BigInt {
 }
 
 /// `a / b` rounded half away from zero; `b` is positive.
-fn div_round(a: &BigInt, b: &BigInt) -> BigInt {
+pub(super) fn div_round(a: &BigInt, b: &BigInt) -> BigInt {
     let quotient = a / b;
     let rest: BigInt = a - &quotient * b;
     if rest.magnitude() * 2u32 >= *b.magnitude() {
@@ -63,7 +63,7 @@ fn div_round(a: &BigInt, b: &BigInt) -> BigInt {
     }
 }
 
-fn overflow() -> PgError {
+pub(super) fn overflow() -> PgError {
     PgError::new("22003", "value overflows numeric format")
 }
 
@@ -95,7 +95,7 @@ impl Decimal {
     }
 
     /// Rounds half away from zero to `places` after the point; negative places round before it.
-    fn rounded(&self, places: i64) -> Decimal {
+    pub(super) fn rounded(&self, places: i64) -> Decimal {
         self.cut(places, div_round)
     }
 
@@ -118,7 +118,7 @@ impl Decimal {
     }
 
     /// Exponent of the leading base-10000 digit, and that digit; (0, 0) for zero.
-    fn leading(&self) -> (i64, i64) {
+    pub(super) fn leading(&self) -> (i64, i64) {
         if self.is_zero() {
             return (0, 0);
         }
@@ -573,7 +573,7 @@ impl Numeric {
         Self::assemble(value < 0.0, kept, kept.len() as i64 - 1, exponent.parse().unwrap_or(0))
     }
 
-    /// `self ^ exponent` for whole exponents; others are refused (0A000).
+    /// `self ^ exponent`. Errors: 2201F, 22003; 0A000 for infinite operands.
     pub fn power(&self, exponent: &Numeric) -> Result<Numeric> {
         let (Finite(base), Finite(exp)) = (self, exponent) else {
             return power_of_specials(self, exponent);
@@ -591,11 +591,10 @@ impl Numeric {
         }
         let power = i32::try_from(&whole.int).ok().filter(|_| is_whole);
         let Some(power) = power else {
-            return Err(PgError::new(
-                "0A000",
-                "power of numeric with this exponent is not available on the embedded engine",
-            )
-            .hint("Cast to double precision."));
+            if base.is_zero() {
+                return Ok(Finite(Decimal::new(BigInt::default(), SIGNIFICANT_DIGITS_MIN as u32)));
+            }
+            return super::exponential::power(base, exp);
         };
         let scale = SIGNIFICANT_DIGITS_MIN
             .max(i64::from(base.scale))

@@ -13,11 +13,16 @@ use super::super::float;
 use super::super::integer::{INT8, Width};
 use super::super::json;
 use super::super::jsonb::Json;
-use super::super::numeric::{Numeric, Sum};
+use super::super::numeric::{Numeric, Sum, compare_text};
+use super::super::order::compare_intervals;
 use super::numeric_of;
 
-/// Name, arguments and result of every aggregate. `min` and `max` are SQLite's, with a collation where one is needed.
-pub const NAMES: [(&str, &str, &str); 27] = [
+/// Name, arguments and result of every aggregate. Other `min` and `max` are SQLite's.
+pub const NAMES: [(&str, &str, &str); 31] = [
+    ("pg_agg_min_numeric", "numeric", "numeric"),
+    ("pg_agg_max_numeric", "numeric", "numeric"),
+    ("pg_agg_min_interval", "interval", "interval"),
+    ("pg_agg_max_interval", "interval", "interval"),
     ("pg_agg_sum_int4", "int2 or int4", "int8"),
     ("pg_agg_sum_int8", "int8", "numeric"),
     ("pg_agg_sum_numeric", "numeric", "numeric"),
@@ -333,6 +338,94 @@ impl Rows {
     }
 }
 
+/// Which value a `min` or `max` prefers.
+trait Better: Send + std::panic::UnwindSafe + std::panic::RefUnwindSafe + 'static {
+    /// `a` makes an earlier `b` needless.
+    fn beats(a: &str, b: &str) -> bool;
+}
+
+/// The values a window may still need, best first, each with the number of its row.
+struct Extreme<B> {
+    candidates: VecDeque<(u64, String)>,
+    added: u64,
+    removed: u64,
+    marker: std::marker::PhantomData<B>,
+}
+
+impl<B> Default for Extreme<B> {
+    fn default() -> Self {
+        Extreme {
+            candidates: VecDeque::new(),
+            added: 0,
+            removed: 0,
+            marker: std::marker::PhantomData,
+        }
+    }
+}
+
+impl<B: Better> State for Extreme<B> {
+    fn add(&mut self, args: &[ValueRef<'_>]) -> Result<()> {
+        let number;
+        let value = match args[0] {
+            ValueRef::Integer(value) => {
+                number = value.to_string();
+                number.as_str()
+            }
+            value => value.as_str().map_err(|_| wrong())?,
+        };
+        while self.candidates.back().is_some_and(|(_, last)| B::beats(value, last)) {
+            self.candidates.pop_back();
+        }
+        self.candidates.push_back((self.added, value.to_owned()));
+        self.added += 1;
+        Ok(())
+    }
+
+    fn remove(&mut self, _: &[ValueRef<'_>]) -> Result<()> {
+        if self.candidates.front().is_some_and(|(row, _)| *row == self.removed) {
+            self.candidates.pop_front();
+        }
+        self.removed += 1;
+        Ok(())
+    }
+}
+
+fn best<B>(state: &Extreme<B>) -> Result<Value> {
+    Ok(state
+        .candidates
+        .front()
+        .map_or(Value::Null, |(_, value)| Value::Text(value.clone())))
+}
+
+struct LeastNumeric;
+struct GreatestNumeric;
+struct LeastInterval;
+struct GreatestInterval;
+
+impl Better for LeastNumeric {
+    fn beats(a: &str, b: &str) -> bool {
+        compare_text(a, b).is_lt()
+    }
+}
+
+impl Better for GreatestNumeric {
+    fn beats(a: &str, b: &str) -> bool {
+        compare_text(a, b).is_gt()
+    }
+}
+
+impl Better for LeastInterval {
+    fn beats(a: &str, b: &str) -> bool {
+        compare_intervals(a, b).is_lt()
+    }
+}
+
+impl Better for GreatestInterval {
+    fn beats(a: &str, b: &str) -> bool {
+        compare_intervals(a, b).is_gt()
+    }
+}
+
 fn int8(total: Option<i64>) -> Result<i64> {
     const WIDTH: Width = INT8;
     WIDTH.check(total)
@@ -452,6 +545,10 @@ fn spreads(to: &Registrar<'_>) -> rusqlite::Result<()> {
 }
 
 fn truths(to: &Registrar<'_>) -> rusqlite::Result<()> {
+    to.add("pg_agg_min_numeric", best::<LeastNumeric>)?;
+    to.add("pg_agg_max_numeric", best::<GreatestNumeric>)?;
+    to.add("pg_agg_min_interval", best::<LeastInterval>)?;
+    to.add("pg_agg_max_interval", best::<GreatestInterval>)?;
     to.add("pg_agg_bool_and", |state: &IntegerSum| {
         Ok(if state.count == 0 {
             Value::Null

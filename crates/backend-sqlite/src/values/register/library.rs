@@ -10,7 +10,7 @@ use super::super::errors::{PgError, Result};
 use super::super::integer::{self, INT4};
 use super::super::jsonb::Json;
 use super::super::numeric::Numeric;
-use super::super::{array, bytea, float, json, like, text};
+use super::super::{array, bytea, exponential, float, json, like, number_pattern, text};
 use super::{Args, Output as _, Registry};
 
 pub(super) fn add(to: &mut Registry) {
@@ -320,6 +320,22 @@ fn numerics(to: &mut Registry) {
     });
     to.add("pg_fn_trim_scale", "numeric", "numeric", |a| {
         Ok(a.numeric(0)?.trim_scale())
+    });
+    to.add("pg_fn_exp_numeric", "numeric", "numeric", |a| {
+        exponential::exp(&a.numeric(0)?)
+    });
+    to.add("pg_fn_ln_numeric", "numeric", "numeric", |a| {
+        exponential::ln(&a.numeric(0)?)
+    });
+    to.add("pg_fn_log_numeric", "numeric [, numeric]", "numeric", |a| {
+        if a.len() > 1 {
+            exponential::log(&a.numeric(0)?, &a.numeric(1)?)
+        } else {
+            exponential::log(&Numeric::from(10), &a.numeric(0)?)
+        }
+    });
+    to.add("pg_fn_to_char_numeric", "numeric, text", "text", |a| {
+        number_pattern::to_char(&a.numeric(0)?, a.text(1)?)
     });
     to.add("pg_fn_gcd_int8", "int8, int8", "int8", |a| {
         integer::gcd(a.int(0)?, a.int(1)?)
