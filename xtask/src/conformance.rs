@@ -6,9 +6,9 @@
 use crate::json::Json;
 use crate::postgres::{Cluster, Durability};
 use crate::process::{run as run_command, say};
-use crate::server::{Engine, Project};
+use crate::server::{Engine, Mainstay, Project};
 use crate::setup::{Need, build_mainstay, ensure};
-use crate::workspace::{root, shared, write_section};
+use crate::workspace::{root, shared, target, write_section};
 use crate::{Arguments, Context, Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -157,16 +157,7 @@ pub fn portable(
         cluster.execute("xtask_conformance", "vacuum analyze")?;
     }
     let ids = suite.join("portable-dev.json");
-    let outcome = run_cases(
-        &suite,
-        &server.url(),
-        Some(&ids),
-        &project.path().join("outcome.json"),
-        verbose,
-    );
-    let outcome = outcome.map_err(|error| Error::new(format!("{error}\n{}", server.log_tail())))?;
-    server.stop()?;
-    Ok(outcome)
+    run_cases(&suite, server, &project, Some(&ids), engine.name(), verbose)
 }
 
 /// Runs all base cases on PostgreSQL, loaded with PostgREST's own fixtures from `source`.
@@ -201,28 +192,32 @@ fn full_cases(binary: &Path, cluster: &Cluster, shared: &Path, source: &Path, ve
     }
     project.set("PGRST_DB_PRE_REQUEST", "test.switch_role");
     let server = project.serve(binary, &["serve", "--migrate"])?;
-    let outcome = run_cases(
-        &suite,
-        &server.url(),
-        None,
-        &project.path().join("outcome.json"),
-        verbose,
-    );
-    let outcome = outcome.map_err(|error| Error::new(format!("{error}\n{}", server.log_tail())))?;
-    server.stop()?;
-    Ok(outcome)
+    run_cases(&suite, server, &project, None, "full", verbose)
 }
 
-fn run_cases(suite: &Path, url: &str, ids: Option<&Path>, out: &Path, verbose: bool) -> Result<Outcome> {
+/// Runs the cases and stops the server. The runner's result and the server's log stay in `target/conformance/`.
+fn run_cases(
+    suite: &Path,
+    server: Mainstay,
+    project: &Project,
+    ids: Option<&Path>,
+    name: &str,
+    verbose: bool,
+) -> Result<Outcome> {
+    let kept = target().join("conformance");
+    std::fs::create_dir_all(&kept).context(kept.display())?;
+    let out = kept.join(format!("{name}.json"));
+    let _ = std::fs::remove_file(&out);
+
     let mut command = Command::new("python3");
     command
         .arg(suite.join("run.py"))
-        .args(["--base-url", &format!("{url}/rest/v1"), "--config", "base"]);
+        .args(["--base-url", &format!("{}/rest/v1", server.url()), "--config", "base"]);
     command
         .arg("--cases")
         .arg(suite.join("cases-dev.json"))
         .arg("--json")
-        .arg(out);
+        .arg(&out);
     if let Some(ids) = ids {
         command.arg("--ids").arg(ids);
     }
@@ -231,6 +226,9 @@ fn run_cases(suite: &Path, url: &str, ids: Option<&Path>, out: &Path, verbose: b
     }
     // Its status says whether every case passed; the file says which.
     command.stdin(Stdio::null()).status().context("python3")?;
+    let stopped = server.stop();
+    std::fs::copy(project.log(), kept.join(format!("{name}.log"))).context("the server's log")?;
+    stopped?;
     Outcome::read(&std::fs::read_to_string(out).context("the conformance runner wrote no result")?)
 }
 

@@ -4,7 +4,7 @@ use crate::json::Json;
 use crate::postgres::Cluster;
 use crate::process::{Scratch, Server, bound_command, http_status, output};
 use crate::{Context, Error, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -82,6 +82,11 @@ impl Project {
         &self.database_url
     }
 
+    /// Where a server of this project writes its log.
+    pub fn log(&self) -> PathBuf {
+        self.path().join("server.log")
+    }
+
     /// Sets an environment variable for every run of the program on this project.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
         self.environment.push((name.to_owned(), value.into()));
@@ -103,8 +108,7 @@ impl Project {
         process.arg(verb).arg(self.path()).args(options);
         process.args(["--listen", "127.0.0.1:0", "--database-url", &self.database_url]);
         self.prepare(&mut process);
-        let log = self.path().join("server.log");
-        let mut server = Server::start("mainstay", &mut process, &log)?;
+        let mut server = Server::start("mainstay", &mut process, &self.log())?;
         let address = server.wait_for_line(READY_WAIT, |line| {
             let (_, rest) = line.split_once(READY_LINE)?;
             Some(rest.split(['/', ' ']).next().unwrap_or(rest).to_owned())
