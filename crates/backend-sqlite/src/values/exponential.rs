@@ -4,6 +4,8 @@
 //!
 //! Source: PostgreSQL manual, 9.3; result scales as PostgreSQL 15 answers.
 
+use std::f64::consts::LOG10_E;
+
 use bigdecimal::num_bigint::{BigInt, Sign};
 
 use super::errors::{PgError, Result};
@@ -15,8 +17,6 @@ const GUARD_DIGITS: u32 = 24;
 const MAGNITUDE_MAX: f64 = 6_000.0;
 /// How often an argument is halved (or its root taken) before the series.
 const REDUCTIONS: u32 = 8;
-/// log10(e), with the digits PostgreSQL uses for its estimates.
-const LOG10_E: f64 = 0.434_294_481_903_252;
 
 /// A fixed-point context: numbers are integers × 10^-`digits`.
 struct Fixed {

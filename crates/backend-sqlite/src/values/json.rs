@@ -30,23 +30,47 @@ static ESCAPES: [u8; 256] = {
     table
 };
 
+/// Where the first byte that must be escaped stands at or after `from`; eight bytes are looked at together.
+#[inline]
+fn next_escape(text: &[u8], from: usize) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    let mut at = from;
+    while let Some(chunk) = text.get(at..at + 8).and_then(|chunk| <[u8; 8]>::try_from(chunk).ok()) {
+        let word = u64::from_le_bytes(chunk);
+        // The high bit of a byte in each term is set where that byte is equal, or below a space. A borrow can only
+        // mark a byte behind a true one, so the first mark is always right.
+        let zero = |word: u64| word.wrapping_sub(ONES) & !word;
+        let found = (zero(word ^ (ONES * u64::from(b'"')))
+            | zero(word ^ (ONES * u64::from(b'\\')))
+            | (word.wrapping_sub(ONES * 32) & !word))
+            & HIGH;
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    text[at..]
+        .iter()
+        .position(|byte| ESCAPES[usize::from(*byte)] != 0)
+        .map(|offset| at + offset)
+}
+
 /// Writes `text` as a JSON string, escaping only what PostgreSQL escapes.
+#[inline]
 pub fn write_string(text: &[u8], out: &mut Vec<u8>) {
     out.reserve(text.len() + 2);
     out.push(b'"');
     let mut from = 0;
-    for (at, byte) in text.iter().enumerate() {
-        let escape = ESCAPES[usize::from(*byte)];
-        if escape == 0 {
-            continue;
-        }
+    while let Some(at) = next_escape(text, from) {
         out.extend_from_slice(&text[from..at]);
         from = at + 1;
-        if escape == b'u' {
-            out.extend_from_slice(b"\\u00");
-            super::bytea::write_hex(&[*byte], out);
-        } else {
-            out.extend_from_slice(&[b'\\', escape]);
+        match ESCAPES[usize::from(text[at])] {
+            b'u' => {
+                out.extend_from_slice(b"\\u00");
+                super::bytea::write_hex(&text[at..=at], out);
+            }
+            escape => out.extend_from_slice(&[b'\\', escape]),
         }
     }
     out.extend_from_slice(&text[from..]);
@@ -691,5 +715,45 @@ pub fn as_text(value: &str) -> Result<Option<String>> {
         Kind::Null => Ok(None),
         Kind::String => unescape(value.trim_start()).map(Some),
         _ => Ok(Some(value.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_is_escaped_alike_at_every_place() {
+        for code in 1..0x100u32 {
+            let odd = char::from_u32(code).unwrap();
+            for length in 0..20 {
+                for place in 0..=length {
+                    let text: String = (0..=length).map(|at| if at == place { odd } else { 'é' }).collect();
+                    let expected: String = text
+                        .chars()
+                        .map(|c| match c {
+                            '"' => "\\\"".to_owned(),
+                            '\\' => "\\\\".to_owned(),
+                            '\u{8}' => "\\b".to_owned(),
+                            '\u{c}' => "\\f".to_owned(),
+                            '\n' => "\\n".to_owned(),
+                            '\r' => "\\r".to_owned(),
+                            '\t' => "\\t".to_owned(),
+                            c if c < ' ' => format!("\\u{:04x}", u32::from(c)),
+                            c => c.to_string(),
+                        })
+                        .collect();
+                    assert_eq!(quote(&text), format!("\"{expected}\""));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn deep_documents_are_refused() {
+        let deep = "[".repeat(DEPTH_MAX + 1);
+        assert_eq!(validate(&deep).unwrap_err().code(), "54001");
+        let fine = format!("{}{}", "[".repeat(DEPTH_MAX), "]".repeat(DEPTH_MAX));
+        assert!(validate(&fine).is_ok());
     }
 }
