@@ -1,0 +1,512 @@
+//! What a change of the catalog asks of the file.
+//!
+//! A table's definition is rewritten in place where its rows stay as they are: constraints, NOT NULL, foreign keys
+//! (SQLite's documentation of ALTER TABLE, end of section 7). Only what changes the rows themselves copies them. While
+//! a table is copied, other tables' foreign keys to it are taken out of their definitions: with them in place, dropping
+//! the old table would delete their rows by cascade (`portability.md` §10, "the rebuild, and its trap").
+//! Foreign keys stay on throughout, so that the migration's own statements cascade as they should.
+
+use std::sync::Arc;
+
+use mainstay_core::catalog::{Catalog, ConstraintKind, Relation, RelationKind};
+use mainstay_core::error::{BackendError, DatabaseError};
+use mainstay_core::name::{Ident, QualifiedName};
+use mainstay_sql::analyse::Analyser;
+use mainstay_sql::ast::ddl::PublicationAction;
+use mainstay_sql::ddl::{self, Change};
+use mainstay_sql::parse;
+use mainstay_sql::session::Session;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::define::{self, KEY_INDEX_PREFIX, Spelling, StoredColumn};
+use super::store::broken;
+use super::{faults, sequences};
+use crate::connection::register_collations;
+use crate::emit::compiled::Compiled;
+use crate::emit::context::Context;
+use crate::emit::writer::{SqlWriter, physical_name};
+use crate::errors;
+
+type Result<T> = std::result::Result<T, BackendError>;
+
+/// The name of a table while its rows are copied.
+const COPY: &str = "_ms_copy";
+
+/// Does in the file what one statement did to the catalog. `before` is the catalog without it, `after` with it.
+///
+/// Errors: those of rows that a new constraint does not allow, as PostgreSQL words them.
+pub fn carry_out(
+    conn: &Connection,
+    before: &Catalog,
+    after: &Compiled,
+    changes: &[Change],
+    context: &Context<'_>,
+) -> Result<()> {
+    let work = Work { conn, before, after };
+    let mut touched: Vec<&QualifiedName> = Vec::new();
+    for change in changes {
+        work.one(change, context)?;
+        if let Some(table) = table_of(change)
+            && !touched.contains(&table)
+        {
+            touched.push(table);
+        }
+    }
+    for table in touched {
+        work.sync_key_indexes(table)?;
+    }
+    Ok(())
+}
+
+/// The table whose foreign keys may need other indexes after the change.
+fn table_of(change: &Change) -> Option<&QualifiedName> {
+    match change {
+        Change::CreateTable(table)
+        | Change::RenameTable { to: table, .. }
+        | Change::RenameColumn { table, .. }
+        | Change::DropColumn { table, .. }
+        | Change::Redefine { table }
+        | Change::Rebuild { table }
+        | Change::CreateIndex { table, .. }
+        | Change::CreateKey { table, .. }
+        | Change::DropIndex { table, .. } => Some(table),
+        _ => None,
+    }
+}
+
+struct Work<'a> {
+    conn: &'a Connection,
+    before: &'a Catalog,
+    after: &'a Compiled,
+}
+
+impl Work<'_> {
+    fn one(&self, change: &Change, context: &Context<'_>) -> Result<()> {
+        match change {
+            Change::Catalog | Change::Notice(_) => Ok(()),
+            Change::CreateTable(name) => {
+                let relation = self.relation(name)?;
+                self.execute(&define::table(self.after, &relation, Spelling::default())?)
+            }
+            Change::DropTable(name) => self.drop_table(name),
+            Change::RenameTable { from, to } => {
+                let mut writer = SqlWriter::new();
+                writer.sql("ALTER TABLE ").object(from).sql(" RENAME TO ").object(to);
+                self.execute(writer.text())
+            }
+            Change::RenameColumn { table, from, to } => {
+                let mut writer = SqlWriter::new();
+                writer.sql("ALTER TABLE ").object(table).sql(" RENAME COLUMN ").ident(from).sql(" TO ").ident(to);
+                self.execute(writer.text())
+            }
+            Change::AddColumn { table, column } => {
+                let relation = self.relation(table)?;
+                let Some((_, entry)) = relation.column(column) else { return Ok(()) };
+                let mut writer = SqlWriter::new();
+                writer.sql("ALTER TABLE ").object(table).sql(" ADD COLUMN ").ident(column).sql(" ");
+                writer.sql(define::storage(&entry.ty));
+                self.execute(writer.text())
+            }
+            Change::FillColumn { table, column } => self.fill(table, column, context),
+            Change::DropColumn { table, column } => self.drop_column(table, column),
+            Change::CheckNotNull { table, column } => {
+                faults::check_not_null(self.conn, &*self.relation(table)?, column)
+            }
+            Change::CheckRows { table, constraint } => {
+                faults::check_rows(self.conn, self.after, &self.relation(table)?, constraint)
+            }
+            Change::CheckForeignKey { table, constraint } => {
+                let relation = self.relation(table)?;
+                match key_of(&relation, constraint) {
+                    Some(ConstraintKind::ForeignKey(key)) => {
+                        faults::check_foreign_key(self.conn, &relation, constraint, key)
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Change::Redefine { table } => self.redefine_or_rebuild(table),
+            Change::Rebuild { table } => self.rebuild(table),
+            Change::CreateIndex { table, index } => {
+                let relation = self.relation(table)?;
+                let Some(entry) = relation.indexes.iter().find(|entry| entry.name == *index) else { return Ok(()) };
+                let Some(sql) = define::index(self.after, &relation, entry)? else { return Ok(()) };
+                let columns: Option<Vec<usize>> = entry
+                    .keys
+                    .iter()
+                    .map(|key| match key.part {
+                        mainstay_core::catalog::IndexPart::Column(column) => Some(column),
+                        mainstay_core::catalog::IndexPart::Expression(_) => None,
+                    })
+                    .collect();
+                self.create_unique(&sql, &relation, index, columns.as_deref())
+            }
+            Change::CreateKey { table, constraint } => self.create_key(table, constraint),
+            Change::DropIndex { table, name } => {
+                let mut writer = SqlWriter::new();
+                let name = QualifiedName::new(table.schema.clone(), name.clone());
+                writer.sql("DROP INDEX IF EXISTS ").object(&name);
+                self.execute(writer.text())
+            }
+            Change::RenameIndex { table, from, to } => self.rename_index(table, from, to),
+            Change::CreateSequence(name) => match self.after.catalog().sequences.get(name) {
+                Some(sequence) => sequences::create(self.conn, name, sequence.start),
+                None => Ok(()),
+            },
+            Change::DropSequence(name) => sequences::remove(self.conn, name),
+            Change::RenameSequence { from, to } => sequences::rename(self.conn, from, to),
+            Change::RestartSequence { sequence, next } => sequences::restart(self.conn, sequence, *next),
+            Change::CreateEnum(_) | Change::DropEnum(_) | Change::RenameEnum { .. } => {
+                register_collations(self.conn, self.after.catalog()).map_err(broken)
+            }
+            Change::Publication { name, action, tables } => self.publication(name, *action, tables),
+        }
+    }
+
+    fn relation(&self, name: &QualifiedName) -> Result<Arc<Relation>> {
+        match self.after.catalog().relations.get(name) {
+            Some(relation) => Ok(Arc::clone(relation)),
+            None => Err(BackendError::Internal(format!("relation {name} is not in the catalog"))),
+        }
+    }
+
+    fn execute(&self, sql: &str) -> Result<()> {
+        self.conn.execute_batch(sql).map_err(|error| errors::refusal(self.after.catalog(), None, sql, &error))
+    }
+
+    /// The table's columns in the file's order.
+    fn stored(&self, name: &QualifiedName) -> Result<Vec<StoredColumn>> {
+        let mut statement = self
+            .conn
+            .prepare("SELECT name, type, pk FROM pragma_table_xinfo(?1) ORDER BY cid")
+            .map_err(broken)?;
+        let columns = statement
+            .query_map([physical_name(name).as_str()], |row| {
+                Ok(StoredColumn { name: row.get(0)?, storage: row.get(1)?, is_row_id: row.get::<_, i64>(2)? > 0 })
+            })
+            .map_err(broken)?;
+        columns.collect::<rusqlite::Result<Vec<_>>>().map_err(broken)
+    }
+
+    fn drop_table(&self, name: &QualifiedName) -> Result<()> {
+        // Dropping deletes the rows first, and a table's keys to itself would act on that.
+        if let Some(relation) = self.before.relations.get(name)
+            && refers_to(relation, name)
+        {
+            let stored = self.stored(name)?;
+            let before = Compiled::new(Arc::new(self.before.clone()));
+            let spelling = Spelling { stored: &stored, without_target: Some(name), ..Spelling::default() };
+            self.rewrite(name, &define::table(&before, relation, spelling)?)?;
+        }
+        let mut writer = SqlWriter::new();
+        writer.sql("DROP TABLE ").object(name);
+        self.execute(writer.text())?;
+        self.publication_without(name)
+    }
+
+    /// Gives the new column its default in every row, by the write path's own rules.
+    fn fill(&self, table: &QualifiedName, column: &Ident, context: &Context<'_>) -> Result<()> {
+        let mut text = String::from("UPDATE ");
+        text.push_str(&ddl::identifier(&table.schema));
+        text.push('.');
+        text.push_str(&ddl::identifier(&table.name));
+        text.push_str(" SET ");
+        text.push_str(&ddl::identifier(column));
+        text.push_str(" = DEFAULT");
+        let session = Session::default();
+        for statement in parse::parse(&text)? {
+            let typed = Analyser::new(self.after.catalog(), &session).statement(&statement.ast)?;
+            crate::write::run_statement(self.conn, self.after, &session.user, context, &typed)?;
+        }
+        Ok(())
+    }
+
+    fn drop_column(&self, table: &QualifiedName, column: &Ident) -> Result<()> {
+        let stored = self.stored(table)?;
+        if stored.iter().any(|entry| entry.name == column.as_str() && entry.is_row_id) {
+            return self.rebuild(table);
+        }
+        // SQLite refuses to drop what a constraint names, so the definition without them comes first.
+        self.sync_key_indexes(table)?;
+        self.redefine(table, &stored)?;
+        let mut writer = SqlWriter::new();
+        writer.sql("ALTER TABLE ").object(table).sql(" DROP COLUMN ").ident(column);
+        self.execute(writer.text())
+    }
+
+    fn redefine_or_rebuild(&self, table: &QualifiedName) -> Result<()> {
+        let stored = self.stored(table)?;
+        let relation = self.relation(table)?;
+        let row_id = stored.iter().find(|column| column.is_row_id);
+        let still_key = row_id.is_none_or(|column| {
+            matches!(relation.primary_key(), [only] if relation.columns[*only].name == *column.name.as_str())
+        });
+        match still_key {
+            true => self.redefine(table, &stored),
+            // The row's own id was the key and is no more.
+            false => self.rebuild(table),
+        }
+    }
+
+    fn redefine(&self, table: &QualifiedName, stored: &[StoredColumn]) -> Result<()> {
+        let relation = self.relation(table)?;
+        let spelling = Spelling { stored, ..Spelling::default() };
+        self.rewrite(table, &define::table(self.after, &relation, spelling)?)
+    }
+
+    /// Puts another definition of the same rows in place.
+    fn rewrite(&self, table: &QualifiedName, sql: &str) -> Result<()> {
+        self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false).map_err(broken)?;
+        let done = self.rewrite_unguarded(table, sql);
+        self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(broken)?;
+        done.map_err(broken)
+    }
+
+    fn rewrite_unguarded(&self, table: &QualifiedName, sql: &str) -> rusqlite::Result<()> {
+        let version: i64 = self.conn.query_row("PRAGMA schema_version", [], |row| row.get(0))?;
+        self.conn.pragma_update(None, "writable_schema", "ON")?;
+        let updated = self.conn.execute(
+            "UPDATE sqlite_schema SET sql = ?2 WHERE type = 'table' AND name = ?1",
+            params![physical_name(table).as_str(), sql],
+        );
+        // Other connections read the schema anew because of the number, this one because of RESET.
+        self.conn.pragma_update(None, "schema_version", version + 1)?;
+        self.conn.pragma_update(None, "writable_schema", "RESET")?;
+        match updated? {
+            1 => Ok(()),
+            _ => Err(rusqlite::Error::QueryReturnedNoRows),
+        }
+    }
+
+    /// Copies the rows into a table of the new shape.
+    fn rebuild(&self, table: &QualifiedName) -> Result<()> {
+        let relation = self.relation(table)?;
+        let stored = self.stored(table)?;
+        let spelling = Spelling { called: Some(COPY), ..Spelling::default() };
+        // Its keys to itself would point to the copy's old name while it is copied.
+        let plain = Spelling { without_target: Some(table), ..spelling };
+        self.execute(&define::table(self.after, &relation, plain)?)?;
+        let kept: Vec<&Ident> = relation
+            .columns
+            .iter()
+            .filter(|column| column.generated.is_none())
+            .filter(|column| stored.iter().any(|entry| entry.name == column.name.as_str()))
+            .map(|column| &column.name)
+            .collect();
+        if !kept.is_empty() {
+            let mut writer = SqlWriter::new();
+            writer.sql("INSERT INTO ").ident(&Ident::new(COPY)).sql(" (");
+            writer.list(", ", &kept, |writer, column| {
+                writer.ident(column);
+            });
+            writer.sql(") SELECT ");
+            writer.list(", ", &kept, |writer, column| {
+                writer.ident(column);
+            });
+            writer.sql(" FROM ").object(table);
+            self.execute(writer.text())?;
+        }
+        let children: Vec<Arc<Relation>> = self
+            .after
+            .catalog()
+            .relations
+            .values()
+            .filter(|other| other.kind == RelationKind::Table && refers_to(other, table))
+            .cloned()
+            .collect();
+        for child in &children {
+            let stored = self.stored(&child.name)?;
+            let spelling = Spelling { stored: &stored, without_target: Some(table), ..Spelling::default() };
+            self.rewrite(&child.name, &define::table(self.after, child, spelling)?)?;
+        }
+        let mut writer = SqlWriter::new();
+        writer.sql("DROP TABLE ").object(table);
+        self.execute(writer.text())?;
+        let mut writer = SqlWriter::new();
+        writer.sql("ALTER TABLE ").ident(&Ident::new(COPY)).sql(" RENAME TO ").object(table);
+        self.execute(writer.text())?;
+        for constraint in &relation.constraints {
+            if matches!(constraint.kind, ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. }) {
+                self.create_key(table, &constraint.name)?;
+            }
+        }
+        for index in &relation.indexes {
+            if let Some(sql) = define::index(self.after, &relation, index)? {
+                self.execute(&sql)?;
+            }
+        }
+        for child in &children {
+            let stored = self.stored(&child.name)?;
+            self.redefine(&child.name, &stored)?;
+        }
+        let stored = self.stored(table)?;
+        self.redefine(table, &stored)?;
+        self.sync_key_indexes(table)
+    }
+
+    fn create_key(&self, table: &QualifiedName, constraint: &Ident) -> Result<()> {
+        let relation = self.relation(table)?;
+        let Some(ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns }) =
+            key_of(&relation, constraint)
+        else {
+            return Ok(());
+        };
+        if let [only] = columns.as_slice() {
+            let name = relation.columns[*only].name.as_str();
+            let is_row_id = self.stored(table)?.iter().any(|column| column.is_row_id && column.name == name);
+            let primary = matches!(key_of(&relation, constraint), Some(ConstraintKind::PrimaryKey { .. }));
+            if is_row_id && primary {
+                return Ok(());
+            }
+        }
+        let mut writer = SqlWriter::new();
+        writer.sql("DROP INDEX IF EXISTS ").object(&define::beside(&relation, constraint));
+        self.execute(writer.text())?;
+        self.create_unique(&define::key(&relation, constraint, columns), &relation, constraint, Some(columns))
+    }
+
+    fn create_unique(&self, sql: &str, relation: &Relation, name: &Ident, columns: Option<&[usize]>) -> Result<()> {
+        let Err(error) = self.conn.execute_batch(sql) else { return Ok(()) };
+        if error.to_string().contains("UNIQUE constraint failed") {
+            return Err(faults::duplicate(self.conn, relation, name, columns).into());
+        }
+        Err(errors::refusal(self.after.catalog(), Some(relation), sql, &error))
+    }
+
+    fn rename_index(&self, table: &QualifiedName, from: &Ident, to: &Ident) -> Result<()> {
+        let relation = self.relation(table)?;
+        let mut writer = SqlWriter::new();
+        writer.sql("DROP INDEX IF EXISTS ").object(&define::beside(&relation, from));
+        self.execute(writer.text())?;
+        if let Some(index) = relation.indexes.iter().find(|index| index.name == *to) {
+            if let Some(sql) = define::index(self.after, &relation, index)? {
+                self.execute(&sql)?;
+            }
+            return Ok(());
+        }
+        self.create_key(table, to)
+    }
+
+    /// Makes and removes the indexes that foreign keys have by themselves.
+    fn sync_key_indexes(&self, table: &QualifiedName) -> Result<()> {
+        let Some(relation) = self.after.catalog().relations.get(table) else { return Ok(()) };
+        if relation.kind != RelationKind::Table {
+            return Ok(());
+        }
+        let wanted = define::key_indexes(relation);
+        let mut statement = self
+            .conn
+            .prepare("SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?1 AND substr(name, 1, ?2) = ?3")
+            .map_err(broken)?;
+        let present = statement
+            .query_map(
+                params![physical_name(table).as_str(), KEY_INDEX_PREFIX.len() as i64, KEY_INDEX_PREFIX],
+                |row| row.get::<_, String>(0),
+            )
+            .and_then(|rows| rows.collect::<rusqlite::Result<Vec<_>>>())
+            .map_err(broken)?;
+        drop(statement);
+        for name in present.iter().filter(|name| !wanted.iter().any(|(wanted, _)| wanted == *name)) {
+            let mut writer = SqlWriter::new();
+            writer.sql("DROP INDEX ").ident(&Ident::new(name));
+            self.execute(writer.text())?;
+        }
+        for (name, sql) in &wanted {
+            if !present.contains(name) {
+                self.execute(sql)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the tables of a publication beside the catalog, for the change feed.
+    fn publication(&self, name: &Ident, action: PublicationAction, tables: &[QualifiedName]) -> Result<()> {
+        let mut listed = read_publication(self.conn, name)?;
+        match action {
+            PublicationAction::Create => {
+                if listed.is_some() {
+                    let message = format!("publication \"{name}\" already exists");
+                    return Err(DatabaseError::new("42710", message).into());
+                }
+                listed = Some(tables.to_vec());
+            }
+            PublicationAction::Replace => listed = Some(tables.to_vec()),
+            PublicationAction::Add => {
+                let list = listed.get_or_insert_default();
+                for table in tables {
+                    if list.contains(table) {
+                        let message = format!(
+                            "relation \"{}\" is already member of publication \"{name}\"",
+                            table.name
+                        );
+                        return Err(DatabaseError::new("42710", message).into());
+                    }
+                    list.push(table.clone());
+                }
+            }
+            PublicationAction::Remove => {
+                let list = listed.get_or_insert_default();
+                for table in tables {
+                    let Some(position) = list.iter().position(|other| other == table) else {
+                        let message = format!("relation \"{}\" is not part of the publication", table.name);
+                        return Err(DatabaseError::new("42704", message).into());
+                    };
+                    list.remove(position);
+                }
+            }
+        }
+        write_publication(self.conn, name, &listed.unwrap_or_default())
+    }
+
+    fn publication_without(&self, table: &QualifiedName) -> Result<()> {
+        let name = Ident::new(REALTIME);
+        let Some(mut listed) = read_publication(self.conn, &name)? else { return Ok(()) };
+        if !listed.contains(table) {
+            return Ok(());
+        }
+        listed.retain(|other| other != table);
+        write_publication(self.conn, &name, &listed)
+    }
+}
+
+/// The publication that realtime listens to.
+const REALTIME: &str = "supabase_realtime";
+
+/// The tables of a publication; `None` if there is none of that name.
+pub fn read_publication(conn: &Connection, name: &Ident) -> Result<Option<Vec<QualifiedName>>> {
+    let body: Option<String> = conn
+        .query_row("SELECT body FROM _ms_objects WHERE kind = 'publication' AND name = ?1", [name.as_str()], |row| {
+            row.get(0)
+        })
+        .optional()
+        .map_err(broken)?;
+    match body {
+        None => Ok(None),
+        Some(body) => serde_json::from_str(&body)
+            .map(Some)
+            .map_err(|error| BackendError::Internal(format!("publication {name} cannot be read: {error}"))),
+    }
+}
+
+fn write_publication(conn: &Connection, name: &Ident, tables: &[QualifiedName]) -> Result<()> {
+    let body = serde_json::to_string(tables)
+        .map_err(|error| BackendError::Internal(format!("publication {name} cannot be stored: {error}")))?;
+    conn.execute(
+        "INSERT INTO _ms_objects (kind, name, body) VALUES ('publication', ?1, ?2)
+         ON CONFLICT (kind, name) DO UPDATE SET body = excluded.body",
+        params![name.as_str(), body],
+    )
+    .map(drop)
+    .map_err(broken)
+}
+
+fn refers_to(relation: &Relation, target: &QualifiedName) -> bool {
+    relation
+        .constraints
+        .iter()
+        .any(|constraint| matches!(&constraint.kind, ConstraintKind::ForeignKey(key) if key.target == *target))
+}
+
+fn key_of<'a>(relation: &'a Relation, constraint: &Ident) -> Option<&'a ConstraintKind> {
+    relation.constraints.iter().find(|entry| entry.name == *constraint).map(|entry| &entry.kind)
+}

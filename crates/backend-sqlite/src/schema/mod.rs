@@ -1,0 +1,28 @@
+//! The stored catalog, and everything that changes it: migrations, scripts with DDL, reset.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`store`] | `_ms_*` tables: the catalog's objects as JSON rows, read at start |
+//! | [`sequences`] | the sequences' current values |
+//! | [`define`] | catalog → `CREATE TABLE`, `CREATE INDEX` of the file |
+//! | [`carry_out`] | what a catalog change asks of the file |
+//! | [`script`] | statements one after the other, in one transaction |
+//! | [`migrations`] | migrations and their record, dry runs, reset |
+//!
+//! Not here: what DDL means (`mainstay_sql::ddl`), DML (`write`), threads and publication of a catalog (`backend`).
+//! Invariant: the catalog's rows and the file's tables change in one transaction, so a crash leaves both as they were.
+//!
+//! Source: `portability.md` §§2, 5, 10; SQLite documentation, "ALTER TABLE" 7 (other kinds of schema changes).
+
+pub mod carry_out;
+pub mod define;
+mod faults;
+pub mod migrations;
+pub mod script;
+pub mod sequences;
+pub mod store;
+
+pub use mainstay_sql::ddl::DefaultGrants;
+pub use migrations::{check, is_empty, migrate, migrations, reset};
+pub use script::run_script;
+pub use store::{load_catalog, open, open_with, set_default_grants};

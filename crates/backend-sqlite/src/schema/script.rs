@@ -1,0 +1,181 @@
+//! Statements one after the other: DDL, DML, queries and settings, in the caller's transaction.
+//!
+//! Not here: where the text comes from and how it is recorded (`migrations`).
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use mainstay_core::catalog::Catalog;
+use mainstay_core::error::{BackendError, DatabaseError};
+use mainstay_core::plan::Outcome;
+use mainstay_sql::analyse::Analyser;
+use mainstay_sql::ast::{Statement, Transaction};
+use mainstay_sql::ddl::{self, Change, Notice};
+use mainstay_sql::parse::{self, ParsedStatement};
+use mainstay_sql::session::Session;
+use rusqlite::Connection;
+
+use super::carry_out::carry_out;
+use super::store::{broken, save};
+use crate::emit::compiled::Compiled;
+use crate::emit::context::Context;
+use crate::{console, foreign_keys, write};
+
+/// Where a script failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// Counted from 1.
+    pub statement: usize,
+    /// 1-based.
+    pub line: u32,
+    pub error: BackendError,
+}
+
+/// Runs a script with DDL in one transaction and gives the catalog as it is afterwards. For the console and seeds.
+///
+/// Errors: the failing statement's; then nothing is kept.
+pub fn run_script(conn: &mut Connection, catalog: &Arc<Catalog>, text: &str) -> Result<Catalog, BackendError> {
+    let after = in_transaction(conn, catalog, |conn| {
+        run(conn, catalog, text).map(|(after, _)| after).map_err(|failure| failure.error)
+    })?;
+    Ok(after)
+}
+
+/// Runs `work` in one transaction, stores the catalog it gives, and commits.
+pub(super) fn in_transaction<E: From<BackendError>>(
+    conn: &mut Connection,
+    before: &Catalog,
+    work: impl FnOnce(&mut Connection) -> Result<Catalog, E>,
+) -> Result<Catalog, E> {
+    conn.execute_batch("BEGIN IMMEDIATE").map_err(broken)?;
+    let done = work(conn).and_then(|mut after| {
+        after.version = before.version + 1;
+        after.derive_relationships();
+        save(conn, Some(before), &after)?;
+        conn.execute_batch("COMMIT").map_err(|error| at_commit(conn, &after, &error))?;
+        Ok(after)
+    });
+    if done.is_err() {
+        if !conn.is_autocommit() {
+            conn.execute_batch("ROLLBACK").map_err(broken)?;
+        }
+        // Sort orders of types that are gone again do no harm; those that were dropped must be back.
+        crate::connection::register_collations(conn, before).map_err(broken)?;
+    }
+    done
+}
+
+/// A deferred foreign key is found broken at the end; which one, the rows tell.
+fn at_commit(conn: &Connection, catalog: &Catalog, error: &rusqlite::Error) -> BackendError {
+    for relation in catalog.relations.values() {
+        for constraint in &relation.constraints {
+            if let mainstay_core::catalog::ConstraintKind::ForeignKey(key) = &constraint.kind
+                && let Err(found) = super::faults::check_foreign_key(conn, relation, &constraint.name, key)
+            {
+                return found;
+            }
+        }
+    }
+    crate::errors::refusal(catalog, None, "COMMIT", error)
+}
+
+/// Runs every statement of `text` on the open transaction.
+pub(super) fn run(conn: &mut Connection, catalog: &Catalog, text: &str) -> Result<(Catalog, Vec<Notice>), Failure> {
+    let statements = parse::parse(text).map_err(|error| unreadable(text, error))?;
+    let mut script = Script::new(catalog);
+    for (index, statement) in statements.iter().enumerate() {
+        script
+            .statement(conn, statement)
+            .map_err(|error| Failure { statement: index + 1, line: statement.line, error })?;
+    }
+    let catalog = Arc::unwrap_or_clone(Arc::clone(script.compiled.catalog()));
+    Ok((catalog, script.notices))
+}
+
+/// A text that cannot be parsed fails as a whole; the position says where.
+fn unreadable(text: &str, error: DatabaseError) -> Failure {
+    let before: String = match error.position {
+        Some(position) => text.chars().take(position.saturating_sub(1) as usize).collect(),
+        None => String::new(),
+    };
+    let line = before.matches('\n').count() as u32 + 1;
+    let statement = parse::parse(before.rsplit_once(';').map_or("", |(head, _)| head)).map_or(1, |list| list.len() + 1);
+    Failure { statement, line, error: error.into() }
+}
+
+/// A script on its way: the catalog so far, and the settings so far.
+struct Script {
+    compiled: Arc<Compiled>,
+    session: Session,
+    now: Timestamp,
+    notices: Vec<Notice>,
+}
+
+impl Script {
+    fn new(catalog: &Catalog) -> Self {
+        Script {
+            compiled: Arc::new(Compiled::new(Arc::new(catalog.clone()))),
+            session: Session::default(),
+            now: Timestamp::now(),
+            notices: Vec::new(),
+        }
+    }
+
+    fn statement(&mut self, conn: &mut Connection, statement: &ParsedStatement) -> Result<(), BackendError> {
+        match &statement.ast {
+            Statement::Ddl(_) | Statement::Set(_) | Statement::Unsupported(_) => self.change(conn, statement),
+            Statement::Query(query) => {
+                let typed = Analyser::new(self.compiled.catalog(), &self.session).query(query)?;
+                let context = Context::of_owner(self.now);
+                console::select(conn, &self.compiled, &self.session, &context, &typed).map(drop)
+            }
+            Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => self.write(conn, statement),
+            // The whole script is one transaction already.
+            Statement::Transaction(Transaction::Begin | Transaction::Commit) => Ok(()),
+            Statement::Transaction(_) => {
+                let way = Some("one migration file for what belongs together");
+                Err(DatabaseError::unavailable("ROLLBACK and SAVEPOINT in a script", "", statement.line, way).into())
+            }
+        }
+    }
+
+    fn change(&mut self, conn: &Connection, statement: &ParsedStatement) -> Result<(), BackendError> {
+        for step in ddl::steps(statement) {
+            let mut catalog = Catalog::clone(self.compiled.catalog());
+            let changes = ddl::apply(&mut catalog, &mut self.session, &step)?;
+            let after = Arc::new(Compiled::new(Arc::new(catalog)));
+            let context = Context::of_owner(self.now);
+            carry_out(conn, self.compiled.catalog(), &after, &changes, &context)?;
+            self.compiled = after;
+            self.notices.extend(changes.into_iter().filter_map(|change| match change {
+                Change::Notice(notice) => Some(notice),
+                _ => None,
+            }));
+        }
+        Ok(())
+    }
+
+    fn write(&self, conn: &mut Connection, statement: &ParsedStatement) -> Result<(), BackendError> {
+        let typed = Analyser::new(self.compiled.catalog(), &self.session).statement(&statement.ast)?;
+        let context = Context::of_owner(self.now);
+        let user = &self.session.user;
+        let savepoint = conn.savepoint().map_err(broken)?;
+        let done = write::run_statement(&savepoint, &self.compiled, user, &context, &typed);
+        match done {
+            Ok(_) => savepoint.commit().map_err(broken),
+            Err(BackendError::Refused(error)) if foreign_keys::is_unnamed(&error) => {
+                savepoint.finish().map_err(broken)?;
+                let catalog = self.compiled.catalog();
+                let found = foreign_keys::diagnose(conn, catalog, |conn| {
+                    write::run_statement(conn, &self.compiled, user, &context, &typed).map(|_| Outcome::default())
+                });
+                Err(found.map_err(broken)?.unwrap_or(*error).into())
+            }
+            Err(error) => {
+                savepoint.finish().map_err(broken)?;
+                Err(error)
+            }
+        }
+    }
+}
+
