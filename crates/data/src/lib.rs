@@ -36,7 +36,7 @@ use planner::call::{self, Arguments};
 use planner::{Planned, Planner};
 use request::media::MediaType;
 use request::payload::{self, Payload};
-use request::prefer::Transaction;
+use request::prefer::{Preferences, Transaction};
 use request::query::{self, Parameter, ParameterKind};
 use request::range::{self, Windows};
 use request::shape::{self, Shape};
@@ -203,7 +203,8 @@ impl DataRoom {
             timing.ran();
             let answer = Answer {
                 config: &self.config,
-                head: &self.applied(head, &catalog),
+                head,
+                preferences: self.in_force(head, &catalog),
                 parameters: exchange.parameters,
                 window: windows.root,
                 has_conflict_target: has_conflict_target(exchange, &prepared.planned),
@@ -255,7 +256,8 @@ impl DataRoom {
             timing.ran();
             let answer = Answer {
                 config: &self.config,
-                head: &self.applied(head, &catalog),
+                head,
+                preferences: self.in_force(head, &catalog),
                 parameters: exchange.parameters,
                 window: windows.root,
                 has_conflict_target: false,
@@ -374,13 +376,13 @@ impl DataRoom {
         Some(Arc::from(zone))
     }
 
-    /// The head with the preferences that were in force.
-    fn applied(&self, head: &Head, catalog: &Catalog) -> Head {
-        let mut head = head.clone();
-        if self.time_zone(&head, catalog).is_none() {
-            head.preferences.time_zone = None;
+    /// The preferences that were in force.
+    fn in_force(&self, head: &Head, catalog: &Catalog) -> Preferences {
+        let mut preferences = head.preferences.clone();
+        if self.time_zone(head, catalog).is_none() {
+            preferences.time_zone = None;
         }
-        head
+        preferences
     }
 }
 

@@ -30,6 +30,8 @@ const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-appli
 pub struct Answer<'a> {
     pub config: &'a Config,
     pub head: &'a Head,
+    /// The preferences that were in force.
+    pub preferences: Preferences,
     pub parameters: &'a [Parameter<'a>],
     pub window: Window,
     pub planned: &'a Planned,
@@ -53,7 +55,7 @@ impl Answer<'_> {
         );
         set(&mut response, header::CONTENT_LOCATION, &self.location());
         self.typed(&mut response);
-        self.preferred(&mut response, self.head.preferences.clone());
+        self.preferred(&mut response);
         response.rows = Some(rows);
         if status == StatusCode::RANGE_NOT_SATISFIABLE {
             response.body = self.out_of_bounds(total);
@@ -65,7 +67,7 @@ impl Answer<'_> {
 
     /// The response to a write.
     pub fn write(self) -> Result<Response, Error> {
-        let preferences = &self.head.preferences;
+        let preferences = &self.preferences;
         let is_full = preferences.representation == Some(Representation::Full);
         let affected = if is_full {
             self.outcome.rows
@@ -106,7 +108,7 @@ impl Answer<'_> {
             self.typed(&mut response);
             response.body = body(&self.planned.negotiated, self.outcome.body.as_slice());
         }
-        self.preferred(&mut response, preferences.clone());
+        self.preferred(&mut response);
         response.rows = Some(affected);
         database::apply(response, &self.outcome)
     }
@@ -124,7 +126,7 @@ impl Answer<'_> {
             header::CONTENT_RANGE,
             &content_range(lower, upper, total),
         );
-        self.preferred(&mut response, self.head.preferences.clone());
+        self.preferred(&mut response);
         response.rows = Some(rows);
         if !is_void {
             self.typed(&mut response);
@@ -197,7 +199,8 @@ impl Answer<'_> {
         profile(response, self.head);
     }
 
-    fn preferred(&self, response: &mut Response, mut preferences: Preferences) {
+    fn preferred(&self, response: &mut Response) {
+        let mut preferences = self.preferences.clone();
         let action = &self.head.action;
         let is_create = *action == Action::Create;
         let is_write = matches!(action, Action::Create | Action::Put | Action::Update | Action::Delete);
