@@ -7,6 +7,9 @@
 
 pub mod analyse;
 pub mod ast;
+mod convert;
+pub mod ddl;
 pub mod parse;
 pub mod session;
 pub mod typed;
+pub mod walk;

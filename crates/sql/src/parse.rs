@@ -4,18 +4,31 @@
 //! Not here: the trees (`ast`), their conversion (`convert`).
 //! Parsing is for migrations, routine bodies, policies and the console; no request's text comes here.
 
+use std::collections::HashMap;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
 use mainstay_core::error::DatabaseError;
+use pg_query::NodeEnum;
+use pg_query::protobuf::RawStmt;
 
 use crate::ast::{Expr, Statement};
+use crate::convert::{self, Context, newlines};
 
-/// The longest text that is parsed, in bytes.
+/// The longest text that is parsed, in bytes. Above it a statement is refused.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
+
+/// The parser thread's stack, in bytes: trees are as deep as their text allows, and are walked by recursion.
+const STACK_BYTES: usize = 64 << 20;
+
+/// Texts kept after parsing. Policies, defaults, checks and views are analysed again for every new plan.
+const TEXTS_KEPT_MAX: usize = 4096;
 
 /// One statement of a text.
 #[derive(Clone, Debug)]
 pub struct ParsedStatement {
     pub ast: Statement,
-    /// The statement's own text, without the semicolon and without white space or comments around it.
+    /// The statement's own text, without the semicolon and without white space or comments before it.
     pub text: String,
     /// The line of the whole text on which it starts, from 1.
     pub line: u32,
@@ -25,14 +38,268 @@ pub struct ParsedStatement {
 
 /// Splits `text` into statements and reads them.
 ///
-/// Errors: 42601 with PostgreSQL's message and a 1-based character position in `text`; 54000 above [`TEXT_BYTES_MAX`].
-pub fn parse(_text: &str) -> Result<Vec<ParsedStatement>, DatabaseError> {
-    Err(DatabaseError::new("XX000", "parsing is not built yet"))
+/// Errors: 42601 with PostgreSQL's message and a 1-based character position in `text`; 54000 above [`TEXT_BYTES_MAX`];
+/// 0A000 for a part of a statement that only PostgreSQL has.
+pub fn parse(text: &str) -> Result<Vec<ParsedStatement>, DatabaseError> {
+    let text: Arc<str> = Arc::from(text);
+    on_parser_thread(move || parse_here(&text))
 }
 
-/// Reads one expression, as a policy or a default has it.
+/// [`parse`] for texts that are analysed again and again: views' definitions, routines' bodies.
+pub fn kept(text: &str) -> Result<Arc<Vec<ParsedStatement>>, DatabaseError> {
+    static KEPT: LazyLock<Mutex<Kept<Vec<ParsedStatement>>>> = LazyLock::new(Mutex::default);
+    remember(&KEPT, text, || parse(text))
+}
+
+/// Reads one expression, as a policy or a default has it. Parsed expressions are kept, so this is cheap when repeated.
 ///
 /// Errors: as [`parse`]; positions are in `text`.
-pub fn expression(_text: &str) -> Result<Expr, DatabaseError> {
-    Err(DatabaseError::new("XX000", "parsing is not built yet"))
+pub fn expression(text: &str) -> Result<Arc<Expr>, DatabaseError> {
+    static KEPT: LazyLock<Mutex<Kept<Expr>>> = LazyLock::new(Mutex::default);
+    remember(&KEPT, text, || {
+        let owned: Arc<str> = Arc::from(text);
+        on_parser_thread(move || expression_here(&owned))
+    })
+}
+
+type Kept<T> = HashMap<Box<str>, Arc<T>>;
+
+fn remember<T>(
+    store: &Mutex<Kept<T>>,
+    text: &str,
+    make: impl FnOnce() -> Result<T, DatabaseError>,
+) -> Result<Arc<T>, DatabaseError> {
+    if let Some(found) = store.lock().unwrap_or_else(PoisonError::into_inner).get(text) {
+        return Ok(found.clone());
+    }
+    let made = Arc::new(make()?);
+    let mut kept = store.lock().unwrap_or_else(PoisonError::into_inner);
+    if kept.len() >= TEXTS_KEPT_MAX {
+        kept.clear();
+    }
+    kept.insert(text.into(), made.clone());
+    Ok(made)
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Runs `work` on the one thread whose stack is deep enough, and waits for it.
+fn on_parser_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DatabaseError> + Send + 'static,
+) -> Result<T, DatabaseError> {
+    static JOBS: LazyLock<Result<Sender<Job>, String>> = LazyLock::new(|| {
+        let (sender, receiver): (Sender<Job>, Receiver<Job>) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("sql-parser".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || {
+                for job in receiver {
+                    job();
+                }
+            })
+            .map(|_| sender)
+            .map_err(|error| error.to_string())
+    });
+    let failed = |reason: &str| DatabaseError::new("XX000", format!("the parser's thread failed: {reason}"));
+    let jobs = JOBS.as_ref().map_err(|reason| failed(reason))?;
+    let (answer, waiting) = mpsc::sync_channel(1);
+    let job: Job = Box::new(move || {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+            .unwrap_or_else(|_| Err(DatabaseError::new("XX000", "the parser's thread failed: panic")));
+        let _ = answer.send(result);
+    });
+    jobs.send(job).map_err(|_| failed("it has ended"))?;
+    waiting.recv().map_err(|_| failed("no answer"))?
+}
+
+fn raw_statements(text: &str) -> Result<Vec<RawStmt>, DatabaseError> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(DatabaseError::new("54000", "statement too long")
+            .detail(format!("Text of at most {TEXT_BYTES_MAX} bytes is read at once.")));
+    }
+    match pg_query::parse(text, 0) {
+        Ok(parsed) => Ok(parsed.protobuf.stmts),
+        Err(pg_query::Error::Parse(message)) => Err(syntax_error(text, message)),
+        Err(pg_query::Error::Conversion(_)) => {
+            Err(DatabaseError::new("22021", "invalid byte sequence for encoding \"UTF8\": 0x00"))
+        }
+        Err(other) => Err(DatabaseError::new("XX000", other.to_string())),
+    }
+}
+
+fn parse_here(text: &str) -> Result<Vec<ParsedStatement>, DatabaseError> {
+    let raw = raw_statements(text)?;
+    let mut found = Vec::with_capacity(raw.len());
+    let (mut counted, mut line) = (0, 1);
+    for statement in &raw {
+        let Some(node) = statement.stmt.as_deref().and_then(|node| node.node.as_ref()) else { continue };
+        let begin = statement.stmt_location.max(0) as usize;
+        let end = match statement.stmt_len {
+            length if length > 0 => begin + length as usize,
+            _ => text.len(),
+        };
+        let start = skip_blank(text, begin).min(end);
+        let end = start + text.get(start..end).unwrap_or_default().trim_end().len();
+        line += newlines(&text.as_bytes()[counted..start]);
+        counted = start;
+        let ctx = Context::new(text, start, end, line);
+        let ast = convert::statement(node, &ctx)?;
+        found.push(ParsedStatement { ast, text: ctx.text().to_owned(), line, offset: start });
+    }
+    Ok(found)
+}
+
+/// The keyword that makes an expression a statement.
+const SELECT: &str = "SELECT ";
+
+fn expression_here(text: &str) -> Result<Expr, DatabaseError> {
+    // The line feed ends a comment at the end of the text.
+    let whole = format!("{SELECT}({text}\n)");
+    let prefix = SELECT.len() + 1;
+    let shift = |mut error: DatabaseError| {
+        error.position = error.position.map(|at| at.saturating_sub(prefix as u32).max(1));
+        error
+    };
+    let raw = raw_statements(&whole).map_err(shift)?;
+    let not_one = || DatabaseError::new("42601", format!("not an expression: {text}"));
+    let [statement] = raw.as_slice() else { return Err(not_one()) };
+    let Some(NodeEnum::SelectStmt(select)) = statement.stmt.as_deref().and_then(|node| node.node.as_ref()) else {
+        return Err(not_one());
+    };
+    let [target] = select.target_list.as_slice() else { return Err(not_one()) };
+    let Some(NodeEnum::ResTarget(target)) = &target.node else { return Err(not_one()) };
+    let plain = select.from_clause.is_empty() && select.where_clause.is_none() && target.name.is_empty();
+    let Some(value) = target.val.as_deref().filter(|_| plain) else { return Err(not_one()) };
+    let ctx = Context::new(&whole, prefix, whole.len(), 1);
+    convert::expression(value, &ctx)
+}
+
+/// The offset of the first byte from `from` on that is neither white space nor in a comment.
+fn skip_blank(text: &str, from: usize) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = from;
+    loop {
+        match bytes.get(at..).unwrap_or_default() {
+            [b' ' | b'\t' | b'\r' | b'\n' | 0x0B | 0x0C, ..] => at += 1,
+            [b'-', b'-', rest @ ..] => {
+                at += 2 + rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+            }
+            [b'/', b'*', ..] => at = skip_block_comment(bytes, at),
+            _ => return at,
+        }
+    }
+}
+
+/// The offset behind the (perhaps nested) block comment that starts at `at`.
+fn skip_block_comment(bytes: &[u8], mut at: usize) -> usize {
+    let mut depth = 0;
+    while at < bytes.len() {
+        match &bytes[at..] {
+            [b'/', b'*', ..] => {
+                depth += 1;
+                at += 2;
+            }
+            [b'*', b'/', ..] => {
+                depth -= 1;
+                at += 2;
+                if depth == 0 {
+                    return at;
+                }
+            }
+            _ => at += 1,
+        }
+    }
+    at
+}
+
+/// The parser's message as an error with its position, which its interface does not give.
+fn syntax_error(text: &str, message: String) -> DatabaseError {
+    let limits = ["stack depth limit exceeded", "memory exhausted"];
+    if limits.iter().any(|limit| message.starts_with(limit)) {
+        return DatabaseError::new("54001", "stack depth limit exceeded");
+    }
+    let position = error_offset(text, &message).map(|at| text[..at].chars().count() as u32 + 1);
+    let error = DatabaseError::new("42601", message);
+    match position {
+        Some(position) => error.at(position),
+        None => error,
+    }
+}
+
+/// Texts longer than this get no position: finding it parses the text again.
+const POSITION_BYTES_MAX: usize = 64 << 10;
+
+/// Where the grammar gave up: the token named by the message at which a prefix of the text first fails in the same way.
+fn error_offset(text: &str, message: &str) -> Option<usize> {
+    if message.ends_with("at end of input") {
+        return Some(text.len());
+    }
+    let named = message.split_once(" at or near \"")?.1.strip_suffix('"')?;
+    if text.len() > POSITION_BYTES_MAX {
+        return None;
+    }
+    let Ok(tokens) = pg_query::scan_tokens(text) else { return text.rfind(named) };
+    let candidates: Vec<(usize, usize)> = tokens
+        .iter()
+        .map(|token| (token.start.max(0) as usize, token.end.max(0) as usize))
+        .filter(|(start, end)| text.get(*start..*end) == Some(named))
+        .collect();
+    if let [(start, _)] = candidates.as_slice() {
+        return Some(*start);
+    }
+    // A prefix that ends before the offending token is at worst incomplete, so the first to fail is the one. Failing
+    // is monotonic: search by halves.
+    let fails = |end: usize| matches!(pg_query::parse(&text[..end], 0), Err(pg_query::Error::Parse(found)) if found == message);
+    let first = candidates.partition_point(|(_, end)| !fails(*end));
+    candidates.get(first).map(|(start, _)| *start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn position_of(text: &str) -> (String, Option<u32>) {
+        let error = parse(text).unwrap_err();
+        (error.message, error.position)
+    }
+
+    #[test]
+    fn statements_know_their_text_and_line() {
+        let found = parse("-- first\nselect 1;\n\n/* a /* nested */ one */ select 'ä' ;\nselect 3 ").unwrap();
+        let seen: Vec<_> = found.iter().map(|one| (one.text.as_str(), one.line)).collect();
+        assert_eq!(seen, [("select 1", 2), ("select 'ä'", 4), ("select 3", 5)]);
+    }
+
+    #[test]
+    fn syntax_errors_have_positions() {
+        assert_eq!(position_of("select 1 +"), ("syntax error at end of input".into(), Some(11)));
+        assert_eq!(position_of("select a b c"), ("syntax error at or near \"c\"".into(), Some(12)));
+        assert_eq!(position_of("select 'ä', from from x"), ("syntax error at or near \"from\"".into(), Some(18)));
+        assert_eq!(position_of("select 'abc").1, Some(8));
+    }
+
+    #[test]
+    fn deep_text_is_an_answer_and_not_a_crash() {
+        let deep = format!("select {}1{}", "(".repeat(20_000), ")".repeat(20_000));
+        assert!(parse(&deep).is_err() || parse(&deep).is_ok());
+        let chain = format!("select 1{}", " + 1".repeat(2_000));
+        assert_eq!(parse(&chain).unwrap().len(), 1);
+        let long = "x".repeat(TEXT_BYTES_MAX + 1);
+        assert_eq!(parse(&long).unwrap_err().sqlstate, "54000");
+    }
+
+    #[test]
+    fn an_expression_is_one_expression() {
+        assert_eq!(expression("a = 1 -- so").unwrap().position, 3);
+        assert!(expression("1) , (2").is_err());
+        assert!(expression("1 from t").is_err());
+        assert_eq!(expression("a b c").unwrap_err().position, Some(3));
+    }
+
+    #[test]
+    fn statements_outside_the_subset_are_named() {
+        let found = parse("select 1;\nmerge into t using s on true when matched then delete").unwrap();
+        assert!(matches!(&found[1].ast, Statement::Unsupported(refusal) if refusal.feature == "MERGE" && refusal.line == 2));
+        assert_eq!(parse("select 1_000").unwrap_err().sqlstate, "0A000");
+    }
 }

@@ -1,8 +1,11 @@
 //! The aggregates and window functions of the portable subset, as data.
+//!
+//! Source: PostgreSQL 15 manual, 9.21 and 9.22; `pg_aggregate`.
 
-use super::kinds::{Arg, Implementation};
+use super::kinds::Arg::{self, *};
+use super::kinds::Implementation::{self, Engine, Library, Native};
 
-/// One overload of an aggregate.
+/// One overload of an aggregate. The result is null without rows, but for `count`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct AggregateEntry {
     pub name: &'static str,
@@ -18,3 +21,197 @@ pub struct WindowEntry {
     pub arguments: &'static [Arg],
     pub result: Arg,
 }
+
+const fn aggregate(
+    name: &'static str,
+    arguments: &'static [Arg],
+    result: Arg,
+    implementation: Implementation,
+) -> AggregateEntry {
+    AggregateEntry {
+        name,
+        arguments,
+        result,
+        implementation,
+    }
+}
+
+const fn window(name: &'static str, arguments: &'static [Arg], result: Arg) -> WindowEntry {
+    WindowEntry {
+        name,
+        arguments,
+        result,
+    }
+}
+
+/// The aggregates called `name`.
+pub fn aggregates(name: &str) -> impl Iterator<Item = &'static AggregateEntry> {
+    AGGREGATES.iter().filter(move |entry| entry.name == name)
+}
+
+/// The window functions called `name`.
+pub fn windows(name: &str) -> impl Iterator<Item = &'static WindowEntry> {
+    WINDOWS.iter().filter(move |entry| entry.name == name)
+}
+
+/// Aggregates that PostgreSQL has and the subset leaves out, with what to use instead.
+pub const REFUSED: &[(&str, Option<&str>)] = &[
+    ("array_agg", Some("json_agg")),
+    ("bit_and", None),
+    ("bit_or", None),
+    ("bit_xor", None),
+    ("corr", None),
+    ("covar_pop", None),
+    ("covar_samp", None),
+    ("mode", None),
+    ("percentile_cont", None),
+    ("percentile_disc", None),
+    ("range_agg", None),
+    ("regr_avgx", None),
+    ("regr_avgy", None),
+    ("regr_count", None),
+    ("regr_intercept", None),
+    ("regr_r2", None),
+    ("regr_slope", None),
+    ("regr_sxx", None),
+    ("regr_sxy", None),
+    ("regr_syy", None),
+    ("xmlagg", None),
+];
+
+static AGGREGATES: &[AggregateEntry] = &[
+    aggregate("count", &[], Int8, Native("count")),
+    aggregate("count", &[Any], Int8, Native("count")),
+    aggregate("sum", &[Int2], Int8, Library("pg_agg_sum_int4")),
+    aggregate("sum", &[Int4], Int8, Library("pg_agg_sum_int4")),
+    aggregate("sum", &[Int8], Numeric, Library("pg_agg_sum_int8")),
+    aggregate("sum", &[Numeric], Numeric, Library("pg_agg_sum_numeric")),
+    aggregate("sum", &[Float4], Float4, Library("pg_agg_sum_float4")),
+    aggregate("sum", &[Float8], Float8, Library("pg_agg_sum_float8")),
+    aggregate("sum", &[Interval], Interval, Library("pg_agg_sum_interval")),
+    aggregate("avg", &[Int2], Numeric, Library("pg_agg_avg_int8")),
+    aggregate("avg", &[Int4], Numeric, Library("pg_agg_avg_int8")),
+    aggregate("avg", &[Int8], Numeric, Library("pg_agg_avg_int8")),
+    aggregate("avg", &[Numeric], Numeric, Library("pg_agg_avg_numeric")),
+    aggregate("avg", &[Float4], Float8, Library("pg_agg_avg_float8")),
+    aggregate("avg", &[Float8], Float8, Library("pg_agg_avg_float8")),
+    aggregate("avg", &[Interval], Interval, Library("pg_agg_avg_interval")),
+    aggregate("min", &[Int2], Int2, Native("min")),
+    aggregate("min", &[Int4], Int4, Native("min")),
+    aggregate("min", &[Int8], Int8, Native("min")),
+    aggregate("min", &[Float4], Float4, Native("min")),
+    aggregate("min", &[Float8], Float8, Native("min")),
+    aggregate("min", &[Numeric], Numeric, Library("pg_agg_min_numeric")),
+    aggregate("min", &[Text], Text, Native("min")),
+    aggregate("min", &[Bpchar], Bpchar, Native("min")),
+    aggregate("min", &[Date], Date, Native("min")),
+    aggregate("min", &[Time], Time, Native("min")),
+    aggregate("min", &[Timestamp], Timestamp, Native("min")),
+    aggregate("min", &[Timestamptz], Timestamptz, Native("min")),
+    aggregate("min", &[Interval], Interval, Library("pg_agg_min_interval")),
+    aggregate("min", &[Oid], Oid, Native("min")),
+    aggregate("min", &[AnyEnum], AnyEnum, Engine),
+    aggregate("max", &[Int2], Int2, Native("max")),
+    aggregate("max", &[Int4], Int4, Native("max")),
+    aggregate("max", &[Int8], Int8, Native("max")),
+    aggregate("max", &[Float4], Float4, Native("max")),
+    aggregate("max", &[Float8], Float8, Native("max")),
+    aggregate("max", &[Numeric], Numeric, Library("pg_agg_max_numeric")),
+    aggregate("max", &[Text], Text, Native("max")),
+    aggregate("max", &[Bpchar], Bpchar, Native("max")),
+    aggregate("max", &[Date], Date, Native("max")),
+    aggregate("max", &[Time], Time, Native("max")),
+    aggregate("max", &[Timestamp], Timestamp, Native("max")),
+    aggregate("max", &[Timestamptz], Timestamptz, Native("max")),
+    aggregate("max", &[Interval], Interval, Library("pg_agg_max_interval")),
+    aggregate("max", &[Oid], Oid, Native("max")),
+    aggregate("max", &[AnyEnum], AnyEnum, Engine),
+    aggregate("bool_and", &[Bool], Bool, Native("min")),
+    aggregate("every", &[Bool], Bool, Native("min")),
+    aggregate("bool_or", &[Bool], Bool, Native("max")),
+    aggregate("string_agg", &[Text, Text], Text, Library("pg_agg_string_agg")),
+    aggregate("string_agg", &[Bytea, Bytea], Bytea, Engine),
+    aggregate(
+        "json_agg",
+        &[AnyElement],
+        Json,
+        Implementation::LibraryJson("pg_agg_json_agg"),
+    ),
+    aggregate(
+        "jsonb_agg",
+        &[AnyElement],
+        Jsonb,
+        Implementation::LibraryJsonb("pg_agg_jsonb_agg"),
+    ),
+    aggregate(
+        "json_object_agg",
+        &[Any, Any],
+        Json,
+        Implementation::LibraryJson("pg_agg_json_object_agg"),
+    ),
+    aggregate(
+        "jsonb_object_agg",
+        &[Any, Any],
+        Jsonb,
+        Implementation::LibraryJsonb("pg_agg_jsonb_object_agg"),
+    ),
+    aggregate("stddev", &[Int2], Numeric, Library("pg_agg_stddev_samp_numeric")),
+    aggregate("stddev", &[Int4], Numeric, Library("pg_agg_stddev_samp_numeric")),
+    aggregate("stddev", &[Int8], Numeric, Library("pg_agg_stddev_samp_numeric")),
+    aggregate("stddev", &[Numeric], Numeric, Library("pg_agg_stddev_samp_numeric")),
+    aggregate("stddev", &[Float4], Float8, Library("pg_agg_stddev_samp_float8")),
+    aggregate("stddev", &[Float8], Float8, Library("pg_agg_stddev_samp_float8")),
+    aggregate("stddev_samp", &[Int2], Numeric, Library("pg_agg_stddev_samp_numeric")),
+    aggregate("stddev_samp", &[Int4], Numeric, Library("pg_agg_stddev_samp_numeric")),
+    aggregate("stddev_samp", &[Int8], Numeric, Library("pg_agg_stddev_samp_numeric")),
+    aggregate(
+        "stddev_samp",
+        &[Numeric],
+        Numeric,
+        Library("pg_agg_stddev_samp_numeric"),
+    ),
+    aggregate("stddev_samp", &[Float4], Float8, Library("pg_agg_stddev_samp_float8")),
+    aggregate("stddev_samp", &[Float8], Float8, Library("pg_agg_stddev_samp_float8")),
+    aggregate("stddev_pop", &[Int2], Numeric, Library("pg_agg_stddev_pop_numeric")),
+    aggregate("stddev_pop", &[Int4], Numeric, Library("pg_agg_stddev_pop_numeric")),
+    aggregate("stddev_pop", &[Int8], Numeric, Library("pg_agg_stddev_pop_numeric")),
+    aggregate("stddev_pop", &[Numeric], Numeric, Library("pg_agg_stddev_pop_numeric")),
+    aggregate("stddev_pop", &[Float4], Float8, Library("pg_agg_stddev_pop_float8")),
+    aggregate("stddev_pop", &[Float8], Float8, Library("pg_agg_stddev_pop_float8")),
+    aggregate("variance", &[Int2], Numeric, Library("pg_agg_var_samp_numeric")),
+    aggregate("variance", &[Int4], Numeric, Library("pg_agg_var_samp_numeric")),
+    aggregate("variance", &[Int8], Numeric, Library("pg_agg_var_samp_numeric")),
+    aggregate("variance", &[Numeric], Numeric, Library("pg_agg_var_samp_numeric")),
+    aggregate("variance", &[Float4], Float8, Library("pg_agg_var_samp_float8")),
+    aggregate("variance", &[Float8], Float8, Library("pg_agg_var_samp_float8")),
+    aggregate("var_samp", &[Int2], Numeric, Library("pg_agg_var_samp_numeric")),
+    aggregate("var_samp", &[Int4], Numeric, Library("pg_agg_var_samp_numeric")),
+    aggregate("var_samp", &[Int8], Numeric, Library("pg_agg_var_samp_numeric")),
+    aggregate("var_samp", &[Numeric], Numeric, Library("pg_agg_var_samp_numeric")),
+    aggregate("var_samp", &[Float4], Float8, Library("pg_agg_var_samp_float8")),
+    aggregate("var_samp", &[Float8], Float8, Library("pg_agg_var_samp_float8")),
+    aggregate("var_pop", &[Int2], Numeric, Library("pg_agg_var_pop_numeric")),
+    aggregate("var_pop", &[Int4], Numeric, Library("pg_agg_var_pop_numeric")),
+    aggregate("var_pop", &[Int8], Numeric, Library("pg_agg_var_pop_numeric")),
+    aggregate("var_pop", &[Numeric], Numeric, Library("pg_agg_var_pop_numeric")),
+    aggregate("var_pop", &[Float4], Float8, Library("pg_agg_var_pop_float8")),
+    aggregate("var_pop", &[Float8], Float8, Library("pg_agg_var_pop_float8")),
+];
+
+static WINDOWS: &[WindowEntry] = &[
+    window("row_number", &[], Int8),
+    window("rank", &[], Int8),
+    window("dense_rank", &[], Int8),
+    window("percent_rank", &[], Float8),
+    window("cume_dist", &[], Float8),
+    window("ntile", &[Int4], Int4),
+    window("lag", &[AnyElement], AnyElement),
+    window("lag", &[AnyElement, Int4], AnyElement),
+    window("lag", &[AnyCompatible, Int4, AnyCompatible], AnyCompatible),
+    window("lead", &[AnyElement], AnyElement),
+    window("lead", &[AnyElement, Int4], AnyElement),
+    window("lead", &[AnyCompatible, Int4, AnyCompatible], AnyCompatible),
+    window("first_value", &[AnyElement], AnyElement),
+    window("last_value", &[AnyElement], AnyElement),
+    window("nth_value", &[AnyElement, Int4], AnyElement),
+];

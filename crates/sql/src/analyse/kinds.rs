@@ -32,6 +32,8 @@ pub enum Arg {
     /// `anyelement`: any type, the same wherever it is named.
     AnyElement,
     AnyArray,
+    /// Anything but an array.
+    AnyNonArray,
     AnyEnum,
     /// `anycompatible`: the common type of all arguments so declared.
     AnyCompatible,
@@ -70,6 +72,7 @@ impl Arg {
             Arg::TextArray => Type::Array(Box::new(Type::Text)),
             Arg::AnyElement
             | Arg::AnyArray
+            | Arg::AnyNonArray
             | Arg::AnyEnum
             | Arg::AnyCompatible
             | Arg::AnyCompatibleArray

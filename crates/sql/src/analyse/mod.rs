@@ -7,19 +7,45 @@
 //! Source: PostgreSQL 15 manual, chapters 7, 10 (type conversion) and 11; messages as the server words them.
 
 pub mod aggregates;
+mod call;
+pub mod casts;
+mod coerce;
+mod expr;
+mod from;
 pub mod functions;
+mod group;
 pub mod kinds;
+mod literal;
+mod naming;
 pub mod operators;
+mod resolve;
+mod routine;
+mod scope;
+mod select;
+mod set;
+mod special;
+pub mod types;
+mod volatility;
+mod window;
+mod write;
 
 use std::sync::Arc;
 
-use mainstay_core::catalog::{Catalog, Relation, Routine};
+use mainstay_core::catalog::{Catalog, Relation, Routine, Volatility};
 use mainstay_core::error::DatabaseError;
+use mainstay_core::name::Ident;
 use mainstay_core::types::{Type, TypeModifier};
 
 use crate::ast;
+use crate::parse;
 use crate::session::Session;
-use crate::typed::{BoundExpression, CastContext, Delete, Expr, Insert, Query, Statement, Update};
+use crate::typed::{BoundExpression, CastContext, Delete, Expr, ExprKind, Insert, Query, RteId, Statement, Update};
+
+pub use resolve::has_equality;
+pub use scope::Clause;
+pub use volatility::volatility;
+
+use scope::{Level, State};
 
 /// The result of every analysis.
 pub type Result<T> = std::result::Result<T, DatabaseError>;
@@ -28,19 +54,30 @@ pub type Result<T> = std::result::Result<T, DatabaseError>;
 pub struct Analyser<'a> {
     catalog: &'a Catalog,
     session: &'a Session,
-    first_rte: u32,
+    next_rte: u32,
     parameters: Vec<Type>,
+    line: u32,
+    clause: Clause,
+    column: Option<Ident>,
 }
 
 impl<'a> Analyser<'a> {
     /// An analyser whose names are looked up by `session`'s search path.
     pub fn new(catalog: &'a Catalog, session: &'a Session) -> Self {
-        Analyser { catalog, session, first_rte: 0, parameters: Vec::new() }
+        Analyser {
+            catalog,
+            session,
+            next_rte: 0,
+            parameters: Vec::new(),
+            line: 1,
+            clause: Clause::Where,
+            column: None,
+        }
     }
 
     /// Numbers range table entries from `first`, so that several fragments can be one statement.
     pub fn starting_at(mut self, first: u32) -> Self {
-        self.first_rte = first;
+        self.next_rte = first;
         self
     }
 
@@ -50,14 +87,39 @@ impl<'a> Analyser<'a> {
         self
     }
 
+    /// The statement's line in its file, for refusals.
+    pub fn at_line(mut self, line: u32) -> Self {
+        self.line = line;
+        self
+    }
+
+    /// Says what [`expression`](Self::expression) is for: decides what is allowed in it and how errors are worded.
+    /// `column`: the column that a default or generation expression belongs to.
+    pub fn for_clause(mut self, clause: Clause, column: Option<&Ident>) -> Self {
+        self.clause = clause;
+        self.column = column.cloned();
+        self
+    }
+
     /// The number that the next range table entry would get.
     pub fn next_rte(&self) -> u32 {
-        self.first_rte
+        self.next_rte
     }
 
     /// The types of `$1`, `$2` … after analysis.
     pub fn parameters(&self) -> &[Type] {
         &self.parameters
+    }
+
+    /// Runs one analysis and keeps what it used up.
+    fn run<T>(&mut self, path: &[Ident], work: impl FnOnce(&mut State<'a>) -> Result<T>) -> Result<T> {
+        let parameters = std::mem::take(&mut self.parameters);
+        let mut state = State::new(self.catalog, path.to_vec(), self.next_rte, parameters);
+        state.line = self.line;
+        let result = work(&mut state);
+        self.next_rte += state.entries.len() as u32;
+        self.parameters = state.parameters;
+        result
     }
 
     /// A statement of any kind that reads or writes rows.
@@ -67,74 +129,190 @@ impl<'a> Analyser<'a> {
             ast::Statement::Insert(insert) => Statement::Insert(Box::new(self.insert(insert)?)),
             ast::Statement::Update(update) => Statement::Update(Box::new(self.update(update)?)),
             ast::Statement::Delete(delete) => Statement::Delete(Box::new(self.delete(delete)?)),
-            _ => return Err(DatabaseError::new("0A000", "not a query")),
+            _ => {
+                return Err(DatabaseError::unavailable(
+                    "this statement as a query",
+                    "",
+                    self.line,
+                    None,
+                ));
+            }
         })
     }
 
     /// A query.
-    pub fn query(&mut self, _query: &ast::Query) -> Result<Query> {
-        let _ = (self.catalog, self.session);
-        Err(DatabaseError::new("XX000", "analysis is not built yet"))
+    pub fn query(&mut self, query: &ast::Query) -> Result<Query> {
+        self.run(&self.session.search_path, |state| state.subquery(query))
     }
 
     /// An `INSERT`.
-    pub fn insert(&mut self, _insert: &ast::Insert) -> Result<Insert> {
-        Err(DatabaseError::new("XX000", "analysis is not built yet"))
+    pub fn insert(&mut self, insert: &ast::Insert) -> Result<Insert> {
+        self.run(&self.session.search_path, |state| state.insert(insert))
     }
 
     /// An `UPDATE`.
-    pub fn update(&mut self, _update: &ast::Update) -> Result<Update> {
-        Err(DatabaseError::new("XX000", "analysis is not built yet"))
+    pub fn update(&mut self, update: &ast::Update) -> Result<Update> {
+        self.run(&self.session.search_path, |state| state.update(update))
     }
 
     /// A `DELETE`.
-    pub fn delete(&mut self, _delete: &ast::Delete) -> Result<Delete> {
-        Err(DatabaseError::new("XX000", "analysis is not built yet"))
+    pub fn delete(&mut self, delete: &ast::Delete) -> Result<Delete> {
+        self.run(&self.session.search_path, |state| state.delete(delete))
     }
 
     /// An expression's text: a policy, check, default, generated column or index key. `over`: the relation whose
     /// columns it may name (bare or by the relation's name). `expected`: what it is assigned to; the result is cast.
+    ///
+    /// Errors: those of any expression; 42P17 where the [clause](Self::for_clause) wants an immutable expression.
     pub fn expression(
         &mut self,
-        _text: &str,
-        _over: Option<&Arc<Relation>>,
-        _expected: Option<(&Type, TypeModifier)>,
+        text: &str,
+        over: Option<&Arc<Relation>>,
+        expected: Option<(&Type, TypeModifier)>,
     ) -> Result<BoundExpression> {
-        Err(DatabaseError::new("XX000", "analysis is not built yet"))
+        let written = parse::expression(text)?;
+        let (clause, column) = (self.clause, self.column.clone());
+        self.run(&self.session.search_path, |state| {
+            let level = Level {
+                barrier: true,
+                clause,
+                ..Level::default()
+            };
+            state.nested(level, |state| {
+                let mut rte = None;
+                if let Some(relation) = over {
+                    let (entry, item) = state.relation_entry(relation, None, &relation.name.name)?;
+                    state.offer(vec![item], false)?;
+                    rte = Some(entry);
+                }
+                let expr = state.expr(&written)?;
+                let expr = expected_type(state, expr, expected, clause, column.as_ref())?;
+                immutable_where_wanted(&expr, clause)?;
+                Ok(BoundExpression { expr, rte })
+            })
+        })
     }
 
     /// A view's defining query, with the names that the view's columns have.
-    pub fn view(&mut self, _relation: &Relation) -> Result<Query> {
-        Err(DatabaseError::new("XX000", "analysis is not built yet"))
+    pub fn view(&mut self, relation: &Relation) -> Result<Query> {
+        let no_view = || DatabaseError::new("42809", format!("\"{}\" is not a view", relation.name.name));
+        let view = relation.view.as_ref().ok_or_else(no_view)?;
+        let statements = parse::kept(&view.definition)?;
+        let [
+            parse::ParsedStatement {
+                ast: ast::Statement::Query(query),
+                ..
+            },
+        ] = statements.as_slice()
+        else {
+            return Err(no_view());
+        };
+        let mut query = self.run(&view.search_path, |state| state.subquery(query))?;
+        for (column, named) in query.columns.iter_mut().zip(&relation.columns) {
+            column.name = named.name.clone();
+        }
+        Ok(query)
     }
 
-    /// The body of a `LANGUAGE sql` routine for a call with values: [`ExprKind::Parameter`](crate::typed::ExprKind)
-    /// `n` stands for its argument `n` (from 0) and has that argument's type. A scalar routine's body is a query with
-    /// one column of the return type.
-    pub fn routine(&mut self, _routine: &Arc<Routine>) -> Result<Statement> {
-        Err(DatabaseError::new("XX000", "analysis is not built yet"))
+    /// The body of a `LANGUAGE sql` routine for a call with values: [`ExprKind::Parameter`] `n` stands for its argument
+    /// `n` (from 0) and has that argument's type. A scalar routine's body is a query with one column of the return
+    /// type, of which the first row counts.
+    pub fn routine(&mut self, routine: &Arc<Routine>) -> Result<Statement> {
+        let arguments = routine
+            .arguments
+            .iter()
+            .enumerate()
+            .map(|(at, argument)| Expr::new(ExprKind::Parameter(at), argument.ty.clone()))
+            .collect();
+        self.run(&self.session.search_path, |state| {
+            state.routine_body(routine, arguments)
+        })
     }
+}
+
+/// Casts an expression to what its place wants. Errors: 42804 in the words of the place.
+fn expected_type(
+    state: &mut State<'_>,
+    expr: Expr,
+    expected: Option<(&Type, TypeModifier)>,
+    clause: Clause,
+    column: Option<&Ident>,
+) -> Result<Expr> {
+    let Some((ty, modifier)) = expected else {
+        return state.settle(expr);
+    };
+    state.note_parameter(&expr, ty);
+    let place_name = match clause {
+        Clause::Check => "CHECK",
+        Clause::Policy => "POLICY",
+        _ => "WHERE",
+    };
+    match (clause, column) {
+        (Clause::Default | Clause::Generated, Some(column)) => {
+            let what = if clause == Clause::Default {
+                "default"
+            } else {
+                "generation"
+            };
+            let (from, position) = (expr.ty.clone(), expr.position);
+            let Some(expr) = coerce::to_type(state.catalog, expr, ty, CastContext::Assignment)? else {
+                let message = format!("column \"{column}\" is of type {ty} but {what} expression is of type {from}");
+                let hint = "You will need to rewrite or cast the expression.";
+                return Err(coerce::place(DatabaseError::new("42804", message).hint(hint), position));
+            };
+            Ok(coerce::to_modifier(expr, modifier, CastContext::Assignment))
+        }
+        _ if *ty == Type::Bool => coerce::condition(state.catalog, expr, place_name),
+        _ => coerce::cast(state.catalog, expr, ty, modifier, CastContext::Assignment),
+    }
+}
+
+/// Errors: 42P17 for an index or generated column over something that may change.
+fn immutable_where_wanted(expr: &Expr, clause: Clause) -> Result<()> {
+    let message = match clause {
+        Clause::Generated => "generation expression is not immutable",
+        Clause::Index => "functions in index expression must be marked IMMUTABLE",
+        Clause::IndexPredicate => "functions in index predicate must be marked IMMUTABLE",
+        _ => return Ok(()),
+    };
+    match volatility(expr) {
+        Volatility::Immutable => Ok(()),
+        _ => Err(DatabaseError::new("42P17", message)),
+    }
+}
+
+/// A reference to a column of a range table entry, for plans.
+pub fn column(rte: RteId, column: usize, ty: &Type, modifier: TypeModifier) -> Expr {
+    from::column_expr(rte, column, ty, modifier)
+}
+
+/// A value given at run time that takes the type of what it meets, for plans.
+pub fn parameter(number: usize) -> Expr {
+    Expr::new(ExprKind::Parameter(number), Type::Unknown)
 }
 
 /// `left name right` resolved by PostgreSQL's rules; a side of type `unknown` (a literal or a parameter) takes a type.
 ///
 /// Errors: 42883 `operator does not exist: text = integer`, 42725.
-pub fn operator(_catalog: &Catalog, _name: &str, _left: Expr, _right: Expr) -> Result<Expr> {
-    Err(DatabaseError::new("XX000", "analysis is not built yet"))
+pub fn operator(catalog: &Catalog, name: &str, left: Expr, right: Expr) -> Result<Expr> {
+    resolve::operator(catalog, name, Some(left), right, 0)
 }
 
 /// `name(arguments)` of a built-in function. Errors: 42883, 42725.
-pub fn function(_catalog: &Catalog, _name: &str, _arguments: Vec<Expr>) -> Result<Expr> {
-    Err(DatabaseError::new("XX000", "analysis is not built yet"))
+pub fn function(catalog: &Catalog, name: &str, arguments: Vec<Expr>) -> Result<Expr> {
+    let mut state = State::new(catalog, Vec::new(), 0, Vec::new());
+    state.function(name, arguments)
 }
 
-/// `expr` as `ty`. Errors: 42846 `cannot cast type uuid to integer`, or 42804 without an assignment or implicit cast.
-pub fn cast(
-    _catalog: &Catalog,
-    _expr: Expr,
-    _ty: &Type,
-    _modifier: TypeModifier,
-    _context: CastContext,
-) -> Result<Expr> {
-    Err(DatabaseError::new("XX000", "analysis is not built yet"))
+/// `expr` as `ty`. Errors: 42846 `cannot cast type uuid to integer`.
+pub fn cast(catalog: &Catalog, expr: Expr, ty: &Type, modifier: TypeModifier, context: CastContext) -> Result<Expr> {
+    coerce::cast(catalog, expr, ty, modifier, context)
 }
+
+/// The type that a written type name stands for; see [`types::resolve`].
+pub fn type_of(catalog: &Catalog, session: &Session, name: &ast::TypeName, line: u32) -> Result<(Type, TypeModifier)> {
+    types::resolve(catalog, &session.search_path, name, line)
+}
+
+#[cfg(test)]
+mod tests;

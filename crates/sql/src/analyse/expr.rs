@@ -1,0 +1,1079 @@
+//! Expressions: each written form to its typed form.
+//!
+//! Lives here: everything but calls (`call`) and subqueries' insides (`select`).
+
+use mainstay_core::error::DatabaseError;
+use mainstay_core::name::Ident;
+use mainstay_core::types::{Type, TypeModifier};
+
+use super::Result;
+use super::coerce::{self, common_modifier, common_type, condition, place, to_common, to_type};
+use super::literal;
+use super::resolve;
+use super::scope::{Clause, Found, Item, State};
+use super::types;
+use crate::ast;
+use crate::ast::ExprKind as Written;
+use crate::typed::{CastContext, ContextValue, Expr, ExprKind, LikeKind, Literal, OperatorEntry};
+
+impl State<'_> {
+    /// Types an expression. A quoted literal, null or parameter stays `unknown` until something needs a type.
+    pub fn expr(&mut self, written: &ast::Expr) -> Result<Expr> {
+        let position = written.position;
+        let expr = match &written.kind {
+            Written::Null => Expr::null(),
+            Written::Bool(value) => literal_expr(Literal::Bool(*value), Type::Bool),
+            Written::Integer(value) => literal_expr(Literal::Integer(i64::from(*value)), Type::Int4),
+            Written::Number(digits) => number(digits)?,
+            Written::String(text) => literal_expr(Literal::Text(text.as_str().into()), Type::Unknown),
+            Written::Parameter(number) => self.parameter(*number, position)?,
+            Written::Column(names) => self.column(names, position)?,
+            Written::Star(_) => {
+                return Err(place(
+                    DatabaseError::new("42601", "row expansion via \"*\" is not supported here"),
+                    position,
+                ));
+            }
+            Written::Field { expr, field } => self.field(expr, field.as_ref(), position)?,
+            Written::Subscript {
+                expr,
+                lower,
+                upper,
+                slice,
+            } => {
+                if *slice || lower.is_some() {
+                    return Err(self.refuse("array slices", "", None, position));
+                }
+                let Some(index) = upper else {
+                    return Err(self.refuse("array slices", "", None, position));
+                };
+                self.subscript(expr, index, position)?
+            }
+            Written::Operator {
+                schema: _,
+                name,
+                left,
+                right,
+            } => self.operator(name, left.as_deref(), right, position)?,
+            Written::QuantifiedArray { name, all, left, right } => {
+                self.quantified_array(name, *all, left, right, position)?
+            }
+            Written::And(list) => Expr::new(ExprKind::And(self.conditions(list, "AND")?), Type::Bool),
+            Written::Or(list) => Expr::new(ExprKind::Or(self.conditions(list, "OR")?), Type::Bool),
+            Written::Not(inner) => {
+                let inner = self.expr(inner)?;
+                negate(condition(self.catalog, inner, "NOT")?)
+            }
+            Written::IsNull { expr, negated } => {
+                let inner = self.expr(expr)?;
+                let inner = self.settle(inner)?;
+                Expr::new(
+                    ExprKind::IsNull {
+                        expr: Box::new(inner),
+                        negated: *negated,
+                    },
+                    Type::Bool,
+                )
+            }
+            Written::BooleanTest { expr, value, negated } => {
+                let clause = match (value, negated) {
+                    (Some(true), false) => "IS TRUE",
+                    (Some(true), true) => "IS NOT TRUE",
+                    (Some(false), false) => "IS FALSE",
+                    (Some(false), true) => "IS NOT FALSE",
+                    (None, false) => "IS UNKNOWN",
+                    (None, true) => "IS NOT UNKNOWN",
+                };
+                let inner = self.expr(expr)?;
+                let inner = condition(self.catalog, inner, clause)?;
+                let kind = ExprKind::BooleanTest {
+                    expr: Box::new(inner),
+                    value: *value,
+                    negated: *negated,
+                };
+                Expr::new(kind, Type::Bool)
+            }
+            Written::DistinctFrom { left, right, negated } => self.distinct_from(left, right, *negated, position)?,
+            Written::NullIf { left, right } => {
+                let (left, right) = (self.expr(left)?, self.expr(right)?);
+                let (operator, left, right) = self.equality("=", left, right, position)?;
+                let (ty, modifier) = (left.ty.clone(), left.modifier);
+                let kind = ExprKind::NullIf {
+                    operator,
+                    left: Box::new(left),
+                    right: Box::new(right),
+                };
+                Expr {
+                    modifier,
+                    ..Expr::new(kind, ty)
+                }
+            }
+            Written::InList { expr, list, negated } => self.in_list(expr, list, *negated, position)?,
+            Written::Like {
+                kind,
+                expr,
+                pattern,
+                escape,
+                negated,
+            } => self.like(*kind, expr, pattern, escape.as_deref(), *negated, position)?,
+            Written::Between {
+                expr,
+                low,
+                high,
+                symmetric,
+                negated,
+            } => self.between(expr, low, high, *symmetric, *negated, position)?,
+            Written::Case {
+                operand,
+                whens,
+                otherwise,
+            } => self.case(operand.as_deref(), whens, otherwise.as_deref(), position)?,
+            Written::Coalesce(list) => {
+                let (list, ty, modifier) = self.common(list, "COALESCE")?;
+                Expr {
+                    modifier,
+                    ..Expr::new(ExprKind::Coalesce(list), ty)
+                }
+            }
+            Written::Greatest(list) => {
+                let (list, ty, modifier) = self.common(list, "GREATEST")?;
+                self.ordered(&ty, position)?;
+                Expr {
+                    modifier,
+                    ..Expr::new(ExprKind::Greatest(list), ty)
+                }
+            }
+            Written::Least(list) => {
+                let (list, ty, modifier) = self.common(list, "LEAST")?;
+                self.ordered(&ty, position)?;
+                Expr {
+                    modifier,
+                    ..Expr::new(ExprKind::Least(list), ty)
+                }
+            }
+            Written::Cast { expr, ty } => self.explicit_cast(expr, ty, position)?,
+            Written::Collate { expr, collation } => {
+                let inner = self.expr(expr)?;
+                if !matches!(&*collation.name, "C" | "POSIX" | "default" | "ucs_basic") {
+                    let feature = format!("collation {}", collation.name);
+                    return Err(self.refuse(&feature, "", Some("COLLATE \"C\""), position));
+                }
+                if inner.ty == Type::Unknown {
+                    coerce::cast(
+                        self.catalog,
+                        inner,
+                        &Type::Text,
+                        TypeModifier::None,
+                        CastContext::Implicit,
+                    )?
+                } else if inner.ty.is_textual() {
+                    inner
+                } else {
+                    let message = format!("collations are not supported by type {}", inner.ty);
+                    return Err(place(DatabaseError::new("42804", message), position));
+                }
+            }
+            Written::Function(call) => self.call(call, position)?,
+            Written::Value { function, precision } => self.value_function(*function, *precision, position)?,
+            Written::Row(fields) => {
+                let fields = self.fields(fields)?;
+                row(fields)
+            }
+            Written::Array(elements) => {
+                let (elements, ty, _) = self.common(elements, "ARRAY")?;
+                Expr::new(ExprKind::Array(elements), Type::Array(Box::new(ty)))
+            }
+            Written::ScalarSubquery(query) => {
+                let query = self.subquery(query)?;
+                let [column] = query.columns.as_slice() else {
+                    return Err(place(
+                        DatabaseError::new("42601", "subquery must return only one column"),
+                        position,
+                    ));
+                };
+                let (ty, modifier) = (column.ty.clone(), column.modifier);
+                Expr {
+                    modifier,
+                    ..Expr::new(ExprKind::ScalarSubquery(Box::new(query)), ty)
+                }
+            }
+            Written::Exists(query) => {
+                let query = self.subquery(query)?;
+                Expr::new(ExprKind::Exists(Box::new(query)), Type::Bool)
+            }
+            Written::QuantifiedSubquery { name, all, left, query } => {
+                self.quantified_subquery(name, *all, left, query, position)?
+            }
+            Written::ArraySubquery(_) => {
+                return Err(self.refuse("ARRAY(SELECT …)", "", Some("json_agg"), position));
+            }
+            Written::Default => {
+                return Err(place(
+                    DatabaseError::new("42601", "DEFAULT is not allowed in this context"),
+                    position,
+                ));
+            }
+            Written::Grouping(_) => return Err(self.refuse("GROUPING", "", None, position)),
+        };
+        Ok(Expr {
+            position: if position == 0 { expr.position } else { position },
+            ..expr
+        })
+    }
+
+    /// An expression that must be a condition. Errors: 42804.
+    pub fn condition(&mut self, written: &ast::Expr, clause: &str) -> Result<Expr> {
+        let expr = self.expr(written)?;
+        condition(self.catalog, expr, clause)
+    }
+
+    fn conditions(&mut self, list: &[ast::Expr], clause: &str) -> Result<Vec<Expr>> {
+        list.iter().map(|item| self.condition(item, clause)).collect()
+    }
+
+    /// The type as written. Errors: 42704, 0A000.
+    pub fn type_name(&self, name: &ast::TypeName) -> Result<(Type, TypeModifier)> {
+        types::resolve(self.catalog, &self.search_path, name, self.line)
+    }
+
+    /// Something still `unknown` becomes text, where nothing else will decide.
+    pub fn settle(&mut self, expr: Expr) -> Result<Expr> {
+        if expr.ty != Type::Unknown {
+            return Ok(expr);
+        }
+        self.note_parameter(&expr, &Type::Text);
+        coerce::cast(
+            self.catalog,
+            expr,
+            &Type::Text,
+            TypeModifier::None,
+            CastContext::Implicit,
+        )
+    }
+
+    /// Remembers what an undeclared parameter turned out to be.
+    pub fn note_parameter(&mut self, expr: &Expr, ty: &Type) {
+        if let ExprKind::Parameter(number) = expr.kind {
+            if let Some(slot) = self.parameters.get_mut(number).filter(|slot| **slot == Type::Unknown) {
+                *slot = ty.clone();
+            }
+        }
+    }
+
+    fn parameter(&mut self, number: u32, position: u32) -> Result<Expr> {
+        let missing = || {
+            place(
+                DatabaseError::new("42P02", format!("there is no parameter ${number}")),
+                position,
+            )
+        };
+        let at = (number as usize).checked_sub(1).ok_or_else(missing)?;
+        if let Some(arguments) = self
+            .levels
+            .iter()
+            .rev()
+            .find(|level| level.barrier)
+            .map(|level| &level.arguments)
+        {
+            if arguments.routine.is_some() {
+                return arguments
+                    .values
+                    .get(at)
+                    .map(|(_, value)| value.clone())
+                    .ok_or_else(missing);
+            }
+        }
+        const PARAMETERS_MAX: usize = 65_535;
+        if at >= PARAMETERS_MAX {
+            return Err(missing());
+        }
+        if self.parameters.len() <= at {
+            self.parameters.resize(at + 1, Type::Unknown);
+        }
+        Ok(Expr::new(ExprKind::Parameter(at), self.parameters[at].clone()))
+    }
+
+    fn column(&mut self, names: &[Ident], position: u32) -> Result<Expr> {
+        if self.level().clause == Clause::Default {
+            let error = DatabaseError::new("0A000", "cannot use column reference in DEFAULT expression");
+            return Err(place(error, position));
+        }
+        let found = match names {
+            [name] => self.bare_column(name, position)?,
+            [relation, name] => self.qualified_column(None, relation, name, position)?,
+            [schema, relation, name] => self.qualified_column(Some(schema), relation, name, position)?,
+            _ => {
+                let shown = names.iter().map(Ident::as_str).collect::<Vec<_>>().join(".");
+                let message = format!("improper qualified name (too many dotted names): {shown}");
+                return Err(place(DatabaseError::new("42601", message), position));
+            }
+        };
+        Ok(match found {
+            Found::Expr(expr) => expr,
+            Found::Row(item) => whole_row(self, &item),
+        })
+    }
+
+    fn field(&mut self, inner: &ast::Expr, field: Option<&Ident>, position: u32) -> Result<Expr> {
+        let inner = self.expr(inner)?;
+        let Some(field) = field else {
+            let error = DatabaseError::new("42601", "row expansion via \"*\" is not supported here");
+            return Err(place(error, position));
+        };
+        if let ExprKind::Row { fields, names, .. } = &inner.kind {
+            if let Some(at) = names.iter().position(|name| name == field) {
+                return Ok(fields[at].clone());
+            }
+            let message = format!("could not identify column \"{field}\" in record data type");
+            return Err(place(DatabaseError::new("42703", message), position));
+        }
+        if matches!(inner.ty.base(), Type::Composite(_) | Type::Record) {
+            return Err(self.refuse("fields of composite values", "", Some("select the column"), position));
+        }
+        let message = format!(
+            "column notation .{field} applied to type {}, which is not a composite type",
+            inner.ty
+        );
+        Err(place(DatabaseError::new("42809", message), position))
+    }
+
+    fn subscript(&mut self, inner: &ast::Expr, index: &ast::Expr, position: u32) -> Result<Expr> {
+        let (inner, index) = (self.expr(inner)?, self.expr(index)?);
+        match inner.ty.base().clone() {
+            Type::Array(element) => {
+                let index = coerce::argument(self.catalog, index, "array subscript", &Type::Int4)?;
+                Ok(Expr::new(
+                    ExprKind::Subscript {
+                        expr: Box::new(inner),
+                        index: Box::new(index),
+                    },
+                    *element,
+                ))
+            }
+            Type::Jsonb => resolve::operator(self.catalog, "->", Some(inner), index, position),
+            other => {
+                let message = format!("cannot subscript type {other} because it does not support subscripting");
+                Err(place(DatabaseError::new("42804", message), position))
+            }
+        }
+    }
+
+    fn operator(&mut self, name: &str, left: Option<&ast::Expr>, right: &ast::Expr, position: u32) -> Result<Expr> {
+        if let (
+            Some(ast::Expr {
+                kind: Written::Row(left),
+                ..
+            }),
+            Written::Row(right),
+        ) = (left, &right.kind)
+        {
+            return self.row_comparison(name, left, right, position);
+        }
+        if let (
+            Some(ast::Expr {
+                kind: Written::Row(_), ..
+            }),
+            Written::ScalarSubquery(_),
+        ) = (left, &right.kind)
+        {
+            return Err(self.refuse("a row compared with a subquery", "", Some("IN"), position));
+        }
+        let left = left.map(|left| self.expr(left)).transpose()?;
+        let right = self.expr(right)?;
+        self.apply(name, left, right, position)
+    }
+
+    /// Resolves an operator and remembers what parameters became.
+    pub fn apply(&mut self, name: &str, left: Option<Expr>, right: Expr, position: u32) -> Result<Expr> {
+        let expr = resolve::operator(self.catalog, name, left, right, position)?;
+        if let ExprKind::Operator { arguments, .. } = &expr.kind {
+            let parameters: Vec<(Expr, Type)> = arguments
+                .iter()
+                .filter(|argument| matches!(argument.kind, ExprKind::Parameter(_)))
+                .map(|argument| (argument.clone(), argument.ty.clone()))
+                .collect();
+            for (argument, ty) in parameters {
+                self.note_parameter(&argument, &ty);
+            }
+        }
+        Ok(expr)
+    }
+
+    /// An `=` (or what `name` says) with both sides cast for it.
+    fn equality(
+        &mut self,
+        name: &str,
+        left: Expr,
+        right: Expr,
+        position: u32,
+    ) -> Result<(&'static OperatorEntry, Expr, Expr)> {
+        let applied = self.apply(name, Some(left), right, position)?;
+        match applied.kind {
+            ExprKind::Operator { operator, arguments } => match <[Expr; 2]>::try_from(arguments) {
+                Ok([left, right]) => Ok((operator, left, right)),
+                Err(_) => Err(DatabaseError::new("XX000", "an operator lost an argument")),
+            },
+            _ => Err(DatabaseError::new("XX000", "an operator became something else")),
+        }
+    }
+
+    fn row_comparison(&mut self, name: &str, left: &[ast::Expr], right: &[ast::Expr], position: u32) -> Result<Expr> {
+        let (left, right) = (self.fields(left)?, self.fields(right)?);
+        self.compare_rows(name, left, right, position)
+    }
+
+    /// `(a, b) op (c, d)` as conditions on the fields.
+    fn compare_rows(&mut self, name: &str, left: Vec<Expr>, right: Vec<Expr>, position: u32) -> Result<Expr> {
+        if left.len() != right.len() {
+            let error = DatabaseError::new("42601", "unequal number of entries in row expressions");
+            return Err(place(error, position));
+        }
+        if left.is_empty() {
+            return Err(place(
+                DatabaseError::new("0A000", "cannot compare rows of zero length"),
+                position,
+            ));
+        }
+        let boolean = |kind| Expr::new(kind, Type::Bool).at(position);
+        let pairs: Vec<(Expr, Expr)> = left.into_iter().zip(right).collect();
+        match name {
+            "=" | "<>" => {
+                let mut parts = Vec::with_capacity(pairs.len());
+                for (left, right) in pairs {
+                    parts.push(self.apply(name, Some(left), right, position)?);
+                }
+                Ok(match (parts.len(), name) {
+                    (1, _) => parts.remove(0),
+                    (_, "=") => boolean(ExprKind::And(parts)),
+                    _ => boolean(ExprKind::Or(parts)),
+                })
+            }
+            "<" | "<=" | ">" | ">=" => {
+                // a < c, or a = c and (b < d …): built from the last field back.
+                let strict = &name[..1];
+                let mut built: Option<Expr> = None;
+                for (left, right) in pairs.into_iter().rev() {
+                    built = Some(match built {
+                        None => self.apply(name, Some(left), right, position)?,
+                        Some(rest) => {
+                            let first = self.apply(strict, Some(left.clone()), right.clone(), position)?;
+                            let equal = self.apply("=", Some(left), right, position)?;
+                            boolean(ExprKind::Or(vec![first, boolean(ExprKind::And(vec![equal, rest]))]))
+                        }
+                    });
+                }
+                built.ok_or_else(|| DatabaseError::new("XX000", "a row lost its fields"))
+            }
+            _ => {
+                let message = format!("could not determine interpretation of row comparison operator {name}");
+                let hint = "Row comparison operators must be associated with btree operator families.";
+                Err(place(DatabaseError::new("0A000", message).hint(hint), position))
+            }
+        }
+    }
+
+    fn distinct_from(&mut self, left: &ast::Expr, right: &ast::Expr, negated: bool, position: u32) -> Result<Expr> {
+        if let (Written::Row(left), Written::Row(right)) = (&left.kind, &right.kind) {
+            let (left, right) = (self.fields(left)?, self.fields(right)?);
+            if left.len() != right.len() {
+                let error = DatabaseError::new("42601", "unequal number of entries in row expressions");
+                return Err(place(error, position));
+            }
+            let mut parts = Vec::with_capacity(left.len());
+            for (left, right) in left.into_iter().zip(right) {
+                parts.push(self.distinct_pair(left, right, negated, position)?);
+            }
+            let kind = if negated {
+                ExprKind::And(parts)
+            } else {
+                ExprKind::Or(parts)
+            };
+            return Ok(Expr::new(kind, Type::Bool));
+        }
+        let (left, right) = (self.expr(left)?, self.expr(right)?);
+        self.distinct_pair(left, right, negated, position)
+    }
+
+    fn distinct_pair(&mut self, left: Expr, right: Expr, negated: bool, position: u32) -> Result<Expr> {
+        // A null constant on either side is a test for null.
+        if left.is_null_literal() || right.is_null_literal() {
+            let tested = if right.is_null_literal() { left } else { right };
+            let tested = self.settle(tested)?;
+            return Ok(Expr::new(
+                ExprKind::IsNull {
+                    expr: Box::new(tested),
+                    negated: !negated,
+                },
+                Type::Bool,
+            ));
+        }
+        let (operator, left, right) = self.equality("=", left, right, position)?;
+        let kind = ExprKind::DistinctFrom {
+            operator,
+            left: Box::new(left),
+            right: Box::new(right),
+            negated,
+        };
+        Ok(Expr::new(kind, Type::Bool))
+    }
+
+    fn in_list(&mut self, written: &ast::Expr, list: &[ast::Expr], negated: bool, position: u32) -> Result<Expr> {
+        let name = if negated { "<>" } else { "=" };
+        if let Written::Row(left) = &written.kind {
+            let mut parts = Vec::with_capacity(list.len());
+            for item in list {
+                let Written::Row(right) = &item.kind else {
+                    let error = DatabaseError::new("42601", "unequal number of entries in row expressions");
+                    return Err(place(error, position));
+                };
+                parts.push(self.row_comparison(name, left, right, position)?);
+            }
+            return Ok(combine(parts, negated, position));
+        }
+        let expr = self.expr(written)?;
+        let mut constants = Vec::new();
+        let mut others = Vec::new();
+        for item in list {
+            let item = self.expr(item)?;
+            if has_columns(&item) {
+                others.push(item)
+            } else {
+                constants.push(item)
+            }
+        }
+        let mut parts = Vec::new();
+        // Several constants have one type with the left side, if there is one; else each stands for itself.
+        let all: Vec<&Expr> = std::iter::once(&expr).chain(&constants).collect();
+        let common = if constants.len() > 1 {
+            common_type(&all, "IN").ok()
+        } else {
+            None
+        };
+        match common.filter(|ty| !matches!(ty, Type::Record)) {
+            Some(ty) => {
+                let mut items = Vec::with_capacity(constants.len());
+                for item in constants {
+                    self.note_parameter(&item, &ty);
+                    items.push(to_common(self.catalog, item, &ty, "IN")?);
+                }
+                parts.push(self.list_test(name, expr.clone(), items, negated, position)?);
+            }
+            None => others.splice(0..0, constants).for_each(drop),
+        }
+        for item in others {
+            parts.push(self.apply(name, Some(expr.clone()), item, position)?);
+        }
+        Ok(combine(parts, negated, position))
+    }
+
+    /// `expr IN (items)`, the items having one type.
+    fn list_test(&mut self, name: &str, expr: Expr, items: Vec<Expr>, negated: bool, position: u32) -> Result<Expr> {
+        let Some(first) = items.first() else {
+            return Ok(literal_expr(Literal::Bool(negated), Type::Bool));
+        };
+        self.equality(name, expr.clone(), first.clone(), position)?;
+        let mut found: Option<(&'static OperatorEntry, Expr)> = None;
+        let mut list = Vec::with_capacity(items.len());
+        for item in items {
+            let (operator, left, item) = self.equality("=", expr.clone(), item, position)?;
+            found.get_or_insert((operator, left));
+            list.push(item);
+        }
+        let Some((operator, left)) = found else {
+            return Err(DatabaseError::new("XX000", "an empty list"));
+        };
+        let kind = ExprKind::InList {
+            operator,
+            expr: Box::new(left),
+            list,
+            negated,
+        };
+        Ok(Expr::new(kind, Type::Bool).at(position))
+    }
+
+    fn quantified_array(
+        &mut self,
+        name: &str,
+        all: bool,
+        left: &ast::Expr,
+        right: &ast::Expr,
+        position: u32,
+    ) -> Result<Expr> {
+        let left = self.expr(left)?;
+        let array = self.expr(right)?;
+        // `unknown` here is array text of the left side's type.
+        let array = match &array.ty {
+            Type::Unknown => {
+                let element = if left.ty == Type::Unknown {
+                    Type::Text
+                } else {
+                    left.ty.base().clone()
+                };
+                let ty = Type::Array(Box::new(element));
+                self.note_parameter(&array, &ty);
+                coerce::cast(self.catalog, array, &ty, TypeModifier::None, CastContext::Implicit)?
+            }
+            _ => array,
+        };
+        let Type::Array(element) = array.ty.base().clone() else {
+            let error = DatabaseError::new("42809", "op ANY/ALL (array) requires array on right side");
+            return Err(place(error, position));
+        };
+        let elements = match &array.kind {
+            ExprKind::Array(elements) => Some(elements.clone()),
+            ExprKind::Literal(Literal::Text(text)) => {
+                let mut elements = Vec::new();
+                for item in literal::array(text).map_err(|error| place(error, array.position))? {
+                    let value = match item {
+                        Some(text) => literal::input(self.catalog, &text, &element)
+                            .map_err(|error| place(error, array.position))?,
+                        None => Literal::Null,
+                    };
+                    elements.push(literal_expr(value, (*element).clone()));
+                }
+                Some(elements)
+            }
+            _ => None,
+        };
+        let Some(elements) = elements else {
+            let stand_in = Expr::new(ExprKind::Literal(Literal::Null), (*element).clone());
+            let (operator, left, _) = self.equality(name, left, stand_in, position)?;
+            let kind = ExprKind::QuantifiedArray {
+                operator,
+                all,
+                left: Box::new(left),
+                array: Box::new(array),
+            };
+            return Ok(Expr::new(kind, Type::Bool));
+        };
+        match (name, all) {
+            ("=", false) => self.list_test("=", left, elements, false, position),
+            ("<>", true) => self.list_test("<>", left, elements, true, position),
+            _ => {
+                let mut parts = Vec::with_capacity(elements.len());
+                for element in elements {
+                    parts.push(self.apply(name, Some(left.clone()), element, position)?);
+                }
+                Ok(combine(parts, all, position))
+            }
+        }
+    }
+
+    fn like(
+        &mut self,
+        kind: LikeKind,
+        expr: &ast::Expr,
+        pattern: &ast::Expr,
+        escape: Option<&ast::Expr>,
+        negated: bool,
+        position: u32,
+    ) -> Result<Expr> {
+        let (expr, pattern) = (self.expr(expr)?, self.expr(pattern)?);
+        let escape = escape.map(|escape| self.expr(escape)).transpose()?;
+        let name = match (kind, negated) {
+            (LikeKind::Like, false) => "~~",
+            (LikeKind::Like, true) => "!~~",
+            (LikeKind::Ilike, false) => "~~*",
+            (LikeKind::Ilike, true) => "!~~*",
+            (LikeKind::Similar, false) => "~",
+            (LikeKind::Similar, true) => "!~",
+        };
+        // With ESCAPE, and always in SIMILAR TO, the pattern passes through a function of text.
+        let wrapped = escape.is_some() || kind == LikeKind::Similar;
+        let pattern = if wrapped {
+            self.text(pattern, "like_escape", position)?
+        } else {
+            pattern
+        };
+        let escape = escape
+            .map(|escape| self.text(escape, "like_escape", position))
+            .transpose()?;
+        let (_, expr, pattern) = self.equality(name, expr, pattern, position)?;
+        let expr = coerce::cast(
+            self.catalog,
+            expr,
+            &Type::Text,
+            TypeModifier::None,
+            CastContext::Implicit,
+        )?;
+        let kind = ExprKind::Like {
+            kind,
+            expr: Box::new(expr),
+            pattern: Box::new(pattern),
+            escape: escape.map(Box::new),
+            negated,
+        };
+        Ok(Expr::new(kind, Type::Bool))
+    }
+
+    fn text(&mut self, expr: Expr, function: &str, position: u32) -> Result<Expr> {
+        self.note_parameter(&expr, &Type::Text);
+        let from = expr.ty.clone();
+        to_type(self.catalog, expr, &Type::Text, CastContext::Implicit)?.ok_or_else(|| {
+            place(
+                DatabaseError::new("42883", format!("function {function}({from}) does not exist")),
+                position,
+            )
+        })
+    }
+
+    fn between(
+        &mut self,
+        expr: &ast::Expr,
+        low: &ast::Expr,
+        high: &ast::Expr,
+        symmetric: bool,
+        negated: bool,
+        position: u32,
+    ) -> Result<Expr> {
+        let (expr, low, high) = (self.expr(expr)?, self.expr(low)?, self.expr(high)?);
+        let mut one = |low: &Expr, high: &Expr| -> Result<Expr> {
+            let (first, second) = if negated { ("<", ">") } else { (">=", "<=") };
+            let parts = vec![
+                self.apply(first, Some(expr.clone()), low.clone(), position)?,
+                self.apply(second, Some(expr.clone()), high.clone(), position)?,
+            ];
+            Ok(combine(parts, !negated, position))
+        };
+        let forward = one(&low, &high)?;
+        if !symmetric {
+            return Ok(forward);
+        }
+        let backward = one(&high, &low)?;
+        Ok(combine(vec![forward, backward], negated, position))
+    }
+
+    fn case(
+        &mut self,
+        operand: Option<&ast::Expr>,
+        whens: &[(ast::Expr, ast::Expr)],
+        otherwise: Option<&ast::Expr>,
+        position: u32,
+    ) -> Result<Expr> {
+        let operand = match operand {
+            Some(operand) => {
+                let operand = self.expr(operand)?;
+                Some(self.settle(operand)?)
+            }
+            None => None,
+        };
+        let mut conditions = Vec::with_capacity(whens.len());
+        let mut results = Vec::with_capacity(whens.len());
+        for (written, result) in whens {
+            let mut test = self.expr(written)?;
+            if let Some(operand) = &operand {
+                test = self.apply("=", Some(operand.clone()), test, written.position)?;
+            }
+            conditions.push(condition(self.catalog, test, "CASE/WHEN")?);
+            results.push(self.expr(result)?);
+        }
+        let otherwise = match otherwise {
+            Some(otherwise) => self.expr(otherwise)?,
+            None => Expr::null(),
+        };
+        // ELSE is asked first for the common type; errors name the types in that order.
+        let all: Vec<&Expr> = std::iter::once(&otherwise).chain(&results).collect();
+        let ty = common_type(&all, "CASE")?;
+        let modifier = common_modifier(&all);
+        let otherwise = to_common(self.catalog, otherwise, &ty, "CASE/ELSE")?;
+        let mut done = Vec::with_capacity(results.len());
+        for (condition, result) in conditions.into_iter().zip(results) {
+            self.note_parameter(&result, &ty);
+            done.push((condition, to_common(self.catalog, result, &ty, "CASE/WHEN")?));
+        }
+        let kind = ExprKind::Case {
+            whens: done,
+            otherwise: Some(Box::new(otherwise)),
+        };
+        Ok(Expr {
+            modifier,
+            ..Expr::new(kind, ty).at(position)
+        })
+    }
+
+    /// Several expressions that become one type.
+    fn common(&mut self, list: &[ast::Expr], context: &str) -> Result<(Vec<Expr>, Type, TypeModifier)> {
+        let list: Vec<Expr> = list.iter().map(|item| self.expr(item)).collect::<Result<_>>()?;
+        let all: Vec<&Expr> = list.iter().collect();
+        let ty = common_type(&all, context)?;
+        let modifier = common_modifier(&all);
+        let mut done = Vec::with_capacity(list.len());
+        for item in list {
+            self.note_parameter(&item, &ty);
+            done.push(to_common(self.catalog, item, &ty, context)?);
+        }
+        Ok((done, ty, modifier))
+    }
+
+    /// Errors: 42883 where values of the type have no order.
+    fn ordered(&self, ty: &Type, position: u32) -> Result<()> {
+        match resolve::find_operator("<", Some(ty), ty) {
+            Ok(_) => Ok(()),
+            Err(_) => {
+                let message = format!("could not identify a comparison function for type {ty}");
+                Err(place(DatabaseError::new("42883", message), position))
+            }
+        }
+    }
+
+    fn explicit_cast(&mut self, written: &ast::Expr, name: &ast::TypeName, position: u32) -> Result<Expr> {
+        let (ty, modifier) = self.type_name(name)?;
+        if let (Written::Array(elements), Type::Array(element)) = (&written.kind, &ty) {
+            // The target decides the elements' type, also of an empty list.
+            let mut done = Vec::with_capacity(elements.len());
+            for item in elements {
+                let item = self.expr(item)?;
+                done.push(coerce::cast(
+                    self.catalog,
+                    item,
+                    element,
+                    modifier,
+                    CastContext::Explicit,
+                )?);
+            }
+            return Ok(Expr::new(ExprKind::Array(done), ty));
+        }
+        let inner = self.expr(written)?;
+        self.note_parameter(&inner, &ty);
+        let (from, at) = (inner.ty.clone(), inner.position);
+        match to_type(self.catalog, inner, &ty, CastContext::Explicit)? {
+            Some(expr) => Ok(coerce::to_modifier(expr, modifier, CastContext::Explicit)),
+            None => {
+                let message = format!("cannot cast type {from} to {ty}");
+                Err(place(
+                    DatabaseError::new("42846", message),
+                    if position == 0 { at } else { position },
+                ))
+            }
+        }
+    }
+
+    fn fields(&mut self, list: &[ast::Expr]) -> Result<Vec<Expr>> {
+        let mut fields = Vec::with_capacity(list.len());
+        for item in list {
+            if let Written::Star(names) = &item.kind {
+                fields.extend(self.star(names, item.position)?.into_iter().map(|(_, expr)| expr));
+            } else {
+                fields.push(self.expr(item)?);
+            }
+        }
+        Ok(fields)
+    }
+
+    fn quantified_subquery(
+        &mut self,
+        name: &str,
+        all: bool,
+        left: &ast::Expr,
+        query: &ast::Query,
+        position: u32,
+    ) -> Result<Expr> {
+        let left = match &left.kind {
+            Written::Row(fields) => self.fields(fields)?,
+            _ => vec![self.expr(left)?],
+        };
+        let mut query = self.subquery(query)?;
+        let counts = [
+            ("subquery has too many columns", query.columns.len() > left.len()),
+            ("subquery has too few columns", query.columns.len() < left.len()),
+        ];
+        if let Some((message, _)) = counts.into_iter().find(|(_, wrong)| *wrong) {
+            return Err(place(DatabaseError::new("42601", message), position));
+        }
+        let mut operators = Vec::with_capacity(left.len());
+        let mut done = Vec::with_capacity(left.len());
+        let mut types = Vec::with_capacity(left.len());
+        for (expr, column) in left.into_iter().zip(&query.columns) {
+            let right = Expr::new(ExprKind::Output(0), column.ty.clone());
+            let (operator, expr, right) = self.equality(name, expr, right, position)?;
+            if operator.result != super::kinds::Arg::Bool {
+                let message = "row comparison operator must yield type boolean, not type ";
+                return Err(place(
+                    DatabaseError::new("42804", format!("{message}{}", expr.ty)),
+                    position,
+                ));
+            }
+            operators.push(operator);
+            done.push(expr);
+            types.push(right.ty);
+        }
+        self.coerce_query(&mut query, &types, CastContext::Implicit)?;
+        if operators.len() > 1 && name != "=" && name != "<>" {
+            return Err(self.refuse("rows compared with a subquery by order", "", None, position));
+        }
+        let kind = ExprKind::QuantifiedSubquery {
+            operators,
+            all,
+            left: done,
+            query: Box::new(query),
+            negated: false,
+        };
+        Ok(Expr::new(kind, Type::Bool))
+    }
+
+    fn value_function(&mut self, function: ast::ValueFunction, precision: Option<u32>, position: u32) -> Result<Expr> {
+        use ast::ValueFunction as F;
+        let (value, ty) = match function {
+            F::CurrentDate => (ContextValue::CurrentDate, Type::Date),
+            F::CurrentTime => return Err(self.refuse("current_time", "", Some("localtime"), position)),
+            F::CurrentTimestamp => (ContextValue::Now, Type::Timestamptz),
+            F::LocalTime => (ContextValue::LocalTime, Type::Time),
+            F::LocalTimestamp => (ContextValue::LocalTimestamp, Type::Timestamp),
+            F::CurrentRole | F::CurrentUser => (ContextValue::CurrentUser, Type::Name),
+            F::SessionUser => (ContextValue::SessionUser, Type::Name),
+            F::CurrentCatalog => (ContextValue::CurrentDatabase, Type::Name),
+            F::CurrentSchema => (ContextValue::CurrentSchema, Type::Name),
+        };
+        let expr = Expr::new(ExprKind::Context(value), ty).at(position);
+        Ok(match precision {
+            Some(digits) => {
+                let modifier = TypeModifier::Fraction(digits.min(6) as u8);
+                coerce::to_modifier(expr, modifier, CastContext::Implicit)
+            }
+            None => expr,
+        })
+    }
+
+    /// What a star stands for, with names. Errors: 42P01, 42601 without FROM.
+    pub fn star(&mut self, names: &[Ident], position: u32) -> Result<Vec<(Ident, Expr)>> {
+        let columns = |item: &Item| -> Vec<(Ident, Expr)> {
+            item.columns
+                .iter()
+                .map(|column| (column.name.clone(), column.expr.clone()))
+                .collect()
+        };
+        match names {
+            [] => {
+                let Some(level) = self.levels.last() else {
+                    return Ok(Vec::new());
+                };
+                let visible: Vec<&Item> = level.items.iter().filter(|item| item.columns_visible).collect();
+                if visible.is_empty() {
+                    let error = DatabaseError::new("42601", "SELECT * with no tables specified is not valid");
+                    return Err(place(error, position));
+                }
+                Ok(visible.into_iter().flat_map(columns).collect())
+            }
+            [relation] | [_, relation] => {
+                let schema = if names.len() == 2 { names.first() } else { None };
+                match self.item(schema, relation, position)? {
+                    Some(item) => Ok(columns(&item)),
+                    None => match self.qualified_column(schema, relation, &Ident::new("*"), position) {
+                        Err(error) => Err(error),
+                        Ok(_) => Ok(Vec::new()),
+                    },
+                }
+            }
+            _ => {
+                let shown = names.iter().map(Ident::as_str).collect::<Vec<_>>().join(".");
+                let message = format!("improper qualified name (too many dotted names): {shown}.*");
+                Err(place(DatabaseError::new("42601", message), position))
+            }
+        }
+    }
+}
+
+/// A constant.
+pub fn literal_expr(value: Literal, ty: Type) -> Expr {
+    Expr::new(ExprKind::Literal(value), ty)
+}
+
+/// A number literal: the narrowest of int4, int8 and numeric that holds it; with a point or exponent, numeric.
+fn number(digits: &str) -> Result<Expr> {
+    if let Ok(value) = digits.parse::<i64>() {
+        let ty = if i32::try_from(value).is_ok() {
+            Type::Int4
+        } else {
+            Type::Int8
+        };
+        return Ok(literal_expr(Literal::Integer(value), ty));
+    }
+    let canonical =
+        literal::numeric(digits).ok_or_else(|| DatabaseError::new("22003", "value overflows numeric format"))?;
+    Ok(literal_expr(Literal::Numeric(canonical), Type::Numeric))
+}
+
+/// `NOT expr`.
+pub fn negate(expr: Expr) -> Expr {
+    let kind = match expr.kind {
+        ExprKind::QuantifiedSubquery {
+            operators,
+            all,
+            left,
+            query,
+            negated,
+        } => ExprKind::QuantifiedSubquery {
+            operators,
+            all,
+            left,
+            query,
+            negated: !negated,
+        },
+        kind => ExprKind::Not(Box::new(
+            Expr {
+                kind,
+                ..Expr::new(ExprKind::Default, Type::Bool)
+            }
+            .at(expr.position),
+        )),
+    };
+    Expr::new(kind, Type::Bool)
+}
+
+/// `all`: every part must hold; else any of them.
+fn combine(mut parts: Vec<Expr>, all: bool, position: u32) -> Expr {
+    match (parts.pop(), parts.is_empty()) {
+        (None, _) => literal_expr(Literal::Bool(all), Type::Bool),
+        (Some(only), true) => only,
+        (Some(last), false) => {
+            parts.push(last);
+            let kind = if all { ExprKind::And(parts) } else { ExprKind::Or(parts) };
+            Expr::new(kind, Type::Bool).at(position)
+        }
+    }
+}
+
+/// A row without names: fields are called `f1`, `f2` …
+fn row(fields: Vec<Expr>) -> Expr {
+    let names = (1..=fields.len()).map(|at| Ident::from(format!("f{at}"))).collect();
+    Expr::new(
+        ExprKind::Row {
+            fields,
+            names,
+            rte: None,
+        },
+        Type::Record,
+    )
+}
+
+/// A relation's row as a value.
+fn whole_row(state: &State<'_>, item: &Item) -> Expr {
+    let fields = item.columns.iter().map(|column| column.expr.clone()).collect();
+    let names = item.columns.iter().map(|column| column.name.clone()).collect();
+    let relation = item
+        .rte
+        .and_then(|rte| state.entry(rte))
+        .and_then(|entry| entry.relation.as_ref());
+    let ty = match relation {
+        Some(relation) => Type::Composite(relation.name.clone()),
+        None => Type::Record,
+    };
+    Expr::new(
+        ExprKind::Row {
+            fields,
+            names,
+            rte: item.rte,
+        },
+        ty,
+    )
+}
+
+/// True if the expression refers to a column.
+fn has_columns(expr: &Expr) -> bool {
+    let mut found = false;
+    crate::walk::expr(expr, &mut |inner| {
+        found |= matches!(inner.kind, ExprKind::Column { .. });
+        !found
+    });
+    found
+}
