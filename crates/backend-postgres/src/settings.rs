@@ -70,11 +70,8 @@ pub fn is_utc(caller: &Caller, surroundings: &Surroundings, connection_is_utc: b
     if let Some(zone) = &caller.request.time_zone {
         return names_utc(zone);
     }
-    let of_role = surroundings.role_settings.get(&caller.role).into_iter().flatten();
-    match of_role
-        .filter(|(name, _)| name.eq_ignore_ascii_case("timezone"))
-        .next_back()
-    {
+    let mut of_role = surroundings.role_settings.get(&caller.role).into_iter().flatten();
+    match of_role.rfind(|(name, _)| name.eq_ignore_ascii_case("timezone")) {
         Some((_, zone)) => names_utc(zone),
         None => connection_is_utc,
     }

@@ -26,13 +26,20 @@ pub fn is_finite(bytes: &[u8]) -> Result<bool, Misfit> {
 pub fn write(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Misfit> {
     let count = usize::from(half(bytes, 0)?);
     let weight = i32::from(half(bytes, 1)? as i16);
-    match half(bytes, 2)? {
-        0 => {}
-        NEGATIVE => out.push(b'-'),
-        NAN => return Ok(out.extend_from_slice(b"NaN")),
-        INFINITY => return Ok(out.extend_from_slice(b"Infinity")),
-        NEGATIVE_INFINITY => return Ok(out.extend_from_slice(b"-Infinity")),
+    let special: &[u8] = match half(bytes, 2)? {
+        0 => b"",
+        NEGATIVE => {
+            out.push(b'-');
+            b""
+        }
+        NAN => b"NaN",
+        INFINITY => b"Infinity",
+        NEGATIVE_INFINITY => b"-Infinity",
         _ => return Err(Misfit),
+    };
+    if !special.is_empty() {
+        out.extend_from_slice(special);
+        return Ok(());
     }
     let scale = usize::from(half(bytes, 3)?);
     if bytes.len() != 8 + count * 2 {

@@ -1,6 +1,7 @@
 //! The backend against a real server; see [`crate::testing`].
 
 mod calls;
+mod cluster;
 mod platform;
 mod reads;
 mod sharing;

@@ -365,3 +365,64 @@ async fn a_changed_table_makes_the_catalog_stale_and_never_a_wrong_value() {
     assert_eq!(text(&outcome.body), r#"{"at":7}"#);
     done(database, backend).await;
 }
+
+/// Every relation of PostgREST's fixtures, as PostgreSQL itself prints its rows.
+#[tokio::test]
+async fn every_relation_of_the_conformance_fixtures_prints_as_postgresql_prints_it() {
+    let Ok(url) = std::env::var("MAINSTAY_TEST_PGRST") else {
+        return;
+    };
+    let backend = crate::PostgresBackend::open(crate::Options::new(url)).await.unwrap();
+    let catalog = backend.catalog();
+    let mut caller = Caller::of_role("postgres");
+    caller.request.search_path = ["test", "public"].map(mainstay_core::name::Ident::new).to_vec().into();
+    let (mut compared, mut rows) = (0, 0);
+    let mut names: Vec<_> = catalog.relations.keys().collect();
+    names.sort();
+    for name in names {
+        let relation = &catalog.relations[name];
+        let mut read = Read {
+            source: Source {
+                relation: relation.clone(),
+                access: mainstay_core::policy::Access::system(),
+            },
+            output: Vec::new(),
+            embeds: Vec::new(),
+            filter: None,
+            order: Vec::new(),
+            limit: None,
+            offset: None,
+            count: Count::None,
+        };
+        let columns = relation.columns.iter().enumerate();
+        read.output = columns
+            .map(|(index, column)| Output::Column {
+                name: column.name.clone(),
+                field: Field::column(index),
+                cast: None,
+            })
+            .collect();
+        let quoted = format!(
+            "{}.{}",
+            crate::render::sql::quoted(&name.schema),
+            crate::render::sql::quoted(&name.name)
+        );
+        let sql = format!("select row_to_json(x)::text from {quoted} x");
+        let expected = backend.query(Some(&caller), &sql, QueryMode::ReadOnly).await;
+        let found = run_with(&backend, &caller, &read_plan(&backend, read), Input::default()).await;
+        match (expected, found) {
+            (Ok(expected), Ok(found)) => {
+                let lines: Vec<String> = expected.rows.into_iter().filter_map(|mut row| row.remove(0)).collect();
+                assert_eq!(text(&found.body), lines.join(","), "{name}");
+                compared += 1;
+                rows += lines.len();
+            }
+            (Err(BackendError::Refused(expected)), Err(BackendError::Refused(found))) => {
+                assert_eq!(expected.sqlstate, found.sqlstate, "{name}");
+            }
+            (expected, found) => panic!("{name}: {:?} but {:?}", expected.map(|_| ()), found.map(|_| ())),
+        }
+    }
+    eprintln!("{compared} relations, {rows} rows");
+    assert!(compared > 200);
+}

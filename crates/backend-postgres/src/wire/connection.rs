@@ -49,7 +49,8 @@ struct Shared {
     born: Instant,
     closing: AtomicBool,
     closed: AtomicBool,
-    notifications: Option<mpsc::UnboundedSender<Notification>>,
+    /// Dropped with the connection, so that whoever listens learns of its end.
+    notifications: Mutex<Option<mpsc::UnboundedSender<Notification>>>,
     parameters: Mutex<std::collections::HashMap<String, String>>,
     /// The time zone the session began with; later reports are those of single transactions.
     time_zone: String,
@@ -115,7 +116,7 @@ impl Connection {
             born: Instant::now(),
             closing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
-            notifications,
+            notifications: Mutex::new(notifications),
             parameters: Mutex::new(parameters),
         });
         tokio::spawn(write_loop(shared.clone(), writer));
@@ -232,6 +233,7 @@ impl Shared {
         state.pending.clear();
         self.in_flight.store(0, Ordering::Relaxed);
         drop(state);
+        self.notifications.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.wake.notify_one();
     }
 }
@@ -361,7 +363,8 @@ fn complete(shared: &Shared, answer: Bytes, parses_done: usize) {
 }
 
 fn notify(shared: &Shared, body: &[u8]) {
-    let Some(sender) = &shared.notifications else { return };
+    let sender = shared.notifications.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(sender) = &*sender else { return };
     let mut parts = body
         .get(4..)
         .unwrap_or_default()

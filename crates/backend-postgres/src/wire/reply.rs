@@ -86,11 +86,8 @@ impl ReplyReader {
                     parsed.steps.push(std::mem::take(&mut current));
                 }
                 b'I' => parsed.steps.push(std::mem::take(&mut current)),
-                b'E' => {
-                    if parsed.error.is_none() {
-                        parsed.error = Some(server_error(&bytes[body..next]));
-                    }
-                }
+                // Later errors only say that the transaction had failed.
+                b'E' if parsed.error.is_none() => parsed.error = Some(server_error(&bytes[body..next])),
                 b'Z' => parsed.status = bytes.get(body).copied().unwrap_or(b'I'),
                 _ => {}
             }
