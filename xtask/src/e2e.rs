@@ -5,7 +5,7 @@ use crate::process::{run, say};
 use crate::server::{ENGINES, Engine, Mainstay, Project};
 use crate::setup::{Need, chromium, ensure, place_client};
 use crate::workspace::{copy_folder, root, target};
-use crate::{Context, Error, Result};
+use crate::{Error, Result};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -23,19 +23,19 @@ pub fn serve_shop(binary: &Path, engine: Engine, cluster: Option<&Cluster>) -> R
 /// Compares the answers of both engines, then presses the buttons on each.
 pub fn check(binary: &Path, cluster: &Cluster) -> Result<()> {
     ensure(&[Need::Node, Need::Chromium])?;
-    let mut running = Vec::new();
+    let (mut running, mut faults) = (Vec::new(), Vec::new());
     for engine in ENGINES {
-        let (server, project) =
-            serve_shop(binary, engine, Some(cluster)).context(format_args!("the shop on the {}", engine.title()))?;
-        running.push((engine, server, project));
+        match serve_shop(binary, engine, Some(cluster)) {
+            Ok((server, project)) => running.push((engine, server, project)),
+            Err(error) => faults.push(format!("the shop on the {}: {error}", engine.title())),
+        }
     }
-
     // Before the browser: it writes, and two servers place an order at two moments.
-    say("the same requests to both engines");
-    let urls: Vec<String> = running.iter().map(|(_, server, _)| server.url()).collect();
-    let mut faults = Vec::new();
-    if let Err(error) = node("parity.mjs", &urls.iter().map(String::as_str).collect::<Vec<_>>(), &[]) {
-        faults.push(error.to_string());
+    if let [(_, first, _), (_, second, _)] = running.as_slice() {
+        say("the same requests to both engines");
+        if let Err(error) = node("parity.mjs", &[&first.url(), &second.url()], &[]) {
+            faults.push(error.to_string());
+        }
     }
     let browser = chromium().ok_or_else(|| Error::new("Chromium is not found"))?;
     for (engine, server, _project) in running {
