@@ -82,6 +82,22 @@ impl Compiled {
         self.expression(relation, false, text, Some((ty.clone(), modifier)))
     }
 
+    /// A routine's argument's default, cast to the argument's type.
+    pub fn argument_default(
+        &self,
+        routine: &Routine,
+        text: &str,
+        ty: &Type,
+    ) -> Result<Arc<BoundExpression>, DatabaseError> {
+        let expected = Some((ty.clone(), TypeModifier::None));
+        let key = ExpressionKey { relation: routine.name.clone(), over: false, text: text.to_owned(), expected };
+        cached(&self.expressions, key, || {
+            let session = Session::new(routine.owner.clone(), routine.search_path.clone());
+            let expected = Some((ty, TypeModifier::None));
+            Analyser::new(&self.catalog, &session).expression(text, None, expected)
+        })
+    }
+
     /// A view's query.
     pub fn view(&self, relation: &Relation) -> Result<Arc<Query>, DatabaseError> {
         cached(&self.views, relation.name.clone(), || {

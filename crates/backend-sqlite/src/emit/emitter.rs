@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mainstay_core::catalog::{Catalog, Relation};
+use mainstay_core::catalog::{Catalog, ColumnIndex, Relation};
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::{Ident, QualifiedName};
-use mainstay_sql::typed::{CteId, Expr, RteId};
+use mainstay_core::plan::ValueRef;
+use mainstay_sql::typed::{BoundExpression, CteId, Expr, RteId};
 
 use super::binds::Bind;
 use super::compiled::Compiled;
@@ -29,12 +30,13 @@ pub struct Alias(pub(super) u32);
 pub enum Rte {
     /// `r7."name"`: a table, a view, or anything that has the relation's column names.
     Relation { alias: Alias, relation: Arc<Relation> },
-    /// The same, but generated columns are not there yet and are computed in place.
-    Proposed { alias: Alias, relation: Arc<Relation> },
     /// `r7.c1`: a subquery, counted from 1.
     Numbered { alias: Alias },
     /// `json_each` over a set: the value, its position if wanted, or the two parts of a pair.
     Set { alias: Alias, pair: bool, columns: usize },
+    /// An existing row as an update would leave it: `assigned` columns are bound as in `Bound`, the others are the
+    /// table's, and generated columns are computed.
+    Merged { alias: Alias, relation: Arc<Relation>, assigned: Rc<[ColumnIndex]> },
     /// A row whose values are bound: [`Bind::Row`]. Generated columns are computed in place.
     Bound { relation: Arc<Relation> },
     /// Bare column names, for the file's schema.
@@ -43,7 +45,7 @@ pub enum Rte {
     Mapped { scope: Rc<Scope>, columns: Rc<[Expr]> },
 }
 
-/// The entries of one analysed fragment.
+/// The entries of one analysed fragment. Made by declaring them.
 #[derive(Clone, Default)]
 pub struct Scope {
     pub(super) rtes: HashMap<RteId, Rte>,
@@ -53,12 +55,34 @@ pub struct Scope {
 }
 
 /// What `$n` stands for.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Parameters {
     /// Nothing: parameters are refused.
     None,
     /// The value `n` of the request, read by the parameter's type.
     Request,
+    /// A routine's argument `n`.
+    Arguments(Rc<[Argument]>),
+}
+
+/// What a routine's argument is.
+#[derive(Clone)]
+pub enum Argument {
+    /// A value of the request, read by the argument's type.
+    Value(ValueRef),
+    /// Its default.
+    Default(Arc<BoundExpression>),
+}
+
+impl Scope {
+    /// A scope with one entry.
+    pub fn of(rte: Option<RteId>, entry: Rte) -> Self {
+        let mut scope = Scope::default();
+        if let Some(rte) = rte {
+            scope.rtes.insert(rte, entry);
+        }
+        scope
+    }
 }
 
 /// Writes typed trees as SQL for one role.
@@ -97,6 +121,24 @@ impl<'a> Emitter<'a> {
             depth: 0,
             for_schema: false,
         }
+    }
+
+    /// The same, inside views of `user`'s that have come to `role`.
+    pub fn for_user(mut self, user: &Ident) -> Self {
+        self.user = user.clone();
+        self
+    }
+
+    /// The same, for a body that runs with its owner's rights.
+    pub fn as_definer(mut self) -> Self {
+        self.definer = true;
+        self
+    }
+
+    /// The same, for text that the file's schema keeps: no placeholders.
+    pub fn for_schema(mut self) -> Self {
+        self.for_schema = true;
+        self
     }
 
     /// The same, with `$n` standing for the request's value `n`.
@@ -171,7 +213,7 @@ impl<'a> Emitter<'a> {
     /// Writes something that was analysed apart, in a scope of its own.
     ///
     /// Errors: 54001 when such things stand too deep in each other.
-    pub(super) fn fragment<T>(&mut self, scope: Scope, write: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub fn fragment<T>(&mut self, scope: Scope, write: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.depth == INLINE_DEPTH_MAX {
             return Err(DatabaseError::new("54001", "stack depth limit exceeded")
                 .hint("Views, policies and functions stand too deep in each other."));
@@ -184,8 +226,14 @@ impl<'a> Emitter<'a> {
         written
     }
 
+    /// True inside views, policies and defaults: their names were looked up when they were made, so that the schemas'
+    /// USAGE is not asked for again.
+    pub(super) fn is_stored(&self) -> bool {
+        self.depth > 0
+    }
+
     /// Writes something under another role's rights.
-    pub(super) fn under<T>(&mut self, role: &Ident, write: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    pub fn under<T>(&mut self, role: &Ident, write: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         let outer = std::mem::replace(&mut self.role, role.clone());
         let written = write(self);
         self.role = outer;

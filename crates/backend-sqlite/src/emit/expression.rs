@@ -11,7 +11,7 @@ use mainstay_sql::typed::{
 use rusqlite::types::Value as Scalar;
 
 use super::binds::Bind;
-use super::emitter::{Emitter, Parameters, Result, Rte, Scope};
+use super::emitter::{Argument, Emitter, Parameters, Result, Rte, Scope};
 use super::query::Names;
 use super::shape;
 use super::types::{self, suffix};
@@ -249,11 +249,19 @@ impl Emitter<'_> {
     }
 
     fn parameter(&mut self, index: usize, expr: &Expr) -> Result<()> {
-        match self.parameters {
+        match &self.parameters {
             Parameters::Request => {
                 let input = self.input(expr)?;
                 self.bind(Bind::Value { value: index, input })
             }
+            Parameters::Arguments(arguments) => match arguments.get(index).cloned() {
+                Some(Argument::Value(value)) => {
+                    let input = self.input(expr)?;
+                    self.bind(Bind::Value { value, input })
+                }
+                Some(Argument::Default(bound)) => self.fragment(Scope::default(), |emitter| emitter.expr(&bound.expr)),
+                None => Err(DatabaseError::new("42P02", format!("there is no parameter ${}", index + 1))),
+            },
             Parameters::None => {
                 let message = format!("there is no parameter ${}", index + 1);
                 Err(DatabaseError::new("42P02", message).at(expr.position))
@@ -277,20 +285,23 @@ impl Emitter<'_> {
                 self.alias(*alias).sql(".");
                 self.writer.ident(name);
             }
-            Rte::Proposed { alias, relation } => {
-                let found = relation.columns.get(column).ok_or_else(missing)?;
-                if found.generated.is_some() {
-                    return self.generated(entry, column);
-                }
-                self.alias(*alias).sql(".");
-                self.writer.ident(&found.name);
-            }
             Rte::Bound { relation } => {
                 let found = relation.columns.get(column).ok_or_else(missing)?;
                 if found.generated.is_some() {
                     return self.generated(entry, column);
                 }
                 self.bind(Bind::Row(column))?;
+            }
+            Rte::Merged { alias, relation, assigned } => {
+                let found = relation.columns.get(column).ok_or_else(missing)?;
+                if found.generated.is_some() {
+                    return self.generated(entry, column);
+                }
+                if assigned.contains(&column) {
+                    return self.bind(Bind::Row(column));
+                }
+                self.alias(*alias).sql(".");
+                self.writer.ident(&found.name);
             }
             Rte::Bare { relation } => {
                 let name = &relation.columns.get(column).ok_or_else(missing)?.name;
@@ -321,15 +332,13 @@ impl Emitter<'_> {
 
     /// A generated column's expression over the row it belongs to.
     fn generated(&mut self, entry: &Rte, column: usize) -> Result<()> {
-        let (Rte::Proposed { relation, .. } | Rte::Bound { relation }) = entry else { return Ok(()) };
+        let (Rte::Merged { relation, .. } | Rte::Bound { relation }) = entry else {
+            return Ok(());
+        };
         let found = &relation.columns[column];
         let text = found.generated.as_deref().unwrap_or("NULL");
         let bound = self.compiled.generated(relation, text, &found.ty, found.modifier)?;
-        let mut scope = Scope::default();
-        if let Some(rte) = bound.rte {
-            scope.rtes.insert(rte, entry.clone());
-        }
-        self.fragment(scope, |emitter| {
+        self.fragment(Scope::of(bound.rte, entry.clone()), |emitter| {
             emitter.sql("(");
             emitter.expr(&bound.expr)?;
             emitter.sql(")");

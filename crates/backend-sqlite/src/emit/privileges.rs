@@ -17,6 +17,8 @@ pub struct Uses {
     relations: HashMap<RteId, (Arc<Relation>, BTreeSet<usize>)>,
     /// Columns of entries that are declared outside what was walked.
     columns: HashMap<RteId, BTreeSet<usize>>,
+    /// Every entry that is declared in what was walked.
+    own: BTreeSet<RteId>,
     routines: Vec<Arc<Routine>>,
     inside_routine: usize,
 }
@@ -29,6 +31,13 @@ impl Visitor for Uses {
     }
 
     fn from_item(&mut self, item: &FromItem) {
+        if let FromItem::Relation { rte, .. }
+        | FromItem::Subquery { rte, .. }
+        | FromItem::Cte { rte, .. }
+        | FromItem::Function { rte, .. } = item
+        {
+            self.own.insert(*rte);
+        }
         if let FromItem::Relation { rte, relation, .. } = item
             && self.inside_routine == 0
         {
@@ -65,16 +74,25 @@ impl Uses {
     pub fn columns_of(&self, rte: RteId) -> Vec<usize> {
         self.columns.get(&rte).into_iter().flatten().copied().collect()
     }
+
+    /// True if columns of entries are named that are neither `rte` nor in what was walked.
+    pub fn names_others_than(&self, rte: RteId) -> bool {
+        self.columns.keys().any(|named| *named != rte && !self.own.contains(named))
+    }
 }
 
 impl Emitter<'_> {
     /// Checks what a fragment uses under the role that holds now.
     ///
     /// Errors: 42501 as PostgreSQL words it.
-    pub(super) fn check_uses(&self, uses: &Uses) -> Result<()> {
+    pub fn check_uses(&self, uses: &Uses) -> Result<()> {
         let mut relations: Vec<_> = uses.relations.iter().collect();
         relations.sort_by_key(|(rte, _)| **rte);
         for (_, (relation, columns)) in relations {
+            if self.is_stored() {
+                self.check_select(relation, columns)?;
+                continue;
+            }
             let needs = Needs { select: columns.iter().copied().collect(), select_any: true, ..Needs::default() };
             policy::authorize(self.catalog(), &self.role, relation, &needs)?;
         }
@@ -86,13 +104,31 @@ impl Emitter<'_> {
         self.check_uses(&Uses::of(|visitor| walk::expr(visitor, expr)))
     }
 
-    /// Errors: 42501 `permission denied for function f`.
-    pub fn check_execute(&self, routine: &Routine) -> Result<()> {
-        policy::authorize_schema(self.catalog(), &self.role, &routine.name.schema)?;
-        if policy::acl_allows(self.catalog(), &self.role, &routine.owner, &routine.acl, Privilege::Execute) {
+    /// SELECT on the columns, or on any one where none is named.
+    fn check_select(&self, relation: &Relation, columns: &BTreeSet<usize>) -> Result<()> {
+        let catalog = self.catalog();
+        let allowed = if columns.is_empty() {
+            policy::any_column_allows(catalog, &self.role, relation, Privilege::Select)
+        } else {
+            columns
+                .iter()
+                .all(|column| policy::column_allows(catalog, &self.role, relation, *column, Privilege::Select))
+        };
+        if allowed {
             return Ok(());
         }
-        let kind = if routine.is_procedure { "procedure" } else { "function" };
-        Err(DatabaseError::new("42501", format!("permission denied for {kind} {}", routine.name.name)))
+        let kind = if relation.kind.is_view() { "view" } else { "table" };
+        Err(DatabaseError::new("42501", format!("permission denied for {kind} {}", relation.name.name)))
+    }
+
+    /// Errors: 42501 `permission denied for function f`.
+    pub fn check_execute(&self, routine: &Routine) -> Result<()> {
+        if self.is_stored() {
+            if policy::acl_allows(self.catalog(), &self.role, &routine.owner, &routine.acl, Privilege::Execute) {
+                return Ok(());
+            }
+            return Err(DatabaseError::new("42501", format!("permission denied for function {}", routine.name.name)));
+        }
+        policy::authorize_routine(self.catalog(), &self.role, routine).map(|_| ())
     }
 }

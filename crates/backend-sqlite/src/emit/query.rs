@@ -34,7 +34,7 @@ impl Emitter<'_> {
     }
 
     /// Writes a query whose grants have been checked.
-    pub(super) fn query(&mut self, query: &Query, names: Names<'_>) -> Result<()> {
+    pub fn query(&mut self, query: &Query, names: Names<'_>) -> Result<()> {
         self.ctes(&query.ctes)?;
         match &query.body {
             SetExpression::Select(select) => match &select.distinct {
@@ -53,7 +53,7 @@ impl Emitter<'_> {
     }
 
     /// `WITH …`, if there is one.
-    pub(super) fn ctes(&mut self, ctes: &[mainstay_sql::typed::Cte]) -> Result<()> {
+    pub fn ctes(&mut self, ctes: &[mainstay_sql::typed::Cte]) -> Result<()> {
         if ctes.is_empty() {
             return Ok(());
         }
@@ -409,7 +409,7 @@ impl Emitter<'_> {
     }
 
     /// Gives every entry of FROM its alias, so that it can be named before FROM is written.
-    pub(super) fn declare_from(&mut self, items: &[FromItem]) {
+    pub fn declare_from(&mut self, items: &[FromItem]) {
         for item in items {
             self.declare_item(item, false);
         }
@@ -450,7 +450,8 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn from_item(&mut self, item: &FromItem, grouped: bool) -> Result<()> {
+    /// Writes one declared entry of FROM; `grouped`: in parentheses if it is a join.
+    pub fn from_item(&mut self, item: &FromItem, grouped: bool) -> Result<()> {
         match item {
             FromItem::Relation { rte, relation, .. } => {
                 self.secured_relation(relation, *rte, READ)?;
@@ -503,12 +504,7 @@ impl Emitter<'_> {
 
     fn alias_of(&mut self, rte: RteId) {
         let alias = match self.scope.rtes.get(&rte) {
-            Some(
-                Rte::Relation { alias, .. }
-                | Rte::Proposed { alias, .. }
-                | Rte::Numbered { alias }
-                | Rte::Set { alias, .. },
-            ) => *alias,
+            Some(Rte::Relation { alias, .. } | Rte::Numbered { alias } | Rte::Set { alias, .. }) => *alias,
             _ => self.fresh_alias(),
         };
         self.alias(alias);

@@ -180,11 +180,7 @@ impl Emitter<'_> {
             }
             self.guarding.push(relation.name.clone());
         }
-        let mut scope = Scope::default();
-        if let Some(rte) = bound.rte {
-            scope.rtes.insert(rte, row.clone());
-        }
-        let written = self.fragment(scope, |emitter| {
+        let written = self.fragment(Scope::of(bound.rte, row.clone()), |emitter| {
             if with_subquery {
                 emitter.check_expression(&bound.expr)?;
             }

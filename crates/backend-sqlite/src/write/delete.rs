@@ -1,0 +1,117 @@
+//! Deletes of a request. What is given back is rendered before the rows go.
+
+use std::sync::Arc;
+
+use mainstay_core::catalog::{PolicyCommand, Privilege, Relation};
+use mainstay_core::error::BackendError;
+use mainstay_core::plan::{self, Input, Outcome, Plan};
+use rusqlite::Connection;
+use rusqlite::types::Value as Scalar;
+
+use super::statement::Prepared;
+use super::target::Target;
+use super::update::{json_list, matching, reads};
+use super::{affected_within, represent};
+use crate::emit::binds::{Bind, Sources};
+use crate::emit::compiled::Compiled;
+use crate::emit::writer::SqlWriter;
+use crate::errors;
+use crate::read::compile::compile_returning;
+use crate::read::program::ReadProgram;
+
+/// A compiled delete.
+pub struct DeleteProgram {
+    relation: Arc<Relation>,
+    rows: Prepared,
+    remove: Remove,
+    returning: Option<ReadProgram>,
+}
+
+/// Compiles a delete for the role of `plan`.
+pub fn compile(compiled: &Compiled, plan: &Plan, delete: &plan::Delete) -> Result<DeleteProgram, BackendError> {
+    let role = delete.source.access.role();
+    let target = Target::resolve(compiled, role, &delete.source.relation, Privilege::Delete, &[])?;
+    let reads = delete.filter.is_some() || reads(&delete.returning);
+    let commands: &[PolicyCommand] =
+        if reads { &[PolicyCommand::Delete, PolicyCommand::Select] } else { &[PolicyCommand::Delete] };
+    let rows = matching(compiled, &delete.source, delete.filter.as_ref(), &delete.returning, commands)?;
+    let returning = match &delete.returning.read {
+        Some(read) => Some(compile_returning(compiled, plan, read)?),
+        None => None,
+    };
+    let remove = Remove::new(&target.relation);
+    Ok(DeleteProgram { relation: target.relation, rows, remove, returning })
+}
+
+/// Runs a compiled delete inside the request's savepoint.
+pub fn execute(
+    conn: &Connection,
+    compiled: &Compiled,
+    program: &DeleteProgram,
+    sources: &Sources<'_>,
+    input: &Input,
+) -> Result<Outcome, BackendError> {
+    let numbers =
+        program.rows.all(conn, sources, |row| row.get(0).map_err(|error| program.rows.failed(&error)))?;
+    let outcome = Outcome { affected: numbers.len() as u64, ..Outcome::default() };
+    affected_within(&input.options, outcome.affected)?;
+    let outcome =
+        represent(conn, compiled, program.returning.as_ref(), sources, &input.options, &numbers, outcome)?;
+    program.remove.run(conn, compiled, &program.relation, sources, &numbers)?;
+    Ok(outcome)
+}
+
+impl DeleteProgram {
+    /// All statements, one per line.
+    pub fn sql(&self) -> String {
+        let mut lines = vec![self.rows.sql().to_owned()];
+        lines.extend(self.returning.as_ref().map(ReadProgram::sql));
+        lines.push(self.remove.one.sql().to_owned());
+        lines.join("\n")
+    }
+}
+
+/// Removes rows by their numbers.
+pub struct Remove {
+    one: Prepared,
+    several: Prepared,
+}
+
+impl Remove {
+    /// Spells the DELETE.
+    pub fn new(relation: &Relation) -> Self {
+        let spelled = |several: bool| {
+            let mut writer = SqlWriter::new();
+            writer.sql("DELETE FROM ").object(&relation.name);
+            if several {
+                writer.sql(" WHERE _rowid_ IN (SELECT value FROM json_each(").bind(Bind::Row(0)).sql("))");
+            } else {
+                writer.sql(" WHERE _rowid_ = ").bind(Bind::Row(0));
+            }
+            Prepared::from(writer.finish())
+        };
+        Remove { one: spelled(false), several: spelled(true) }
+    }
+
+    /// Removes them in one statement, so that keys are checked at its end.
+    pub fn run(
+        &self,
+        conn: &Connection,
+        compiled: &Compiled,
+        relation: &Relation,
+        sources: &Sources<'_>,
+        numbers: &[i64],
+    ) -> Result<(), BackendError> {
+        let (statement, bound) = match numbers {
+            [] => return Ok(()),
+            [number] => (&self.one, Scalar::Integer(*number)),
+            _ => (&self.several, Scalar::Text(json_list(numbers))),
+        };
+        let row = [bound];
+        let mut ready = statement.ready(conn, &sources.with_row(&row))?;
+        ready
+            .raw_execute()
+            .map(|_| ())
+            .map_err(|error| errors::refusal(compiled.catalog(), Some(relation), statement.sql(), &error))
+    }
+}

@@ -1,0 +1,249 @@
+//! Inserts and upserts of a request's rows.
+//!
+//! Order (`portability.md` §8): values and defaults, PUT's match, policies over every proposed row, nulls, conflicts,
+//! then the table. Nothing is written before everything has been checked.
+
+use std::sync::Arc;
+
+use mainstay_core::catalog::{ColumnIndex, Identity, PolicyCommand, Privilege, Relation};
+use mainstay_core::error::{BackendError, DatabaseError};
+use mainstay_core::name::Ident;
+use mainstay_core::plan::{self, ConflictAction, Input, Missing, Outcome, Plan, Value, ValueRef};
+use mainstay_core::types::Type;
+use rusqlite::Connection;
+use rusqlite::types::Value as Scalar;
+
+use super::checks::{Checks, Moment};
+use super::conflict::{Conflict, Written};
+use super::defaults::Fill;
+use super::payload::{self, Member};
+use super::rows::RowWriter;
+use super::target::Target;
+use super::{affected_within, represent};
+use crate::emit::binds::Sources;
+use crate::emit::compiled::Compiled;
+use crate::emit::input::InputType;
+use crate::read::compile::compile_returning;
+use crate::read::program::ReadProgram;
+
+/// A compiled insert.
+pub struct InsertProgram {
+    target: Target,
+    members: Vec<Member>,
+    /// Parallel to `members`: what an absent member becomes; `None`: NULL.
+    missing: Vec<Option<Fill>>,
+    /// The other columns.
+    fills: Vec<(ColumnIndex, Fill)>,
+    checks: Option<Checks>,
+    writer: RowWriter,
+    conflict: Option<Conflict>,
+    returning: Option<ReadProgram>,
+    location: Vec<(Ident, ColumnIndex)>,
+    must_match: Vec<(ColumnIndex, Arc<InputType>, ValueRef)>,
+}
+
+/// Compiles an insert for the role of `plan`.
+pub fn compile(compiled: &Compiled, plan: &Plan, insert: &plan::Insert) -> Result<InsertProgram, BackendError> {
+    let role = insert.source.access.role();
+    let written = &insert.source.relation;
+    let target = Target::resolve(compiled, role, written, Privilege::Insert, &insert.columns)?;
+    let relation = Arc::clone(&target.relation);
+    let mut members = Vec::with_capacity(insert.columns.len());
+    let mut missing = Vec::with_capacity(insert.columns.len());
+    for column in &insert.columns {
+        let at = base(&target, *column)?;
+        refuse_generated(&relation, at)?;
+        let declared = &relation.columns[at];
+        let input = Arc::new(InputType::new(compiled.catalog(), &declared.ty, declared.modifier)?);
+        members.push(Member { name: written.columns[*column].name.clone(), column: at, input });
+        missing.push(match insert.missing {
+            Missing::Null => None,
+            Missing::Default => Some(Fill::of_column(compiled, role, &relation, at)?),
+        });
+    }
+    let fills = (0..relation.columns.len())
+        .filter(|at| relation.columns[*at].generated.is_none() && !members.iter().any(|member| member.column == *at))
+        .map(|at| Ok((at, Fill::of_column(compiled, role, &relation, at)?)))
+        .collect::<Result<_, DatabaseError>>()?;
+    let reads = insert.returning.read.is_some() || !insert.returning.location.is_empty();
+    let merges = insert.conflict.as_ref().is_some_and(|conflict| conflict.action == ConflictAction::Merge);
+    let commands: &[PolicyCommand] = if reads || merges {
+        &[PolicyCommand::Insert, PolicyCommand::Select]
+    } else {
+        &[PolicyCommand::Insert]
+    };
+    let checks = Checks::compile(compiled, &target, Moment::Proposed, commands)?;
+    let conflict = match &insert.conflict {
+        None => None,
+        Some(conflict) => {
+            let key = conflict.columns.iter().map(|column| base(&target, *column)).collect::<Result<Vec<_>, _>>()?;
+            Some(match conflict.action {
+                ConflictAction::Ignore => Conflict::ignore(&relation, key),
+                ConflictAction::Merge => {
+                    let columns = members.iter().map(|member| member.column).collect();
+                    Conflict::update(compiled, &target, key, columns, None)?
+                }
+            })
+        }
+    };
+    let returning = match &insert.returning.read {
+        Some(read) => Some(compile_returning(compiled, plan, read)?),
+        None => None,
+    };
+    let location = insert
+        .returning
+        .location
+        .iter()
+        .map(|column| Ok((written.columns[*column].name.clone(), base(&target, *column)?)))
+        .collect::<Result<_, DatabaseError>>()?;
+    let must_match = insert
+        .must_match
+        .iter()
+        .map(|(column, value)| {
+            let at = base(&target, *column)?;
+            let declared = &relation.columns[at];
+            let input = Arc::new(InputType::new(compiled.catalog(), &declared.ty, declared.modifier)?);
+            Ok((at, input, *value))
+        })
+        .collect::<Result<_, DatabaseError>>()?;
+    let writer = RowWriter::new(&relation);
+    Ok(InsertProgram {
+        target,
+        members,
+        missing,
+        fills,
+        checks,
+        writer,
+        conflict,
+        returning,
+        location,
+        must_match,
+    })
+}
+
+/// Runs a compiled insert inside the request's savepoint.
+pub fn execute(
+    conn: &Connection,
+    compiled: &Compiled,
+    program: &InsertProgram,
+    sources: &Sources<'_>,
+    input: &Input,
+) -> Result<Outcome, BackendError> {
+    let relation = &program.target.relation;
+    let body = input.payload.as_deref().unwrap_or_default();
+    let rows = program.rows(conn, sources, body)?;
+    for (column, reader, value) in &program.must_match {
+        let wanted = match input.values.get(*value) {
+            Some(Value::Text(text)) => reader.read(text, sources.context)?,
+            Some(Value::Integer(number)) => reader.read(&number.to_string(), sources.context)?,
+            _ => Scalar::Null,
+        };
+        if rows.len() != 1 || rows[0][*column] != wanted {
+            return Err(BackendError::PutMismatch);
+        }
+    }
+    if let Some(checks) = &program.checks {
+        for row in &rows {
+            checks.run(conn, &sources.with_row(row))?;
+        }
+    }
+    for row in &rows {
+        program.writer.check_not_null(relation, row)?;
+    }
+    let mut outcome = Outcome::default();
+    if let [row] = rows.as_slice() {
+        outcome.location = program
+            .location
+            .iter()
+            .map(|(name, column)| (name.clone(), location_text(&relation.columns[*column].ty, &row[*column])))
+            .collect();
+    }
+    let written = match &program.conflict {
+        Some(conflict) => {
+            conflict.write(conn, compiled.catalog(), relation, &program.writer, rows, sources)?
+        }
+        None => {
+            let numbers = program.writer.insert(conn, compiled.catalog(), relation, &rows)?;
+            let inserted = numbers.len() as u64;
+            Written { numbers, inserted }
+        }
+    };
+    outcome.affected = written.numbers.len() as u64;
+    outcome.inserted = written.inserted;
+    affected_within(&input.options, outcome.affected)?;
+    represent(conn, compiled, program.returning.as_ref(), sources, &input.options, &written.numbers, outcome)
+}
+
+impl InsertProgram {
+    /// All statements, one per line.
+    pub fn sql(&self) -> String {
+        let mut lines = Vec::new();
+        lines.extend(self.checks.as_ref().map(|checks| checks.sql().to_owned()));
+        lines.push(self.writer.sql().to_owned());
+        lines.extend(self.returning.as_ref().map(ReadProgram::sql));
+        lines.join("\n")
+    }
+
+    /// The body's rows with every column filled in.
+    fn rows(
+        &self,
+        conn: &Connection,
+        sources: &Sources<'_>,
+        body: &[u8],
+    ) -> Result<Vec<Vec<Scalar>>, BackendError> {
+        let width = self.target.relation.columns.len();
+        let given = payload::read(body, &self.members, width, sources.context)?;
+        let mut memory = vec![None; self.fills.len()];
+        let mut missing_memory = vec![None; self.members.len()];
+        let mut rows = Vec::with_capacity(given.len());
+        for row in given {
+            let mut values = row.values;
+            for (index, fill) in self.missing.iter().enumerate() {
+                if let (false, Some(fill)) = (row.present[index], fill) {
+                    values[self.members[index].column] = fill.value(conn, sources, &mut missing_memory[index])?;
+                }
+            }
+            for ((column, fill), memory) in self.fills.iter().zip(&mut memory) {
+                values[*column] = fill.value(conn, sources, memory)?;
+            }
+            rows.push(values);
+        }
+        Ok(rows)
+    }
+}
+
+/// The base table's column. Errors: 0A000 for a view's computed column.
+fn base(target: &Target, column: ColumnIndex) -> Result<ColumnIndex, DatabaseError> {
+    target.base(column).ok_or_else(|| {
+        let name = target.written.columns.get(column).map(|column| column.name.to_string()).unwrap_or_default();
+        let view = &target.written.name.name;
+        DatabaseError::new("0A000", format!("cannot insert into column \"{name}\" of view \"{view}\""))
+            .detail("View columns that are not columns of their base relation are not updatable.")
+    })
+}
+
+/// Errors: 428C9 for a column whose value only the table may give.
+pub fn refuse_generated(relation: &Relation, column: ColumnIndex) -> Result<(), DatabaseError> {
+    let declared = &relation.columns[column];
+    let name = &declared.name;
+    let refusal = DatabaseError::new("428C9", format!("cannot insert a non-DEFAULT value into column \"{name}\""));
+    if declared.identity == Some(Identity::Always) {
+        return Err(refusal
+            .detail(format!("Column \"{name}\" is an identity column defined as GENERATED ALWAYS."))
+            .hint("Use OVERRIDING SYSTEM VALUE to override."));
+    }
+    if declared.generated.is_some() {
+        return Err(refusal.detail(format!("Column \"{name}\" is a generated column.")));
+    }
+    Ok(())
+}
+
+/// A key's value as `to_json` prints it, without quotes.
+fn location_text(ty: &Type, value: &Scalar) -> String {
+    match (ty.base(), value) {
+        (_, Scalar::Null) => String::new(),
+        (Type::Bool, Scalar::Integer(truth)) => (*truth != 0).to_string(),
+        (_, Scalar::Text(text)) => text.clone(),
+        _ => super::rows::text(ty, value).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,322 @@
+//! Typed statements of migrations, seeds, the console and routines' bodies: compile and run.
+//!
+//! Lives here: what is common to them: parameters, `RETURNING`, rows as text, sequences in a SELECT.
+//! Not here: splitting a script and its `SET`s (`console`, `schema`), each kind's own rules (`script_insert`,
+//! `script_update`).
+//!
+//! The rules are those of requests: the role's grants and policies, everything checked before anything is written.
+
+use std::sync::Arc;
+
+use mainstay_core::backend::QueryResult;
+use mainstay_core::catalog::Relation;
+use mainstay_core::error::{BackendError, DatabaseError};
+use mainstay_core::name::Ident;
+use mainstay_core::plan::Value;
+use mainstay_core::types::Type;
+use mainstay_sql::typed::{
+    Expr, ExprKind, Literal, OutputColumn, Query, Returning, RteId, SequenceCall, SetExpression, Statement,
+};
+use rusqlite::types::Value as Scalar;
+use rusqlite::Connection;
+
+use super::rows::text;
+use super::statement::{Prepared, scalars};
+use super::target::Target;
+use super::update::json_list;
+use super::{script_insert, script_update, sequences};
+use crate::emit::binds::{Bind, Sources};
+use crate::emit::compiled::Compiled;
+use crate::emit::context::Context;
+use crate::emit::emitter::Alias;
+use crate::emit::privileges::Uses;
+use crate::emit::walk;
+use crate::emit::{Emitter, Parameters, Rte};
+
+/// A compiled statement.
+pub enum ScriptProgram {
+    Query(QueryProgram),
+    Insert(Box<script_insert::InsertStatement>),
+    Update(Box<script_update::UpdateStatement>),
+    Delete(Box<script_update::DeleteStatement>),
+}
+
+/// Compiles a statement for `role`.
+///
+/// Errors: 42501, 42P17, 0A000.
+pub fn compile(
+    compiled: &Compiled,
+    role: &Ident,
+    statement: &Statement,
+    parameters: Parameters,
+) -> Result<ScriptProgram, DatabaseError> {
+    let emitter = || Emitter::new(compiled, role).with_parameters(parameters.clone());
+    Ok(match statement {
+        Statement::Query(query) => ScriptProgram::Query(QueryProgram::compile(emitter(), query)?),
+        Statement::Insert(insert) => {
+            ScriptProgram::Insert(Box::new(script_insert::compile(compiled, role, insert, &emitter)?))
+        }
+        Statement::Update(update) => {
+            ScriptProgram::Update(Box::new(script_update::compile_update(compiled, role, update, &emitter)?))
+        }
+        Statement::Delete(delete) => {
+            ScriptProgram::Delete(Box::new(script_update::compile_delete(compiled, role, delete, &emitter)?))
+        }
+    })
+}
+
+/// Compiles and runs one statement in the transaction that is open, with the rights of `role`.
+pub fn run_statement(
+    conn: &Connection,
+    compiled: &Compiled,
+    role: &Ident,
+    context: &Context<'_>,
+    statement: &Statement,
+) -> Result<QueryResult, BackendError> {
+    let program = compile(compiled, role, statement, Parameters::None)?;
+    program.run(conn, compiled, &Sources::of_request(context, &[] as &[Value]))
+}
+
+impl ScriptProgram {
+    /// Runs it.
+    pub fn run(
+        &self,
+        conn: &Connection,
+        compiled: &Compiled,
+        sources: &Sources<'_>,
+    ) -> Result<QueryResult, BackendError> {
+        match self {
+            ScriptProgram::Query(query) => query.run(conn, sources),
+            ScriptProgram::Insert(insert) => insert.run(conn, compiled, sources),
+            ScriptProgram::Update(update) => update.run(conn, compiled, sources),
+            ScriptProgram::Delete(delete) => delete.run(conn, compiled, sources),
+        }
+    }
+
+    /// The statements, one per line.
+    pub fn sql(&self) -> String {
+        match self {
+            ScriptProgram::Query(query) => query.prepared.sql().to_owned(),
+            ScriptProgram::Insert(insert) => insert.sql(),
+            ScriptProgram::Update(update) => update.sql(),
+            ScriptProgram::Delete(delete) => delete.sql(),
+        }
+    }
+}
+
+/// A compiled SELECT. Sequence calls of its select list are made after its rows have been read.
+pub struct QueryProgram {
+    prepared: Prepared,
+    columns: Vec<OutputColumn>,
+    /// For each output column, the call to make with the value that was read.
+    calls: Vec<Option<Call>>,
+}
+
+/// A sequence function, without its value.
+enum Call {
+    Next(Arc<mainstay_core::catalog::Sequence>),
+    Current(Arc<mainstay_core::catalog::Sequence>),
+    Set { sequence: Arc<mainstay_core::catalog::Sequence>, is_called: bool },
+}
+
+impl QueryProgram {
+    fn compile(mut emitter: Emitter<'_>, query: &Query) -> Result<Self, DatabaseError> {
+        let mut query = query.clone();
+        let calls = take_calls(&mut query)?;
+        emitter.statement_query(&query)?;
+        Ok(QueryProgram { prepared: Prepared::from(emitter.finish()), columns: query.columns, calls })
+    }
+
+    fn run(&self, conn: &Connection, sources: &Sources<'_>) -> Result<QueryResult, BackendError> {
+        let count = self.columns.len();
+        let rows = self.prepared.all(conn, sources, |row| {
+            scalars(row, 0, count).map_err(|error| self.prepared.failed(&error))
+        })?;
+        let mut result = QueryResult { columns: names(&self.columns), ..QueryResult::default() };
+        for mut row in rows {
+            for (value, call) in row.iter_mut().zip(&self.calls) {
+                if let Some(call) = call {
+                    *value = call.make(conn, value)?;
+                }
+            }
+            result.rows.push(texts(&self.columns, &row));
+        }
+        result.tag = format!("SELECT {}", result.rows.len());
+        Ok(result)
+    }
+}
+
+impl Call {
+    fn make(&self, conn: &Connection, value: &Scalar) -> Result<Scalar, BackendError> {
+        match (self, value) {
+            (Call::Next(sequence), _) => sequences::next(conn, sequence).map(Scalar::Integer),
+            (Call::Current(sequence), _) => sequences::current(conn, sequence).map(Scalar::Integer),
+            (Call::Set { sequence, is_called }, Scalar::Integer(number)) => {
+                sequences::set(conn, sequence, *number, *is_called)?;
+                Ok(Scalar::Integer(*number))
+            }
+            // Strict: nothing is set to null.
+            (Call::Set { .. }, _) => Ok(Scalar::Null),
+        }
+    }
+}
+
+/// Takes sequence calls out of the select list and leaves their values there.
+fn take_calls(query: &mut Query) -> Result<Vec<Option<Call>>, DatabaseError> {
+    let mut calls: Vec<Option<Call>> = query.columns.iter().map(|_| None).collect();
+    let SetExpression::Select(select) = &mut query.body else { return Ok(calls) };
+    for (target, place) in select.target.iter_mut().zip(&mut calls) {
+        let ExprKind::Sequence(call) = &target.expr.kind else { continue };
+        let (taken, value) = match &**call {
+            SequenceCall::NextVal(sequence) => (Call::Next(Arc::clone(sequence)), null()),
+            SequenceCall::CurrVal(sequence) => (Call::Current(Arc::clone(sequence)), null()),
+            SequenceCall::SetVal { sequence, value, is_called } => {
+                let is_called = match is_called.as_ref().map(|expr| &expr.kind) {
+                    None | Some(ExprKind::Literal(Literal::Bool(true))) => true,
+                    Some(ExprKind::Literal(Literal::Bool(false))) => false,
+                    _ => {
+                        return Err(DatabaseError::unavailable(
+                            "setval with a computed third argument",
+                            "",
+                            1,
+                            Some("true or false"),
+                        ));
+                    }
+                };
+                (Call::Set { sequence: Arc::clone(sequence), is_called }, value.clone())
+            }
+            SequenceCall::LastVal => {
+                return Err(DatabaseError::unavailable("lastval", "", 1, Some("currval")));
+            }
+        };
+        target.expr = value;
+        *place = Some(taken);
+    }
+    Ok(calls)
+}
+
+fn null() -> Expr {
+    Expr::new(ExprKind::Literal(Literal::Null), Type::Int8)
+}
+
+/// `RETURNING` over rows of the table by their numbers.
+pub struct Shown {
+    prepared: Prepared,
+    columns: Vec<OutputColumn>,
+}
+
+impl Shown {
+    /// Compiles it; `rte` is the written row.
+    ///
+    /// Errors: 0A000 where it names other tables of the statement.
+    pub fn compile(
+        mut emitter: Emitter<'_>,
+        target: &Target,
+        rte: RteId,
+        returning: &Returning,
+    ) -> Result<Self, DatabaseError> {
+        let uses = Uses::of(|visitor| returning.target.iter().for_each(|target| walk::expr(visitor, &target.expr)));
+        if uses.names_others_than(rte) {
+            return Err(DatabaseError::unavailable("RETURNING columns of other tables", "", 1, Some("a SELECT")));
+        }
+        let alias = emitter.fresh_alias();
+        emitter.declare(rte, target.row(Rte::Relation { alias, relation: Arc::clone(&target.relation) }));
+        emitter.writer().sql("SELECT ");
+        for (index, target) in returning.target.iter().enumerate() {
+            if index > 0 {
+                emitter.writer().sql(", ");
+            }
+            emitter.expr(&target.expr)?;
+        }
+        if returning.target.is_empty() {
+            emitter.writer().sql("NULL");
+        }
+        emitter.writer().sql(" FROM json_each(").bind(Bind::Row(0)).sql(") AS keys CROSS JOIN ");
+        emitter.writer().object(&target.relation.name).sql(" AS ");
+        emitter.alias(alias).writer().sql(" ON ");
+        emitter.alias(alias).writer().sql("._rowid_ = keys.value ORDER BY keys.key");
+        Ok(Shown { prepared: Prepared::from(emitter.finish()), columns: returning.columns.clone() })
+    }
+
+    /// The statement.
+    pub fn sql(&self) -> &str {
+        self.prepared.sql()
+    }
+
+    fn run(
+        &self,
+        conn: &Connection,
+        sources: &Sources<'_>,
+        numbers: &[i64],
+    ) -> Result<QueryResult, BackendError> {
+        let list = [Scalar::Text(json_list(numbers))];
+        let count = self.columns.len();
+        let rows = self.prepared.all(conn, &sources.with_row(&list), |row| {
+            let values = scalars(row, 0, count).map_err(|error| self.prepared.failed(&error))?;
+            Ok(texts(&self.columns, &values))
+        })?;
+        Ok(QueryResult { columns: names(&self.columns), rows, tag: String::new() })
+    }
+}
+
+/// The rows that RETURNING shows, or none, with the statement's tag.
+pub fn shown(
+    conn: &Connection,
+    sources: &Sources<'_>,
+    returning: Option<&Shown>,
+    numbers: &[i64],
+    tag: String,
+) -> Result<QueryResult, BackendError> {
+    let result = match returning {
+        Some(returning) => returning.run(conn, sources, numbers)?,
+        None => QueryResult::default(),
+    };
+    Ok(QueryResult { tag, ..result })
+}
+
+fn names(columns: &[OutputColumn]) -> Vec<String> {
+    columns.iter().map(|column| column.name.to_string()).collect()
+}
+
+fn texts(columns: &[OutputColumn], row: &[Scalar]) -> Vec<Option<String>> {
+    columns.iter().zip(row).map(|(column, value)| text(&column.ty, value)).collect()
+}
+
+/// Writes the value that an assignment gives a column, in a statement that has the old row.
+pub fn assigned(
+    emitter: &mut Emitter<'_>,
+    relation: &Arc<Relation>,
+    column: usize,
+    value: &Expr,
+) -> Result<(), DatabaseError> {
+    if !matches!(value.kind, ExprKind::Default) {
+        return emitter.expr(value);
+    }
+    let declared = &relation.columns[column];
+    match &declared.default {
+        Some(text) => {
+            let bound = emitter.compiled().default(relation, text, &declared.ty, declared.modifier)?;
+            emitter.fragment(Default::default(), |emitter| emitter.expr(&bound.expr))
+        }
+        None => {
+            emitter.writer().sql("NULL");
+            Ok(())
+        }
+    }
+}
+
+/// One column of a query as a value, as `SET (a, b) = (SELECT …)` needs each.
+pub fn column_of_query(emitter: &mut Emitter<'_>, query: &Query, column: usize) -> Result<(), DatabaseError> {
+    emitter.writer().sql("(SELECT pg_one(count(*), c").number(column as i64 + 1).sql(") FROM (");
+    emitter.query(query, crate::emit::query::Names::Numbered)?;
+    emitter.writer().sql("))");
+    Ok(())
+}
+
+/// An alias for an entry that is named before its FROM is written.
+pub fn declared(emitter: &mut Emitter<'_>, rte: RteId, relation: &Arc<Relation>) -> Alias {
+    let alias = emitter.fresh_alias();
+    emitter.declare(rte, Rte::Relation { alias, relation: Arc::clone(relation) });
+    alias
+}
+

@@ -1,0 +1,327 @@
+//! `INSERT` of scripts: VALUES, SELECT, DEFAULT VALUES, ON CONFLICT, RETURNING.
+
+use std::sync::Arc;
+
+use mainstay_core::backend::QueryResult;
+use mainstay_core::catalog::{ColumnIndex, Identity, PolicyCommand, Privilege};
+use mainstay_core::error::{BackendError, DatabaseError};
+use mainstay_core::name::Ident;
+use mainstay_core::policy::{self, Needs};
+use mainstay_sql::ast::Overriding;
+use mainstay_sql::typed::{
+    Assignment, ConflictAction, ConflictKey, ExprKind, Insert, InsertSource, OnConflict, Query, SetExpression,
+};
+use rusqlite::Connection;
+use rusqlite::types::Value as Scalar;
+
+use super::checks::{Checks, Moment};
+use super::conflict::{Conflict, Written};
+use super::defaults::Fill;
+use super::insert::refuse_generated;
+use super::rows::RowWriter;
+use super::script::{Shown, assigned, column_of_query, shown};
+use super::statement::{Prepared, scalars};
+use super::target::Target;
+use crate::emit::binds::{Bind, Sources};
+use crate::emit::compiled::Compiled;
+use crate::emit::privileges::Uses;
+use crate::emit::query::Names;
+use crate::emit::{Emitter, Rte, walk};
+
+/// A compiled `INSERT`.
+pub struct InsertStatement {
+    target: Target,
+    /// The base table's columns in the order of the source's; `None`: the value is dropped (OVERRIDING USER VALUE).
+    columns: Vec<Option<ColumnIndex>>,
+    source: Source,
+    fills: Vec<(ColumnIndex, Fill)>,
+    checks: Option<Checks>,
+    writer: RowWriter,
+    conflict: Option<Conflict>,
+    returning: Option<Shown>,
+}
+
+enum Source {
+    Values(Vec<Vec<Fill>>),
+    Query(Prepared),
+    Default,
+}
+
+/// Compiles an `INSERT` for `role`.
+pub fn compile<'c>(
+    compiled: &'c Compiled,
+    role: &Ident,
+    insert: &Insert,
+    emitter: &dyn Fn() -> Emitter<'c>,
+) -> Result<InsertStatement, DatabaseError> {
+    let uses = Uses::of(|visitor| walk::insert(visitor, insert));
+    emitter().check_uses(&uses)?;
+    let key = conflict_key(insert.on_conflict.as_ref());
+    let mut select = uses.columns_of(insert.rte);
+    select.extend(key.iter().flat_map(|key| key.columns.iter().copied()));
+    let needs = Needs {
+        select,
+        select_any: insert.returning.is_some(),
+        insert: Some(insert.columns.clone()),
+        update: updated_columns(insert.on_conflict.as_ref()),
+        delete: false,
+    };
+    policy::authorize(compiled.catalog(), role, &insert.relation, &needs)?;
+    let target = Target::resolve(compiled, role, &insert.relation, Privilege::Insert, &insert.columns)?;
+    let relation = Arc::clone(&target.relation);
+    let mut columns = Vec::with_capacity(insert.columns.len());
+    for (place, column) in insert.columns.iter().enumerate() {
+        let Some(at) = target.base(*column) else { continue };
+        let declared = &relation.columns[at];
+        if insert.overriding == Some(Overriding::User) && declared.identity.is_some() {
+            columns.push(None);
+            continue;
+        }
+        let system = insert.overriding == Some(Overriding::System) && declared.identity == Some(Identity::Always);
+        if !system && !all_default(&insert.source, place) {
+            refuse_generated(&relation, at)?;
+        }
+        columns.push(Some(at));
+    }
+    let fills = (0..relation.columns.len())
+        .filter(|at| relation.columns[*at].generated.is_none() && !columns.contains(&Some(*at)))
+        .map(|at| Ok((at, Fill::of_column(compiled, role, &relation, at)?)))
+        .collect::<Result<_, DatabaseError>>()?;
+    let source = source(compiled, role, insert, &target, &columns, emitter)?;
+    let reads = !needs.select.is_empty() || insert.returning.is_some();
+    let commands: &[PolicyCommand] =
+        if reads { &[PolicyCommand::Insert, PolicyCommand::Select] } else { &[PolicyCommand::Insert] };
+    let checks = Checks::compile(compiled, &target, Moment::Proposed, commands)?;
+    let conflict = match &insert.on_conflict {
+        Some(conflict) => Some(on_conflict(compiled, insert, conflict, &target, emitter)?),
+        None => None,
+    };
+    let returning = match &insert.returning {
+        Some(returning) => Some(Shown::compile(emitter(), &target, insert.rte, returning)?),
+        None => None,
+    };
+    let writer = RowWriter::new(&relation);
+    Ok(InsertStatement { target, columns, source, fills, checks, writer, conflict, returning })
+}
+
+impl InsertStatement {
+    /// Runs it.
+    pub fn run(
+        &self,
+        conn: &Connection,
+        compiled: &Compiled,
+        sources: &Sources<'_>,
+    ) -> Result<QueryResult, BackendError> {
+        let relation = &self.target.relation;
+        let rows = self.rows(conn, sources)?;
+        if let Some(checks) = &self.checks {
+            for row in &rows {
+                checks.run(conn, &sources.with_row(row))?;
+            }
+        }
+        for row in &rows {
+            self.writer.check_not_null(relation, row)?;
+        }
+        let written = match &self.conflict {
+            Some(conflict) => conflict.write(conn, compiled.catalog(), relation, &self.writer, rows, sources)?,
+            None => {
+                let numbers = self.writer.insert(conn, compiled.catalog(), relation, &rows)?;
+                Written { inserted: numbers.len() as u64, numbers }
+            }
+        };
+        let tag = format!("INSERT 0 {}", written.numbers.len());
+        shown(conn, sources, self.returning.as_ref(), &written.numbers, tag)
+    }
+
+    /// The statements, one per line.
+    pub fn sql(&self) -> String {
+        let mut lines = Vec::new();
+        if let Source::Query(query) = &self.source {
+            lines.push(query.sql());
+        }
+        lines.extend(self.checks.as_ref().map(Checks::sql));
+        lines.push(self.writer.sql());
+        lines.extend(self.returning.as_ref().map(Shown::sql));
+        lines.join("\n")
+    }
+
+    fn rows(&self, conn: &Connection, sources: &Sources<'_>) -> Result<Vec<Vec<Scalar>>, BackendError> {
+        let width = self.target.relation.columns.len();
+        let given: Vec<Vec<Scalar>> = match &self.source {
+            Source::Values(rows) => rows
+                .iter()
+                .map(|row| row.iter().map(|fill| fill.value(conn, sources, &mut None)).collect())
+                .collect::<Result<_, BackendError>>()?,
+            Source::Query(query) => query.all(conn, sources, |row| {
+                scalars(row, 0, self.columns.len()).map_err(|error| query.failed(&error))
+            })?,
+            Source::Default => vec![Vec::new()],
+        };
+        let mut memory = vec![None; self.fills.len()];
+        given
+            .into_iter()
+            .map(|given| {
+                let mut row = vec![Scalar::Null; width];
+                for (column, value) in self.columns.iter().zip(given) {
+                    if let Some(column) = column {
+                        row[*column] = value;
+                    }
+                }
+                for ((column, fill), memory) in self.fills.iter().zip(&mut memory) {
+                    row[*column] = fill.value(conn, sources, memory)?;
+                }
+                Ok(row)
+            })
+            .collect()
+    }
+}
+
+fn source<'c>(
+    compiled: &'c Compiled,
+    role: &Ident,
+    insert: &Insert,
+    target: &Target,
+    columns: &[Option<ColumnIndex>],
+    emitter: &dyn Fn() -> Emitter<'c>,
+) -> Result<Source, DatabaseError> {
+    let of_query = |query: &Query| {
+        let mut emitter = emitter();
+        emitter.ctes(&insert.ctes)?;
+        emitter.query(query, Names::Numbered)?;
+        Ok(Source::Query(Prepared::from(emitter.finish())))
+    };
+    match &insert.source {
+        InsertSource::Default => Ok(Source::Default),
+        InsertSource::Query(query) => of_query(query),
+        InsertSource::Values(rows) if !insert.ctes.is_empty() => of_query(&Query {
+            ctes: Vec::new(),
+            recursive: false,
+            body: SetExpression::Values(rows.clone()),
+            order: Vec::new(),
+            limit: None,
+            offset: None,
+            columns: Vec::new(),
+        }),
+        InsertSource::Values(rows) => {
+            let mut fills = Vec::with_capacity(rows.len());
+            for row in rows {
+                let cells: Result<Vec<Fill>, DatabaseError> = row
+                    .iter()
+                    .enumerate()
+                    .map(|(place, value)| match (&value.kind, columns.get(place).copied().flatten()) {
+                        (ExprKind::Default, Some(column)) => {
+                            Fill::of_column(compiled, role, &target.relation, column)
+                        }
+                        (ExprKind::Default, None) => Ok(Fill::Constant(Scalar::Null)),
+                        _ => Fill::of_expression(emitter(), value),
+                    })
+                    .collect();
+                fills.push(cells?);
+            }
+            Ok(Source::Values(fills))
+        }
+    }
+}
+
+/// True if every row has DEFAULT in this place.
+fn all_default(source: &InsertSource, place: usize) -> bool {
+    match source {
+        InsertSource::Values(rows) => {
+            rows.iter().all(|row| row.get(place).is_some_and(|value| matches!(value.kind, ExprKind::Default)))
+        }
+        _ => false,
+    }
+}
+
+fn conflict_key(conflict: Option<&OnConflict>) -> Option<&ConflictKey> {
+    conflict.and_then(|conflict| conflict.key.as_ref())
+}
+
+fn updated_columns(conflict: Option<&OnConflict>) -> Option<Vec<ColumnIndex>> {
+    match &conflict?.action {
+        ConflictAction::Nothing => None,
+        ConflictAction::Update { assignments, .. } => Some(columns_of(assignments)),
+    }
+}
+
+/// The columns that assignments set, in their order.
+pub fn columns_of(assignments: &[Assignment]) -> Vec<ColumnIndex> {
+    assignments
+        .iter()
+        .flat_map(|assignment| match assignment {
+            Assignment::Single { column, .. } => vec![*column],
+            Assignment::Multiple { columns, .. } => columns.clone(),
+        })
+        .collect()
+}
+
+/// Writes the new values in the order of [`columns_of`], each after a comma.
+pub fn write_assigned(
+    emitter: &mut Emitter<'_>,
+    target: &Target,
+    assignments: &[Assignment],
+) -> Result<(), DatabaseError> {
+    for assignment in assignments {
+        match assignment {
+            Assignment::Single { column, value } => {
+                emitter.writer().sql(", ");
+                let column = target.base(*column).unwrap_or(*column);
+                assigned(emitter, &target.relation, column, value)?;
+            }
+            Assignment::Multiple { columns, query } => {
+                for place in 0..columns.len() {
+                    emitter.writer().sql(", ");
+                    column_of_query(emitter, query, place)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn on_conflict<'c>(
+    compiled: &'c Compiled,
+    insert: &Insert,
+    conflict: &OnConflict,
+    target: &Target,
+    emitter: &dyn Fn() -> Emitter<'c>,
+) -> Result<Conflict, DatabaseError> {
+    let relation = &target.relation;
+    let key: Vec<ColumnIndex> = match &conflict.key {
+        None => Vec::new(),
+        Some(key) if key.expressions.is_empty() && key.filter.is_none() => {
+            key.columns.iter().filter_map(|column| target.base(*column)).collect()
+        }
+        Some(_) => {
+            return Err(DatabaseError::unavailable(
+                "ON CONFLICT on an expression or partial index",
+                &relation.name.to_string(),
+                1,
+                Some("a unique constraint"),
+            ));
+        }
+    };
+    let ConflictAction::Update { excluded, assignments, filter } = &conflict.action else {
+        return Ok(Conflict::ignore(relation, key));
+    };
+    let columns: Vec<ColumnIndex> =
+        columns_of(assignments).into_iter().filter_map(|column| target.base(column)).collect();
+    let mut emitter = emitter();
+    let alias = emitter.fresh_alias();
+    let existing = Rte::Relation { alias, relation: Arc::clone(relation) };
+    emitter.declare(insert.rte, target.row(existing));
+    emitter.declare(*excluded, target.row(Rte::Bound { relation: Arc::clone(relation) }));
+    emitter.writer().sql("SELECT ");
+    match filter {
+        Some(filter) => emitter.expr(filter)?,
+        None => {
+            emitter.writer().sql("1");
+        }
+    }
+    write_assigned(&mut emitter, target, assignments)?;
+    emitter.writer().sql(" FROM ").object(&relation.name).sql(" AS ");
+    emitter.alias(alias).writer().sql(" WHERE ");
+    emitter.alias(alias).writer().sql("._rowid_ = ").bind(Bind::Row(relation.columns.len()));
+    let values = Prepared::from(emitter.finish());
+    Conflict::update(compiled, target, key, columns, Some(values))
+}

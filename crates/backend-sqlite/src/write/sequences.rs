@@ -1,0 +1,84 @@
+//! Moves sequences, in the transaction of the write that takes their values. Their state is in `_ms_sequences`.
+//!
+//! Not here: making and renaming them (`schema::sequences`).
+//!
+//! Source: PostgreSQL manual, 9.17. Unlike there, a rollback leaves no gap (`portability.md` §12, difference 3).
+
+use mainstay_core::catalog::Sequence;
+use mainstay_core::error::{BackendError, DatabaseError};
+use rusqlite::Connection;
+
+const READ: &str = "SELECT last_value, is_called FROM _ms_sequences WHERE schema = ?1 AND name = ?2";
+const WRITE: &str = "UPDATE _ms_sequences SET last_value = ?3, is_called = ?4 WHERE schema = ?1 AND name = ?2";
+
+/// Where a sequence stands: its last value, or the next one while it has not been called.
+struct State {
+    value: i64,
+    called: bool,
+}
+
+/// `nextval`. Errors: 2200H at the end.
+pub fn next(conn: &Connection, sequence: &Sequence) -> Result<i64, BackendError> {
+    let state = read(conn, sequence)?;
+    let value = if state.called { step(sequence, state.value)? } else { state.value };
+    write(conn, sequence, value, true)?;
+    Ok(value)
+}
+
+/// `currval`, which here is the last value given to anyone. Errors: 55000 before the first.
+pub fn current(conn: &Connection, sequence: &Sequence) -> Result<i64, BackendError> {
+    let state = read(conn, sequence)?;
+    if state.called {
+        return Ok(state.value);
+    }
+    let message = format!("currval of sequence \"{}\" is not yet defined in this session", sequence.name.name);
+    Err(DatabaseError::new("55000", message).into())
+}
+
+/// `setval`; with `is_called` false `value` comes next. Errors: 22003 outside the sequence's bounds.
+pub fn set(conn: &Connection, sequence: &Sequence, value: i64, is_called: bool) -> Result<(), BackendError> {
+    if value < sequence.min || value > sequence.max {
+        let message = format!(
+            "setval: value {value} is out of bounds for sequence \"{}\" ({}..{})",
+            sequence.name.name, sequence.min, sequence.max
+        );
+        return Err(DatabaseError::new("22003", message).into());
+    }
+    write(conn, sequence, value, is_called)
+}
+
+fn step(sequence: &Sequence, last: i64) -> Result<i64, DatabaseError> {
+    let next = last.checked_add(sequence.increment);
+    let (bound, word, restart) = if sequence.increment > 0 {
+        (sequence.max, "maximum", sequence.min)
+    } else {
+        (sequence.min, "minimum", sequence.max)
+    };
+    match next {
+        Some(value) if (sequence.min..=sequence.max).contains(&value) => Ok(value),
+        _ if sequence.cycle => Ok(restart),
+        _ => {
+            let name = &sequence.name.name;
+            Err(DatabaseError::new("2200H", format!("nextval: reached {word} value of sequence \"{name}\" ({bound})")))
+        }
+    }
+}
+
+fn read(conn: &Connection, sequence: &Sequence) -> Result<State, BackendError> {
+    let mut statement = conn.prepare_cached(READ).map_err(|error| failed(&error))?;
+    statement
+        .query_row([&*sequence.name.schema, &*sequence.name.name], |row| Ok(State { value: row.get(0)?, called: row.get(1)? }))
+        .map_err(|error| failed(&error))
+}
+
+fn write(conn: &Connection, sequence: &Sequence, value: i64, called: bool) -> Result<(), BackendError> {
+    let mut statement = conn.prepare_cached(WRITE).map_err(|error| failed(&error))?;
+    statement
+        .execute((&*sequence.name.schema, &*sequence.name.name, value, called))
+        .map(|_| ())
+        .map_err(|error| failed(&error))
+}
+
+fn failed(error: &rusqlite::Error) -> BackendError {
+    BackendError::Internal(format!("a sequence could not be read or moved: {error}"))
+}

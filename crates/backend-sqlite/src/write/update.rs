@@ -1,0 +1,300 @@
+//! Updates of a request: which rows, whether each may become what it would, then the table.
+
+use std::sync::Arc;
+
+use mainstay_core::catalog::{ColumnIndex, Identity, PolicyCommand, Privilege, Relation};
+use mainstay_core::error::{BackendError, DatabaseError};
+use mainstay_core::plan::{self, Count, Input, Missing, Outcome, Plan, Predicate, Read, Returning, Source};
+use rusqlite::Connection;
+use rusqlite::types::Value as Scalar;
+
+use super::checks::{Checks, Moment};
+use super::defaults::Fill;
+use super::payload::{self, Member};
+use super::rows::{Failing, null_in};
+use super::statement::{Prepared, scalars};
+use super::target::Target;
+use super::{affected_within, represent};
+use crate::emit::binds::{Bind, Sources};
+use crate::emit::compiled::Compiled;
+use crate::emit::input::InputType;
+use crate::emit::relation::{ROWID, Wanted};
+use crate::emit::writer::SqlWriter;
+use crate::errors;
+use crate::read::compile::compile_returning;
+use crate::read::filter::Builder;
+use crate::read::program::ReadProgram;
+
+/// A compiled update.
+pub struct UpdateProgram {
+    target: Target,
+    members: Vec<Member>,
+    missing: Vec<Option<Fill>>,
+    rows: Prepared,
+    checks: Option<Checks>,
+    write: Write,
+    returning: Option<ReadProgram>,
+}
+
+/// Compiles an update for the role of `plan`.
+pub fn compile(compiled: &Compiled, plan: &Plan, update: &plan::Update) -> Result<UpdateProgram, BackendError> {
+    let role = update.source.access.role();
+    let written = &update.source.relation;
+    let target = Target::resolve(compiled, role, written, Privilege::Update, &update.columns)?;
+    let relation = Arc::clone(&target.relation);
+    let mut members = Vec::with_capacity(update.columns.len());
+    let mut missing = Vec::with_capacity(update.columns.len());
+    for column in &update.columns {
+        let Some(at) = target.base(*column) else { continue };
+        refuse_generated(&relation, at)?;
+        let declared = &relation.columns[at];
+        let input = Arc::new(InputType::new(compiled.catalog(), &declared.ty, declared.modifier)?);
+        members.push(Member { name: written.columns[*column].name.clone(), column: at, input });
+        missing.push(match update.missing {
+            Missing::Null => None,
+            Missing::Default => Some(Fill::of_column(compiled, role, &relation, at)?),
+        });
+    }
+    let reads = update.filter.is_some() || reads(&update.returning);
+    let commands: &[PolicyCommand] =
+        if reads { &[PolicyCommand::Update, PolicyCommand::Select] } else { &[PolicyCommand::Update] };
+    let rows = matching(compiled, &update.source, update.filter.as_ref(), &update.returning, commands)?;
+    let columns: Vec<ColumnIndex> = members.iter().map(|member| member.column).collect();
+    let checks = Checks::compile(compiled, &target, Moment::Updated(&columns), commands)?;
+    let returning = match &update.returning.read {
+        Some(read) => Some(compile_returning(compiled, plan, read)?),
+        None => None,
+    };
+    let write = Write::new(&relation, &columns);
+    Ok(UpdateProgram { target, members, missing, rows, checks, write, returning })
+}
+
+/// Runs a compiled update inside the request's savepoint.
+pub fn execute(
+    conn: &Connection,
+    compiled: &Compiled,
+    program: &UpdateProgram,
+    sources: &Sources<'_>,
+    input: &Input,
+) -> Result<Outcome, BackendError> {
+    let relation = &program.target.relation;
+    let body = input.payload.as_deref().unwrap_or_default();
+    let given = payload::read(body, &program.members, relation.columns.len(), sources.context)?;
+    let numbers = match given.into_iter().next() {
+        Some(row) if !program.members.is_empty() => {
+            let mut values = row.values;
+            for (index, fill) in program.missing.iter().enumerate() {
+                if let (false, Some(fill)) = (row.present[index], fill) {
+                    values[program.members[index].column] = fill.value(conn, sources, &mut None)?;
+                }
+            }
+            let numbers = program.rows.all(conn, sources, |row| {
+                row.get(0).map_err(|error| program.rows.failed(&error))
+            })?;
+            affected_within(&input.options, numbers.len() as u64)?;
+            program.write_rows(conn, compiled, relation, sources, values, &numbers)?
+        }
+        // Nothing to set: PostgREST changes nothing and answers with no rows.
+        _ => Vec::new(),
+    };
+    let outcome = Outcome { affected: numbers.len() as u64, ..Outcome::default() };
+    represent(conn, compiled, program.returning.as_ref(), sources, &input.options, &numbers, outcome)
+}
+
+impl UpdateProgram {
+    /// All statements, one per line.
+    pub fn sql(&self) -> String {
+        let mut lines = vec![self.rows.sql().to_owned()];
+        lines.extend(self.checks.as_ref().map(|checks| checks.sql().to_owned()));
+        lines.push(self.write.one.sql().to_owned());
+        lines.extend(self.returning.as_ref().map(ReadProgram::sql));
+        lines.join("\n")
+    }
+
+    fn write_rows(
+        &self,
+        conn: &Connection,
+        compiled: &Compiled,
+        relation: &Relation,
+        sources: &Sources<'_>,
+        mut values: Vec<Scalar>,
+        numbers: &[i64],
+    ) -> Result<Vec<i64>, BackendError> {
+        values.push(Scalar::Null);
+        let place = relation.columns.len();
+        if let Some(checks) = &self.checks {
+            for number in numbers {
+                values[place] = Scalar::Integer(*number);
+                checks.run(conn, &sources.with_row(&values))?;
+            }
+        }
+        let Some(first) = numbers.first() else { return Ok(Vec::new()) };
+        values[place] = Scalar::Integer(*first);
+        let null = self
+            .members
+            .iter()
+            .find(|member| relation.columns[member.column].not_null && values[member.column] == Scalar::Null);
+        if let Some(member) = null {
+            return Err(null_in(relation, member.column, &self.write.merged(conn, relation, sources, &values)?));
+        }
+        self.write.run(conn, compiled, relation, sources, &mut values, numbers)
+    }
+}
+
+/// The same new values for one row or for several.
+pub struct Write {
+    columns: Vec<ColumnIndex>,
+    one: Prepared,
+    several: Prepared,
+    current: Prepared,
+}
+
+impl Write {
+    /// Spells the UPDATE of `columns`.
+    pub fn new(relation: &Relation, columns: &[ColumnIndex]) -> Self {
+        let mut several = SqlWriter::new();
+        several.sql("UPDATE ").object(&relation.name).sql(" SET ");
+        several.list(", ", columns, |writer, column| {
+            writer.ident(&relation.columns[*column].name).sql(" = ").bind(Bind::Row(*column));
+        });
+        several.sql(" WHERE _rowid_ IN (SELECT value FROM json_each(").bind(Bind::Row(relation.columns.len()));
+        several.sql(")) RETURNING _rowid_");
+        Write {
+            columns: columns.to_vec(),
+            one: super::conflict::set(relation, columns),
+            several: Prepared::from(several.finish()),
+            current: current(relation),
+        }
+    }
+
+    /// Sets the bound values in every row of `numbers`. `values` has a place for the row's number at its end.
+    ///
+    /// Several rows are one statement, so that keys are checked at its end.
+    pub fn run(
+        &self,
+        conn: &Connection,
+        compiled: &Compiled,
+        relation: &Relation,
+        sources: &Sources<'_>,
+        values: &mut [Scalar],
+        numbers: &[i64],
+    ) -> Result<Vec<i64>, BackendError> {
+        let statement = match numbers {
+            [] => return Ok(Vec::new()),
+            [_] => &self.one,
+            _ => &self.several,
+        };
+        let place = relation.columns.len();
+        if numbers.len() > 1 {
+            values[place] = Scalar::Text(json_list(numbers));
+        }
+        let sources_of_row = sources.with_row(values);
+        let mut ready = statement.ready(conn, &sources_of_row)?;
+        let mut rows = ready.raw_query();
+        let mut written = Vec::with_capacity(numbers.len());
+        let failure = loop {
+            match rows.next().and_then(|row| row.map(|row| row.get::<_, i64>(0)).transpose()) {
+                Ok(Some(number)) => written.push(number),
+                Ok(None) => return Ok(written),
+                Err(error) => break error,
+            }
+        };
+        drop(rows);
+        // Which of several rows it was, SQLite does not tell; the first stands for them.
+        let mut shown = values.to_vec();
+        shown[place] = Scalar::Integer(numbers[0]);
+        let row = self.merged(conn, relation, sources, &shown).unwrap_or(shown);
+        let row = Failing { relation, row: &row };
+        Err(errors::refusal_of_row(compiled.catalog(), Some(relation), Some(&row), statement.sql(), &failure))
+    }
+
+    /// The row that is there with the new values in it.
+    pub fn merged(
+        &self,
+        conn: &Connection,
+        relation: &Relation,
+        sources: &Sources<'_>,
+        values: &[Scalar],
+    ) -> Result<Vec<Scalar>, BackendError> {
+        let count = relation.columns.len();
+        let there = self.current.one(conn, &sources.with_row(values), |row| scalars(row, 0, count))?;
+        let mut row = there.unwrap_or_else(|| vec![Scalar::Null; count]);
+        for column in &self.columns {
+            row[*column] = values[*column].clone();
+        }
+        Ok(row)
+    }
+}
+
+/// The row whose number is bound after its columns.
+fn current(relation: &Relation) -> Prepared {
+    let mut writer = SqlWriter::new();
+    writer.sql("SELECT ");
+    writer.list(", ", &relation.columns, |writer, column| {
+        writer.ident(&column.name);
+    });
+    writer.sql(" FROM ").object(&relation.name).sql(" WHERE _rowid_ = ").bind(Bind::Row(relation.columns.len()));
+    Prepared::from(writer.finish())
+}
+
+/// Row numbers as a JSON array.
+pub fn json_list(numbers: &[i64]) -> String {
+    let mut list = String::with_capacity(numbers.len() * 8 + 2);
+    list.push('[');
+    for (index, number) in numbers.iter().enumerate() {
+        if index > 0 {
+            list.push(',');
+        }
+        list.push_str(&number.to_string());
+    }
+    list.push(']');
+    list
+}
+
+/// True if the statement gives something of its rows back.
+pub fn reads(returning: &Returning) -> bool {
+    returning.read.is_some() || !returning.location.is_empty()
+}
+
+/// The numbers of the base table's rows that the role may change and the filter finds.
+pub fn matching(
+    compiled: &Compiled,
+    source: &Source,
+    filter: Option<&Predicate>,
+    returning: &Returning,
+    commands: &[PolicyCommand],
+) -> Result<Prepared, DatabaseError> {
+    // A filter may speak of embeds (`clients=is.null`), but an inner embed does not choose the rows that are changed.
+    let embeds = returning.read.iter().flat_map(|read| read.embeds.iter().cloned());
+    let read = Read {
+        source: source.clone(),
+        output: Vec::new(),
+        embeds: embeds.map(|embed| plan::Embed { inner: false, ..embed }).collect(),
+        filter: filter.cloned(),
+        order: Vec::new(),
+        limit: None,
+        offset: None,
+        count: Count::None,
+    };
+    let mut builder = Builder::new(compiled, source.access.role());
+    let rte = builder.declare(&source.relation);
+    // Bare: embeds are in subqueries of their own, so no other entry of this FROM has the name.
+    builder.sql("SELECT ").sql(ROWID).sql(" FROM ");
+    builder.from(&source.relation, rte, Wanted { commands, rowid: true })?;
+    builder.conditions(&read, rte, &mut true)?;
+    Ok(Prepared::from(builder.finish()))
+}
+
+/// Errors: 428C9 for a column whose value only the table may give.
+pub fn refuse_generated(relation: &Relation, column: ColumnIndex) -> Result<(), DatabaseError> {
+    let declared = &relation.columns[column];
+    let name = &declared.name;
+    let refusal = DatabaseError::new("428C9", format!("column \"{name}\" can only be updated to DEFAULT"));
+    if declared.identity == Some(Identity::Always) {
+        return Err(refusal.detail(format!("Column \"{name}\" is an identity column defined as GENERATED ALWAYS.")));
+    }
+    if declared.generated.is_some() {
+        return Err(refusal.detail(format!("Column \"{name}\" is a generated column.")));
+    }
+    Ok(())
+}
