@@ -45,7 +45,8 @@ impl SqliteBackend {
     /// Opens the file, makes it if it is not there. Errors: another process has it, it is no data file, it is of a
     /// newer version.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        let engine = Engine::open(options, |connection| schema::open(connection))?;
+        let grants = options.default_grants;
+        let engine = Engine::open(options, |connection| schema::open_with(connection, grants))?;
         Ok(SqliteBackend { engine: Arc::new(engine) })
     }
 
@@ -110,14 +111,43 @@ impl SqliteBackend {
         program: &Arc<write::Program>,
         input: Input,
     ) -> Result<Outcome, BackendError> {
-        let (rollback, timeout) = (input.options.rollback, self.timeout(&caller.role));
-        let (shared, program, caller) = (Arc::clone(&self.engine.shared), Arc::clone(program), caller.clone());
-        let version = program.catalog_version();
-        let work = Box::new(move |connection: &Connection| {
-            write::execute(connection, &shared.compiled(), &program, &caller, &input)
-        });
+        let timeout = self.timeout(&caller.role);
+        if input.options.read_only || !program.needs_writer() {
+            return self.call(caller, program, input, timeout).await;
+        }
+        let rollback = input.options.rollback;
+        let (program, caller) = (Arc::clone(program), caller.clone());
+        let (version, compiled) = (program.catalog_version(), self.shared().compiled());
+        let work =
+            Box::new(move |connection: &Connection| write::execute(connection, &compiled, &program, &caller, &input));
         self.engine.write(version, timeout, rollback, work).await
     }
+
+    /// A call that does not write, or must not: it runs like a read.
+    async fn call(
+        &self,
+        caller: &Caller,
+        program: &Arc<write::Program>,
+        input: Input,
+        timeout: Duration,
+    ) -> Result<Outcome, BackendError> {
+        let compiled = self.shared().compiled();
+        if compiled.catalog().version != program.catalog_version() {
+            return Err(BackendError::StaleCatalog);
+        }
+        let here =
+            self.engine.read_here(|reader| write::execute(reader.connection(), &compiled, program, caller, &input));
+        if let Tried::Done(result) = here {
+            return result;
+        }
+        let (program, caller) = (Arc::clone(program), caller.clone());
+        self.engine
+            .read_there(timeout, move |reader| {
+                write::execute(reader.connection(), &compiled, &program, &caller, &input)
+            })
+            .await
+    }
+
     /// Runs the console's statements: with DDL by themselves, else among other writes.
     async fn script(&self, script: console::Script, caller: Option<Caller>) -> Result<QueryResult, BackendError> {
         let shared = Arc::clone(&self.engine.shared);
@@ -183,14 +213,14 @@ impl Backend for SqliteBackend {
         let (sql, program) = match &plan.action {
             Action::Read(read) => {
                 let program = compile::compile(&compiled, plan, read)?;
-                (program.sql(), Program::Read(Arc::new(program)))
+                (Arc::from(program.sql()), Program::Read(Arc::new(program)))
             }
             Action::Insert(_) | Action::Update(_) | Action::Delete(_) | Action::Call(_) => {
                 let program = write::compile(&compiled, plan)?;
-                (program.sql(), Program::Write(Arc::new(program)))
+                (Arc::from(program.sql()), Program::Write(Arc::new(program)))
             }
         };
-        Ok(Statement { sql: Arc::from(sql), engine: Arc::new(program) })
+        Ok(Statement { sql, engine: Arc::new(program) })
     }
 
     fn run<'a>(

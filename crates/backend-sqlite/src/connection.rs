@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mainstay_core::catalog::Catalog;
+use mainstay_sql::ddl::DefaultGrants;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
@@ -58,6 +59,8 @@ pub struct Options {
     pub write_queue: usize,
     /// Reads that may wait for a reader thread; more are told `Busy`.
     pub read_queue: usize,
+    /// What new objects are granted by themselves. `None`: as the file has it, closed for a new file.
+    pub default_grants: Option<DefaultGrants>,
     /// The largest the file may grow, in pages of 4 KiB. `None`: SQLite's limit.
     pub pages_max: Option<u32>,
 }
@@ -70,10 +73,11 @@ impl Options {
             synchronous: Synchronous::Full,
             read_threads: 2,
             statement_timeout: Duration::from_secs(30),
-            writer_cache_kib: 32 * 1024,
+            writer_cache_kib: 16 * 1024,
             reader_cache_kib: 4 * 1024,
             write_queue: 4_096,
             read_queue: 1_024,
+            default_grants: None,
             pages_max: None,
         }
     }

@@ -105,7 +105,7 @@ impl Keeper {
         if pages >= self.limit.load(Ordering::Relaxed) {
             shared.slots.release_all();
             match checkpoint(writer) {
-                Ok(left) if left == 0 => self.limit.store(LOG_PAGES_MAX, Ordering::Relaxed),
+                Ok(0) => self.limit.store(LOG_PAGES_MAX, Ordering::Relaxed),
                 Ok(_) => self.limit.store(pages + LOG_PAGES_RETRY, Ordering::Relaxed),
                 Err(error) => tracing::warn!(%error, "cannot move the log into the file"),
             }

@@ -13,11 +13,14 @@
 //! | [`write`] | inserts, updates, deletes, calls |
 //! | [`emit`] | typed tree → SQLite's SQL, policies |
 //! | [`schema`] | the stored catalog, migrations |
+//! | `console` | SQL text for people |
 //! | [`values`] | PostgreSQL's values and functions |
 //!
 //! Not here: PostgreSQL's grammar and types (`mainstay-sql`), HTTP.
 
+pub mod backend;
 pub mod connection;
+mod console;
 pub mod emit;
 pub mod engine;
 pub mod errors;
@@ -25,8 +28,12 @@ pub mod foreign_keys;
 pub mod keeper;
 pub mod read;
 pub mod reader;
+pub mod schema;
 pub mod shared;
 pub mod values;
+pub mod write;
 pub mod writer;
 
+pub use backend::SqliteBackend;
 pub use connection::{OpenError, Options, Synchronous};
+pub use mainstay_sql::ddl::DefaultGrants;

@@ -75,9 +75,13 @@ fn plan_is_short(connection: &Connection, query: &Query) -> rusqlite::Result<boo
     let mut text = String::with_capacity(query.sql.len() + 20);
     text.push_str("EXPLAIN QUERY PLAN ");
     text.push_str(&query.sql);
-    let steps: rusqlite::Result<Vec<String>> =
-        connection.prepare(&text)?.query_map([], |row| row.get::<_, String>(3))?.collect();
-    let steps = steps?;
+    let mut steps: Vec<String> = Vec::new();
+    let mut statement = connection.prepare(&text)?;
+    // Raw, because placeholders need no values here.
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next()? {
+        steps.push(row.get(3)?);
+    }
     let scans = steps.iter().any(|step| is_scan(step));
     if !scans {
         return Ok(true);
