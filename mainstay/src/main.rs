@@ -1,1 +1,7 @@
-fn main() {}
+//! The `mainstay` program.
+
+use clap::Parser;
+
+fn main() -> std::process::ExitCode {
+    mainstay::commands::run(mainstay::cli::Cli::parse())
+}

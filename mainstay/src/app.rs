@@ -1,0 +1,318 @@
+//! Sends each request to its room, and adds to every answer what all answers have.
+//!
+//! Lives here: paths to rooms, the caller, limits on the body, CORS, the request's id, its log line and its counters.
+//! Not here: what a room answers; sockets and their timeouts ([`server`](crate::server)).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use mainstay_core::backend::Backend;
+use mainstay_core::error::BackendError;
+use mainstay_data::DataRoom;
+use mainstay_http::cors::Cors;
+use mainstay_http::{Authenticator, Error, Request, Response};
+
+use crate::dev::Dev;
+use crate::keyring::now_seconds;
+use crate::log::Log;
+use crate::metrics::{Metrics, Room};
+use crate::site::Site;
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes of a path with its query; longer ones are answered with 414.
+const URI_BYTES_MAX: usize = 64 * 1024;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Everything that answers requests.
+pub struct App {
+    pub backend: Arc<dyn Backend>,
+    pub data: DataRoom,
+    pub authenticator: Authenticator,
+    pub cors: Cors,
+    pub site: Option<Site>,
+    pub dev: Option<Dev>,
+    pub metrics: Metrics,
+    pub log: Log,
+    pub log_requests: bool,
+    pub body_bytes_max: usize,
+    pub trace_header: Option<HeaderName>,
+    pub ids: RequestIds,
+}
+
+/// Makes request ids: a start that differs per process, then a count.
+pub struct RequestIds {
+    start: u64,
+    next: AtomicU64,
+}
+
+impl Default for RequestIds {
+    fn default() -> Self {
+        use std::hash::{BuildHasher, Hasher};
+        let start = std::hash::RandomState::new().build_hasher().finish();
+        RequestIds {
+            start,
+            next: AtomicU64::new(0),
+        }
+    }
+}
+
+impl RequestIds {
+    fn next(&self) -> String {
+        // Multiplying by an odd constant spreads ids without repeating one.
+        let count = self.next.fetch_add(1, Ordering::Relaxed);
+        format!("{:016x}", self.start ^ count.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+}
+
+/// What the log line says beyond the answer itself.
+struct Handled {
+    room: Room,
+    role: Option<String>,
+    response: Response,
+}
+
+impl App {
+    /// Answers one request. Never fails: what goes wrong is an answer too.
+    pub async fn answer<B>(&self, peer: SocketAddr, request: http::Request<B>) -> Response
+    where
+        B: hyper::body::Body<Data = Bytes> + Unpin,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let began = Instant::now();
+        self.metrics.in_flight.inc();
+        let id = self.ids.next();
+        let (parts, body) = request.into_parts();
+        let mut handled = match self.cors.preflight(&parts.method, &parts.headers) {
+            Some(response) => Handled {
+                room: Room::None,
+                role: None,
+                response,
+            },
+            None => self.dispatch(peer, &parts, body).await,
+        };
+        if handled.room != Room::Dev {
+            self.cors.apply(&parts.headers, &mut handled.response.headers);
+        }
+        if let Ok(value) = HeaderValue::from_str(&id) {
+            handled.response.headers.entry(REQUEST_ID).or_insert(value);
+        }
+        if let Some(name) = &self.trace_header
+            && let Some(value) = parts.headers.get(name)
+        {
+            handled.response.headers.insert(name.clone(), value.clone());
+        }
+        self.metrics.in_flight.dec();
+        self.record(&id, &parts, &handled, began.elapsed());
+        handled.response
+    }
+
+    async fn dispatch<B>(&self, peer: SocketAddr, parts: &request::Parts, body: B) -> Handled
+    where
+        B: hyper::body::Body<Data = Bytes> + Unpin,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let path = parts.uri.path();
+        if parts
+            .uri
+            .path_and_query()
+            .is_some_and(|uri| uri.as_str().len() > URI_BYTES_MAX)
+        {
+            let mut response = Error::BadHeader("request line", "it is too long").response();
+            response.status = StatusCode::URI_TOO_LONG;
+            return Handled {
+                room: Room::None,
+                role: None,
+                response,
+            };
+        }
+        if let Some(rest) = below(path, "/rest/v1") {
+            return self.rest(parts, rest, body).await;
+        }
+        let plain = |room, response| Handled {
+            room,
+            role: None,
+            response,
+        };
+        if path == "/metrics" || path.starts_with("/health/") {
+            return plain(Room::Health, self.health(peer, parts).await);
+        }
+        if let (Some(dev), Some(rest)) = (&self.dev, below(path, "/dev/v1")) {
+            let response = match self.read(parts, rest, body).await {
+                Ok(request) => dev.answer(peer, &request),
+                Err(error) => error.response(),
+            };
+            return plain(Room::Dev, response);
+        }
+        match &self.site {
+            Some(site) => plain(Room::Site, site.answer(&parts.method, path, &parts.headers).await),
+            None => plain(Room::None, Error::NotFound.response()),
+        }
+    }
+
+    async fn rest<B>(&self, parts: &request::Parts, path: &str, body: B) -> Handled
+    where
+        B: hyper::body::Body<Data = Bytes> + Unpin,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let refused = |error: Error| Handled {
+            room: Room::Rest,
+            role: None,
+            response: error.response(),
+        };
+        // Who asks is settled before the body is read: a stranger's megabytes are not worth waiting for.
+        let query_key = parts.uri.query().and_then(query_key);
+        let who = match self
+            .authenticator
+            .authenticate(&parts.headers, query_key, now_seconds())
+        {
+            Ok(who) => who,
+            Err(error) => return refused(error),
+        };
+        let request = match self.read(parts, path, body).await {
+            Ok(request) => request,
+            Err(error) => return refused(error),
+        };
+        let response = self.data.handle(&who.caller, &request).await;
+        Handled {
+            room: Room::Rest,
+            role: Some(who.caller.role.to_string()),
+            response,
+        }
+    }
+
+    async fn read<B>(&self, parts: &request::Parts, path: &str, body: B) -> Result<Request, Error>
+    where
+        B: hyper::body::Body<Data = Bytes> + Unpin,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let too_large = Error::BodyTooLarge {
+            limit_bytes: self.body_bytes_max,
+        };
+        if declared_length(&parts.headers).is_some_and(|length| length > self.body_bytes_max as u64) {
+            return Err(too_large);
+        }
+        let body = if body.is_end_stream() {
+            Bytes::new()
+        } else {
+            match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, self.body_bytes_max).collect()).await {
+                Ok(Ok(collected)) => collected.to_bytes(),
+                Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large),
+                Ok(Err(_)) | Err(_) => return Err(Error::BodyIncomplete),
+            }
+        };
+        Ok(Request {
+            method: parts.method.clone(),
+            path: if path.is_empty() {
+                "/".to_owned()
+            } else {
+                path.to_owned()
+            },
+            query: parts.uri.query().map(str::to_owned),
+            headers: parts.headers.clone(),
+            body,
+        })
+    }
+
+    async fn health(&self, peer: SocketAddr, parts: &request::Parts) -> Response {
+        if !matches!(parts.method, Method::GET | Method::HEAD) {
+            return Error::MethodNotAllowed(parts.method.to_string()).response();
+        }
+        match parts.uri.path() {
+            "/health/live" => Response::body(StatusCode::OK, "application/json", r#"{"status":"ok"}"#),
+            "/health/ready" => match self.backend.health().await {
+                Ok(_) => Response::body(StatusCode::OK, "application/json", r#"{"status":"ok"}"#),
+                Err(error) => {
+                    tracing::warn!(%error, "not ready");
+                    let mut response = Response::body(
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        "application/json",
+                        r#"{"status":"unavailable"}"#,
+                    );
+                    response
+                        .headers
+                        .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                    response
+                }
+            },
+            "/metrics" if peer.ip().is_loopback() || self.authenticator.is_service(&parts.headers, now_seconds()) => {
+                Response::body(
+                    StatusCode::OK,
+                    "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                    self.metrics.text(),
+                )
+            }
+            "/metrics" => Error::LoopbackOnly.response(),
+            _ => Error::NotFound.response(),
+        }
+    }
+
+    /// One line per request: id, method, path, status, duration, rows, role. Never the query: it may hold secrets.
+    fn record(&self, id: &str, parts: &request::Parts, handled: &Handled, took: Duration) {
+        let (status, rows) = (handled.response.status.as_u16(), handled.response.rows.unwrap_or(0));
+        self.metrics.answered(handled.room, status, took, rows);
+        if !self.log_requests {
+            return;
+        }
+        let (method, path, role) = (&parts.method, parts.uri.path(), handled.role.as_deref().unwrap_or("-"));
+        let milliseconds = took.as_secs_f64() * 1000.0;
+        let line = if self.log.is_json {
+            let text = |value: &str| serde_json::Value::String(value.to_owned());
+            format!(
+                "{{\"request\":\"{id}\",\"method\":\"{method}\",\"path\":{},\"status\":{status},\"ms\":{milliseconds:.3},\"rows\":{rows},\"role\":{}}}\n",
+                text(path),
+                text(role)
+            )
+        } else {
+            format!("{status} {method:6} {path}  {milliseconds:.2} ms  {rows} rows  {role}  {id}\n")
+        };
+        self.log.write(line.as_bytes());
+    }
+}
+
+/// Says why a backend cannot answer, for the log and for `doctor`.
+pub fn reason(error: &BackendError) -> String {
+    match error {
+        BackendError::Unavailable { reason } | BackendError::Internal(reason) => reason.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+    let rest = path.strip_prefix(prefix)?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+}
+
+fn query_key(query: &str) -> Option<&str> {
+    query.split('&').find_map(|pair| pair.strip_prefix("apikey="))
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_at_a_slash() {
+        assert_eq!(below("/rest/v1/orders", "/rest/v1"), Some("/orders"));
+        assert_eq!(below("/rest/v1", "/rest/v1"), Some(""));
+        assert_eq!(below("/rest/v11", "/rest/v1"), None);
+    }
+
+    #[test]
+    fn ids_do_not_repeat() {
+        let ids = RequestIds::default();
+        let made: std::collections::HashSet<String> = (0..10_000).map(|_| ids.next()).collect();
+        assert_eq!(made.len(), 10_000);
+    }
+}

@@ -1,0 +1,164 @@
+//! The command line: what it takes and how it explains itself.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  mainstay init shop --template shop   make a project to look around in
+  mainstay dev shop                    serve it, apply its migrations, fill it with example rows
+  mainstay keys shop                   print the keys that clients need
+  mainstay migrate new \"add invoices\"  begin a migration, then write PostgreSQL into it
+  mainstay serve shop --migrate        serve it in production
+  mainstay serve shop --database-url postgres://app@db/app   the same project on PostgreSQL
+
+A project is a folder with supabase/ in it: config.toml, migrations/, seed.sql. Data lives in .mainstay/ beside it.";
+
+/// The whole back end of a website or app in one program.
+#[derive(Debug, Parser)]
+#[command(name = "mainstay", version, about, after_help = EXAMPLES, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a new project
+    Init(Init),
+    /// Serve a project while you work on it: migrations are applied as you write them, an empty database is seeded
+    Dev(Serve),
+    /// Serve a project in production: migrations must have been applied
+    Serve(Serve),
+    /// Apply, list, begin and check migrations
+    #[command(subcommand)]
+    Migrate(Migrate),
+    /// Ask the database, or begin it anew
+    #[command(subcommand)]
+    Db(Db),
+    /// Print the project's API keys
+    Keys(Keys),
+    /// Look for what is wrong: settings, keys, database, migrations, tables open to the world
+    Doctor(Target),
+}
+
+/// Which project, which database.
+#[derive(Debug, Args)]
+pub struct Target {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// sqlite:PATH or postgres://…; the default is the project's own file, .mainstay/data.db
+    #[arg(long, value_name = "URL", env = "MAINSTAY_DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The folder to make; it may exist if it holds no project
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// What to begin with
+    #[arg(long, value_enum, default_value_t = Template::Empty)]
+    pub template: Template,
+}
+
+/// Projects to begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Template {
+    /// Settings and an empty migrations folder
+    Empty,
+    /// A small shop: customers, products, orders, rules, and a page
+    Shop,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    #[command(flatten)]
+    pub target: Target,
+    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1 and the port of config.toml, 54321]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Apply pending migrations before serving (`dev` always does)
+    #[arg(long)]
+    pub migrate: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Migrate {
+    /// Apply the migrations that have not been applied, each in one transaction
+    Up {
+        #[command(flatten)]
+        target: Target,
+        /// Also apply migrations older than the last one applied
+        #[arg(long)]
+        include_all: bool,
+    },
+    /// List the migrations and say which have been applied, edited or lost
+    Status {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Make an empty migration file
+    New {
+        /// What it does, in a few words
+        name: String,
+        /// The project's folder
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Say whether the migrations can be applied, line by line, without keeping anything
+    Check {
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Db {
+    /// Run SQL and print the rows; read-only unless --write is given
+    Query {
+        /// PostgreSQL text; `-` reads it from standard input
+        sql: String,
+        #[command(flatten)]
+        target: Target,
+        /// Let the statements write
+        #[arg(long)]
+        write: bool,
+        /// Print JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Drop everything, apply all migrations, seed
+    Reset {
+        #[command(flatten)]
+        target: Target,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Keys {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,138 @@
+//! `mainstay migrate`: apply, list, begin and check migrations.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use mainstay_core::backend::Migration;
+use mainstay_schema::{Migrator, Project, State};
+
+use super::CommandError;
+use crate::cli::Migrate;
+use crate::engine::Database;
+use crate::keyring::now_seconds;
+
+/// Carries out one of the migration commands.
+pub async fn run(command: &Migrate) -> Result<(), CommandError> {
+    match command {
+        Migrate::Up { target, include_all } => {
+            let opened = super::open(target).await?;
+            let count = up(&opened.migrator, *include_all).await;
+            opened.backend.close().await;
+            match count? {
+                0 => println!("Nothing to apply: {} is up to date.", opened.database.describe()),
+                count => println!("Applied {count} migration(s) to {}.", opened.database.describe()),
+            }
+            Ok(())
+        }
+        Migrate::Status { target } => {
+            let opened = super::open(target).await?;
+            for status in opened.migrator.status().await? {
+                let state = match status.state {
+                    State::Applied => "applied",
+                    State::Pending => "pending",
+                    State::Edited => "EDITED since it was applied",
+                    State::Missing => "MISSING from the project",
+                    State::NotForThisEngine => "for the other engine",
+                };
+                println!("{}  {:40}  {state}", status.version, status.name);
+            }
+            opened.backend.close().await;
+            Ok(())
+        }
+        Migrate::New { name, dir } => {
+            let config = super::load(dir)?;
+            let path = Project::new(&config.root).new_migration(&version_now(), name)?;
+            println!("{}", path.display());
+            Ok(())
+        }
+        Migrate::Check { target } => {
+            let config = super::load(&target.dir)?;
+            let database = Database::parse(target.database_url.as_deref(), &config)?;
+            let backend = crate::engine::open(&database, &config).await?;
+            let checked = Migrator::new(backend.clone(), Project::new(&config.root)).check().await;
+            backend.close().await;
+            let mut problems = 0;
+            for migration in checked? {
+                for (kind, remarks) in [("error", &migration.problems), ("note", &migration.notices)] {
+                    for remark in remarks {
+                        println!(
+                            "{}:{}: {kind}: {}",
+                            migration.version, remark.line, remark.error.message
+                        );
+                        for line in [&remark.error.detail, &remark.error.hint].into_iter().flatten() {
+                            println!("    {line}");
+                        }
+                    }
+                }
+                problems += migration.problems.len();
+            }
+            match problems {
+                0 => {
+                    println!("The migrations can be applied to {}.", database.describe());
+                    Ok(())
+                }
+                count => Err(CommandError::Other(format!("{count} problem(s); nothing was changed"))),
+            }
+        }
+    }
+}
+
+/// Applies what is pending with a progress bar (hidden where nobody looks).
+pub async fn up(migrator: &Migrator, include_all: bool) -> Result<usize, mainstay_schema::Error> {
+    let bar = ProgressBar::new(0);
+    // The template is a constant; a broken one falls back to the default look.
+    let style = ProgressStyle::with_template("{spinner} {pos}/{len} {wide_msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(120));
+    let show = |position: usize, total: usize, migration: &Migration| {
+        bar.set_length(total as u64);
+        bar.set_position(position as u64);
+        bar.set_message(format!("{}_{}", migration.version, migration.name));
+    };
+    let result = migrator.up(include_all, show).await;
+    bar.finish_and_clear();
+    result
+}
+
+/// The 14 digits of now, in UTC.
+fn version_now() -> String {
+    let seconds = now_seconds();
+    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day) = civil(days);
+    format!(
+        "{year:04}{month:02}{day:02}{:02}{:02}{:02}",
+        rest / 3600,
+        rest % 3600 / 60,
+        rest % 60
+    )
+}
+
+/// Year, month and day of a count of days since 1970-01-01 in the Gregorian calendar.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 {
+        month_index + 3
+    } else {
+        month_index - 9
+    };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::civil;
+
+    #[test]
+    fn days_become_dates() {
+        assert_eq!(civil(0), (1970, 1, 1));
+        assert_eq!(civil(19_782), (2024, 2, 29));
+        assert_eq!(civil(-1), (1969, 12, 31));
+        assert_eq!(civil(47_540), (2100, 2, 28));
+    }
+}

@@ -1,0 +1,236 @@
+//! `mainstay serve` and `mainstay dev`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mainstay_core::backend::Backend;
+use mainstay_core::name::{Ident, QualifiedName};
+use mainstay_data::DataRoom;
+use mainstay_http::cors::Cors;
+use mainstay_http::keys::ApiKeys;
+use mainstay_http::token::Verifier;
+use mainstay_http::{Authenticator, keys};
+use mainstay_schema::Migrator;
+use notify::{RecursiveMode, Watcher};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use super::migrate::up;
+use super::{CommandError, Opened, doctor, open};
+use crate::app::{App, RequestIds};
+use crate::cli::Serve;
+use crate::config::{Config, rest};
+use crate::dev::Dev;
+use crate::keyring;
+use crate::log::Log;
+use crate::metrics::Metrics;
+use crate::server;
+use crate::site::Site;
+
+/// Files change in bursts; this long after the last change they are looked at.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// For whom the server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Dev,
+    Production,
+}
+
+/// Serves until it is asked to stop.
+pub async fn run(serve: &Serve, mode: Mode) -> Result<(), CommandError> {
+    let log = Log::start();
+    let result = serve_logged(serve, mode, log.clone()).await;
+    log.flush();
+    result
+}
+
+async fn serve_logged(serve: &Serve, mode: Mode, log: Log) -> Result<(), CommandError> {
+    let opened = open(&serve.target).await?;
+    let keys = keyring::load(&opened.config)?;
+    prepare(&opened, mode, serve.migrate).await?;
+    for warning in doctor::warnings(&opened.config, &opened.backend.catalog()) {
+        tracing::warn!("{warning}");
+    }
+    let address = serve
+        .listen
+        .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, opened.config.port)));
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| CommandError::Other(format!("cannot listen on {address}: {error}")))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| CommandError::Other(error.to_string()))?;
+    let Opened {
+        config,
+        database,
+        backend,
+        migrator,
+    } = opened;
+    let app = Arc::new(app(&config, backend.clone(), &keys, mode, log)?);
+    let _watch = if mode == Mode::Dev {
+        watch(migrator, &config.root)?
+    } else {
+        None
+    };
+    announce(mode, address, &database.describe(), &keys);
+    server::serve(app, listener, server::stop_signal()).await;
+    backend.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Brings the database to the project's state, or refuses to serve an older one.
+async fn prepare(opened: &Opened, mode: Mode, migrate: bool) -> Result<(), CommandError> {
+    if mode == Mode::Dev || migrate {
+        let count = up(&opened.migrator, false).await?;
+        if count > 0 {
+            tracing::info!(count, "migrations applied");
+        }
+    } else {
+        let pending = opened.migrator.pending(true).await?.len();
+        if pending > 0 {
+            return Err(mainstay_schema::Error::Pending(pending).into());
+        }
+    }
+    if mode == Mode::Dev {
+        let seeds = opened.migrator.seed_if_empty(&opened.config.seed_paths).await?;
+        if seeds > 0 {
+            tracing::info!(files = seeds, "the empty database was seeded");
+        }
+    }
+    Ok(())
+}
+
+fn app(config: &Config, backend: Arc<dyn Backend>, keys: &ApiKeys, mode: Mode, log: Log) -> Result<App, CommandError> {
+    let secret = config
+        .rest
+        .jwt_secret
+        .clone()
+        .unwrap_or_else(|| keys.jwt_secret.clone());
+    let verifier =
+        Verifier::from_secret(&secret, config.rest.jwt_secret_is_base64)?.audience(config.rest.jwt_audience.clone());
+    Ok(App {
+        data: DataRoom::new(backend.clone(), data_config(config)),
+        backend,
+        authenticator: Authenticator {
+            verifier,
+            keys: Some(keys.clone()),
+            anon_role: config.rest.anon_role.as_ref().map(Ident::new),
+            role_claim: config.rest.jwt_role_claim.clone(),
+            require_key: config.require_key,
+        },
+        cors: Cors {
+            origins: config.rest.cors_origins.clone(),
+        },
+        site: Site::open(&config.root.join("public")),
+        dev: (mode == Mode::Dev).then(|| Dev {
+            jwt_secret: keys.jwt_secret.clone(),
+            anon_key: keys.anon.clone(),
+        }),
+        metrics: Metrics::new(),
+        log,
+        log_requests: config.log_requests,
+        body_bytes_max: config.body_bytes_max,
+        trace_header: config.rest.trace_header.as_ref().and_then(|name| name.parse().ok()),
+        ids: RequestIds::default(),
+    })
+}
+
+fn data_config(config: &Config) -> mainstay_data::Config {
+    let rest = &config.rest;
+    mainstay_data::Config {
+        schemas: rest.schemas.iter().map(Ident::new).collect(),
+        extra_search_path: rest.extra_search_path.iter().map(Ident::new).collect(),
+        max_rows: rest.max_rows,
+        tx_end: match rest.tx_end {
+            rest::TxEnd::Commit => mainstay_data::TxEnd::Commit,
+            rest::TxEnd::CommitAllowOverride => mainstay_data::TxEnd::CommitAllowOverride,
+            rest::TxEnd::Rollback => mainstay_data::TxEnd::Rollback,
+            rest::TxEnd::RollbackAllowOverride => mainstay_data::TxEnd::RollbackAllowOverride,
+        },
+        anon_role: rest.anon_role.as_ref().map(Ident::new),
+        pre_request: rest.pre_request.as_deref().map(|name| match name.split_once('.') {
+            Some((schema, name)) => QualifiedName::new(schema, name),
+            None => QualifiedName::new(rest.schemas[0].as_str(), name),
+        }),
+        aggregates_enabled: rest.aggregates_enabled,
+        plan_enabled: rest.plan_enabled,
+        server_timing: rest.server_timing,
+        error_verbosity: if rest.minimal_errors {
+            mainstay_data::ErrorVerbosity::Minimal
+        } else {
+            mainstay_data::ErrorVerbosity::Verbose
+        },
+        url_use_legacy_target_names: rest.legacy_target_names,
+        version: mainstay_data::PostgrestVersion::from_number(rest.postgrest_version).unwrap_or_default(),
+        ..mainstay_data::Config::default()
+    }
+}
+
+/// Applies migrations as files change. The watcher stops when what is returned is dropped.
+fn watch(migrator: Migrator, root: &Path) -> Result<Option<notify::RecommendedWatcher>, CommandError> {
+    let dir = root.join("supabase");
+    let (sender, mut changes) = mpsc::channel::<()>(1);
+    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let touches_sql = event.is_ok_and(|event| {
+            !event.kind.is_access()
+                && event
+                    .paths
+                    .iter()
+                    .any(|path| path.extension().is_some_and(|e| e == "sql"))
+        });
+        if touches_sql {
+            // A full channel already has a look to come.
+            let _ = sender.try_send(());
+        }
+    });
+    let mut watcher = match watcher {
+        Ok(watcher) => watcher,
+        Err(error) => {
+            tracing::warn!(%error, "migrations are not watched; start again after changes");
+            return Ok(None);
+        }
+    };
+    if let Err(error) = watcher.watch(&dir, RecursiveMode::Recursive) {
+        tracing::warn!(%error, "migrations are not watched; start again after changes");
+        return Ok(None);
+    }
+    tokio::spawn(async move {
+        while changes.recv().await.is_some() {
+            tokio::time::sleep(SETTLE).await;
+            while changes.try_recv().is_ok() {}
+            match migrator
+                .up(true, |_, _, migration| {
+                    tracing::info!(version = %migration.version, name = %migration.name, "applying");
+                })
+                .await
+            {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "migrations applied"),
+                Err(error) => {
+                    use mainstay_core::error::PublicError;
+                    let (details, hint) = (error.details().unwrap_or_default(), error.hint().unwrap_or_default());
+                    tracing::error!(code = %error.code(), details, hint, "{error}");
+                }
+            }
+        }
+    });
+    Ok(Some(watcher))
+}
+
+fn announce(mode: Mode, address: SocketAddr, database: &str, keys: &keys::ApiKeys) {
+    println!("Mainstay is ready at http://{address}");
+    if mode == Mode::Dev {
+        println!("  REST             http://{address}/rest/v1");
+        println!("  database         {database}");
+        println!("  publishable key  {}", keys.publishable.expose());
+        println!("  anon key         {}", keys.anon.expose());
+        println!("  secret key       {}  (servers only)", keys.secret.expose());
+    }
+    use std::io::Write;
+    // Whoever waits for the line reads it from a pipe.
+    let _ = std::io::stdout().flush();
+}

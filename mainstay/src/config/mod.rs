@@ -1,0 +1,291 @@
+//! The project's settings: `supabase/config.toml`, `.env`, and the environment over both.
+//!
+//! Order of precedence: `PGRST_*` environment variables, then `[rest]`, then `[api]`, then the default.
+//!
+//! Source: the Supabase command line's config format; PostgREST's configuration page for `[rest]` and `PGRST_*`.
+
+pub mod dotenv;
+pub mod known;
+pub mod rest;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use mainstay_core::secret::Secret;
+use toml::Value;
+
+pub use rest::Rest;
+
+/// The file that holds the settings, below the project's folder.
+pub const CONFIG_PATH: &str = "supabase/config.toml";
+
+/// Default port of the API, as the Supabase command line has it.
+pub const DEFAULT_PORT: u16 = 54321;
+
+/// Bytes of a request's body, unless `[mainstay] body_bytes_max` says otherwise.
+pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// What can be wrong with the settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{path} is not valid TOML: {message}")]
+    Syntax { path: PathBuf, message: String },
+    #[error("setting `{key}`: {problem}")]
+    Setting { key: String, problem: String },
+}
+
+impl ConfigError {
+    fn setting(key: &str, problem: impl Into<String>) -> Self {
+        ConfigError::Setting {
+            key: key.to_owned(),
+            problem: problem.into(),
+        }
+    }
+}
+
+/// Which grants a new relation gets by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grants {
+    /// None: nothing is readable until a migration says so.
+    Closed,
+    /// Supabase's: everything to `anon`, `authenticated` and `service_role`, row security decides.
+    Classic,
+}
+
+/// How the embedded engine waits for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Synchronous {
+    Full,
+    Normal,
+}
+
+/// All settings of a project.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The folder that holds `supabase/`.
+    pub root: PathBuf,
+    pub port: u16,
+    pub rest: Rest,
+    pub seed_paths: Vec<String>,
+    pub grants: Grants,
+    pub require_key: bool,
+    /// Accept the Supabase command line's published demo secret.
+    pub allow_demo_secret: bool,
+    pub synchronous: Synchronous,
+    pub body_bytes_max: usize,
+    /// Milliseconds a statement may take.
+    pub statement_timeout_ms: u64,
+    pub log_requests: bool,
+    /// Keys of the file that nothing in Mainstay knows.
+    pub unknown_keys: Vec<String>,
+}
+
+impl Config {
+    /// Reads the settings of the project in `root`. A project without the file gets the defaults.
+    pub fn load(root: &Path) -> Result<Self, ConfigError> {
+        let mut environment = dotenv::read(&root.join(".env"))?;
+        environment.extend(dotenv::read(&root.join("supabase").join(".env"))?);
+        environment.extend(std::env::vars());
+        let path = root.join(CONFIG_PATH);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(source) => return Err(ConfigError::Read { path, source }),
+        };
+        Config::parse(root, &path, &text, &environment)
+    }
+
+    fn parse(root: &Path, path: &Path, text: &str, environment: &HashMap<String, String>) -> Result<Self, ConfigError> {
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
+            path: path.to_owned(),
+            message: error.to_string(),
+        })?;
+        let unknown_keys = known::unknown(&table);
+        let mut file = Value::Table(table);
+        resolve_env(&mut file, environment);
+        let reader = Reader { file: &file };
+        let grants = match reader.text("mainstay.grants")?.as_deref() {
+            None | Some("classic") => Grants::Classic,
+            Some("closed") => Grants::Closed,
+            Some(other) => {
+                return Err(ConfigError::setting(
+                    "mainstay.grants",
+                    format!("`{other}` is neither closed nor classic"),
+                ));
+            }
+        };
+        let synchronous = match reader.text("mainstay.synchronous")?.as_deref() {
+            None | Some("full") => Synchronous::Full,
+            Some("normal") => Synchronous::Normal,
+            Some(other) => {
+                return Err(ConfigError::setting(
+                    "mainstay.synchronous",
+                    format!("`{other}` is neither full nor normal"),
+                ));
+            }
+        };
+        Ok(Config {
+            root: root.to_owned(),
+            port: reader.integer("api.port")?.unwrap_or(DEFAULT_PORT),
+            rest: Rest::read(&reader, environment)?,
+            seed_paths: if reader.boolean("db.seed.enabled")?.unwrap_or(true) {
+                reader
+                    .list("db.seed.sql_paths")?
+                    .unwrap_or_else(|| vec!["./seed.sql".into()])
+            } else {
+                Vec::new()
+            },
+            grants,
+            require_key: reader.boolean("mainstay.require_key")?.unwrap_or(false),
+            allow_demo_secret: reader.boolean("mainstay.allow_demo_secret")?.unwrap_or(false),
+            synchronous,
+            body_bytes_max: reader.integer("mainstay.body_bytes_max")?.unwrap_or(BODY_BYTES_MAX),
+            statement_timeout_ms: reader.integer("mainstay.statement_timeout_ms")?.unwrap_or(8_000),
+            log_requests: reader.boolean("mainstay.log_requests")?.unwrap_or(true),
+            unknown_keys,
+        })
+    }
+
+    /// Where the project's data lives.
+    pub fn data_dir(&self) -> PathBuf {
+        self.root.join(".mainstay")
+    }
+}
+
+/// Reads typed settings by dotted name.
+pub struct Reader<'a> {
+    file: &'a Value,
+}
+
+impl Reader<'_> {
+    fn find(&self, key: &str) -> Option<&Value> {
+        key.split('.').try_fold(self.file, |value, part| value.get(part))
+    }
+
+    /// A text setting.
+    pub fn text(&self, key: &str) -> Result<Option<String>, ConfigError> {
+        match self.find(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(Value::Integer(number)) => Ok(Some(number.to_string())),
+            Some(Value::Boolean(flag)) => Ok(Some(flag.to_string())),
+            Some(_) => Err(ConfigError::setting(key, "must be text")),
+        }
+    }
+
+    /// A whole number.
+    pub fn integer<T: TryFrom<i64> + std::str::FromStr>(&self, key: &str) -> Result<Option<T>, ConfigError> {
+        let bad = || ConfigError::setting(key, "must be a whole number in range");
+        match self.find(key) {
+            None => Ok(None),
+            Some(Value::Integer(number)) => T::try_from(*number).map(Some).map_err(|_| bad()),
+            Some(Value::String(text)) => text.parse().map(Some).map_err(|_| bad()),
+            Some(_) => Err(bad()),
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&self, key: &str) -> Result<Option<bool>, ConfigError> {
+        match self.find(key) {
+            None => Ok(None),
+            Some(Value::Boolean(flag)) => Ok(Some(*flag)),
+            Some(Value::String(text)) if text == "true" || text == "false" => Ok(Some(text == "true")),
+            Some(_) => Err(ConfigError::setting(key, "must be true or false")),
+        }
+    }
+
+    /// A list of texts, or one text with commas.
+    pub fn list(&self, key: &str) -> Result<Option<Vec<String>>, ConfigError> {
+        match self.find(key) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(split_list(text))),
+            Some(Value::Array(items)) => items
+                .iter()
+                .map(|item| item.as_str().map(str::to_owned))
+                .collect::<Option<Vec<_>>>()
+                .map(Some)
+                .ok_or_else(|| ConfigError::setting(key, "must be a list of texts")),
+            Some(_) => Err(ConfigError::setting(key, "must be a list of texts")),
+        }
+    }
+}
+
+/// Splits `a, b` as PostgREST splits its list settings.
+pub fn split_list(text: &str) -> Vec<String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Replaces `env(NAME)` by the variable's value; an unset variable gives an empty text, as the Supabase command line
+/// has it, and a secret that is empty is refused where it is used.
+fn resolve_env(value: &mut Value, environment: &HashMap<String, String>) {
+    match value {
+        Value::String(text) => {
+            if let Some(name) = text.strip_prefix("env(").and_then(|rest| rest.strip_suffix(')')) {
+                *text = environment.get(name).cloned().unwrap_or_default();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| resolve_env(item, environment)),
+        Value::Table(table) => table.iter_mut().for_each(|(_, item)| resolve_env(item, environment)),
+        _ => {}
+    }
+}
+
+/// A secret setting: absent and empty are the same.
+pub fn secret(text: Option<String>) -> Option<Secret<String>> {
+    text.filter(|text| !text.is_empty()).map(Secret::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let environment = environment
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
+        Config::parse(Path::new("/p"), Path::new("config.toml"), text, &environment)
+    }
+
+    #[test]
+    fn the_environment_wins_over_rest_over_api() {
+        let text = "[api]\nmax_rows = 1000\nschemas = [\"public\", \"shop\"]\n[rest]\ndb_max_rows = 50\n";
+        assert_eq!(parse(text, &[]).unwrap().rest.max_rows, Some(50));
+        assert_eq!(
+            parse(text, &[("PGRST_DB_MAX_ROWS", "7")]).unwrap().rest.max_rows,
+            Some(7)
+        );
+        assert_eq!(parse(text, &[]).unwrap().rest.schemas, ["public", "shop"]);
+        assert_eq!(
+            parse(text, &[("PGRST_DB_SCHEMAS", "a, b")]).unwrap().rest.schemas,
+            ["a", "b"]
+        );
+    }
+
+    #[test]
+    fn env_references_are_resolved_and_unknown_keys_reported() {
+        let text = "project_id = \"x\"\n[rest]\njwt_secret = \"env(SECRET)\"\n[auth]\nsite_url = \"a\"\n[api]\nprot = 1\n[nope]\nx = 1\n";
+        let config = parse(text, &[("SECRET", "s3cret")]).unwrap();
+        assert_eq!(
+            config.rest.jwt_secret.as_ref().map(|secret| secret.expose().as_str()),
+            Some("s3cret")
+        );
+        assert_eq!(config.unknown_keys, ["api.prot", "nope"]);
+        assert!(parse(text, &[]).unwrap().rest.jwt_secret.is_none());
+    }
+
+    #[test]
+    fn bad_values_are_named() {
+        let message = |text: &str| parse(text, &[]).unwrap_err().to_string();
+        assert!(message("[api]\nport = 70000\n").contains("api.port"));
+        assert!(message("[mainstay]\ngrants = \"open\"\n").contains("mainstay.grants"));
+        assert!(message("[rest]\ndb_tx_end = \"never\"\n").contains("db_tx_end"));
+        assert!(message("not toml at all [").contains("TOML"));
+    }
+}

@@ -1,0 +1,137 @@
+//! What only `mainstay dev` has: tokens for the asking, to try policies before sign-in is there.
+//!
+//! Both routes answer on loopback alone, to pages of this very server alone: a page on the web must not be able to
+//! make itself a token through a developer's browser, by any origin or by a name that resolves to loopback.
+
+use std::net::SocketAddr;
+
+use http::{HeaderValue, Method, StatusCode, header};
+use mainstay_core::secret::Secret;
+use mainstay_http::{Error, Request, Response, keys};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::keyring::now_seconds;
+
+/// How long a development token is valid, in seconds.
+const TOKEN_SECONDS: i64 = 3600;
+
+/// The development routes.
+pub struct Dev {
+    pub jwt_secret: Secret<String>,
+    pub anon_key: Secret<String>,
+}
+
+#[derive(Deserialize)]
+struct TokenBody {
+    sub: String,
+    role: Option<String>,
+    email: Option<String>,
+}
+
+impl Dev {
+    /// Answers `GET /config` and `POST /token`.
+    pub fn answer(&self, peer: SocketAddr, request: &Request) -> Response {
+        if !peer.ip().is_loopback() || !is_own_page(request) {
+            return Error::LoopbackOnly.response();
+        }
+        let mut response = match (&request.method, request.path.as_str()) {
+            (&Method::GET, "/config") => {
+                let body = json!({"url": "", "anon_key": self.anon_key.expose()});
+                Response::body(StatusCode::OK, "application/json", body.to_string())
+            }
+            (&Method::POST, "/token") => self.token(request),
+            (_, "/config" | "/token") => Error::MethodNotAllowed(request.method.to_string()).response(),
+            _ => Error::NotFound.response(),
+        };
+        response
+            .headers
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+
+    fn token(&self, request: &Request) -> Response {
+        let Ok(body) = serde_json::from_slice::<TokenBody>(&request.body) else {
+            return Error::BadHeader("body", r#"expected {"sub": "…", "role": "authenticated"}"#).response();
+        };
+        let now = now_seconds();
+        let role = body.role.unwrap_or_else(|| "authenticated".into());
+        let mut claims = json!({
+            "aud": "authenticated", "role": role, "sub": body.sub, "iat": now, "exp": now + TOKEN_SECONDS,
+        });
+        if let (Some(email), Some(claims)) = (body.email, claims.as_object_mut()) {
+            claims.insert("email".into(), email.into());
+        }
+        match keys::sign(&self.jwt_secret, &claims) {
+            Ok(token) => {
+                let body = json!({"access_token": token, "expires_in": TOKEN_SECONDS});
+                Response::body(StatusCode::OK, "application/json", body.to_string())
+            }
+            Err(error) => {
+                tracing::error!(%error, "a development token could not be signed");
+                Error::Internal.response()
+            }
+        }
+    }
+}
+
+/// True if the request names this machine as its host and comes from no other origin.
+fn is_own_page(request: &Request) -> bool {
+    let Some(host) = request.header("host") else {
+        return false;
+    };
+    let name = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+        .map_or(host, |(name, _)| name);
+    let is_loopback = matches!(name, "localhost" | "127.0.0.1" | "[::1]");
+    let same_origin = request.header("origin").is_none_or(|origin| {
+        origin
+            .strip_prefix("http://")
+            .or_else(|| origin.strip_prefix("https://"))
+            == Some(host)
+    });
+    is_loopback && same_origin
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderMap;
+
+    fn ask(peer: &str, headers: &[(&'static str, &'static str)]) -> StatusCode {
+        let dev = Dev {
+            jwt_secret: Secret::new("x".repeat(32)),
+            anon_key: Secret::new("k".into()),
+        };
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        let request = Request {
+            method: Method::POST,
+            path: "/token".into(),
+            query: None,
+            headers,
+            body: r#"{"sub":"a"}"#.into(),
+        };
+        dev.answer(peer.parse().unwrap(), &request).status
+    }
+
+    #[test]
+    fn only_the_servers_own_pages_get_tokens() {
+        let local = "127.0.0.1:9";
+        assert_eq!(ask(local, &[("host", "localhost:1")]), StatusCode::OK);
+        assert_eq!(
+            ask(local, &[("host", "127.0.0.1:1"), ("origin", "http://127.0.0.1:1")]),
+            StatusCode::OK
+        );
+        assert_eq!(
+            ask(local, &[("host", "127.0.0.1:1"), ("origin", "http://evil.example")]),
+            StatusCode::FORBIDDEN
+        );
+        assert_eq!(ask(local, &[("host", "rebound.example:1")]), StatusCode::FORBIDDEN);
+        assert_eq!(ask(local, &[]), StatusCode::FORBIDDEN);
+        assert_eq!(ask("192.0.2.1:9", &[("host", "localhost:1")]), StatusCode::FORBIDDEN);
+    }
+}

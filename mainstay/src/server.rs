@@ -1,0 +1,135 @@
+//! Listens, speaks HTTP/1.1 and HTTP/2 (also without TLS), and stops without losing a request.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tower::ServiceBuilder;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+
+use crate::app::App;
+
+/// How long a client may take to send the head of a request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Bytes of a request's head that are read at most.
+const HEADER_BYTES_MAX: usize = 96 * 1024;
+
+/// How long requests in flight may take to finish when the server stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Answers smaller than this many bytes are not worth compressing.
+const COMPRESS_BYTES_MIN: u64 = 1024;
+
+/// Connections at once; more wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 10_000;
+
+/// Serves `app` until `stop` resolves, then lets the requests in flight finish.
+pub async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Output = ()>) {
+    let graceful = GracefulShutdown::new();
+    let slots = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEADER_BYTES_MAX)
+        .pipeline_flush(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(HEADER_BYTES_MAX as u32)
+        .keep_alive_interval(Some(Duration::from_secs(30)));
+    tokio::pin!(stop);
+    loop {
+        let Ok(slot) = slots.clone().acquire_owned().await else {
+            break;
+        };
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, most likely: waiting is all that helps.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            () = &mut stop => break,
+        };
+        // Answers are written whole, so waiting to fill a packet only delays them.
+        let _ = stream.set_nodelay(true);
+        let connection = builder
+            .serve_connection(TokioIo::new(stream), service(app.clone(), peer))
+            .into_owned();
+        let connection = graceful.watch(connection);
+        let app = app.clone();
+        tokio::spawn(async move {
+            app.metrics.connections.inc();
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection broke off");
+            }
+            app.metrics.connections.dec();
+            drop(slot);
+        });
+    }
+    drop(listener);
+    tracing::info!("stopping: waiting for requests in flight");
+    if tokio::time::timeout(STOP_TIMEOUT, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests were still in flight after {} s", STOP_TIMEOUT.as_secs());
+    }
+}
+
+type Service = TowerToHyperService<
+    tower_http::compression::Compression<
+        tower::util::BoxCloneSyncService<http::Request<Incoming>, http::Response<Full<Bytes>>, Infallible>,
+        tower_http::compression::predicate::And<SizeAbove, NotForContentType>,
+    >,
+>;
+
+/// The service of one connection.
+fn service(app: Arc<App>, peer: SocketAddr) -> Service {
+    let answer = tower::service_fn(move |request: http::Request<Incoming>| {
+        let app = app.clone();
+        async move {
+            let answer = app.answer(peer, request).await;
+            let mut response = http::Response::new(Full::new(answer.body));
+            *response.status_mut() = answer.status;
+            *response.headers_mut() = answer.headers;
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let compression =
+        CompressionLayer::new().compress_when(SizeAbove::new(COMPRESS_BYTES_MIN).and(NotForContentType::IMAGES));
+    let service = ServiceBuilder::new()
+        .layer(compression)
+        .service(tower::util::BoxCloneSyncService::new(answer));
+    TowerToHyperService::new(service)
+}
+
+/// Resolves when the process is asked to stop: Ctrl-C or SIGTERM.
+pub async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = tokio::signal::ctrl_c().await;
+}

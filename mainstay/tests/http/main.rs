@@ -1,0 +1,18 @@
+//! Black-box tests of the whole program over HTTP, on both engines.
+//!
+//! PostgreSQL is the oracle: wherever the engines could differ, the same requests go to both and status, headers, body
+//! and the tables afterwards are compared byte for byte.
+
+mod bad_input;
+mod both;
+mod crash;
+mod defaults_safe;
+mod differential;
+mod existence_oracle;
+mod fail_closed;
+mod jwt_claims;
+mod oracle_columns;
+mod oracle_rows;
+mod policies;
+mod program;
+mod sql_built;
