@@ -218,7 +218,7 @@ impl Run<'_> {
         let mut lines: Vec<String> = dependents
             .iter()
             .take(LISTED_MAX)
-            .map(|(object, on)| format!("{} depends on {}", self.shown(object), self.shown(on)))
+            .map(|(object, on)| format!("{} depends on {}", self.shown(object), self.shown_as_cause(on)))
             .collect();
         if dependents.len() > LISTED_MAX {
             lines.push(format!(
@@ -238,20 +238,30 @@ impl Run<'_> {
             let uses = stored.uses(self.catalog)?;
             texts.push((stored, uses));
         }
-        let mut found: Vec<(Object, Object)> = Vec::new();
-        let mut queue: Vec<Object> = objects.to_vec();
-        let mut next = 0;
-        while let Some(current) = queue.get(next).cloned() {
-            next += 1;
-            for object in self.direct_dependents(&current, &texts) {
-                let known = queue.contains(&object) || queue.iter().any(|whole| is_part(self, &object, whole));
-                if !known {
-                    found.push((object.clone(), current.clone()));
-                    queue.push(object);
-                }
-            }
+        let mut met = objects.to_vec();
+        let mut found = Vec::new();
+        for object in objects {
+            self.follow(object, &texts, &mut met, &mut found);
         }
         Ok(found)
+    }
+
+    /// Depth first, as PostgreSQL lists them.
+    fn follow(
+        &self,
+        object: &Object,
+        texts: &[(Stored, Uses)],
+        met: &mut Vec<Object>,
+        found: &mut Vec<(Object, Object)>,
+    ) {
+        for dependent in self.direct_dependents(object, texts) {
+            let known = met.contains(&dependent) || met.iter().any(|whole| is_part(self, &dependent, whole));
+            if !known {
+                met.push(dependent.clone());
+                found.push((dependent.clone(), object.clone()));
+                self.follow(&dependent, texts, met, found);
+            }
+        }
     }
 
     fn direct_dependents(&self, object: &Object, texts: &[(Stored, Uses)]) -> Vec<Object> {
@@ -449,6 +459,14 @@ impl Run<'_> {
                 format!("function {}({})", self.described(name), types.join(","))
             }
             Object::Schema(name) => format!("schema {name}"),
+        }
+    }
+
+    /// What is depended on: a key is known by its index.
+    fn shown_as_cause(&self, object: &Object) -> String {
+        match object {
+            Object::Constraint(table, name) => self.shown(&Object::Index(table.clone(), name.clone())),
+            other => self.shown(other),
         }
     }
 

@@ -10,9 +10,9 @@ use mainstay_core::error::DatabaseError;
 use mainstay_core::types::{Type, TypeModifier};
 
 use super::{Result, Run, spell, types, walk};
-use crate::analyse::{self, Analyser};
+use crate::analyse::Analyser;
 use crate::parse;
-use crate::typed::{CastContext, CastMethod, Expr, ExprKind};
+use crate::typed::{CastMethod, Expr, ExprKind};
 
 /// Where an expression stands; it decides what is allowed in it and how refusals are worded.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -141,13 +141,11 @@ impl Run<'_> {
             ));
         }
         let text = spell::qualified_expression(self.catalog, &self.session.search_path, text)?;
-        let mut analyser = Analyser::new(self.catalog, self.session);
-        let expr = analyser.expression(&text, None, None).map_err(without_position)?.expr;
+        let expr = self.assignable(&text, None, column, ty, modifier)?;
         if has_subquery(&expr) {
             return Err(DatabaseError::new("0A000", "cannot use subquery in DEFAULT expression"));
         }
         check_aggregates(&expr, "DEFAULT expressions")?;
-        self.check_assignable(expr, column, ty, modifier, "default expression")?;
         Ok(text)
     }
 
@@ -165,26 +163,36 @@ impl Run<'_> {
                     .detail("A generated column cannot reference another generated column."));
             }
         }
-        let Kept { text, expr } = kept;
-        self.check_assignable(expr, &target.name, &target.ty, target.modifier, "default expression")?;
-        Ok(text)
+        self.assignable(&kept.text, Some(over), &target.name, &target.ty, target.modifier)?;
+        Ok(kept.text)
     }
 
+    /// Analyses what is assigned to a column.
+    ///
     /// Errors: 42804 `column "a" is of type integer but default expression is of type text`.
-    fn check_assignable(&self, expr: Expr, column: &str, ty: &Type, modifier: TypeModifier, what: &str) -> Result<()> {
-        let given = expr.ty.clone();
-        let given_modifier = expr.modifier;
-        match analyse::cast(self.catalog, expr, ty, modifier, CastContext::Assignment) {
-            Ok(_) => Ok(()),
-            Err(error) if matches!(error.sqlstate.as_str(), "42804" | "42846") => Err(DatabaseError::new(
-                "42804",
-                format!(
-                    "column \"{column}\" is of type {} but {what} is of type {}",
-                    types::shown(ty, TypeModifier::None),
-                    types::shown(&given, given_modifier)
-                ),
-            )
-            .hint("You will need to rewrite or cast the expression.")),
+    fn assignable(
+        &self,
+        text: &str,
+        over: Option<&Arc<Relation>>,
+        column: &str,
+        ty: &Type,
+        modifier: TypeModifier,
+    ) -> Result<Expr> {
+        let mut analyser = Analyser::new(self.catalog, self.session);
+        match analyser.expression(text, over, Some((ty, modifier))) {
+            Ok(bound) => Ok(bound.expr),
+            Err(error) if matches!(error.sqlstate.as_str(), "42804" | "42846") => {
+                let given = analyser.expression(text, over, None).map_err(without_position)?.expr;
+                Err(DatabaseError::new(
+                    "42804",
+                    format!(
+                        "column \"{column}\" is of type {} but default expression is of type {}",
+                        types::shown(ty, TypeModifier::None),
+                        types::shown(&given.ty, given.modifier)
+                    ),
+                )
+                .hint("You will need to rewrite or cast the expression."))
+            }
             Err(error) => Err(without_position(error)),
         }
     }

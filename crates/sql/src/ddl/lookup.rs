@@ -207,7 +207,17 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Errors: 42710 if a type of that name is there, as a table's row type would be.
+    /// Errors: 42710 if a type of that name is there: a relation has a row type of its own name.
+    pub(super) fn check_free_row_type(&self, name: &QualifiedName) -> Result<()> {
+        self.check_free_type(name).map_err(|error| {
+            error.hint(
+                "A relation has an associated type of the same name, so you must use a name that doesn't conflict \
+                 with any existing type.",
+            )
+        })
+    }
+
+    /// Errors: 42710 if a type of that name is there.
     pub(super) fn check_free_type(&self, name: &QualifiedName) -> Result<()> {
         let taken = self.catalog.enums.contains_key(name) || self.catalog.domains.contains_key(name);
         if taken {

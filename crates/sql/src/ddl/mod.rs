@@ -26,6 +26,8 @@ mod routine;
 mod sequence;
 mod spell;
 mod table;
+#[cfg(test)]
+mod tests;
 mod types;
 mod view;
 mod walk;

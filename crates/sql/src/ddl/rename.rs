@@ -174,7 +174,7 @@ impl Run<'_> {
         if !from.name.eq_ignore_ascii_case(&to.name) {
             self.check_case(&to)?;
         }
-        self.check_free_type(&to)?;
+        self.check_free_row_type(&to)?;
         let mut rewritten = Vec::new();
         for mut stored in dependency::stored(self.catalog) {
             let uses = stored.uses(self.catalog)?;

@@ -37,7 +37,7 @@ impl Run<'_> {
             return Ok(());
         }
         self.check_case(&name)?;
-        self.check_free_type(&name)?;
+        self.check_free_row_type(&name)?;
         self.check_column_names(create)?;
 
         let mut table = Relation {

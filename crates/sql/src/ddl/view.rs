@@ -27,7 +27,7 @@ impl Run<'_> {
             Some(_) => {}
             None => {
                 self.check_free_relation(&name)?;
-                self.check_free_type(&name)?;
+                self.check_free_row_type(&name)?;
             }
         }
         let text = spell::qualified_query(self.catalog, &self.session.search_path, &create.query)?;
