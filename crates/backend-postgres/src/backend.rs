@@ -123,13 +123,18 @@ impl Inner {
         }
     }
 
-    /// Reads the catalog anew and publishes it.
+    /// Reads the catalog anew and publishes it if the database is another one than it was: plans made for a catalog
+    /// that has not changed stay good, whoever asked for the reload.
     pub async fn reload(&self) -> Result<(), BackendError> {
         let _one_at_a_time = self.reloading.lock().await;
         let exclusive = self.pool.exclusive().await?;
         let result = introspect::introspect(exclusive.connection()).await;
         exclusive.release();
         let (mut catalog, surroundings) = result?;
+        if surroundings.fingerprint == self.surroundings().fingerprint {
+            tracing::debug!("catalog read anew, unchanged");
+            return Ok(());
+        }
         catalog.time_zones = self.catalog().time_zones.clone();
         catalog.version = self.versions.fetch_add(1, Ordering::AcqRel) + 1;
         tracing::debug!(

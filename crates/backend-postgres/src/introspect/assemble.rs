@@ -154,6 +154,7 @@ pub(super) fn assemble(answers: &Answers) -> Result<(Catalog, Surroundings), Bac
         role_settings,
         sets_response: server.sets_response,
         server,
+        fingerprint: 0,
     };
     Ok((catalog, surroundings))
 }

@@ -16,6 +16,7 @@ mod views;
 mod tests;
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
 use mainstay_core::catalog::Catalog;
@@ -35,6 +36,8 @@ pub struct Surroundings {
     /// Some routine or view mentions `response.headers` or `response.status`.
     pub sets_response: bool,
     pub server: rows::Server,
+    /// The same for the same answers of the system catalogs, in whatever order their rows came.
+    pub fingerprint: u64,
 }
 
 /// Reads everything but the time zones.
@@ -53,7 +56,9 @@ pub async fn introspect(connection: &Connection) -> Result<(Catalog, Surrounding
         return Err(refused(error));
     }
     let answers = Answers { steps: parsed.steps };
-    assemble::assemble(&answers)
+    let (catalog, mut surroundings) = assemble::assemble(&answers)?;
+    surroundings.fingerprint = answers.fingerprint();
+    Ok((catalog, surroundings))
 }
 
 /// The database's time zone names. Slow (it reads the zone files), so it is asked once per process.
@@ -86,6 +91,20 @@ struct Answers {
 }
 
 impl Answers {
+    /// Rows of one query are added up, so that their order does not matter; the system catalogs promise none.
+    fn fingerprint(&self) -> u64 {
+        let mut whole = DefaultHasher::new();
+        for step in &self.steps {
+            let rows = step.rows.iter().map(|row| {
+                let mut hasher = DefaultHasher::new();
+                hasher.write(row);
+                hasher.finish()
+            });
+            whole.write_u64(rows.fold(0, u64::wrapping_add));
+        }
+        whole.finish()
+    }
+
     /// The rows of query `index`, each a JSON object in its only column.
     fn rows<T: DeserializeOwned>(&self, index: usize) -> Result<Vec<T>, BackendError> {
         let step = self

@@ -326,9 +326,18 @@ impl<'a> Burst<'a> {
         if self.response {
             steps.push(bare(&RESPONSE));
         }
-        steps.extend(self.ends.iter().map(|statement| bare(statement)));
-        let reply = connection.send(&steps).map_err(|_| Attempt::Lost)?;
-        reply.wait().await.map_err(|_| Attempt::Lost)
+        let (Some(end), true) = (self.ends.last(), self.begin.is_some()) else {
+            steps.extend(self.ends.iter().map(|statement| bare(statement)));
+            let reply = connection.send(&steps).map_err(|_| Attempt::Lost)?;
+            return reply.wait().await.map_err(|_| Attempt::Lost);
+        };
+        let before = &self.ends[..self.ends.len() - 1];
+        steps.extend(before.iter().map(|statement| bare(statement)));
+        let (reply, ended) = connection.send_ended(&steps, bare(end)).map_err(|_| Attempt::Lost)?;
+        let mut parsed = reply.wait().await.map_err(|_| Attempt::Lost)?;
+        let ended = ended.wait().await.map_err(|_| Attempt::Lost)?;
+        parsed.error = parsed.error.or(ended.error);
+        Ok(parsed)
     }
 
     /// Sorts the steps' answers, or says what went wrong.

@@ -127,12 +127,18 @@ impl Connection {
     /// Queues a burst: every step's messages back to back, then one Sync. Without an explicit `BEGIN` among the steps
     /// the burst is one transaction, committed by the Sync; after an error the server skips the rest and rolls back.
     pub fn send(&self, steps: &[Step<'_>]) -> Result<Reply, Closed> {
-        self.enqueue(|state, parses| {
-            for step in steps {
-                encode(state, step, parses);
-            }
-            frontend::sync(&mut state.outgoing);
-        })
+        self.enqueue(|state, parses| encode_burst(state, steps, parses))
+    }
+
+    /// Queues a burst that begins with `BEGIN`, and what ends its transaction as a burst of its own right behind it:
+    /// after an error the server skips to the Sync, and would skip the end too if it stood before.
+    pub fn send_ended(&self, steps: &[Step<'_>], end: Step<'_>) -> Result<(Reply, Reply), Closed> {
+        let mut state = self.shared.state();
+        let first = self.enqueue_in(&mut state, |state, parses| encode_burst(state, steps, parses))?;
+        let second = self.enqueue_in(&mut state, |state, parses| encode_burst(state, &[end], parses))?;
+        drop(state);
+        self.shared.wake.notify_one();
+        Ok((first, second))
     }
 
     /// Queues a simple query: any number of statements, results as text.
@@ -146,20 +152,26 @@ impl Connection {
     }
 
     fn enqueue(&self, write: impl FnOnce(&mut State, &mut Vec<Parse>)) -> Result<Reply, Closed> {
-        let (reply, receiver) = oneshot::channel();
-        {
-            let mut state = self.shared.state();
-            if self.shared.closed.load(Ordering::Acquire) {
-                return Err(Closed);
-            }
-            let mut parses = Vec::new();
-            write(&mut state, &mut parses);
-            state.pending.push_back(Pending { reply, parses });
-            if self.shared.in_flight.fetch_add(1, Ordering::Relaxed) == 0 {
-                self.shared.touch();
-            }
-        }
+        let reply = self.enqueue_in(&mut self.shared.state(), write)?;
         self.shared.wake.notify_one();
+        Ok(reply)
+    }
+
+    fn enqueue_in(
+        &self,
+        state: &mut State,
+        write: impl FnOnce(&mut State, &mut Vec<Parse>),
+    ) -> Result<Reply, Closed> {
+        let (reply, receiver) = oneshot::channel();
+        if self.shared.closed.load(Ordering::Acquire) {
+            return Err(Closed);
+        }
+        let mut parses = Vec::new();
+        write(state, &mut parses);
+        state.pending.push_back(Pending { reply, parses });
+        if self.shared.in_flight.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.shared.touch();
+        }
         Ok(Reply { receiver })
     }
 
@@ -236,6 +248,13 @@ impl Shared {
         self.notifications.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.wake.notify_one();
     }
+}
+
+fn encode_burst(state: &mut State, steps: &[Step<'_>], parses: &mut Vec<Parse>) {
+    for step in steps {
+        encode(state, step, parses);
+    }
+    frontend::sync(&mut state.outgoing);
 }
 
 fn encode(state: &mut State, step: &Step<'_>, parses: &mut Vec<Parse>) {
