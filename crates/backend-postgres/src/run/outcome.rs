@@ -221,8 +221,14 @@ pub fn judge(outcome: &Outcome, rendered: &Rendered, input: &Input) -> Result<()
             return Err(BackendError::TooManyAffected { affected });
         }
     }
-    if input.options.singular && wants_body(rendered) && outcome.rows != 1 {
-        return Err(BackendError::NotSingular { rows: outcome.rows });
+    // A write without a representation has no rows to count: what it affected is meant.
+    let rows = if rendered.writes() && !wants_body(rendered) {
+        outcome.affected
+    } else {
+        outcome.rows
+    };
+    if input.options.singular && rows != 1 {
+        return Err(BackendError::NotSingular { rows });
     }
     Ok(())
 }
