@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use mainstay_core::catalog::{Catalog, ConstraintKind, Relation, RelationKind};
+use mainstay_core::catalog::{Catalog, ConstraintKind, IndexPart, Relation, RelationKind, Sequence};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_sql::analyse::Analyser;
@@ -26,7 +26,7 @@ use crate::connection::register_collations;
 use crate::emit::compiled::Compiled;
 use crate::emit::context::Context;
 use crate::emit::writer::{SqlWriter, physical_name};
-use crate::errors;
+use crate::{errors, write};
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -97,14 +97,27 @@ impl Work<'_> {
             }
             Change::RenameColumn { table, from, to } => {
                 let mut writer = SqlWriter::new();
-                writer.sql("ALTER TABLE ").object(table).sql(" RENAME COLUMN ").ident(from).sql(" TO ").ident(to);
+                writer
+                    .sql("ALTER TABLE ")
+                    .object(table)
+                    .sql(" RENAME COLUMN ")
+                    .ident(from)
+                    .sql(" TO ")
+                    .ident(to);
                 self.execute(writer.text())
             }
             Change::AddColumn { table, column } => {
                 let relation = self.relation(table)?;
-                let Some((_, entry)) = relation.column(column) else { return Ok(()) };
+                let Some((_, entry)) = relation.column(column) else {
+                    return Ok(());
+                };
                 let mut writer = SqlWriter::new();
-                writer.sql("ALTER TABLE ").object(table).sql(" ADD COLUMN ").ident(column).sql(" ");
+                writer
+                    .sql("ALTER TABLE ")
+                    .object(table)
+                    .sql(" ADD COLUMN ")
+                    .ident(column)
+                    .sql(" ");
                 writer.sql(define::storage(&entry.ty));
                 self.execute(writer.text())
             }
@@ -129,14 +142,18 @@ impl Work<'_> {
             Change::Rebuild { table } => self.rebuild(table),
             Change::CreateIndex { table, index } => {
                 let relation = self.relation(table)?;
-                let Some(entry) = relation.indexes.iter().find(|entry| entry.name == *index) else { return Ok(()) };
-                let Some(sql) = define::index(self.after, &relation, entry)? else { return Ok(()) };
+                let Some(entry) = relation.indexes.iter().find(|entry| entry.name == *index) else {
+                    return Ok(());
+                };
+                let Some(sql) = define::index(self.after, &relation, entry)? else {
+                    return Ok(());
+                };
                 let columns: Option<Vec<usize>> = entry
                     .keys
                     .iter()
                     .map(|key| match key.part {
-                        mainstay_core::catalog::IndexPart::Column(column) => Some(column),
-                        mainstay_core::catalog::IndexPart::Expression(_) => None,
+                        IndexPart::Column(column) => Some(column),
+                        IndexPart::Expression(_) => None,
                     })
                     .collect();
                 self.create_unique(&sql, &relation, index, columns.as_deref())
@@ -171,7 +188,9 @@ impl Work<'_> {
     }
 
     fn execute(&self, sql: &str) -> Result<()> {
-        self.conn.execute_batch(sql).map_err(|error| errors::refusal(self.after.catalog(), None, sql, &error))
+        self.conn
+            .execute_batch(sql)
+            .map_err(|error| errors::refusal(self.after.catalog(), None, sql, &error))
     }
 
     /// The table's columns in the file's order.
@@ -182,7 +201,11 @@ impl Work<'_> {
             .map_err(broken)?;
         let columns = statement
             .query_map([physical_name(name).as_str()], |row| {
-                Ok(StoredColumn { name: row.get(0)?, storage: row.get(1)?, is_row_id: row.get::<_, i64>(2)? > 0 })
+                Ok(StoredColumn {
+                    name: row.get(0)?,
+                    storage: row.get(1)?,
+                    is_row_id: row.get::<_, i64>(2)? > 0,
+                })
             })
             .map_err(broken)?;
         columns.collect::<rusqlite::Result<Vec<_>>>().map_err(broken)
@@ -195,7 +218,11 @@ impl Work<'_> {
         {
             let stored = self.stored(name)?;
             let before = Compiled::new(Arc::new(self.before.clone()));
-            let spelling = Spelling { stored: &stored, without_target: Some(name), ..Spelling::default() };
+            let spelling = Spelling {
+                stored: &stored,
+                without_target: Some(name),
+                ..Spelling::default()
+            };
             self.rewrite(name, &define::table(&before, relation, spelling)?)?;
         }
         let mut writer = SqlWriter::new();
@@ -206,6 +233,11 @@ impl Work<'_> {
 
     /// Gives the new column its default in every row, by the write path's own rules.
     fn fill(&self, table: &QualifiedName, column: &Ident, context: &Context<'_>) -> Result<()> {
+        let relation = self.relation(table)?;
+        let sequence = relation.column(column).and_then(|(_, column)| column.sequence.as_ref());
+        if let Some(sequence) = sequence.and_then(|name| self.after.catalog().sequences.get(name)) {
+            return self.number(table, column, sequence);
+        }
         let mut text = String::from("UPDATE ");
         text.push_str(&ddl::identifier(&table.schema));
         text.push('.');
@@ -216,21 +248,50 @@ impl Work<'_> {
         let session = Session::default();
         for statement in parse::parse(&text)? {
             let typed = Analyser::new(self.after.catalog(), &session).statement(&statement.ast)?;
-            crate::write::run_statement(self.conn, self.after, &session.user, context, &typed)?;
+            write::run_statement(self.conn, self.after, &session.user, context, &typed)?;
+        }
+        Ok(())
+    }
+
+    /// Gives every row a value of the sequence, in the rows' own order.
+    fn number(&self, table: &QualifiedName, column: &Ident, sequence: &Sequence) -> Result<()> {
+        let mut writer = SqlWriter::new();
+        writer.sql("SELECT rowid FROM ").object(table).sql(" ORDER BY rowid");
+        let mut statement = self.conn.prepare(writer.text()).map_err(broken)?;
+        let rows = statement.query_map([], |row| row.get::<_, i64>(0)).map_err(broken)?;
+        let rows: Vec<i64> = rows.collect::<rusqlite::Result<_>>().map_err(broken)?;
+        let mut writer = SqlWriter::new();
+        writer
+            .sql("UPDATE ")
+            .object(table)
+            .sql(" SET ")
+            .ident(column)
+            .sql(" = ?2 WHERE rowid = ?1");
+        let mut update = self.conn.prepare(writer.text()).map_err(broken)?;
+        for row in rows {
+            let value = write::sequences::next(self.conn, sequence)?;
+            update.execute(params![row, value]).map_err(broken)?;
         }
         Ok(())
     }
 
     fn drop_column(&self, table: &QualifiedName, column: &Ident) -> Result<()> {
         let stored = self.stored(table)?;
-        if stored.iter().any(|entry| entry.name == column.as_str() && entry.is_row_id) {
+        if stored
+            .iter()
+            .any(|entry| entry.name == column.as_str() && entry.is_row_id)
+        {
             return self.rebuild(table);
         }
         // SQLite refuses to drop what a constraint names, so the definition without them comes first.
         self.sync_key_indexes(table)?;
         self.redefine(table, &stored)?;
         let mut writer = SqlWriter::new();
-        writer.sql("ALTER TABLE ").object(table).sql(" DROP COLUMN ").ident(column);
+        writer
+            .sql("ALTER TABLE ")
+            .object(table)
+            .sql(" DROP COLUMN ")
+            .ident(column);
         self.execute(writer.text())
     }
 
@@ -238,9 +299,9 @@ impl Work<'_> {
         let stored = self.stored(table)?;
         let relation = self.relation(table)?;
         let row_id = stored.iter().find(|column| column.is_row_id);
-        let still_key = row_id.is_none_or(|column| {
-            matches!(relation.primary_key(), [only] if relation.columns[*only].name == *column.name.as_str())
-        });
+        let still_key = row_id.is_none_or(
+            |column| matches!(relation.primary_key(), [only] if relation.columns[*only].name == *column.name.as_str()),
+        );
         match still_key {
             true => self.redefine(table, &stored),
             // The row's own id was the key and is no more.
@@ -250,15 +311,22 @@ impl Work<'_> {
 
     fn redefine(&self, table: &QualifiedName, stored: &[StoredColumn]) -> Result<()> {
         let relation = self.relation(table)?;
-        let spelling = Spelling { stored, ..Spelling::default() };
+        let spelling = Spelling {
+            stored,
+            ..Spelling::default()
+        };
         self.rewrite(table, &define::table(self.after, &relation, spelling)?)
     }
 
     /// Puts another definition of the same rows in place.
     fn rewrite(&self, table: &QualifiedName, sql: &str) -> Result<()> {
-        self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false).map_err(broken)?;
+        self.conn
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)
+            .map_err(broken)?;
         let done = self.rewrite_unguarded(table, sql);
-        self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(broken)?;
+        self.conn
+            .set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)
+            .map_err(broken)?;
         done.map_err(broken)
     }
 
@@ -282,9 +350,15 @@ impl Work<'_> {
     fn rebuild(&self, table: &QualifiedName) -> Result<()> {
         let relation = self.relation(table)?;
         let stored = self.stored(table)?;
-        let spelling = Spelling { called: Some(COPY), ..Spelling::default() };
+        let spelling = Spelling {
+            called: Some(COPY),
+            ..Spelling::default()
+        };
         // Its keys to itself would point to the copy's old name while it is copied.
-        let plain = Spelling { without_target: Some(table), ..spelling };
+        let plain = Spelling {
+            without_target: Some(table),
+            ..spelling
+        };
         self.execute(&define::table(self.after, &relation, plain)?)?;
         let kept: Vec<&Ident> = relation
             .columns
@@ -316,17 +390,28 @@ impl Work<'_> {
             .collect();
         for child in &children {
             let stored = self.stored(&child.name)?;
-            let spelling = Spelling { stored: &stored, without_target: Some(table), ..Spelling::default() };
+            let spelling = Spelling {
+                stored: &stored,
+                without_target: Some(table),
+                ..Spelling::default()
+            };
             self.rewrite(&child.name, &define::table(self.after, child, spelling)?)?;
         }
         let mut writer = SqlWriter::new();
         writer.sql("DROP TABLE ").object(table);
         self.execute(writer.text())?;
         let mut writer = SqlWriter::new();
-        writer.sql("ALTER TABLE ").ident(&Ident::new(COPY)).sql(" RENAME TO ").object(table);
+        writer
+            .sql("ALTER TABLE ")
+            .ident(&Ident::new(COPY))
+            .sql(" RENAME TO ")
+            .object(table);
         self.execute(writer.text())?;
         for constraint in &relation.constraints {
-            if matches!(constraint.kind, ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. }) {
+            if matches!(
+                constraint.kind,
+                ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. }
+            ) {
                 self.create_key(table, &constraint.name)?;
             }
         }
@@ -353,20 +438,32 @@ impl Work<'_> {
         };
         if let [only] = columns.as_slice() {
             let name = relation.columns[*only].name.as_str();
-            let is_row_id = self.stored(table)?.iter().any(|column| column.is_row_id && column.name == name);
+            let is_row_id = self
+                .stored(table)?
+                .iter()
+                .any(|column| column.is_row_id && column.name == name);
             let primary = matches!(key_of(&relation, constraint), Some(ConstraintKind::PrimaryKey { .. }));
             if is_row_id && primary {
                 return Ok(());
             }
         }
         let mut writer = SqlWriter::new();
-        writer.sql("DROP INDEX IF EXISTS ").object(&define::beside(&relation, constraint));
+        writer
+            .sql("DROP INDEX IF EXISTS ")
+            .object(&define::beside(&relation, constraint));
         self.execute(writer.text())?;
-        self.create_unique(&define::key(&relation, constraint, columns), &relation, constraint, Some(columns))
+        self.create_unique(
+            &define::key(&relation, constraint, columns),
+            &relation,
+            constraint,
+            Some(columns),
+        )
     }
 
     fn create_unique(&self, sql: &str, relation: &Relation, name: &Ident, columns: Option<&[usize]>) -> Result<()> {
-        let Err(error) = self.conn.execute_batch(sql) else { return Ok(()) };
+        let Err(error) = self.conn.execute_batch(sql) else {
+            return Ok(());
+        };
         if error.to_string().contains("UNIQUE constraint failed") {
             return Err(faults::duplicate(self.conn, relation, name, columns).into());
         }
@@ -376,7 +473,9 @@ impl Work<'_> {
     fn rename_index(&self, table: &QualifiedName, from: &Ident, to: &Ident) -> Result<()> {
         let relation = self.relation(table)?;
         let mut writer = SqlWriter::new();
-        writer.sql("DROP INDEX IF EXISTS ").object(&define::beside(&relation, from));
+        writer
+            .sql("DROP INDEX IF EXISTS ")
+            .object(&define::beside(&relation, from));
         self.execute(writer.text())?;
         if let Some(index) = relation.indexes.iter().find(|index| index.name == *to) {
             if let Some(sql) = define::index(self.after, &relation, index)? {
@@ -389,24 +488,35 @@ impl Work<'_> {
 
     /// Makes and removes the indexes that foreign keys have by themselves.
     fn sync_key_indexes(&self, table: &QualifiedName) -> Result<()> {
-        let Some(relation) = self.after.catalog().relations.get(table) else { return Ok(()) };
+        let Some(relation) = self.after.catalog().relations.get(table) else {
+            return Ok(());
+        };
         if relation.kind != RelationKind::Table {
             return Ok(());
         }
         let wanted = define::key_indexes(relation);
         let mut statement = self
             .conn
-            .prepare("SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?1 AND substr(name, 1, ?2) = ?3")
+            .prepare(
+                "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?1 AND substr(name, 1, ?2) = ?3",
+            )
             .map_err(broken)?;
         let present = statement
             .query_map(
-                params![physical_name(table).as_str(), KEY_INDEX_PREFIX.len() as i64, KEY_INDEX_PREFIX],
+                params![
+                    physical_name(table).as_str(),
+                    KEY_INDEX_PREFIX.len() as i64,
+                    KEY_INDEX_PREFIX
+                ],
                 |row| row.get::<_, String>(0),
             )
             .and_then(|rows| rows.collect::<rusqlite::Result<Vec<_>>>())
             .map_err(broken)?;
         drop(statement);
-        for name in present.iter().filter(|name| !wanted.iter().any(|(wanted, _)| wanted == *name)) {
+        for name in present
+            .iter()
+            .filter(|name| !wanted.iter().any(|(wanted, _)| wanted == *name))
+        {
             let mut writer = SqlWriter::new();
             writer.sql("DROP INDEX ").ident(&Ident::new(name));
             self.execute(writer.text())?;
@@ -460,7 +570,9 @@ impl Work<'_> {
 
     fn publication_without(&self, table: &QualifiedName) -> Result<()> {
         let name = Ident::new(REALTIME);
-        let Some(mut listed) = read_publication(self.conn, &name)? else { return Ok(()) };
+        let Some(mut listed) = read_publication(self.conn, &name)? else {
+            return Ok(());
+        };
         if !listed.contains(table) {
             return Ok(());
         }
@@ -475,9 +587,11 @@ const REALTIME: &str = "supabase_realtime";
 /// The tables of a publication; `None` if there is none of that name.
 pub fn read_publication(conn: &Connection, name: &Ident) -> Result<Option<Vec<QualifiedName>>> {
     let body: Option<String> = conn
-        .query_row("SELECT body FROM _ms_objects WHERE kind = 'publication' AND name = ?1", [name.as_str()], |row| {
-            row.get(0)
-        })
+        .query_row(
+            "SELECT body FROM _ms_objects WHERE kind = 'publication' AND name = ?1",
+            [name.as_str()],
+            |row| row.get(0),
+        )
         .optional()
         .map_err(broken)?;
     match body {
@@ -508,5 +622,9 @@ fn refers_to(relation: &Relation, target: &QualifiedName) -> bool {
 }
 
 fn key_of<'a>(relation: &'a Relation, constraint: &Ident) -> Option<&'a ConstraintKind> {
-    relation.constraints.iter().find(|entry| entry.name == *constraint).map(|entry| &entry.kind)
+    relation
+        .constraints
+        .iter()
+        .find(|entry| entry.name == *constraint)
+        .map(|entry| &entry.kind)
 }

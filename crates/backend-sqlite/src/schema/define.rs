@@ -8,9 +8,7 @@
 
 use std::sync::Arc;
 
-use mainstay_core::catalog::{
-    Column, ConstraintKind, ForeignKey, Index, IndexPart, ReferentialAction, Relation,
-};
+use mainstay_core::catalog::{Column, ConstraintKind, ForeignKey, Index, IndexPart, ReferentialAction, Relation};
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::types::{Type, TypeModifier};
@@ -92,8 +90,18 @@ pub fn table(compiled: &Compiled, relation: &Arc<Relation>, spelling: Spelling<'
         match &constraint.kind {
             ConstraintKind::Check { expression } => {
                 separate(emitter.writer());
-                emitter.writer().sql("CONSTRAINT ").ident(&constraint.name).sql(" CHECK (");
-                emitter.condition(relation, expression, &Rte::Bare { relation: Arc::clone(relation) })?;
+                emitter
+                    .writer()
+                    .sql("CONSTRAINT ")
+                    .ident(&constraint.name)
+                    .sql(" CHECK (");
+                emitter.condition(
+                    relation,
+                    expression,
+                    &Rte::Bare {
+                        relation: Arc::clone(relation),
+                    },
+                )?;
                 emitter.writer().sql(")");
             }
             ConstraintKind::ForeignKey(key) if spelling.without_target != Some(&key.target) => {
@@ -126,7 +134,10 @@ pub fn storage(ty: &Type) -> &'static str {
 }
 
 fn static_storage(text: &str) -> &'static str {
-    ["INTEGER", "REAL", "BLOB"].into_iter().find(|known| text.eq_ignore_ascii_case(known)).unwrap_or("TEXT")
+    ["INTEGER", "REAL", "BLOB"]
+        .into_iter()
+        .find(|known| text.eq_ignore_ascii_case(known))
+        .unwrap_or("TEXT")
 }
 
 fn column(emitter: &mut Emitter<'_>, relation: &Arc<Relation>, column: &Column, is_row_id: bool) -> Result<()> {
@@ -145,9 +156,15 @@ fn column(emitter: &mut Emitter<'_>, relation: &Arc<Relation>, column: &Column, 
     }
     if let Some(text) = &column.generated {
         emitter.writer().sql(" GENERATED ALWAYS AS (");
-        let bound = emitter.compiled().generated(relation, text, &column.ty, column.modifier)?;
-        let row = Rte::Bare { relation: Arc::clone(relation) };
-        emitter.fragment(crate::emit::emitter::Scope::of(bound.rte, row), |emitter| emitter.expr(&bound.expr))?;
+        let bound = emitter
+            .compiled()
+            .generated(relation, text, &column.ty, column.modifier)?;
+        let row = Rte::Bare {
+            relation: Arc::clone(relation),
+        };
+        emitter.fragment(crate::emit::emitter::Scope::of(bound.rte, row), |emitter| {
+            emitter.expr(&bound.expr)
+        })?;
         emitter.writer().sql(") STORED");
     }
     type_check(emitter, column);
@@ -169,7 +186,12 @@ fn type_check(emitter: &mut Emitter<'_>, column: &Column) {
     };
     let between = |low: i64, high: i64| {
         move |writer: &mut SqlWriter| {
-            writer.ident(&column.name).sql(" BETWEEN ").number(low).sql(" AND ").number(high);
+            writer
+                .ident(&column.name)
+                .sql(" BETWEEN ")
+                .number(low)
+                .sql(" AND ")
+                .number(high);
         }
     };
     match (column.ty.base(), column.modifier) {
@@ -179,7 +201,11 @@ fn type_check(emitter: &mut Emitter<'_>, column: &Column) {
             writer.ident(&column.name).sql(" IN (0, 1)");
         }),
         (Type::Varchar, TypeModifier::Length(length)) => check(&|writer| {
-            writer.sql("length(").ident(&column.name).sql(") <= ").number(length.into());
+            writer
+                .sql("length(")
+                .ident(&column.name)
+                .sql(") <= ")
+                .number(length.into());
         }),
         (Type::Enum(_), _) => check(&|writer| {
             writer.ident(&column.name).sql(" IN (");
@@ -197,7 +223,10 @@ fn sets_default(relation: &Relation, column: &Column) -> bool {
     relation.constraints.iter().any(|constraint| match &constraint.kind {
         ConstraintKind::ForeignKey(key) => {
             [key.on_delete, key.on_update].contains(&ReferentialAction::SetDefault)
-                && key.columns.iter().any(|index| relation.columns[*index].name == column.name)
+                && key
+                    .columns
+                    .iter()
+                    .any(|index| relation.columns[*index].name == column.name)
         }
         _ => false,
     })
@@ -205,16 +234,25 @@ fn sets_default(relation: &Relation, column: &Column) -> bool {
 
 /// Errors: 0A000 for a default that is computed.
 fn constant_default(emitter: &mut Emitter<'_>, relation: &Arc<Relation>, column: &Column, text: &str) -> Result<()> {
-    let bound = emitter.compiled().default(relation, text, &column.ty, column.modifier)?;
+    let bound = emitter
+        .compiled()
+        .default(relation, text, &column.ty, column.modifier)?;
     let refused = || {
         let feature = "ON DELETE or UPDATE SET DEFAULT with a default that is computed";
-        DatabaseError::unavailable(feature, &format!("{}.{}", relation.name.name, column.name), 1, Some("a constant"))
+        DatabaseError::unavailable(
+            feature,
+            &format!("{}.{}", relation.name.name, column.name),
+            1,
+            Some("a constant"),
+        )
     };
     let mut expr = &bound.expr;
     while let ExprKind::Cast { expr: inner, .. } = &expr.kind {
         expr = inner;
     }
-    let ExprKind::Literal(literal) = &expr.kind else { return Err(refused()) };
+    let ExprKind::Literal(literal) = &expr.kind else {
+        return Err(refused());
+    };
     let writer = emitter.writer();
     writer.sql(" DEFAULT ");
     match literal {
@@ -262,8 +300,15 @@ fn foreign_key(writer: &mut SqlWriter, relation: &Relation, name: &Ident, key: &
 /// `CREATE UNIQUE INDEX` for a primary key or unique constraint.
 pub fn key(relation: &Relation, name: &Ident, columns: &[usize]) -> String {
     let mut writer = SqlWriter::new();
-    writer.sql("CREATE UNIQUE INDEX ").object(&beside(relation, name)).sql(" ON ").object(&relation.name).sql(" (");
-    writer.list(", ", columns, |writer, index| key_column(writer, &relation.columns[*index]));
+    writer
+        .sql("CREATE UNIQUE INDEX ")
+        .object(&beside(relation, name))
+        .sql(" ON ")
+        .object(&relation.name)
+        .sql(" (");
+    writer.list(", ", columns, |writer, index| {
+        key_column(writer, &relation.columns[*index])
+    });
     writer.sql(")");
     writer.finish().0
 }
@@ -288,8 +333,16 @@ pub fn index(compiled: &Compiled, relation: &Arc<Relation>, index: &Index) -> Re
     }
     let mut emitter = Emitter::new(compiled, &relation.owner).for_schema();
     let writer = emitter.writer();
-    writer.sql(if index.unique { "CREATE UNIQUE INDEX " } else { "CREATE INDEX " });
-    writer.object(&beside(relation, &index.name)).sql(" ON ").object(&relation.name).sql(" (");
+    writer.sql(if index.unique {
+        "CREATE UNIQUE INDEX "
+    } else {
+        "CREATE INDEX "
+    });
+    writer
+        .object(&beside(relation, &index.name))
+        .sql(" ON ")
+        .object(&relation.name)
+        .sql(" (");
     for (position, key) in index.keys.iter().enumerate() {
         if position > 0 {
             emitter.writer().sql(", ");
@@ -298,7 +351,9 @@ pub fn index(compiled: &Compiled, relation: &Arc<Relation>, index: &Index) -> Re
             IndexPart::Column(column) => key_column(emitter.writer(), &relation.columns[*column]),
             IndexPart::Expression(text) => {
                 let bound = compiled.value(relation, text)?;
-                let row = Rte::Bare { relation: Arc::clone(relation) };
+                let row = Rte::Bare {
+                    relation: Arc::clone(relation),
+                };
                 emitter.writer().sql("(");
                 emitter.fragment(crate::emit::emitter::Scope::of(bound.rte, row), |emitter| {
                     emitter.expr(&bound.expr)
@@ -314,7 +369,13 @@ pub fn index(compiled: &Compiled, relation: &Arc<Relation>, index: &Index) -> Re
     emitter.writer().sql(")");
     if let Some(predicate) = &index.predicate {
         emitter.writer().sql(" WHERE ");
-        emitter.condition(relation, predicate, &Rte::Bare { relation: Arc::clone(relation) })?;
+        emitter.condition(
+            relation,
+            predicate,
+            &Rte::Bare {
+                relation: Arc::clone(relation),
+            },
+        )?;
     }
     Ok(Some(emitter.finish().0))
 }
@@ -325,7 +386,9 @@ pub fn index(compiled: &Compiled, relation: &Arc<Relation>, index: &Index) -> Re
 pub fn key_indexes(relation: &Relation) -> Vec<(String, String)> {
     let mut wanted = Vec::new();
     for constraint in &relation.constraints {
-        let ConstraintKind::ForeignKey(key) = &constraint.kind else { continue };
+        let ConstraintKind::ForeignKey(key) = &constraint.kind else {
+            continue;
+        };
         if is_led_by(relation, &key.columns) {
             continue;
         }
@@ -334,7 +397,12 @@ pub fn key_indexes(relation: &Relation) -> Vec<(String, String)> {
         name.push(':');
         name.push_str(&constraint.name);
         let mut writer = SqlWriter::new();
-        writer.sql("CREATE INDEX ").ident(&Ident::new(&name)).sql(" ON ").object(&relation.name).sql(" (");
+        writer
+            .sql("CREATE INDEX ")
+            .ident(&Ident::new(&name))
+            .sql(" ON ")
+            .object(&relation.name)
+            .sql(" (");
         writer.list(", ", &key.columns, |writer, index| {
             writer.ident(&relation.columns[*index].name);
         });

@@ -20,11 +20,19 @@ type Result<T> = std::result::Result<T, BackendError>;
 /// Errors: 23502 `column "a" of relation "t" contains null values`.
 pub fn check_not_null(conn: &Connection, relation: &Relation, column: &Ident) -> Result<()> {
     let mut writer = SqlWriter::new();
-    writer.sql("SELECT 1 FROM ").object(&relation.name).sql(" WHERE ").ident(column).sql(" IS NULL LIMIT 1");
+    writer
+        .sql("SELECT 1 FROM ")
+        .object(&relation.name)
+        .sql(" WHERE ")
+        .ident(column)
+        .sql(" IS NULL LIMIT 1");
     if !any(conn, writer.text())? {
         return Ok(());
     }
-    let message = format!("column \"{column}\" of relation \"{}\" contains null values", relation.name.name);
+    let message = format!(
+        "column \"{column}\" of relation \"{}\" contains null values",
+        relation.name.name
+    );
     let mut error = DatabaseError::new("23502", message);
     crate::errors::place(&mut error, relation);
     error.column = Some(column.clone());
@@ -33,15 +41,29 @@ pub fn check_not_null(conn: &Connection, relation: &Relation, column: &Ident) ->
 
 /// Errors: 23514 `check constraint "c" of relation "t" is violated by some row`.
 pub fn check_rows(conn: &Connection, compiled: &Compiled, relation: &Arc<Relation>, name: &Ident) -> Result<()> {
-    let Some(expression) = relation.constraints.iter().find_map(|constraint| match &constraint.kind {
-        ConstraintKind::Check { expression } if constraint.name == *name => Some(expression),
-        _ => None,
-    }) else {
+    let Some(expression) = relation
+        .constraints
+        .iter()
+        .find_map(|constraint| match &constraint.kind {
+            ConstraintKind::Check { expression } if constraint.name == *name => Some(expression),
+            _ => None,
+        })
+    else {
         return Ok(());
     };
     let mut emitter = Emitter::new(compiled, &relation.owner).for_schema();
-    emitter.writer().sql("SELECT 1 FROM ").object(&relation.name).sql(" WHERE NOT ");
-    emitter.condition(relation, expression, &Rte::Bare { relation: Arc::clone(relation) })?;
+    emitter
+        .writer()
+        .sql("SELECT 1 FROM ")
+        .object(&relation.name)
+        .sql(" WHERE NOT ");
+    emitter.condition(
+        relation,
+        expression,
+        &Rte::Bare {
+            relation: Arc::clone(relation),
+        },
+    )?;
     emitter.writer().sql(" LIMIT 1");
     let (sql, _) = emitter.finish();
     let found = conn
@@ -51,7 +73,10 @@ pub fn check_rows(conn: &Connection, compiled: &Compiled, relation: &Arc<Relatio
     if found.is_none() {
         return Ok(());
     }
-    let message = format!("check constraint \"{name}\" of relation \"{}\" is violated by some row", relation.name.name);
+    let message = format!(
+        "check constraint \"{name}\" of relation \"{}\" is violated by some row",
+        relation.name.name
+    );
     Err(constraint_error("23514", message, relation, name).into())
 }
 
@@ -63,7 +88,11 @@ pub fn check_foreign_key(conn: &Connection, relation: &Relation, name: &Ident, k
     let mut refused = None;
     writer.list(", ", &columns, |writer, column| match suffix(&column.ty) {
         Ok(suffix) => {
-            writer.ident(&Ident::from(format!("pg_out_{suffix}"))).sql("(c.").ident(&column.name).sql(")");
+            writer
+                .ident(&Ident::from(format!("pg_out_{suffix}")))
+                .sql("(c.")
+                .ident(&column.name)
+                .sql(")");
         }
         Err(error) => refused = Some(error),
     });
@@ -74,14 +103,23 @@ pub fn check_foreign_key(conn: &Connection, relation: &Relation, name: &Ident, k
     writer.list(" AND ", &columns, |writer, column| {
         writer.sql("c.").ident(&column.name).sql(" IS NOT NULL");
     });
-    writer.sql(" AND NOT EXISTS (SELECT 1 FROM ").object(&key.target).sql(" AS p WHERE ");
-    writer.list(" AND ", columns.iter().zip(&key.target_columns), |writer, (column, target)| {
-        writer.sql("p.").ident(target).sql(" = c.").ident(&column.name);
-    });
+    writer
+        .sql(" AND NOT EXISTS (SELECT 1 FROM ")
+        .object(&key.target)
+        .sql(" AS p WHERE ");
+    writer.list(
+        " AND ",
+        columns.iter().zip(&key.target_columns),
+        |writer, (column, target)| {
+            writer.sql("p.").ident(target).sql(" = c.").ident(&column.name);
+        },
+    );
     writer.sql(") LIMIT 1");
     let values = conn
         .query_row(writer.text(), [], |row| {
-            (0..columns.len()).map(|index| row.get::<_, String>(index)).collect::<rusqlite::Result<Vec<_>>>()
+            (0..columns.len())
+                .map(|index| row.get::<_, String>(index))
+                .collect::<rusqlite::Result<Vec<_>>>()
         })
         .optional()
         .map_err(broken)?;
@@ -102,7 +140,12 @@ pub fn check_foreign_key(conn: &Connection, relation: &Relation, name: &Ident, k
 
 /// 23505 for a unique index that the rows do not allow.
 pub fn duplicate(conn: &Connection, relation: &Relation, name: &Ident, columns: Option<&[usize]>) -> DatabaseError {
-    let error = constraint_error("23505", format!("could not create unique index \"{name}\""), relation, name);
+    let error = constraint_error(
+        "23505",
+        format!("could not create unique index \"{name}\""),
+        relation,
+        name,
+    );
     let Some(columns) = columns else { return error };
     let columns: Vec<_> = columns.iter().map(|index| &relation.columns[*index]).collect();
     let mut writer = SqlWriter::new();
@@ -124,12 +167,18 @@ pub fn duplicate(conn: &Connection, relation: &Relation, name: &Ident, columns: 
     });
     writer.sql(" HAVING count(*) > 1 LIMIT 1");
     let values = conn.query_row(writer.text(), [], |row| {
-        (0..columns.len()).map(|index| row.get::<_, String>(index)).collect::<rusqlite::Result<Vec<_>>>()
+        (0..columns.len())
+            .map(|index| row.get::<_, String>(index))
+            .collect::<rusqlite::Result<Vec<_>>>()
     });
     match values {
         Ok(values) => {
             let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-            error.detail(format!("Key ({})=({}) is duplicated.", names.join(", "), values.join(", ")))
+            error.detail(format!(
+                "Key ({})=({}) is duplicated.",
+                names.join(", "),
+                values.join(", ")
+            ))
         }
         Err(_) => error,
     }
@@ -143,5 +192,8 @@ fn constraint_error(sqlstate: &str, message: String, relation: &Relation, name: 
 }
 
 fn any(conn: &Connection, sql: &str) -> Result<bool> {
-    conn.query_row(sql, [], |_| Ok(())).optional().map(|found| found.is_some()).map_err(broken)
+    conn.query_row(sql, [], |_| Ok(()))
+        .optional()
+        .map(|found| found.is_some())
+        .map_err(broken)
 }

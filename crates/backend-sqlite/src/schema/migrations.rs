@@ -20,12 +20,23 @@ use super::store::{self, MIGRATIONS_SCHEMA, broken};
 use crate::emit::writer::SqlWriter;
 
 /// Schemas of our own rooms; rows there do not make a database one that has been used.
-const OWN_SCHEMAS: &[&str] = &["auth", "storage", "realtime", "extensions", "graphql_public", MIGRATIONS_SCHEMA];
+const OWN_SCHEMAS: &[&str] = &[
+    "auth",
+    "storage",
+    "realtime",
+    "extensions",
+    "graphql_public",
+    MIGRATIONS_SCHEMA,
+];
 
 /// Applies one migration and records it, in one transaction. Gives the catalog to publish.
 ///
 /// Errors: the failing statement with its number and line; then the file is as it was.
-pub fn migrate(conn: &mut Connection, catalog: &Arc<Catalog>, migration: &Migration) -> Result<Catalog, MigrationError> {
+pub fn migrate(
+    conn: &mut Connection,
+    catalog: &Arc<Catalog>,
+    migration: &Migration,
+) -> Result<Catalog, MigrationError> {
     let known: Option<i64> = conn
         .query_row(
             "SELECT 1 FROM \"supabase_migrations.schema_migrations\" WHERE version = ?1",
@@ -50,9 +61,11 @@ pub fn migrate(conn: &mut Connection, catalog: &Arc<Catalog>, migration: &Migrat
 
 fn failed(failure: Failure) -> MigrationError {
     match failure.error {
-        BackendError::Refused(error) => {
-            MigrationError::Statement { statement: failure.statement, line: failure.line, error }
-        }
+        BackendError::Refused(error) => MigrationError::Statement {
+            statement: failure.statement,
+            line: failure.line,
+            error,
+        },
         error => MigrationError::Backend(error),
     }
 }
@@ -72,7 +85,10 @@ fn record(conn: &Connection, migration: &Migration) -> Result<(), BackendError> 
 
 /// SHA-256 of a migration's text, in hexadecimal.
 fn hash(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// The recorded migrations, oldest first.
@@ -82,7 +98,11 @@ pub fn migrations(conn: &Connection) -> Result<Vec<AppliedMigration>, BackendErr
         .map_err(broken)?;
     let rows = statement
         .query_map([], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, Option<String>>(2)?))
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get::<_, Option<String>>(1)?,
+                row.get::<_, Option<String>>(2)?,
+            ))
         })
         .map_err(broken)?;
     let mut applied = Vec::new();
@@ -91,7 +111,11 @@ pub fn migrations(conn: &Connection) -> Result<Vec<AppliedMigration>, BackendErr
         let sql = statements
             .and_then(|text| serde_json::from_str::<Vec<String>>(&text).ok())
             .map(|statements| statements.join("\n"));
-        applied.push(AppliedMigration { version, name: name.unwrap_or_default(), sql });
+        applied.push(AppliedMigration {
+            version,
+            name: name.unwrap_or_default(),
+            sql,
+        });
     }
     Ok(applied)
 }
@@ -103,8 +127,11 @@ pub fn check(catalog: &Arc<Catalog>, migrations: &[Migration]) -> Vec<CheckedMig
     migrations
         .iter()
         .map(|migration| {
-            let mut checked =
-                CheckedMigration { version: migration.version.clone(), problems: Vec::new(), notices: Vec::new() };
+            let mut checked = CheckedMigration {
+                version: migration.version.clone(),
+                problems: Vec::new(),
+                notices: Vec::new(),
+            };
             let mut session = Session::default();
             match parse::parse(&migration.sql) {
                 Err(error) => {
@@ -142,7 +169,10 @@ fn check_statement(
                         && worth_telling(&notice)
                     {
                         let error = DatabaseError::new(&notice.sqlstate, notice.message);
-                        checked.notices.push(Problem { line: notice.line, error });
+                        checked.notices.push(Problem {
+                            line: notice.line,
+                            error,
+                        });
                     }
                 }
             })
@@ -154,7 +184,10 @@ fn check_statement(
         Statement::Transaction(_) => Ok(()),
     };
     if let Err(error) = outcome {
-        checked.problems.push(Problem { line: statement.line, error });
+        checked.problems.push(Problem {
+            line: statement.line,
+            error,
+        });
     }
 }
 
@@ -165,7 +198,11 @@ fn worth_telling(notice: &Notice) -> bool {
 
 fn line_at(text: &str, position: Option<u32>) -> u32 {
     let characters = position.unwrap_or(1).saturating_sub(1) as usize;
-    text.chars().take(characters).filter(|character| *character == '\n').count() as u32 + 1
+    text.chars()
+        .take(characters)
+        .filter(|character| *character == '\n')
+        .count() as u32
+        + 1
 }
 
 /// Removes every user object and every recorded migration. Gives the catalog to publish.
@@ -182,8 +219,9 @@ pub fn reset(conn: &mut Connection, catalog: &Arc<Catalog>) -> Result<Catalog, B
 }
 
 fn clear(conn: &mut Connection, catalog: &Catalog, grants: DefaultGrants) -> Result<Catalog, BackendError> {
-    let transaction =
-        conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(broken)?;
+    let transaction = conn
+        .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+        .map_err(broken)?;
     let names: Vec<String> = {
         let mut statement = transaction
             .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
@@ -210,7 +248,10 @@ pub fn is_empty(conn: &Connection, catalog: &Catalog) -> Result<bool, BackendErr
         }
         let mut writer = SqlWriter::new();
         writer.sql("SELECT 1 FROM ").object(&relation.name).sql(" LIMIT 1");
-        let row = conn.query_row(writer.text(), [], |_| Ok(())).optional().map_err(broken)?;
+        let row = conn
+            .query_row(writer.text(), [], |_| Ok(()))
+            .optional()
+            .map_err(broken)?;
         if row.is_some() {
             return Ok(false);
         }

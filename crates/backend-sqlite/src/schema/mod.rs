@@ -21,6 +21,8 @@ pub mod migrations;
 pub mod script;
 pub mod sequences;
 pub mod store;
+#[cfg(test)]
+mod tests;
 
 pub use mainstay_sql::ddl::DefaultGrants;
 pub use migrations::{check, is_empty, migrate, migrations, reset};

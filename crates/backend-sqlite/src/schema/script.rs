@@ -36,7 +36,9 @@ pub struct Failure {
 /// Errors: the failing statement's; then nothing is kept.
 pub fn run_script(conn: &mut Connection, catalog: &Arc<Catalog>, text: &str) -> Result<Catalog, BackendError> {
     let after = in_transaction(conn, catalog, |conn| {
-        run(conn, catalog, text).map(|(after, _)| after).map_err(|failure| failure.error)
+        run(conn, catalog, text)
+            .map(|(after, _)| after)
+            .map_err(|failure| failure.error)
     })?;
     Ok(after)
 }
@@ -52,7 +54,8 @@ pub(super) fn in_transaction<E: From<BackendError>>(
         after.version = before.version + 1;
         after.derive_relationships();
         save(conn, Some(before), &after)?;
-        conn.execute_batch("COMMIT").map_err(|error| at_commit(conn, &after, &error))?;
+        conn.execute_batch("COMMIT")
+            .map_err(|error| at_commit(conn, &after, &error))?;
         Ok(after)
     });
     if done.is_err() {
@@ -84,9 +87,11 @@ pub(super) fn run(conn: &mut Connection, catalog: &Catalog, text: &str) -> Resul
     let statements = parse::parse(text).map_err(|error| unreadable(text, error))?;
     let mut script = Script::new(catalog);
     for (index, statement) in statements.iter().enumerate() {
-        script
-            .statement(conn, statement)
-            .map_err(|error| Failure { statement: index + 1, line: statement.line, error })?;
+        script.statement(conn, statement).map_err(|error| Failure {
+            statement: index + 1,
+            line: statement.line,
+            error,
+        })?;
     }
     let catalog = Arc::unwrap_or_clone(Arc::clone(script.compiled.catalog()));
     Ok((catalog, script.notices))
@@ -100,7 +105,11 @@ fn unreadable(text: &str, error: DatabaseError) -> Failure {
     };
     let line = before.matches('\n').count() as u32 + 1;
     let statement = parse::parse(before.rsplit_once(';').map_or("", |(head, _)| head)).map_or(1, |list| list.len() + 1);
-    Failure { statement, line, error: error.into() }
+    Failure {
+        statement,
+        line,
+        error: error.into(),
+    }
 }
 
 /// A script on its way: the catalog so far, and the settings so far.
@@ -147,10 +156,11 @@ impl Script {
             let context = Context::of_owner(self.now);
             carry_out(conn, self.compiled.catalog(), &after, &changes, &context)?;
             self.compiled = after;
-            self.notices.extend(changes.into_iter().filter_map(|change| match change {
-                Change::Notice(notice) => Some(notice),
-                _ => None,
-            }));
+            self.notices
+                .extend(changes.into_iter().filter_map(|change| match change {
+                    Change::Notice(notice) => Some(notice),
+                    _ => None,
+                }));
         }
         Ok(())
     }
@@ -178,4 +188,3 @@ impl Script {
         }
     }
 }
-

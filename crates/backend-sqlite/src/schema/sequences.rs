@@ -26,9 +26,12 @@ pub fn restart(conn: &Connection, name: &QualifiedName, next: i64) -> Result<(),
 
 /// Removes a sequence's row.
 pub fn remove(conn: &Connection, name: &QualifiedName) -> Result<(), BackendError> {
-    conn.execute("DELETE FROM _ms_sequences WHERE schema = ?1 AND name = ?2", params![&*name.schema, &*name.name])
-        .map(drop)
-        .map_err(broken)
+    conn.execute(
+        "DELETE FROM _ms_sequences WHERE schema = ?1 AND name = ?2",
+        params![&*name.schema, &*name.name],
+    )
+    .map(drop)
+    .map_err(broken)
 }
 
 /// Gives a sequence's row another name.

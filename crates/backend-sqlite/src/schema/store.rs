@@ -53,19 +53,26 @@ pub fn open(conn: &mut Connection) -> Result<Catalog, BackendError> {
 
 /// The same, with what new objects are granted by themselves; `None` leaves it as the file has it.
 pub fn open_with(conn: &mut Connection, grants: Option<DefaultGrants>) -> Result<Catalog, BackendError> {
-    let layout: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(broken)?;
+    let layout: i64 = conn
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(broken)?;
     if layout > LAYOUT {
         return Err(BackendError::Internal(format!(
             "the data file has layout {layout}, this program knows up to {LAYOUT}: use a newer Mainstay"
         )));
     }
     if layout == 0 {
-        let tables: i64 =
-            conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(broken)?;
+        let tables: i64 = conn
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .map_err(broken)?;
         if tables > 0 {
-            return Err(BackendError::Internal("the file is an SQLite database, but not one of Mainstay's".into()));
+            return Err(BackendError::Internal(
+                "the file is an SQLite database, but not one of Mainstay's".into(),
+            ));
         }
-        let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(broken)?;
+        let transaction = conn
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(broken)?;
         create(&transaction, grants.unwrap_or(DefaultGrants::Closed), 1)?;
         transaction.commit().map_err(broken)?;
     }
@@ -100,7 +107,9 @@ pub fn set_default_grants(
         return Ok(catalog);
     }
     wanted.version += 1;
-    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(broken)?;
+    let transaction = conn
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(broken)?;
     save(&transaction, Some(&catalog), &wanted)?;
     transaction.commit().map_err(broken)?;
     Ok(wanted)
@@ -109,7 +118,9 @@ pub fn set_default_grants(
 /// Reads the catalog. No SQL is parsed.
 pub fn load_catalog(conn: &Connection) -> Result<Catalog, BackendError> {
     let mut catalog = Catalog::empty(Enforcement::Catalog);
-    let mut statement = conn.prepare("SELECT kind, name, body FROM _ms_objects ORDER BY kind, name").map_err(broken)?;
+    let mut statement = conn
+        .prepare("SELECT kind, name, body FROM _ms_objects ORDER BY kind, name")
+        .map_err(broken)?;
     let mut rows = statement.query([]).map_err(broken)?;
     while let Some(row) = rows.next().map_err(broken)? {
         let text = |index| row.get_ref(index)?.as_str().map_err(rusqlite::Error::from);
@@ -117,7 +128,9 @@ pub fn load_catalog(conn: &Connection) -> Result<Catalog, BackendError> {
         put(&mut catalog, kind, name, text(2).map_err(broken)?)?;
     }
     let version: Option<String> = conn
-        .query_row("SELECT value FROM _ms_meta WHERE name = 'catalog_version'", [], |row| row.get(0))
+        .query_row("SELECT value FROM _ms_meta WHERE name = 'catalog_version'", [], |row| {
+            row.get(0)
+        })
         .optional()
         .map_err(broken)?;
     catalog.version = version.and_then(|text| text.parse().ok()).unwrap_or(1);
@@ -128,7 +141,9 @@ pub fn load_catalog(conn: &Connection) -> Result<Catalog, BackendError> {
 fn put(catalog: &mut Catalog, kind: &str, name: &str, body: &str) -> Result<(), BackendError> {
     match kind {
         "schema" => {
-            catalog.schemas.insert(Ident::new(name), read::<Schema>(kind, name, body)?);
+            catalog
+                .schemas
+                .insert(Ident::new(name), read::<Schema>(kind, name, body)?);
         }
         "relation" => {
             let relation: Relation = read(kind, name, body)?;
@@ -149,7 +164,9 @@ fn put(catalog: &mut Catalog, kind: &str, name: &str, body: &str) -> Result<(), 
         "routine" => {
             let overloads: Vec<Routine> = read(kind, name, body)?;
             if let Some(first) = overloads.first() {
-                catalog.routines.insert(first.name.clone(), overloads.into_iter().map(Arc::new).collect());
+                catalog
+                    .routines
+                    .insert(first.name.clone(), overloads.into_iter().map(Arc::new).collect());
             }
         }
         "role" => {
@@ -194,7 +211,11 @@ pub fn save(conn: &Connection, before: Option<&Catalog>, after: &Catalog) -> Res
         }
     }
     for (kind, name) in old.into_keys() {
-        conn.execute("DELETE FROM _ms_objects WHERE kind = ?1 AND name = ?2", params![kind, name]).map_err(broken)?;
+        conn.execute(
+            "DELETE FROM _ms_objects WHERE kind = ?1 AND name = ?2",
+            params![kind, name],
+        )
+        .map_err(broken)?;
     }
     conn.execute(
         "INSERT INTO _ms_meta (name, value) VALUES ('catalog_version', ?1)
@@ -219,12 +240,24 @@ fn rows(catalog: &Catalog, other: Option<&Catalog>) -> Result<Rows, BackendError
     for role in catalog.roles.values() {
         add("role", role.name.to_string(), serde_json::to_string(role))?;
     }
-    add("default_privileges", String::new(), serde_json::to_string(&catalog.default_privileges))?;
+    add(
+        "default_privileges",
+        String::new(),
+        serde_json::to_string(&catalog.default_privileges),
+    )?;
     add("extensions", String::new(), serde_json::to_string(&catalog.extensions))?;
-    shared(&catalog.relations, other.map(|other| &other.relations), |name, body| add("relation", name, body))?;
-    shared(&catalog.enums, other.map(|other| &other.enums), |name, body| add("enum", name, body))?;
-    shared(&catalog.domains, other.map(|other| &other.domains), |name, body| add("domain", name, body))?;
-    shared(&catalog.sequences, other.map(|other| &other.sequences), |name, body| add("sequence", name, body))?;
+    shared(&catalog.relations, other.map(|other| &other.relations), |name, body| {
+        add("relation", name, body)
+    })?;
+    shared(&catalog.enums, other.map(|other| &other.enums), |name, body| {
+        add("enum", name, body)
+    })?;
+    shared(&catalog.domains, other.map(|other| &other.domains), |name, body| {
+        add("domain", name, body)
+    })?;
+    shared(&catalog.sequences, other.map(|other| &other.sequences), |name, body| {
+        add("sequence", name, body)
+    })?;
     for (name, overloads) in &catalog.routines {
         let overloads: Vec<&Routine> = overloads.iter().map(|routine| &**routine).collect();
         add("routine", name.to_string(), serde_json::to_string(&overloads))?;
@@ -238,7 +271,9 @@ fn shared<T: Serialize>(
     mut add: impl FnMut(String, Result<String, serde_json::Error>) -> Result<(), BackendError>,
 ) -> Result<(), BackendError> {
     for (name, object) in objects {
-        let same = others.and_then(|others| others.get(name)).is_some_and(|other| Arc::ptr_eq(other, object));
+        let same = others
+            .and_then(|others| others.get(name))
+            .is_some_and(|other| Arc::ptr_eq(other, object));
         if !same {
             add(name.to_string(), serde_json::to_string(&**object))?;
         }
@@ -249,7 +284,11 @@ fn shared<T: Serialize>(
 /// The record of migrations as a relation, so that the console and the schema's owner can read it.
 fn add_migrations_table(catalog: &mut Catalog) {
     let owner = Ident::new("postgres");
-    let schema = Schema { owner: owner.clone(), comment: None, acl: Vec::new() };
+    let schema = Schema {
+        owner: owner.clone(),
+        comment: None,
+        acl: Vec::new(),
+    };
     catalog.schemas.insert(Ident::new(MIGRATIONS_SCHEMA), schema);
     let column = |name: &str, ty: Type, not_null: bool| Column {
         name: Ident::new(name),
