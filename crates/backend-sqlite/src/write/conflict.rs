@@ -10,6 +10,7 @@ use rusqlite::types::Value as Scalar;
 use rusqlite::{Connection, ffi};
 
 use super::checks::{Checks, Moment};
+use super::disclosure::Disclosure;
 use super::rows::{Failing, RowWriter, null_in, texts};
 use super::statement::{Prepared, scalars};
 use super::target::Target;
@@ -53,6 +54,7 @@ struct Update {
     /// The table's CHECK constraints, which even a row that is not inserted must pass.
     constraints: Option<Constraints>,
     statement: Prepared,
+    disclosure: Disclosure,
 }
 
 /// What was done with one row.
@@ -92,6 +94,7 @@ impl Conflict {
             updated: Checks::compile(compiled, target, Moment::Updated(&columns), &commands)?,
             constraints: Constraints::compile(compiled, target)?,
             statement: set(relation, &columns),
+            disclosure: target.disclosure.clone(),
             columns,
             values,
         };
@@ -234,7 +237,7 @@ impl Conflict {
             relation.columns[**column].not_null && **value == Scalar::Null
         });
         match null {
-            Some((column, _)) => Err(null_in(relation, *column, &merged)),
+            Some((column, _)) => Err(null_in(relation, &update.disclosure, *column, &merged)),
             None => Ok(Place::Update(number, values)),
         }
     }
@@ -278,7 +281,7 @@ impl Update {
             errors::refusal_of_row(
                 catalog,
                 Some(relation),
-                Some(&Failing { relation, row: &row }),
+                Some(&Failing { relation, disclosure: &self.disclosure, row: &row }),
                 self.statement.sql(),
                 error,
             )
@@ -322,6 +325,7 @@ fn find(relation: &Relation, key: &[ColumnIndex]) -> Prepared {
 #[derive(Debug)]
 struct Constraints {
     statement: Prepared,
+    disclosure: Disclosure,
     names: Vec<mainstay_core::name::Ident>,
 }
 
@@ -344,7 +348,8 @@ impl Constraints {
         if names.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Constraints { statement: Prepared::from(emitter.finish()), names }))
+        let disclosure = target.disclosure.clone();
+        Ok(Some(Constraints { statement: Prepared::from(emitter.finish()), disclosure, names }))
     }
 
     fn run(
@@ -359,8 +364,10 @@ impl Constraints {
         let Some(name) = name else { return Ok(()) };
         let message =
             format!("new row for relation \"{}\" violates check constraint \"{name}\"", relation.name.name);
-        let mut error =
-            DatabaseError::new("23514", message).detail(errors::failing_row(&texts(relation, row)));
+        let mut error = DatabaseError::new("23514", message);
+        if self.disclosure.allows_row() {
+            error = error.detail(errors::failing_row(&texts(relation, row)));
+        }
         errors::place(&mut error, relation);
         error.constraint = Some(name.clone());
         Err(error.into())

@@ -66,8 +66,8 @@ pub fn compile(compiled: &Compiled, plan: &Plan, insert: &plan::Insert) -> Resul
         .map(|at| Ok((at, Fill::of_column(compiled, role, &relation, at)?)))
         .collect::<Result<_, DatabaseError>>()?;
     let reads = insert.returning.read.is_some() || !insert.returning.location.is_empty();
-    let merges = insert.conflict.as_ref().is_some_and(|conflict| conflict.action == ConflictAction::Merge);
-    let commands: &[PolicyCommand] = if reads || merges {
+    // Naming a key to look for conflicts in is reading it.
+    let commands: &[PolicyCommand] = if reads || insert.conflict.is_some() {
         &[PolicyCommand::Insert, PolicyCommand::Select]
     } else {
         &[PolicyCommand::Insert]
@@ -106,7 +106,7 @@ pub fn compile(compiled: &Compiled, plan: &Plan, insert: &plan::Insert) -> Resul
             Ok((at, input, *value))
         })
         .collect::<Result<_, DatabaseError>>()?;
-    let writer = RowWriter::new(&relation);
+    let writer = RowWriter::new(&target);
     Ok(InsertProgram {
         target,
         members,

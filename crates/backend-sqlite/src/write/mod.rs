@@ -9,6 +9,7 @@
 //! | [`conflict`] | `ON CONFLICT` |
 //! | [`payload`] | a body's rows as stored values |
 //! | [`defaults`] [`sequences`] | values that the table gives |
+//! | [`disclosure`] | what errors may show of a row |
 //! | [`rows`] | the INSERT, not-null checks, what a row broke |
 //!
 //! Not here: the writer thread, savepoints, commits (`writer`), SQL of expressions (`emit`).
@@ -21,6 +22,7 @@ pub mod checks;
 pub mod conflict;
 pub mod defaults;
 pub mod delete;
+pub mod disclosure;
 pub mod insert;
 pub mod payload;
 pub mod rows;
@@ -150,3 +152,6 @@ fn represent(
     }
     Ok(outcome)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@ use mainstay_core::error::BackendError;
 use rusqlite::Connection;
 use rusqlite::types::{Value as Scalar, ValueRef};
 
+use super::disclosure::Disclosure;
+use super::target::Target;
 use crate::emit::writer::SqlWriter;
 use crate::errors::{self, FailedRow};
 use crate::values::cast::{self, Kind};
@@ -16,13 +18,15 @@ pub struct RowWriter {
     /// The columns of the INSERT in order; generated ones are left to the table.
     columns: Vec<ColumnIndex>,
     not_null: Vec<ColumnIndex>,
+    disclosure: Disclosure,
     /// A row may refer to another of the same statement, which may come later.
     refers_to_itself: bool,
 }
 
 impl RowWriter {
-    /// Spells the INSERT of `relation`.
-    pub fn new(relation: &Relation) -> Self {
+    /// Spells the INSERT into the target's table.
+    pub fn new(target: &Target) -> Self {
+        let relation = &*target.relation;
         let columns: Vec<ColumnIndex> =
             (0..relation.columns.len()).filter(|column| relation.columns[*column].generated.is_none()).collect();
         let mut writer = SqlWriter::new();
@@ -39,7 +43,13 @@ impl RowWriter {
             writer.sql(")");
         }
         let not_null = columns.iter().copied().filter(|column| relation.columns[*column].not_null).collect();
-        RowWriter { sql: writer.finish().0, columns, not_null, refers_to_itself: refers_to_itself(relation) }
+        RowWriter {
+            sql: writer.finish().0,
+            columns,
+            not_null,
+            disclosure: target.disclosure.clone(),
+            refers_to_itself: refers_to_itself(relation),
+        }
     }
 
     /// The INSERT, for snapshots.
@@ -50,7 +60,7 @@ impl RowWriter {
     /// Errors: 23502 with the row.
     pub fn check_not_null(&self, relation: &Relation, row: &[Scalar]) -> Result<(), BackendError> {
         match self.not_null.iter().find(|column| row[**column] == Scalar::Null) {
-            Some(column) => Err(null_in(relation, *column, row)),
+            Some(column) => Err(null_in(relation, &self.disclosure, *column, row)),
             None => Ok(()),
         }
     }
@@ -69,7 +79,7 @@ impl RowWriter {
             return self.insert_together(conn, catalog, relation, rows);
         }
         let refused = |row: &[Scalar], error: &rusqlite::Error| {
-            errors::refusal_of_row(catalog, Some(relation), Some(&Failing { relation, row }), &self.sql, error)
+            errors::refusal_of_row(catalog, Some(relation), Some(&Failing { relation, disclosure: &self.disclosure, row }), &self.sql, error)
         };
         let mut numbers = Vec::with_capacity(rows.len());
         let Some(first) = rows.first() else { return Ok(numbers) };
@@ -153,9 +163,10 @@ pub fn refers_to_itself(relation: &Relation) -> bool {
     )
 }
 
-/// 23502 with the row.
-pub fn null_in(relation: &Relation, column: ColumnIndex, row: &[Scalar]) -> BackendError {
-    errors::null_in(relation, &relation.columns[column].name, Some(&texts(relation, row))).into()
+/// 23502, with the row if it may be shown.
+pub fn null_in(relation: &Relation, disclosure: &Disclosure, column: ColumnIndex, row: &[Scalar]) -> BackendError {
+    let texts = disclosure.allows_row().then(|| texts(relation, row));
+    errors::null_in(relation, &relation.columns[column].name, texts.as_deref()).into()
 }
 
 /// A row's values in PostgreSQL's text form.
@@ -174,11 +185,15 @@ pub fn text(ty: &mainstay_core::types::Type, value: &Scalar) -> Option<String> {
 /// A row that could not be written.
 pub struct Failing<'a> {
     pub relation: &'a Relation,
+    pub disclosure: &'a Disclosure,
     pub row: &'a [Scalar],
 }
 
 impl FailedRow for Failing<'_> {
     fn duplicate(&self, columns: &[ColumnIndex]) -> Option<Vec<Option<String>>> {
+        if !self.disclosure.allows_key(columns) {
+            return None;
+        }
         columns
             .iter()
             .map(|column| Some(text(&self.relation.columns.get(*column)?.ty, self.row.get(*column)?)))
@@ -186,6 +201,6 @@ impl FailedRow for Failing<'_> {
     }
 
     fn failing(&self) -> Option<Vec<Option<String>>> {
-        Some(texts(self.relation, self.row))
+        self.disclosure.allows_row().then(|| texts(self.relation, self.row))
     }
 }

@@ -61,7 +61,7 @@ pub fn compile<'c>(
     select.extend(key.iter().flat_map(|key| key.columns.iter().copied()));
     let needs = Needs {
         select,
-        select_any: insert.returning.is_some(),
+        select_any: false,
         insert: Some(insert.columns.clone()),
         update: updated_columns(insert.on_conflict.as_ref()),
         delete: false,
@@ -88,7 +88,7 @@ pub fn compile<'c>(
         .map(|at| Ok((at, Fill::of_column(compiled, role, &relation, at)?)))
         .collect::<Result<_, DatabaseError>>()?;
     let source = source(compiled, role, insert, &target, &columns, emitter)?;
-    let reads = !needs.select.is_empty() || insert.returning.is_some();
+    let reads = !needs.select.is_empty();
     let commands: &[PolicyCommand] =
         if reads { &[PolicyCommand::Insert, PolicyCommand::Select] } else { &[PolicyCommand::Insert] };
     let checks = Checks::compile(compiled, &target, Moment::Proposed, commands)?;
@@ -100,7 +100,7 @@ pub fn compile<'c>(
         Some(returning) => Some(Shown::compile(emitter(), &target, insert.rte, returning)?),
         None => None,
     };
-    let writer = RowWriter::new(&relation);
+    let writer = RowWriter::new(&target);
     Ok(InsertStatement { target, columns, source, fills, checks, writer, conflict, returning })
 }
 

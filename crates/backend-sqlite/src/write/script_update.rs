@@ -14,7 +14,6 @@ use rusqlite::types::Value as Scalar;
 
 use super::checks::{Checks, Moment};
 use super::delete::Remove;
-use super::rows::null_in;
 use super::script::{Shown, declared, shown};
 use super::script_insert::{columns_of, write_assigned};
 use super::statement::{Prepared, scalars};
@@ -88,7 +87,7 @@ pub fn compile_update<'c>(
         Some(returning) => Some(Shown::compile(emitter(), &target, update.rte, returning)?),
         None => None,
     };
-    let write = Write::new(&target.relation, &columns);
+    let write = Write::new(&target, &columns);
     Ok(UpdateStatement { target, columns, rows, checks, write, returning })
 }
 
@@ -161,7 +160,7 @@ impl UpdateStatement {
                 .iter()
                 .find(|column| relation.columns[**column].not_null && values[**column] == Scalar::Null);
             if let Some(column) = null {
-                return Err(null_in(relation, *column, &self.write.merged(conn, relation, sources, values)?));
+                return Err(self.write.null_in(conn, relation, sources, *column, values));
             }
         }
         let numbers = self.write_rows(conn, compiled, sources, rows)?;

@@ -11,6 +11,7 @@ use mainstay_core::name::Ident;
 use mainstay_core::policy;
 use mainstay_sql::typed::{Distinct, Expr, ExprKind, FromItem, Query, RteId, Select, SetExpression};
 
+use super::disclosure::Disclosure;
 use crate::emit::Rte;
 use crate::emit::compiled::Compiled;
 use crate::emit::emitter::Scope;
@@ -29,6 +30,8 @@ pub struct Target {
     pub role: Ident,
     /// The role that runs the statement.
     pub user: Ident,
+    /// What errors may show of the base table's rows.
+    pub disclosure: Disclosure,
     /// For each column of `written`, the base table's column; `None` for a view's computed column.
     columns: Vec<Option<ColumnIndex>>,
     /// The views on the way, the outermost first.
@@ -63,6 +66,7 @@ impl Target {
             written: Arc::clone(written),
             role: user.clone(),
             user: user.clone(),
+            disclosure: Disclosure::of(compiled.catalog(), user, written),
             columns: (0..written.columns.len()).map(Some).collect(),
             views: Vec::new(),
         };
@@ -107,6 +111,7 @@ impl Target {
             target.relation = Arc::clone(relation);
             target.role = role;
         }
+        target.disclosure = Disclosure::of(compiled.catalog(), user, &target.relation);
         Ok(target)
     }
 

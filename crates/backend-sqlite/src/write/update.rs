@@ -10,6 +10,7 @@ use rusqlite::types::Value as Scalar;
 
 use super::checks::{Checks, Moment};
 use super::defaults::Fill;
+use super::disclosure::Disclosure;
 use super::payload::{self, Member};
 use super::rows::{Failing, null_in};
 use super::statement::{Prepared, scalars};
@@ -65,7 +66,7 @@ pub fn compile(compiled: &Compiled, plan: &Plan, update: &plan::Update) -> Resul
         Some(read) => Some(compile_returning(compiled, plan, read)?),
         None => None,
     };
-    let write = Write::new(&relation, &columns);
+    let write = Write::new(&target, &columns);
     Ok(UpdateProgram { target, members, missing, rows, checks, write, returning })
 }
 
@@ -135,7 +136,7 @@ impl UpdateProgram {
             .iter()
             .find(|member| relation.columns[member.column].not_null && values[member.column] == Scalar::Null);
         if let Some(member) = null {
-            return Err(null_in(relation, member.column, &self.write.merged(conn, relation, sources, &values)?));
+            return Err(self.write.null_in(conn, relation, sources, member.column, &values));
         }
         self.write.run(conn, compiled, relation, sources, &mut values, numbers)
     }
@@ -147,11 +148,13 @@ pub struct Write {
     one: Prepared,
     several: Prepared,
     current: Prepared,
+    disclosure: Disclosure,
 }
 
 impl Write {
     /// Spells the UPDATE of `columns`.
-    pub fn new(relation: &Relation, columns: &[ColumnIndex]) -> Self {
+    pub fn new(target: &Target, columns: &[ColumnIndex]) -> Self {
+        let relation = &*target.relation;
         let mut several = SqlWriter::new();
         several.sql("UPDATE ").object(&relation.name).sql(" SET ");
         several.list(", ", columns, |writer, column| {
@@ -164,6 +167,7 @@ impl Write {
             one: super::conflict::set(relation, columns),
             several: Prepared::from(several.finish()),
             current: current(relation),
+            disclosure: target.disclosure.clone(),
         }
     }
 
@@ -204,12 +208,27 @@ impl Write {
         let mut shown = values.to_vec();
         shown[place] = Scalar::Integer(numbers[0]);
         let row = self.merged(conn, relation, sources, &shown).unwrap_or(shown);
-        let row = Failing { relation, row: &row };
+        let row = Failing { relation, disclosure: &self.disclosure, row: &row };
         Err(errors::refusal_of_row(compiled.catalog(), Some(relation), Some(&row), statement.sql(), &failure))
     }
 
+    /// 23502 for a row that would be.
+    pub fn null_in(
+        &self,
+        conn: &Connection,
+        relation: &Relation,
+        sources: &Sources<'_>,
+        column: ColumnIndex,
+        values: &[Scalar],
+    ) -> BackendError {
+        match self.merged(conn, relation, sources, values) {
+            Ok(row) => null_in(relation, &self.disclosure, column, &row),
+            Err(error) => error,
+        }
+    }
+
     /// The row that is there with the new values in it.
-    pub fn merged(
+    fn merged(
         &self,
         conn: &Connection,
         relation: &Relation,
