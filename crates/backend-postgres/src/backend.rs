@@ -188,6 +188,13 @@ impl Backend for PostgresBackend {
                 Err(Failure::Backend(error)) => Err(error),
                 Err(Failure::CatalogChanged) => {
                     self.inner.reload().await?;
+                    if self.inner.catalog().version == rendered.plan.catalog_version {
+                        // Planning again would give the same plan; it must not go round in circles.
+                        return Err(BackendError::Internal(format!(
+                            "rows do not have the types that the catalog promises: {}",
+                            rendered.text()
+                        )));
+                    }
                     Err(BackendError::StaleCatalog)
                 }
             }

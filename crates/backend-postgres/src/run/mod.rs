@@ -128,7 +128,8 @@ pub async fn run(ctx: &Context<'_>, caller: &Caller, rendered: &Rendered, input:
 enum Attempt {
     /// The connection ended before the answer came.
     Lost,
-    /// A pooler or `DISCARD` took the prepared statement away; nothing was run.
+    /// The prepared statement does not hold any more (a pooler took it away, a table was altered, a cast means another
+    /// type under another search path); nothing was run.
     StatementGone,
     CatalogChanged,
     Failed(BackendError),
@@ -258,7 +259,7 @@ impl<'a> Burst<'a> {
         };
         let mut ends: Vec<&'static StatementText> = Vec::new();
         match ending {
-            Ending::Rollback if rendered.writes() => ends.extend([&*CHECK_DEFERRED, &*ROLLBACK]),
+            Ending::Rollback if writes(rendered, input) => ends.extend([&*CHECK_DEFERRED, &*ROLLBACK]),
             Ending::Rollback => ends.push(&ROLLBACK),
             Ending::Commit if begin.is_some() => ends.push(&COMMIT),
             Ending::Commit | Ending::Judged => {}
@@ -369,8 +370,8 @@ impl<'a> Burst<'a> {
 
     fn failed(&self, error: ServerError, connection: &Connection) -> Attempt {
         let state = error.error.sqlstate.as_str();
-        // "cached plan must not change result type" has no code of its own; other 0A000 errors have a longer story.
-        let stale = state == "0A000" && error.error.message.starts_with("cached plan");
+        // "cached plan must not change result type" has no code of its own, and its text may be in any language.
+        let stale = state == "0A000" && error.routine == "RevalidateCachedQuery";
         if stale || state == "26000" {
             let parts = [
                 Some(&self.variant.main),
@@ -385,11 +386,8 @@ impl<'a> Burst<'a> {
             for statement in self.begin.iter().chain(&self.ends).copied().chain(&self.pre_request) {
                 connection.forget(statement.id);
             }
-            return if stale {
-                Attempt::CatalogChanged
-            } else {
-                Attempt::StatementGone
-            };
+            // Prepared anew, its columns are described anew and compared with what the plan expects.
+            return Attempt::StatementGone;
         }
         match refused(error) {
             // The server is going down: another connection may lead to one that is up.

@@ -366,6 +366,40 @@ async fn a_changed_table_makes_the_catalog_stale_and_never_a_wrong_value() {
     done(database, backend).await;
 }
 
+#[tokio::test]
+async fn a_cast_is_resolved_under_each_requests_own_search_path() {
+    let schema = "create table t (id int); insert into t values (7); create schema one; create schema two;
+        create domain one.shown as text; create domain two.shown as numeric(4,2);
+        grant usage on schema one, two to anon";
+    let Some((database, backend)) = opened(schema).await else {
+        return;
+    };
+    let mut casted = read(&backend, "t", &[]);
+    casted.output = vec![Output::Column {
+        name: "x".into(),
+        field: Field::column(0),
+        cast: Some(Cast {
+            name: "shown".into(),
+            ty: None,
+        }),
+    }];
+    let statement = backend.render(&read_plan(&backend, casted)).unwrap();
+    let mut caller = Caller::of_role("anon");
+    for (path, expected) in [
+        ("one", r#"{"x":"7"}"#),
+        ("two", r#"{"x":7.00}"#),
+        ("one", r#"{"x":"7"}"#),
+    ] {
+        caller.request.search_path = vec![path.into()].into();
+        let outcome = backend.run(&caller, &statement, Input::default()).await.unwrap();
+        assert_eq!(text(&outcome.body), expected);
+    }
+    caller.request.search_path = vec!["public".into()].into();
+    let error = backend.run(&caller, &statement, Input::default()).await.unwrap_err();
+    assert!(matches!(error, BackendError::Refused(error) if error.sqlstate == "42704"));
+    done(database, backend).await;
+}
+
 /// Every relation of PostgREST's fixtures, as PostgreSQL itself prints its rows.
 #[tokio::test]
 async fn every_relation_of_the_conformance_fixtures_prints_as_postgresql_prints_it() {

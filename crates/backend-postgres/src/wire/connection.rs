@@ -157,11 +157,7 @@ impl Connection {
         Ok(reply)
     }
 
-    fn enqueue_in(
-        &self,
-        state: &mut State,
-        write: impl FnOnce(&mut State, &mut Vec<Parse>),
-    ) -> Result<Reply, Closed> {
+    fn enqueue_in(&self, state: &mut State, write: impl FnOnce(&mut State, &mut Vec<Parse>)) -> Result<Reply, Closed> {
         let (reply, receiver) = oneshot::channel();
         if self.shared.closed.load(Ordering::Acquire) {
             return Err(Closed);

@@ -10,6 +10,8 @@ pub struct ServerError {
     /// `FATAL` and `PANIC` end the connection.
     pub fatal: bool,
     pub error: DatabaseError,
+    /// The function of the server's source that raised it; unlike the message it is never translated.
+    pub routine: String,
 }
 
 /// `INSERT 0 3` and the like.
@@ -132,6 +134,7 @@ fn row_description(body: &[u8]) -> (Vec<u32>, Vec<String>) {
 pub fn server_error(body: &[u8]) -> ServerError {
     let mut error = DatabaseError::new("XX000", "");
     let mut fatal = false;
+    let mut routine = String::new();
     let mut at = 0;
     while at < body.len() && body[at] != 0 {
         let code = body[at];
@@ -139,6 +142,7 @@ pub fn server_error(body: &[u8]) -> ServerError {
         at += value.len() + 2;
         match code {
             b'V' => fatal = value == "FATAL" || value == "PANIC",
+            b'R' => routine = value,
             b'C' => error.sqlstate = value,
             b'M' => error.message = value,
             b'D' => error.detail = Some(value),
@@ -151,7 +155,7 @@ pub fn server_error(body: &[u8]) -> ServerError {
             _ => {}
         }
     }
-    ServerError { fatal, error }
+    ServerError { fatal, error, routine }
 }
 
 #[cfg(test)]
