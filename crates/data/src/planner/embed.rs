@@ -21,30 +21,40 @@ pub struct Joined<'b> {
     pub children: Vec<Joined<'b>>,
 }
 
-/// Finds the relations of a tree whose root is `relation`; `schema`: where embeds are looked for.
+/// Where relations are looked for.
+#[derive(Clone, Copy)]
+pub struct Scope<'a> {
+    pub catalog: &'a Catalog,
+    /// The request's schema: embeds are of it.
+    pub schema: &'a Ident,
+    /// The exposed schemas: a junction must be in one of them.
+    pub exposed: &'a [Ident],
+}
+
+/// Finds the relations of a tree whose root is `relation`.
 ///
 /// Errors: `PGRST200`, `PGRST201`.
 pub fn join<'b>(
-    catalog: &Catalog,
-    schema: &Ident,
+    scope: Scope<'_>,
     branch: &'b Branch,
     relation: Arc<Relation>,
     relationship: Option<Arc<Relationship>>,
 ) -> Result<Joined<'b>, Error> {
     let mut children = Vec::with_capacity(branch.children.len());
     for child in &branch.children {
-        let found = find(catalog, schema, &relation.name, &child.name, child.hint.as_deref())?;
-        let target = catalog
+        let found = find(scope, &relation.name, &child.name, child.hint.as_deref())?;
+        let target = scope
+            .catalog
             .relation(&found.to)
             .cloned()
             .ok_or_else(|| Error::NoRelationship {
                 parent: relation.name.name.to_string(),
                 child: child.name.clone(),
                 hint_used: child.hint.clone(),
-                schema: schema.clone(),
+                schema: scope.schema.clone(),
                 suggestion: None,
             })?;
-        children.push(join(catalog, schema, child, target, Some(found))?);
+        children.push(join(scope, child, target, Some(found))?);
     }
     Ok(Joined {
         branch,
@@ -55,16 +65,26 @@ pub fn join<'b>(
 }
 
 fn find(
-    catalog: &Catalog,
-    schema: &Ident,
+    scope: Scope<'_>,
     parent: &QualifiedName,
     target: &str,
     hint: Option<&str>,
 ) -> Result<Arc<Relationship>, Error> {
+    let Scope {
+        catalog,
+        schema,
+        exposed,
+    } = scope;
+    let is_exposed = |candidate: &Relationship| match &candidate.kind {
+        RelationshipKind::ManyToMany { junction, .. } => exposed.contains(&junction.schema),
+        _ => true,
+    };
     let mut found: Vec<Arc<Relationship>> = catalog
         .relationships_of(parent)
         .iter()
-        .filter(|candidate| candidate.to.schema == *schema && means(catalog, candidate, target, hint))
+        .filter(|candidate| {
+            candidate.to.schema == *schema && is_exposed(candidate) && means(catalog, candidate, target, hint)
+        })
         .cloned()
         .collect();
     if found.len() > 1 {

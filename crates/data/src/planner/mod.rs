@@ -62,7 +62,7 @@ impl Planner<'_> {
     pub fn read(&self, name: &str, head_only: bool) -> Result<Planned, Error> {
         let relation = self.relation(name)?;
         let branch = self.branch(name, Scope::Everything)?;
-        let joined = embed::join(self.catalog, &self.head.schema, &branch, relation, None)?;
+        let joined = embed::join(self.scope(), &branch, relation, None)?;
         let mut resolver = self.resolver(self.config.max_rows);
         let draft = resolver.draft(&joined)?;
         let negotiated = self.negotiate()?;
@@ -92,7 +92,7 @@ impl Planner<'_> {
     pub fn write(&self, name: &str, columns: &BTreeSet<String>) -> Result<Planned, Error> {
         let relation = self.relation(name)?;
         let branch = self.branch(name, Scope::Returned)?;
-        let joined = embed::join(self.catalog, &self.head.schema, &branch, relation, None)?;
+        let joined = embed::join(self.scope(), &branch, relation, None)?;
         let mut resolver = self.resolver(None);
         let write = WriteRequest {
             action: &self.head.action,
@@ -131,7 +131,7 @@ impl Planner<'_> {
         let mut resolver = self.resolver(self.config.max_rows);
         let read = match &row_type {
             Some(relation) => {
-                let joined: Joined<'_> = embed::join(self.catalog, &self.head.schema, &branch, relation.clone(), None)?;
+                let joined: Joined<'_> = embed::join(self.scope(), &branch, relation.clone(), None)?;
                 Some(resolver.draft(&joined)?)
             }
             None => None,
@@ -184,6 +184,14 @@ impl Planner<'_> {
             relation: name.to_owned(),
             suggestion,
         })
+    }
+
+    fn scope(&self) -> embed::Scope<'_> {
+        embed::Scope {
+            catalog: self.catalog,
+            schema: &self.head.schema,
+            exposed: &self.config.schemas,
+        }
     }
 
     fn branch(&self, name: &str, scope: Scope) -> Result<Branch, Error> {

@@ -98,7 +98,8 @@ fn plain_filter(text: &str) -> Option<(&str, RawValue)> {
 /// `(1,2,3)` without quotes or blanks outside.
 fn plain_list(text: &str) -> Option<Vec<String>> {
     let inside = text.strip_prefix('(')?.strip_suffix(')')?;
-    if inside.contains(['"', ')']) {
+    // Blanks after the opening parenthesis are not part of the first element; the grammar knows.
+    if inside.contains(['"', ')']) || inside.starts_with([' ', '\t']) {
         return None;
     }
     Some(inside.split(',').map(str::to_owned).collect())
@@ -200,6 +201,8 @@ mod tests {
     fn quoted_lists_are_read_by_the_grammar_into_the_same_shape_of_values() {
         let (_, found) = shape("id=in.(\"a,b\",c)");
         assert_eq!(found.values, [RawValue::List(vec!["a,b".into(), "c".into()])]);
+        let (_, found) = shape("id=in.( ,3)");
+        assert_eq!(found.values, [RawValue::List(vec!["".into(), "3".into()])]);
     }
 
     #[test]

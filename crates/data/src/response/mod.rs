@@ -115,7 +115,11 @@ impl Answer<'_> {
 
     /// The response to a call.
     pub fn call(self, routine: &Routine, method: CallMethod) -> Result<Response, Error> {
-        let (total, rows) = self.counts();
+        let is_counted = matches!(self.preferences.count, Some(Count::Exact | Count::Estimated));
+        let (total, rows) = match routine.returns.set {
+            true => self.counts(),
+            false => (is_counted.then_some(1), 1),
+        };
         let lower = integer(self.window.offset);
         let upper = lower + integer(rows) - 1;
         let is_void = routine.returns.ty == Type::Void && !routine.returns.set;
