@@ -29,6 +29,9 @@ use crate::reader::Reader;
 use crate::shared::Shared;
 use crate::{console, schema, write};
 
+/// How long the writer may keep a question after its health waiting.
+const HEALTH_WAIT: Duration = Duration::from_secs(5);
+
 /// The embedded engine on one data file.
 #[derive(Debug)]
 pub struct SqliteBackend {
@@ -317,11 +320,16 @@ impl Backend for SqliteBackend {
     fn health<'a>(&'a self) -> BoxFuture<'a, Result<Health, BackendError>> {
         Box::pin(async move {
             // The writer answers once everything before it is done: a writer that hangs is seen here.
-            self.engine
-                .task(|connection| connection.query_row("SELECT 1", [], |row| row.get::<_, i64>(0)))
-                .await?
+            let asked = self.engine.task(|connection| connection.query_row("SELECT 1", [], |row| row.get::<_, i64>(0)));
+            tokio::time::timeout(HEALTH_WAIT, asked)
+                .await
+                .map_err(|_| BackendError::Busy)??
                 .map_err(|error| errors::refusal(&self.shared().catalog(), None, "SELECT 1", &error))?;
-            Ok(Health { engine: format!("SQLite {}", rusqlite::version()), warnings: Vec::new() })
+            let mut warnings = Vec::new();
+            if self.shared().has_foreign_writes() {
+                warnings.push("another program has written to the data file; only this process may".to_owned());
+            }
+            Ok(Health { engine: format!("SQLite {}", rusqlite::version()), warnings })
         })
     }
 

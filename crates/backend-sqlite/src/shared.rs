@@ -24,6 +24,7 @@ pub struct Shared {
     catalog_version: AtomicU64,
     pub slots: Slots,
     closed: AtomicBool,
+    foreign_writes: AtomicBool,
 }
 
 impl std::fmt::Debug for Shared {
@@ -45,6 +46,7 @@ impl Shared {
             compiled: RwLock::new(Arc::new(Compiled::new(Arc::new(catalog)))),
             slots: Slots::default(),
             closed: AtomicBool::new(false),
+            foreign_writes: AtomicBool::new(false),
         }
     }
 
@@ -81,6 +83,17 @@ impl Shared {
         *self.compiled.write().unwrap_or_else(PoisonError::into_inner) = compiled;
         self.catalog_version.store(version, Ordering::Release);
         self.committed();
+    }
+
+    /// Says that somebody else has written to the file: held snapshots are old.
+    pub fn found_foreign_writes(&self) {
+        self.foreign_writes.store(true, Ordering::Relaxed);
+        self.committed();
+    }
+
+    /// True if somebody else has written to the file.
+    pub fn has_foreign_writes(&self) -> bool {
+        self.foreign_writes.load(Ordering::Relaxed)
     }
 
     /// True once the backend lets go of its file.

@@ -418,7 +418,7 @@ impl Worker {
                 file = %self.shared.options.path.display(),
                 "another program has written to the data file; only this process may write to it"
             );
-            self.shared.committed();
+            self.shared.found_foreign_writes();
         }
         self.foreign_version = Some(version);
     }

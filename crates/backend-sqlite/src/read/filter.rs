@@ -26,10 +26,17 @@ use crate::emit::input::InputType;
 use crate::emit::relation::{READ, Wanted};
 use crate::emit::types::collation;
 
+/// How deep conditions may stand in each other. SQLite takes expressions 1,000 deep, and each step here is a few.
+const DEPTH_MAX: usize = 150;
+
+/// Placeholders of one statement: SQLite's own bound.
+const BINDS_MAX: usize = 32_766;
+
 /// Writes one statement of a read.
 pub struct Builder<'a> {
     emitter: Emitter<'a>,
     next_rte: u32,
+    depth: usize,
 }
 
 /// The row that a condition is about.
@@ -51,13 +58,13 @@ impl<'r> Subject<'r> {
 impl<'a> Builder<'a> {
     /// An empty statement of `role`.
     pub fn new(compiled: &'a Compiled, role: &Ident) -> Self {
-        Builder { emitter: Emitter::new(compiled, role).with_parameters(Parameters::Request), next_rte: 0 }
+        Builder { emitter: Emitter::new(compiled, role).with_parameters(Parameters::Request), next_rte: 0, depth: 0 }
     }
 
     /// Goes on with a statement that others have begun; entries are numbered from `first_rte`. Its parameters must be
     /// the request's values.
     pub fn over(emitter: Emitter<'a>, first_rte: u32) -> Self {
-        Builder { emitter, next_rte: first_rte }
+        Builder { emitter, next_rte: first_rte, depth: 0 }
     }
 
     /// Gives the statement back.
@@ -191,17 +198,35 @@ impl<'a> Builder<'a> {
 
     /// One condition on a row.
     ///
-    /// Errors: what the operators' types refuse (42883 …); 0A000 for full text search.
+    /// Errors: what the operators' types refuse (42883 …); 0A000 for full text search; 54001 for too many or too deep.
     pub fn predicate(&mut self, subject: Subject<'_>, predicate: &Predicate) -> Result<()> {
-        let Subject { relation, rte, .. } = subject;
-        match predicate {
+        if self.depth == DEPTH_MAX || self.emitter.writer().binds().len() >= BINDS_MAX {
+            return Err(DatabaseError::new("54001", "the filters are too many or too deep")
+                .hint("Use `in` for a list of values, and fewer filters."));
+        }
+        self.depth += 1;
+        let written = match predicate {
             Predicate::And(parts) => self.all(subject, parts, " AND ", "1"),
             Predicate::Or(parts) => self.all(subject, parts, " OR ", "0"),
             Predicate::Not(inner) => {
                 self.sql("(NOT ");
-                self.predicate(subject, inner)?;
-                self.sql(")");
-                Ok(())
+                self.predicate(subject, inner).map(|()| {
+                    self.sql(")");
+                })
+            }
+            leaf => self.leaf(subject, leaf),
+        };
+        self.depth -= 1;
+        written
+    }
+
+    /// A condition that holds no others. Apart, so that nested ones need little stack.
+    #[inline(never)]
+    fn leaf(&mut self, subject: Subject<'_>, predicate: &Predicate) -> Result<()> {
+        let Subject { relation, rte, .. } = subject;
+        match predicate {
+            Predicate::And(_) | Predicate::Or(_) | Predicate::Not(_) => {
+                Err(DatabaseError::new("XX000", "a condition that holds others is not one by itself"))
             }
             Predicate::Compare { field, operator, value } => {
                 let left = self.field(rte, relation, field)?;
@@ -255,19 +280,23 @@ impl<'a> Builder<'a> {
         word: &'static str,
         empty: &'static str,
     ) -> Result<()> {
-        if parts.is_empty() {
-            self.sql(empty);
-            return Ok(());
-        }
-        self.sql("(");
-        for (index, part) in parts.iter().enumerate() {
-            if index > 0 {
-                self.sql(word);
+        // In halves, so that a long list is not a deep expression.
+        match parts {
+            [] => {
+                self.sql(empty);
+                Ok(())
             }
-            self.predicate(subject, part)?;
+            [only] => self.predicate(subject, only),
+            _ => {
+                let (left, right) = parts.split_at(parts.len() / 2);
+                self.sql("(");
+                self.all(subject, left, word, empty)?;
+                self.sql(word);
+                self.all(subject, right, word, empty)?;
+                self.sql(")");
+                Ok(())
+            }
         }
-        self.sql(")");
-        Ok(())
     }
 
     /// `left operator right`, typed.

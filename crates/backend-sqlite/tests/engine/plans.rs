@@ -22,7 +22,7 @@ pub struct Reading<'a> {
 }
 
 /// The values that reads refer to.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Values(pub Vec<Value>);
 
 impl Values {

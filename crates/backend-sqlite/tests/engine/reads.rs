@@ -275,6 +275,44 @@ async fn a_bad_value_is_refused_as_postgresql_refuses_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_filters_work_and_too_many_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (backend, catalog) = fixture(&folder).await;
+    let ids = |count: usize, values: &mut Values| {
+        let field = of(&catalog, "projects").field("id");
+        let one = |values: &mut Values, id: usize| {
+            let value = values.text(&id.to_string());
+            Predicate::Compare { field: field.clone(), operator: Operator::Eq, value }
+        };
+        Predicate::Or((0..count).map(|id| one(values, id)).collect())
+    };
+    let mut values = Values::default();
+    let filter = ids(10_000, &mut values);
+    let plan = of(&catalog, "projects").select(&["id"]).filter(filter).order("id", false).plan(Format::Json);
+    assert_eq!(body(&backend, &plan, values).await, r#"{"id":1},{"id":2},{"id":3},{"id":4}"#);
+
+    let mut values = Values::default();
+    let filter = ids(40_000, &mut values);
+    let plan = of(&catalog, "projects").select(&["id"]).filter(filter).plan(Format::Json);
+    let error = run(&backend, &plan, values).await.unwrap_err();
+    assert_eq!(crate::harness::sqlstate(&error), "54001");
+
+    let mut values = Values::default();
+    let mut filter = ids(1, &mut values);
+    for _ in 0..140 {
+        filter = Predicate::Not(Box::new(filter));
+    }
+    let plan = of(&catalog, "projects").select(&["id"]).filter(filter.clone()).plan(Format::Json);
+    assert_eq!(body(&backend, &plan, values.clone()).await, "");
+    for _ in 0..20 {
+        filter = Predicate::Not(Box::new(filter));
+    }
+    let plan = of(&catalog, "projects").select(&["id"]).filter(filter).plan(Format::Json);
+    let error = run(&backend, &plan, values).await.unwrap_err();
+    assert_eq!(crate::harness::sqlstate(&error), "54001");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn order_puts_nulls_where_postgresql_puts_them() {
     let folder = tempfile::tempdir().unwrap();
     let (backend, catalog) = fixture(&folder).await;
