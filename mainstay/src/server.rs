@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{HeaderValue, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -23,7 +24,7 @@ use crate::app::App;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Bytes of a request's head that are read at most.
-const HEADER_BYTES_MAX: usize = 96 * 1024;
+const HEADER_BYTES_MAX: usize = 256 * 1024;
 
 /// How long requests in flight may take to finish when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -90,15 +91,22 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Outpu
     }
 }
 
-type Service = TowerToHyperService<
-    tower_http::compression::Compression<
-        tower::util::BoxCloneSyncService<http::Request<Incoming>, http::Response<Full<Bytes>>, Infallible>,
-        tower_http::compression::predicate::And<SizeAbove, NotForContentType>,
-    >,
->;
+/// An answer's `Content-Range` while the answer is being compressed.
+#[derive(Clone)]
+struct RowRange(HeaderValue);
 
 /// The service of one connection.
-fn service(app: Arc<App>, peer: SocketAddr) -> Service {
+fn service(
+    app: Arc<App>,
+    peer: SocketAddr,
+) -> impl hyper::service::Service<
+    http::Request<Incoming>,
+    Response = http::Response<
+        impl hyper::body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
+    >,
+    Error = Infallible,
+    Future: Send,
+> + Clone {
     let answer = tower::service_fn(move |request: http::Request<Incoming>| {
         let app = app.clone();
         async move {
@@ -106,15 +114,36 @@ fn service(app: Arc<App>, peer: SocketAddr) -> Service {
             let mut response = http::Response::new(Full::new(answer.body));
             *response.status_mut() = answer.status;
             *response.headers_mut() = answer.headers;
+            hide_row_range(&mut response);
             Ok::<_, Infallible>(response)
         }
     });
     let compression =
         CompressionLayer::new().compress_when(SizeAbove::new(COMPRESS_BYTES_MIN).and(NotForContentType::IMAGES));
-    let service = ServiceBuilder::new()
-        .layer(compression)
-        .service(tower::util::BoxCloneSyncService::new(answer));
-    TowerToHyperService::new(service)
+    TowerToHyperService::new(
+        ServiceBuilder::new()
+            .map_response(show_row_range)
+            .layer(compression)
+            .service(answer),
+    )
+}
+
+/// The compression layer leaves answers with `Content-Range` alone, because compressed bytes are not those of a byte
+/// range. A range of rows says nothing about bytes, so it is put aside and put back.
+fn hide_row_range<B>(response: &mut http::Response<B>) {
+    let is_rows = |value: &HeaderValue| !value.as_bytes().starts_with(b"bytes");
+    if response.headers().get(header::CONTENT_RANGE).is_some_and(is_rows)
+        && let Some(value) = response.headers_mut().remove(header::CONTENT_RANGE)
+    {
+        response.extensions_mut().insert(RowRange(value));
+    }
+}
+
+fn show_row_range<B>(mut response: http::Response<B>) -> http::Response<B> {
+    if let Some(RowRange(value)) = response.extensions_mut().remove() {
+        response.headers_mut().insert(header::CONTENT_RANGE, value);
+    }
+    response
 }
 
 /// Resolves when the process is asked to stop: Ctrl-C or SIGTERM.

@@ -157,9 +157,14 @@ impl Verifier {
         let (Some((header, payload)), true) = (message.split_once('.'), token.len() <= TOKEN_BYTES_MAX) else {
             return Err(TokenError::Undecodable);
         };
-        let header: Header = decode_json(header).ok_or(TokenError::Undecodable)?;
+        let header: Header = decode_json(header).ok_or(TokenError::Crypto)?;
         if header.crit.is_some() {
             return Err(TokenError::Algorithm("critical header parameters are not supported"));
+        }
+        if header.alg == "none" {
+            return Err(TokenError::Algorithm(
+                "JWT is unsecured but expected 'alg' was not 'none'",
+            ));
         }
         let algorithm =
             Algorithm::from_str(&header.alg).map_err(|_| TokenError::Algorithm("the algorithm is not supported"))?;
@@ -359,7 +364,7 @@ mod tests {
         assert_eq!(verifier.verify(&changed, NOW), Err(TokenError::NoKey));
         assert_eq!(verifier.verify("", NOW), Err(TokenError::Empty));
         assert_eq!(verifier.verify("a.b", NOW), Err(TokenError::Parts(2)));
-        assert_eq!(verifier.verify("a.b.c", NOW), Err(TokenError::Undecodable));
+        assert_eq!(verifier.verify("a.b.c", NOW), Err(TokenError::Crypto));
     }
 
     #[test]

@@ -112,15 +112,16 @@ impl Migrator {
         Ok(seeds.len())
     }
 
-    /// What stands in the way of each migration of the project on this engine, without keeping anything.
+    /// What stands in the way of each migration that has not been applied, without keeping anything.
     pub async fn check(&self) -> Result<Vec<CheckedMigration>, Error> {
-        let files: Vec<Migration> = self
-            .project
-            .migrations()?
+        let files = self.project.migrations()?;
+        let applied = self.backend.migrations().await?;
+        let is_new = |file: &Migration| !applied.iter().any(|record| record.version == file.version);
+        let open: Vec<Migration> = files
             .into_iter()
-            .filter(|file| self.is_for_this_engine(file))
+            .filter(|file| self.is_for_this_engine(file) && is_new(file))
             .collect();
-        Ok(self.backend.check(&files).await)
+        Ok(self.backend.check(&open).await)
     }
 
     fn is_for_this_engine(&self, migration: &Migration) -> bool {

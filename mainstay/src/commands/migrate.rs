@@ -48,7 +48,15 @@ pub async fn run(command: &Migrate) -> Result<(), CommandError> {
         Migrate::Check { target } => {
             let config = super::load(&target.dir)?;
             let database = Database::parse(target.database_url.as_deref(), &config)?;
-            let backend = crate::engine::open(&database, &config).await?;
+            // The whole project is tried from nothing on the embedded engine; on PostgreSQL only what is pending is,
+            // because there is no database to try the rest in.
+            let scratch =
+                tempfile::tempdir().map_err(|error| CommandError::Other(format!("no scratch folder: {error}")))?;
+            let tried = match &database {
+                Database::Sqlite(_) => Database::Sqlite(scratch.path().join("check.db")),
+                Database::Postgres(_) => database.clone(),
+            };
+            let backend = crate::engine::open(&tried, &config).await?;
             let checked = Migrator::new(backend.clone(), Project::new(&config.root)).check().await;
             backend.close().await;
             let mut problems = 0;
@@ -68,12 +76,19 @@ pub async fn run(command: &Migrate) -> Result<(), CommandError> {
             }
             match problems {
                 0 => {
-                    println!("The migrations can be applied to {}.", database.describe());
+                    println!("The migrations can be applied to {}.", engine_name(&database));
                     Ok(())
                 }
                 count => Err(CommandError::Other(format!("{count} problem(s); nothing was changed"))),
             }
         }
+    }
+}
+
+fn engine_name(database: &Database) -> String {
+    match database {
+        Database::Sqlite(_) => "the embedded engine".to_owned(),
+        Database::Postgres(_) => database.describe(),
     }
 }
 

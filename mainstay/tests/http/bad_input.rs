@@ -109,6 +109,10 @@ async fn client_errors(server: &Server) {
     for path in paths {
         let answer = raw(server, &get(&path, "")).await;
         let code = status(&answer);
+        if code == 0 && path.len() > u16::MAX.into() {
+            // hyper answers 414 and closes; with the rest of the request unread, the answer may not arrive.
+            continue;
+        }
         assert!(
             (200..500).contains(&code),
             "{:?}: {}: {}",

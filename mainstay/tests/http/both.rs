@@ -1,7 +1,9 @@
 //! The same requests to every engine.
 
+use std::sync::Mutex;
+
 use http::Method;
-use mainstay_testing::{Answer, Client, Engine, Project, Server, engines};
+use mainstay_testing::{Answer, Client, Project, Server, engines};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_mainstay");
 
@@ -18,6 +20,13 @@ impl Ask {
     /// `"GET /orders?select=id"`, below `/rest/v1`.
     pub fn new(line: &str) -> Self {
         let (method, path) = line.split_once(' ').unwrap();
+        let path: String = path
+            .bytes()
+            .map(|byte| match byte {
+                b' ' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | 0x80.. => format!("%{byte:02X}"),
+                _ => char::from(byte).to_string(),
+            })
+            .collect();
         Ask {
             method: method.parse().unwrap(),
             path: format!("/rest/v1{path}"),
@@ -48,9 +57,13 @@ impl Ask {
     }
 }
 
-/// One server per engine, on the same project.
+/// Differences shown when a test ends; the rest are counted.
+const DIFFERENCES_SHOWN_MAX: usize = 60;
+
+/// One server per engine, on the same project. Differences are gathered, and fail the test when this is dropped.
 pub struct Both {
     pub servers: Vec<Server>,
+    differences: Mutex<Vec<String>>,
 }
 
 impl Both {
@@ -59,27 +72,48 @@ impl Both {
         for engine in engines() {
             servers.push(Server::start(PROGRAM, engine, project()).await);
         }
-        Both { servers }
+        Both {
+            servers,
+            differences: Mutex::default(),
+        }
     }
 
-    /// Sends `ask` to every engine as the client that `who` makes, and demands the same answer. Returns it.
+    /// Sends `ask` to every engine as the client that `who` makes, and notes any difference. Returns the last answer,
+    /// which is PostgreSQL's where there is one.
     pub async fn same(&self, who: impl Fn(&Server) -> Client, ask: &Ask) -> Answer {
-        let mut first: Option<(Engine, Answer)> = None;
+        let mut answers: Vec<Answer> = Vec::new();
         for server in &self.servers {
             let answer = ask.send(&who(server)).await;
-            match &first {
-                None => first = Some((server.engine, answer)),
-                Some((engine, expected)) => assert_eq!(
-                    expected.comparable(),
-                    answer.comparable(),
-                    "{:?} (left) and {:?} (right) differ on {ask:?}\n{}",
-                    engine,
-                    server.engine,
-                    server.log()
-                ),
+            if let Some(first) = answers.first() {
+                let (left, right) = (first.comparable(), answer.comparable());
+                if left != right {
+                    self.note(ask, &left, &right);
+                }
             }
+            answers.push(answer);
         }
-        first.unwrap().1
+        answers.pop().unwrap()
+    }
+
+    fn note(&self, ask: &Ask, left: &Comparable, right: &Comparable) {
+        let only = |one: &Comparable, other: &Comparable| -> Vec<String> {
+            let missing = one.1.iter().filter(|header| !other.1.contains(header));
+            missing.map(|(name, value)| format!("{name}: {value}")).collect()
+        };
+        let cut = |text: &str| text.chars().take(400).collect::<String>();
+        self.differences.lock().unwrap().push(format!(
+            "{} {} {:?} {}\n    embedded   {} {:?} {}\n    PostgreSQL {} {:?} {}",
+            ask.method,
+            ask.path,
+            ask.headers,
+            cut(&ask.body),
+            left.0,
+            only(left, right),
+            cut(&left.2),
+            right.0,
+            only(right, left),
+            cut(&right.2),
+        ));
     }
 
     /// The rows of a table as `service_role` sees them, the same on every engine.
@@ -94,5 +128,24 @@ impl Ask {
     pub fn body(mut self, body: &str) -> Self {
         self.body = body.into();
         self
+    }
+}
+
+/// Status, headers, body.
+type Comparable = (u16, Vec<(String, String)>, String);
+
+impl Drop for Both {
+    fn drop(&mut self) {
+        let differences = std::mem::take(&mut *self.differences.lock().unwrap());
+        if differences.is_empty() || std::thread::panicking() {
+            return;
+        }
+        let shown = differences
+            .iter()
+            .take(DIFFERENCES_SHOWN_MAX)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("\n");
+        panic!("the engines differ {} time(s):\n{shown}", differences.len());
     }
 }

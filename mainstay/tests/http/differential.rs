@@ -8,6 +8,9 @@ fn project() -> Project {
     Project::of(include_str!("types.sql")).config("[rest]\ndb_tx_end = \"commit-allow-override\"")
 }
 
+// Sequences leave gaps on PostgreSQL when a statement fails and none here (documented difference 3): statements that
+// fail go to tables without one.
+
 /// Columns of `everything` with values that are good, odd and bad for their type.
 const VALUES: &[(&str, &[&str])] = &[
     ("b", &["true", "false", "t", "yes", "on", "1", "0", "maybe", ""]),
@@ -165,12 +168,12 @@ async fn every_read() {
         "/everything?select=id,",
         "/everything?limit=x",
         "/parents?select=id,children(id,label)&order=id",
-        "/parents?select=id,children!children_parent_id_fkey(id,label)&order=id",
+        "/parents?select=id,children!children_parent_id_fkey(id,label)&order=id&children.order=id",
         "/parents?select=id,kids:children!parent_id(id,label,rank)&kids.order=rank.desc&order=id",
         "/parents?select=id,kids:children!parent_id(id)&kids.limit=1&kids.order=id.desc&order=id",
-        "/parents?select=id,kids:children!parent_id!inner(id)&kids.rank=gt.1&order=id",
+        "/parents?select=id,kids:children!parent_id!inner(id)&kids.rank=gt.1&order=id&kids.order=id",
         "/parents?select=id,kids:children!parent_id(id)&kids=is.null&order=id",
-        "/parents?select=id,kids:children!parent_id(id)&kids=not.is.null&order=id",
+        "/parents?select=id,kids:children!parent_id(id)&kids=not.is.null&order=id&kids.order=id",
         "/children?select=id,parent:parents!parent_id(name)&order=id",
         "/children?select=id,...parents!parent_id(parent_name:name)&order=id",
         "/children?select=id,parents!parent_id!inner(name)&parents.name=eq.one&order=id",
@@ -186,7 +189,7 @@ async fn every_read() {
         "/parents?select=id,nope(id)",
         "/child_counts?order=id",
         "/child_counts?children=gt.1&select=name,amount",
-        "/parent_names?select=id,children!parent_id(id)&order=id",
+        "/parent_names?select=id,children!parent_id(id)&order=id&children.order=id",
         "/parent_names?name=eq.two",
         "/parents?select=id,children()&order=id",
         "/parents?select=count()",
@@ -196,19 +199,7 @@ async fn every_read() {
         "/parents?select=name,name&order=id",
     ];
     for line in lines {
-        let path = line.split_once('?').map_or(line.to_owned(), |(path, query)| {
-            let query: String = query
-                .chars()
-                .map(|c| {
-                    if " \"{}^\\".contains(c) {
-                        encode(&c.to_string())
-                    } else {
-                        c.to_string()
-                    }
-                })
-                .collect();
-            format!("{path}?{query}")
-        });
+        let path = line.trim();
         let ask = Ask::new(&format!("GET {path}"));
         both.same(Server::anonymous, &ask).await;
         both.same(Server::anonymous, &ask.clone().prefer("count=exact")).await;
@@ -248,8 +239,8 @@ async fn every_write() {
         Ask::new("POST /serials").json(r#"[{"name":"b"},{"name":"c"}]"#).prefer("return=headers-only"),
         Ask::new("POST /serials").json(r#"{"name":"d"}"#).prefer("return=headers-only"),
         Ask::new("POST /serials").json(r#"{"id":50,"name":"e","at":"2024-05-05 10:00+02"}"#).prefer(representation),
-        Ask::new("POST /serials").json(r#"{"name":null}"#),
-        Ask::new("POST /serials").json(r#"{}"#),
+        Ask::new("POST /parents").json(r#"{"id":90,"name":null}"#),
+        Ask::new("POST /parents").json(r#"{}"#),
         Ask::new("POST /serials").json(r#"{"nope":1}"#),
         Ask::new("POST /serials").json(r#"[{"name":"x"},{"id":1}]"#),
         Ask::new("POST /serials?columns=name").json(r#"[{"name":"y","id":1},{"name":"z"}]"#).prefer(representation),

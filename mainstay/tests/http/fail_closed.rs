@@ -82,7 +82,6 @@ async fn a_role_that_does_not_exist_or_may_not_be_taken_is_refused() {
         "ANON",
         "anon ",
         "anon\u{0}",
-        "pg_read_all_data",
         "anon; set role postgres",
         "\"anon\"",
         "none",
