@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Entries in a generation; at most twice as many are kept.
-const GENERATION_MAX: usize = 2_048;
+const GENERATION_MAX: usize = 512;
+/// Bytes of a key that is kept; longer requests are not worth the memory they could take.
+const KEY_BYTES_MAX: usize = 4_096;
 
 /// A bounded map from shapes to what was prepared for them.
 #[derive(Debug)]
@@ -48,6 +50,9 @@ impl<T> Cache<T> {
 
     /// Keeps `value` for `key`.
     pub fn insert(&self, key: &[u8], value: Arc<T>) {
+        if key.len() > KEY_BYTES_MAX {
+            return;
+        }
         let mut generations = self.generations.write().unwrap_or_else(PoisonError::into_inner);
         if generations.young.len() >= GENERATION_MAX {
             generations.old = std::mem::take(&mut generations.young);
@@ -59,6 +64,14 @@ impl<T> Cache<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_keys_are_not_kept() {
+        let cache = Cache::default();
+        let key = vec![b'x'; KEY_BYTES_MAX + 1];
+        cache.insert(&key, Arc::new(0));
+        assert!(cache.get(&key).is_none());
+    }
 
     #[test]
     fn it_stays_bounded_and_keeps_what_is_used() {

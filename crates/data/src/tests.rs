@@ -436,6 +436,7 @@ async fn strange_requests_have_codes() {
     let fixture = Fixture::new();
     let deep = format!("GET /clients?and=({}id.eq.1{})", "and(".repeat(5000), ")".repeat(5000));
     let many = format!("GET /clients?{}", "id=eq.1&".repeat(10_000));
+    let wide = format!("GET /clients?select=id{}", ",projects(id)".repeat(101));
     for (request, headers, body, status, code) in [
         ("GET /a/b", &[][..], "", 404, "PGRST125"),
         ("TRACE /clients", &[], "", 405, "PGRST117"),
@@ -457,6 +458,7 @@ async fn strange_requests_have_codes() {
         ("POST /clients", &[], "{\"a\":\"\u{1}", 400, "PGRST102"),
         (&deep, &[], "", 400, "MS-DATA-002"),
         (&many, &[], "", 400, "MS-DATA-001"),
+        (&wide, &[], "", 400, "MS-DATA-001"),
     ] {
         let response = fixture.send(request, headers, body).await;
         let got = (response.status.as_u16(), member(&response, "code"));

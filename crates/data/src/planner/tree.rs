@@ -8,6 +8,9 @@ use crate::request::reader::Reader;
 use crate::request::syntax::{EmbedItem, EmbedPath, Filter, JoinKind, LogicTree, OrderTerm, SelectItem};
 use crate::request::{Query, grammar};
 
+/// Embeds in one request, at most.
+const EMBEDS_MAX: usize = 100;
+
 /// One level of a read.
 #[derive(Clone, Debug)]
 pub struct Branch {
@@ -49,7 +52,7 @@ impl Branch {
     /// Draws the tree for a relation.
     ///
     /// Errors: `PGRST108` for a filter, order or window of something that is not embedded, `PGRST100` for a window's
-    /// path that cannot be read.
+    /// path that cannot be read, `MS-DATA-001` for too many embeds.
     pub fn draw(
         relation: &str,
         query: &Query,
@@ -58,6 +61,12 @@ impl Branch {
         legacy_target_names: bool,
     ) -> Result<Branch, Error> {
         let mut root = Branch::new(relation.to_owned(), &query.select, 0);
+        if root.embeds() > EMBEDS_MAX {
+            return Err(Error::TooMany {
+                what: "embeds",
+                max: EMBEDS_MAX,
+            });
+        }
         let taken = |path: &EmbedPath| scope == Scope::Everything || !path.is_empty();
         for (path, filter) in query.filters.iter().filter(|(path, _)| taken(path)) {
             root.find(path, legacy_target_names)?
@@ -136,6 +145,10 @@ impl Branch {
             found.push((self.name.clone(), alias.clone()));
         }
         self.children.iter().for_each(|child| child.named_by_target(found));
+    }
+
+    fn embeds(&self) -> usize {
+        self.children.iter().map(|child| 1 + child.embeds()).sum()
     }
 
     fn find(&mut self, path: &[String], legacy: bool) -> Result<&mut Branch, Error> {
