@@ -75,6 +75,11 @@ exception when others then
   raise notice 'pgcrypto is not available: %', sqlerrm;
 end $$;
 do $$ begin
+  if exists (select from pg_catalog.pg_db_role_setting s join pg_catalog.pg_database d on d.oid = s.setdatabase
+             cross join unnest(s.setconfig) o
+             where s.setrole = 0 and d.datname = current_database() and o like 'search\_path=%') then
+    return; -- somebody chose one
+  end if;
   execute format('alter database %I set search_path = "$user", public, extensions', current_database());
 exception when insufficient_privilege then
   raise notice 'the search path of the database is left as it is';

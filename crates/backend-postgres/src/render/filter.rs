@@ -18,11 +18,15 @@ impl Renderer {
         match predicate {
             Predicate::And(parts) => self.joined(sql, scope, parts, " AND ", "TRUE")?,
             Predicate::Or(parts) => self.joined(sql, scope, parts, " OR ", "FALSE")?,
-            Predicate::Not(inner) => {
-                sql.push("NOT (");
-                self.predicate(sql, scope, inner)?;
-                sql.push(")");
-            }
+            Predicate::Not(inner) => match &**inner {
+                // Spelled plainly: PostgreSQL makes a semi-join of EXISTS, but not of a negation negated.
+                Predicate::EmbedIsNull(index) => self.exists(sql, scope, embed_at(scope.read, *index)?)?,
+                inner => {
+                    sql.push("NOT (");
+                    self.predicate(sql, scope, inner)?;
+                    sql.push(")");
+                }
+            },
             Predicate::Compare { field, operator, value } => {
                 self.field(sql, scope.alias, relation, field)?;
                 sql.push(" ").push(operator.sql()).push(" ").bind(Param::Value(*value));

@@ -186,6 +186,18 @@ fn embeds_are_subqueries_of_records() {
 }
 
 #[test]
+fn an_embed_that_must_be_there_is_a_plain_exists() {
+    let mut read = with_items(false, Cardinality::Many);
+    read.output.truncate(1);
+    read.filter = Some(Predicate::Not(Box::new(Predicate::EmbedIsNull(0))));
+    assert_eq!(
+        sql(Action::Read(read)),
+        "SELECT \"t1\".\"id\" FROM \"public\".\"orders\" AS \"t1\" WHERE EXISTS (SELECT 1 FROM \"public\".\"items\" AS \"t2\" \
+         WHERE \"t2\".\"order_id\" = \"t1\".\"id\" AND \"t2\".\"quantity\" > $1)"
+    );
+}
+
+#[test]
 fn timestamps_are_left_to_the_database_where_the_zone_is_not_utc() {
     let rendered = Rendered::new(plan(Action::Read(read(orders(), &[2])), Format::Json)).unwrap();
     let local = rendered
