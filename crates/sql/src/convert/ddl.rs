@@ -205,7 +205,7 @@ fn create_view(ctx: &Context<'_>, statement: &protobuf::ViewStmt) -> Converted<C
     if statement.view.as_ref().is_some_and(|view| view.relpersistence != "p") {
         return Err(refuse(ctx, "temporary views", &name.name, Some("a view that stays")));
     }
-    let mut options = view_options(&name, &statement.options)?;
+    let mut options = view_options(&statement.options)?;
     match protobuf::ViewCheckOption::try_from(statement.with_check_option) {
         Ok(protobuf::ViewCheckOption::LocalCheckOption) => options.check_option = Some(CheckOption::Local),
         Ok(protobuf::ViewCheckOption::CascadedCheckOption) => options.check_option = Some(CheckOption::Cascaded),
@@ -225,7 +225,7 @@ fn create_view(ctx: &Context<'_>, statement: &protobuf::ViewStmt) -> Converted<C
 }
 
 /// Options in `WITH (…)` of a view.
-fn view_options(view: &ObjectName, nodes: &[Node]) -> Converted<ViewOptions> {
+fn view_options(nodes: &[Node]) -> Converted<ViewOptions> {
     let mut options = ViewOptions::default();
     for element in definitions(nodes) {
         match element.defname.as_str() {
@@ -235,19 +235,20 @@ fn view_options(view: &ObjectName, nodes: &[Node]) -> Converted<ViewOptions> {
                 options.check_option = Some(match option_text(element).as_deref() {
                     Some("local") => CheckOption::Local,
                     Some("cascaded") => CheckOption::Cascaded,
-                    _ => {
+                    other => {
+                        let given = other.unwrap_or_default();
+                        let message = format!("invalid value for enum option \"check_option\": {given}");
                         return Err(
-                            DatabaseError::new("22023", "invalid value for enum option \"check_option\"")
-                                .detail("Valid values are \"local\" and \"cascaded\"."),
+                            DatabaseError::new("22023", message).detail("Valid values are \"local\" and \"cascaded\".")
                         );
                     }
                 });
             }
             other => {
-                return Err(
-                    DatabaseError::new("22023", format!("unrecognized parameter \"{other}\""))
-                        .detail(format!("It was given for view \"{}\".", view.name)),
-                );
+                return Err(DatabaseError::new(
+                    "22023",
+                    format!("unrecognized parameter \"{other}\""),
+                ));
             }
         }
     }

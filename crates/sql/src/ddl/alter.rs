@@ -44,6 +44,32 @@ pub fn steps(statement: &ParsedStatement) -> Vec<ParsedStatement> {
         .collect()
 }
 
+/// What PostgreSQL calls an action that a view cannot have.
+fn not_for_views(action: &AlterAction) -> Option<&'static str> {
+    Some(match action {
+        AlterAction::AddColumn { .. } => "ADD COLUMN",
+        AlterAction::DropColumn { .. } => "DROP COLUMN",
+        AlterAction::SetNotNull { .. } => "ALTER COLUMN ... SET NOT NULL",
+        AlterAction::DropNotNull { .. } => "ALTER COLUMN ... DROP NOT NULL",
+        AlterAction::AddIdentity { .. } => "ALTER COLUMN ... ADD IDENTITY",
+        AlterAction::DropIdentity { .. } => "ALTER COLUMN ... DROP IDENTITY",
+        AlterAction::AddConstraint(_) => "ADD CONSTRAINT",
+        AlterAction::DropConstraint { .. } => "DROP CONSTRAINT",
+        AlterAction::ValidateConstraint { .. } => "VALIDATE CONSTRAINT",
+        AlterAction::RowSecurity {
+            enabled: Some(true), ..
+        } => "ENABLE ROW SECURITY",
+        AlterAction::RowSecurity {
+            enabled: Some(false), ..
+        } => "DISABLE ROW SECURITY",
+        AlterAction::RowSecurity { forced: Some(true), .. } => "FORCE ROW SECURITY",
+        AlterAction::RowSecurity { .. } => "NO FORCE ROW SECURITY",
+        AlterAction::SetDefault { .. } | AlterAction::Owner(_) | AlterAction::ViewOptions(_) | AlterAction::Ignored => {
+            return None;
+        }
+    })
+}
+
 fn pass(action: &AlterAction) -> u8 {
     match action {
         AlterAction::DropColumn { .. } | AlterAction::DropConstraint { .. } | AlterAction::DropNotNull { .. } => 0,
@@ -62,10 +88,6 @@ fn pass(action: &AlterAction) -> u8 {
 
 impl Run<'_> {
     pub(super) fn alter_table(&mut self, alter: &AlterTable) -> Result<()> {
-        let only_owner = alter
-            .actions
-            .iter()
-            .all(|action| matches!(action, AlterAction::Owner(_)));
         if matches!(alter.kind, ObjectKind::Sequence | ObjectKind::Index) || self.names_a_sequence(alter) {
             for action in &alter.actions {
                 match action {
@@ -90,15 +112,17 @@ impl Run<'_> {
         if alter.kind == ObjectKind::View && !relation.kind.is_view() {
             return Err(DatabaseError::new("42809", format!("\"{}\" is not a view", name.name)));
         }
-        if relation.kind.is_view() && !only_owner {
-            let for_views = alter.actions.iter().all(|action| {
-                matches!(
-                    action,
-                    AlterAction::ViewOptions(_) | AlterAction::SetDefault { .. } | AlterAction::Owner(_)
-                )
-            });
-            if !for_views {
-                return Err(DatabaseError::new("42809", format!("\"{}\" is not a table", name.name)));
+        if relation.kind.is_view() {
+            for action in &alter.actions {
+                if let Some(action) = not_for_views(action) {
+                    let message = format!(
+                        "ALTER action {action} cannot be performed on relation \"{}\"",
+                        name.name
+                    );
+                    return Err(
+                        DatabaseError::new("42809", message).detail("This operation is not supported for views.")
+                    );
+                }
             }
         }
         let mut actions: Vec<&AlterAction> = alter.actions.iter().collect();

@@ -24,21 +24,11 @@ impl Run<'_> {
         constraints: &[ConstraintDefinition],
         new_table: bool,
     ) -> Result<()> {
-        let checks: Vec<_> = constraints
+        for entry in constraints
             .iter()
             .filter(|entry| matches!(entry.body, ConstraintBody::Check(_)))
-            .collect();
-        let given: Vec<Ident> = checks.iter().filter_map(|entry| entry.name.clone()).collect();
-        for (index, name) in given.iter().enumerate() {
-            if given[..index].contains(name) {
-                return Err(DatabaseError::new(
-                    "42710",
-                    format!("check constraint \"{name}\" already exists"),
-                ));
-            }
-        }
-        for entry in checks {
-            self.add_check(table, entry, &given, new_table)?;
+        {
+            self.add_check(table, entry, new_table)?;
         }
         let primary = |entry: &&ConstraintDefinition| matches!(entry.body, ConstraintBody::PrimaryKey { .. });
         let unique = |entry: &&ConstraintDefinition| matches!(entry.body, ConstraintBody::Unique { .. });
@@ -71,19 +61,19 @@ impl Run<'_> {
             .ok_or_else(|| DatabaseError::new("XX000", format!("relation {table} has gone")))
     }
 
-    fn add_check(
-        &mut self,
-        table: &QualifiedName,
-        entry: &ConstraintDefinition,
-        given: &[Ident],
-        new_table: bool,
-    ) -> Result<()> {
+    fn add_check(&mut self, table: &QualifiedName, entry: &ConstraintDefinition, new_table: bool) -> Result<()> {
         let ConstraintBody::Check(text) = &entry.body else {
             return Ok(());
         };
         let relation = self.current(table)?;
         let kept = self.kept(text, &relation, Place::Check)?;
         let name = match &entry.name {
+            Some(name) if new_table && relation.constraints.iter().any(|other| other.name == *name) => {
+                return Err(DatabaseError::new(
+                    "42710",
+                    format!("check constraint \"{name}\" already exists"),
+                ));
+            }
             Some(name) => self.given_name(&relation, name)?,
             None => {
                 let columns = kept.columns();
@@ -91,7 +81,7 @@ impl Run<'_> {
                     [only] => Some(relation.columns[*only].name.as_str()),
                     _ => None,
                 };
-                naming::choose_constraint(self.catalog, &table.schema, &table.name, column, "check", given)
+                naming::choose_constraint(self.catalog, &table.schema, &table.name, column, "check")
             }
         };
         let kind = ConstraintKind::Check { expression: kept.text };
@@ -334,7 +324,7 @@ impl Run<'_> {
             Some(name) => self.given_name(&relation, name)?,
             None => {
                 let joined = naming::joined(key.columns.iter().map(|column| column.as_str()));
-                naming::choose_constraint(self.catalog, &table.schema, &table.name, Some(&joined), "fkey", &[])
+                naming::choose_constraint(self.catalog, &table.schema, &table.name, Some(&joined), "fkey")
             }
         };
         for (column, target_column) in columns.iter().zip(&target_columns) {

@@ -390,6 +390,33 @@ impl Run<'_> {
         }
     }
 
+    /// True if a constraint or index of a table uses this column of it, and so goes when it goes.
+    fn rests_on(&self, part: &Object, column: &Ident) -> bool {
+        let (Object::Constraint(table, name) | Object::Index(table, name)) = part else {
+            return false;
+        };
+        let Some(relation) = self.catalog.relations.get(table) else {
+            return false;
+        };
+        let named = |index: &usize| relation.columns.get(*index).is_some_and(|entry| entry.name == *column);
+        let by_position = relation
+            .constraints
+            .iter()
+            .filter(|entry| entry.name == *name)
+            .any(|entry| match &entry.kind {
+                ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns } => {
+                    columns.iter().any(named)
+                }
+                ConstraintKind::ForeignKey(key) => key.columns.iter().any(named),
+                ConstraintKind::Check { .. } => false,
+            });
+        by_position
+            || dependency::stored(self.catalog).iter().any(|stored| {
+                stored.object(self.catalog).as_ref() == Some(part)
+                    && stored.uses(self.catalog).is_ok_and(|uses| uses.column(table, column))
+            })
+    }
+
     fn relations_by_age(&self) -> Vec<Arc<mainstay_core::catalog::Relation>> {
         let mut all: Vec<_> = self.catalog.relations.values().cloned().collect();
         all.sort_by_key(|relation| relation.id);
@@ -709,15 +736,7 @@ fn is_part(run: &Run<'_>, part: &Object, whole: &Object) -> bool {
         Object::Relation(name) => name == table,
         Object::Column(name, column) if name == table => match part {
             Object::Default(_, other) => other == column,
-            // A foreign key of the same table over the column itself.
-            Object::Constraint(_, constraint) => run.catalog.relations.get(table).is_some_and(|relation| {
-                relation.constraints.iter().any(|entry| match &entry.kind {
-                    ConstraintKind::ForeignKey(key) if entry.name == *constraint => {
-                        key.columns.iter().any(|index| relation.columns[*index].name == *column)
-                    }
-                    _ => false,
-                })
-            }),
+            Object::Constraint(..) | Object::Index(..) => run.rests_on(part, column),
             _ => false,
         },
         _ => false,

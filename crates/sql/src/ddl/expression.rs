@@ -89,17 +89,14 @@ impl Run<'_> {
     pub(super) fn kept(&self, text: &str, over: &Arc<Relation>, place: Place) -> Result<Kept> {
         let text = spell::qualified_expression(self.catalog, &self.session.search_path, text)?;
         let mut analyser = Analyser::new(self.catalog, self.session);
-        let expr = analyser
-            .expression(&text, Some(over), None)
-            .map_err(without_position)?
-            .expr;
+        let analysed = analyser.expression(&text, Some(over), None);
+        let expr = analysed.map_err(|error| misplaced(error, &text, place.plural()))?.expr;
         if place != Place::Policy && has_subquery(&expr) {
             return Err(DatabaseError::new(
                 "0A000",
                 format!("cannot use subquery in {}", place.phrase()),
             ));
         }
-        check_aggregates(&expr, place.plural())?;
         if matches!(place, Place::Check | Place::Policy | Place::IndexPredicate) {
             check_boolean(&expr, place.clause())?;
         }
@@ -145,7 +142,6 @@ impl Run<'_> {
         if has_subquery(&expr) {
             return Err(DatabaseError::new("0A000", "cannot use subquery in DEFAULT expression"));
         }
-        check_aggregates(&expr, "DEFAULT expressions")?;
         Ok(text)
     }
 
@@ -193,7 +189,7 @@ impl Run<'_> {
                 )
                 .hint("You will need to rewrite or cast the expression."))
             }
-            Err(error) => Err(without_position(error)),
+            Err(error) => Err(misplaced(error, text, "DEFAULT expressions")),
         }
     }
 }
@@ -213,34 +209,23 @@ fn has_subquery(expr: &Expr) -> bool {
     found
 }
 
-fn check_aggregates(expr: &Expr, place: &str) -> Result<()> {
-    let mut error = None;
-    walk::typed_expr(expr, &mut |found| match found {
-        walk::Typed::Expr(Expr {
-            kind: ExprKind::Aggregate(_),
-            ..
-        }) => {
-            error.get_or_insert(DatabaseError::new(
-                "42803",
-                format!("aggregate functions are not allowed in {place}"),
-            ));
-        }
-        walk::Typed::Expr(Expr {
-            kind: ExprKind::Window(_),
-            ..
-        }) => {
-            error.get_or_insert(DatabaseError::new(
-                "42P20",
-                format!("window functions are not allowed in {place}"),
-            ));
-        }
-        // Inside a subquery they are its own business.
-        _ => {}
-    });
-    match error {
-        Some(error) if !has_subquery(expr) => Err(error),
-        _ => Ok(()),
+/// The analyser knows an expression by itself; where it stands decides how a misplaced aggregate is called.
+fn misplaced(error: DatabaseError, text: &str, place: &str) -> DatabaseError {
+    let what = match error.sqlstate.as_str() {
+        "42803" => "aggregate functions",
+        "42P20" => "window functions",
+        _ => return without_position(error),
+    };
+    let mut in_query = false;
+    if let Ok(parsed) = parse::expression(text) {
+        walk::expression(&parsed, &mut |written| {
+            in_query |= matches!(written, walk::Written::Item(_))
+        });
     }
+    if in_query {
+        return without_position(error);
+    }
+    DatabaseError::new(&error.sqlstate, format!("{what} are not allowed in {place}"))
 }
 
 /// Errors: 42804 `argument of CHECK must be type boolean, not type integer`.

@@ -128,6 +128,12 @@ impl Run<'_> {
     }
 
     pub(super) fn grant(&mut self, grant: &Grant) -> Result<()> {
+        if grant.grant && grant.grant_option && grant.grantees.contains(&RoleName::Public) {
+            return Err(DatabaseError::new(
+                "0LP01",
+                "grant options can only be granted to roles",
+            ));
+        }
         match &grant.target {
             GrantTarget::Elsewhere => {
                 self.grantees(&grant.grantees)?;

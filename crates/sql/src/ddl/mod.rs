@@ -261,7 +261,10 @@ impl Run<'_> {
             self.notice("42710", format!("{message}, skipping"));
             return Ok(());
         }
-        if !KNOWN.contains(&name.as_str()) {
+        if *name == *"vector" {
+            let message = "extension \"vector\": kept for PostgreSQL; columns of its types are refused here";
+            self.notice("00000", message);
+        } else if !KNOWN.contains(&name.as_str()) {
             return Err(self.refuse("this extension", name, None));
         }
         let schema = match schema {

@@ -116,11 +116,8 @@ pub(super) fn choose_constraint(
     first: &str,
     second: Option<&str>,
     label: &str,
-    others: &[Ident],
 ) -> Ident {
-    choose(first, second, label, |name| {
-        constraint_exists(catalog, schema, name) || others.iter().any(|other| *other == *name)
-    })
+    choose(first, second, label, |name| constraint_exists(catalog, schema, name))
 }
 
 fn choose(first: &str, second: Option<&str>, label: &str, taken: impl Fn(&str) -> bool) -> Ident {

@@ -1,6 +1,8 @@
 //! Row security: policies and their switches.
 
-use mainstay_core::catalog::{Grantee, Policy, PolicyCommand};
+use std::sync::Arc;
+
+use mainstay_core::catalog::{Grantee, Policy, PolicyCommand, Relation};
 use mainstay_core::error::DatabaseError;
 
 use super::expression::Place;
@@ -19,20 +21,23 @@ impl Run<'_> {
             return Err(DatabaseError::new("42710", message));
         }
         let roles = self.policy_roles(&create.roles)?;
-        let kept = |text: &Option<String>| match text {
-            Some(text) => self.kept(text, &table, Place::Policy).map(|kept| Some(kept.text)),
-            None => Ok(None),
-        };
         let policy = Policy {
             name: create.name.clone(),
             command: create.command,
             permissive: create.permissive,
             roles,
-            using: kept(&create.using)?,
-            check: kept(&create.check)?,
+            using: self.kept_condition(&create.using, &table)?,
+            check: self.kept_condition(&create.check, &table)?,
         };
         self.relation_mut(&table.name)?.policies.push(policy);
         Ok(())
+    }
+
+    fn kept_condition(&self, text: &Option<String>, table: &Arc<Relation>) -> Result<Option<String>> {
+        match text {
+            Some(text) => self.kept(text, table, Place::Policy).map(|kept| Some(kept.text)),
+            None => Ok(None),
+        }
     }
 
     fn policy_roles(&self, roles: &[RoleName]) -> Result<Vec<Grantee>> {
@@ -51,17 +56,19 @@ impl Run<'_> {
 
     pub(super) fn alter_policy(&mut self, alter: &AlterPolicy) -> Result<()> {
         let table = self.existing_table(&alter.table)?;
+        let using = self.kept_condition(&alter.using, &table)?;
+        let check = self.kept_condition(&alter.check, &table)?;
         let Some(index) = table.policies.iter().position(|policy| policy.name == alter.name) else {
             return Err(no_policy(&alter.name, &table.name.name));
         };
         let command = table.policies[index].command;
-        if alter.using.is_some() && command == PolicyCommand::Insert {
+        if using.is_some() && command == PolicyCommand::Insert {
             return Err(DatabaseError::new(
                 "42601",
                 "only WITH CHECK expression allowed for INSERT",
             ));
         }
-        if alter.check.is_some() && matches!(command, PolicyCommand::Select | PolicyCommand::Delete) {
+        if check.is_some() && matches!(command, PolicyCommand::Select | PolicyCommand::Delete) {
             return Err(DatabaseError::new(
                 "42601",
                 "only USING expression allowed for SELECT, DELETE",
@@ -71,12 +78,8 @@ impl Run<'_> {
         if let Some(roles) = &alter.roles {
             policy.roles = self.policy_roles(roles)?;
         }
-        if let Some(text) = &alter.using {
-            policy.using = Some(self.kept(text, &table, Place::Policy)?.text);
-        }
-        if let Some(text) = &alter.check {
-            policy.check = Some(self.kept(text, &table, Place::Policy)?.text);
-        }
+        policy.using = using.or(policy.using);
+        policy.check = check.or(policy.check);
         self.relation_mut(&table.name)?.policies[index] = policy;
         Ok(())
     }

@@ -36,7 +36,7 @@ impl Run<'_> {
                 Some("one SELECT that gives a value"),
             ));
         }
-        self.check_body(&name, &create.body)?;
+        self.check_body(&name, &create.body, &ty)?;
         let mut routine = Routine {
             owner: self.session.user.clone(),
             arguments,
@@ -71,16 +71,7 @@ impl Run<'_> {
                 let message = format!("function \"{}\" already exists with same argument types", name.name);
                 return Err(DatabaseError::new("42723", message));
             }
-            if old.returns.ty != routine.returns.ty {
-                let list: Vec<String> = old.arguments.iter().map(|entry| entry.ty.to_string()).collect();
-                return Err(
-                    DatabaseError::new("42P13", "cannot change return type of existing function").hint(format!(
-                        "Use DROP FUNCTION {}({}) first.",
-                        name.name,
-                        list.join(",")
-                    )),
-                );
-            }
+            check_replacement(old, &routine)?;
             routine.acl = old.acl.clone();
             routine.comment = old.comment.clone();
             routine.owner = old.owner.clone();
@@ -113,7 +104,13 @@ impl Run<'_> {
         }
         let mut arguments: Vec<Argument> = Vec::new();
         for definition in &create.arguments {
-            let ty = self.function_type(&definition.ty, &create.name.name)?;
+            let ty = self.function_type(&definition.ty, &create.name.name).map_err(|error| {
+                match error.sqlstate.as_str() {
+                    // Here, and nowhere else, PostgreSQL leaves the quotes out.
+                    "42704" => DatabaseError::new("42704", format!("type {} does not exist", definition.ty.name)),
+                    _ => error,
+                }
+            })?;
             let named = !definition.name.is_empty();
             if named && arguments.iter().any(|other| other.name == definition.name) {
                 let message = format!("parameter name \"{}\" used more than once", definition.name);
@@ -155,7 +152,7 @@ impl Run<'_> {
         Ok(ty)
     }
 
-    fn check_body(&self, name: &QualifiedName, body: &str) -> Result<()> {
+    fn check_body(&self, name: &QualifiedName, body: &str, returns: &Type) -> Result<()> {
         let statements = parse::parse(body).map_err(without_position)?;
         match statements.as_slice() {
             [only] => match &only.ast {
@@ -165,10 +162,11 @@ impl Run<'_> {
                 }
                 _ => Err(self.refuse("functions that write", &name.name, Some("one SELECT"))),
             },
-            [] => Err(
-                DatabaseError::new("42P13", "return type mismatch in function declared with a result")
-                    .detail("Function's final statement must be SELECT or INSERT/UPDATE/DELETE RETURNING."),
-            ),
+            [] => {
+                let message = format!("return type mismatch in function declared to return {returns}");
+                Err(DatabaseError::new("42P13", message)
+                    .detail("Function's final statement must be SELECT or INSERT/UPDATE/DELETE RETURNING."))
+            }
             _ => Err(self.refuse("functions of several statements", &name.name, Some("one SELECT"))),
         }
     }
@@ -218,6 +216,27 @@ impl Run<'_> {
             }
         }
     }
+}
+
+/// What `CREATE OR REPLACE FUNCTION` may not change. Errors: 42P13.
+fn check_replacement(old: &Routine, new: &Routine) -> Result<()> {
+    let list: Vec<String> = old.arguments.iter().map(|entry| entry.ty.to_string()).collect();
+    let refused = |message: String| {
+        let hint = format!("Use DROP FUNCTION {}({}) first.", old.name.name, list.join(","));
+        Err(DatabaseError::new("42P13", message).hint(hint))
+    };
+    if old.returns.ty != new.returns.ty {
+        return refused("cannot change return type of existing function".into());
+    }
+    for (before, after) in old.arguments.iter().zip(&new.arguments) {
+        if !before.name.is_empty() && before.name != after.name {
+            return refused(format!("cannot change name of input parameter \"{}\"", before.name));
+        }
+        if before.default.is_some() && after.default.is_none() {
+            return refused("cannot remove parameter defaults from existing function".into());
+        }
+    }
+    Ok(())
 }
 
 fn same_arguments(a: &[Argument], b: &[Argument]) -> bool {

@@ -145,6 +145,7 @@ impl Run<'_> {
                     scale: scale as i16,
                 })
             }
+            (Type::Numeric, _) => invalid("invalid NUMERIC type modifier".into()),
             (Type::Timestamptz | Type::Timestamp | Type::Time | Type::Interval, [digits]) => {
                 if *digits < 0 {
                     return invalid(format!(

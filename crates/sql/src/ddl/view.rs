@@ -18,18 +18,6 @@ use crate::typed;
 impl Run<'_> {
     pub(super) fn create_view(&mut self, create: &CreateView) -> Result<()> {
         let name = self.new_name(&create.name)?;
-        let existing = self.catalog.relations.get(&name).cloned();
-        match &existing {
-            Some(relation) if !create.replace => return Err(super::lookup::relation_exists(&relation.name.name)),
-            Some(relation) if relation.kind != RelationKind::View => {
-                return Err(DatabaseError::new("42809", format!("\"{}\" is not a view", name.name)));
-            }
-            Some(_) => {}
-            None => {
-                self.check_free_relation(&name)?;
-                self.check_free_row_type(&name)?;
-            }
-        }
         let text = spell::qualified_query(self.catalog, &self.session.search_path, &create.query)?;
         let query = spell::parse_query(&text)?;
         let typed = Analyser::new(self.catalog, self.session)
@@ -41,12 +29,31 @@ impl Run<'_> {
         let sources: Vec<Option<ColumnSource>> = typed.columns.iter().map(|column| column.source.clone()).collect();
         let updatability = Updatability::of(&typed);
         if options.check_option.is_some() {
-            if let Updatability::No(hint) = &updatability {
+            let hint = match &updatability {
+                Updatability::No(hint) => Some(*hint),
+                Updatability::Yes { columns: false } => {
+                    Some("Views that have no updatable columns are not automatically updatable.")
+                }
+                Updatability::Yes { columns: true } => None,
+            };
+            if let Some(hint) = hint {
                 return Err(DatabaseError::new(
                     "0A000",
                     "WITH CHECK OPTION is supported only on automatically updatable views",
                 )
-                .hint(*hint));
+                .hint(hint));
+            }
+        }
+        let existing = self.catalog.relations.get(&name).cloned();
+        match &existing {
+            Some(relation) if !create.replace => return Err(super::lookup::relation_exists(&relation.name.name)),
+            Some(relation) if relation.kind != RelationKind::View => {
+                return Err(DatabaseError::new("42809", format!("\"{}\" is not a view", name.name)));
+            }
+            Some(_) => {}
+            None => {
+                self.check_free_relation(&name)?;
+                self.check_free_row_type(&name)?;
             }
         }
         let can_change = matches!(updatability, Updatability::Yes { .. });
@@ -145,7 +152,7 @@ impl Run<'_> {
             });
         }
         if columns.is_empty() {
-            return Err(DatabaseError::new("42P16", "view must have at least one column"));
+            return Err(self.refuse("views without columns", &name.name, Some("a view of a constant")));
         }
         Ok(columns)
     }

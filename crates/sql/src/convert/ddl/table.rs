@@ -464,7 +464,7 @@ fn alter_action(
                 _ => false,
             });
             match view {
-                true => AlterAction::ViewOptions(view_options(table, &list.items)?),
+                true => AlterAction::ViewOptions(view_options(&list.items)?),
                 false => AlterAction::Ignored,
             }
         }
