@@ -12,7 +12,10 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     if !is_installed() {
         // Cargo prints this as one line and ends the build.
-        println!("cargo::error=libclang is missing, which the SQL parser needs to build; install it: {}", advice());
+        println!(
+            "cargo::error=libclang is missing, which the SQL parser needs to build; install it: {}",
+            advice()
+        );
     }
 }
 
@@ -52,8 +55,12 @@ fn directories() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = plain.iter().map(PathBuf::from).collect();
     // Debian and Nix keep one directory per version.
     for (parent, suffix) in [("/usr/lib", "lib"), ("/usr/lib64", "lib"), ("/usr/local", "lib")] {
-        let Ok(entries) = std::fs::read_dir(parent) else { continue };
-        let versions = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("llvm"));
+        let Ok(entries) = std::fs::read_dir(parent) else {
+            continue;
+        };
+        let versions = entries
+            .flatten()
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with("llvm"));
         for entry in versions {
             found.push(entry.path().join(suffix));
             found.push(entry.path().join("lib64"));
@@ -63,14 +70,21 @@ fn directories() -> Vec<PathBuf> {
 }
 
 fn is_libclang(path: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     names_libclang(&name) && path.exists()
 }
 
 /// `libclang.so.1`, `libclang-14.so`, `libclang.dylib`; not `libclang-cpp.so`.
 fn names_libclang(name: &str) -> bool {
-    let Some(rest) = name.strip_prefix("libclang") else { return false };
-    let versioned = rest.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let Some(rest) = name.strip_prefix("libclang") else {
+        return false;
+    };
+    let versioned = rest
+        .strip_prefix('-')
+        .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     rest.starts_with(".so") || rest == ".dylib" || rest == ".dll" || versioned && rest.contains(".so")
 }
 
@@ -79,12 +93,15 @@ fn holds_libclang(directory: &Path) -> bool {
 }
 
 fn linker_knows() -> bool {
-    ["ldconfig", "/sbin/ldconfig", "/usr/sbin/ldconfig"].iter().any(|program| {
-        Command::new(program)
-            .arg("-p")
-            .output()
-            .is_ok_and(|output| String::from_utf8_lossy(&output.stdout).lines().any(|line| names_libclang(line.trim())))
-    })
+    ["ldconfig", "/sbin/ldconfig", "/usr/sbin/ldconfig"]
+        .iter()
+        .any(|program| {
+            Command::new(program).arg("-p").output().is_ok_and(|output| {
+                String::from_utf8_lossy(&output.stdout)
+                    .lines()
+                    .any(|line| names_libclang(line.trim()))
+            })
+        })
 }
 
 fn llvm_config_knows() -> bool {

@@ -120,9 +120,10 @@ fn raw_statements(text: &str) -> Result<Vec<RawStmt>, DatabaseError> {
     match pg_query::parse(text, 0) {
         Ok(parsed) => Ok(parsed.protobuf.stmts),
         Err(pg_query::Error::Parse(message)) => Err(syntax_error(text, message)),
-        Err(pg_query::Error::Conversion(_)) => {
-            Err(DatabaseError::new("22021", "invalid byte sequence for encoding \"UTF8\": 0x00"))
-        }
+        Err(pg_query::Error::Conversion(_)) => Err(DatabaseError::new(
+            "22021",
+            "invalid byte sequence for encoding \"UTF8\": 0x00",
+        )),
         Err(other) => Err(DatabaseError::new("XX000", other.to_string())),
     }
 }
@@ -132,7 +133,9 @@ fn parse_here(text: &str) -> Result<Vec<ParsedStatement>, DatabaseError> {
     let mut found = Vec::with_capacity(raw.len());
     let (mut counted, mut line) = (0, 1);
     for statement in &raw {
-        let Some(node) = statement.stmt.as_deref().and_then(|node| node.node.as_ref()) else { continue };
+        let Some(node) = statement.stmt.as_deref().and_then(|node| node.node.as_ref()) else {
+            continue;
+        };
         let begin = statement.stmt_location.max(0) as usize;
         let end = match statement.stmt_len {
             length if length > 0 => begin + length as usize,
@@ -144,7 +147,12 @@ fn parse_here(text: &str) -> Result<Vec<ParsedStatement>, DatabaseError> {
         counted = start;
         let ctx = Context::new(text, start, end, line);
         let ast = convert::statement(node, &ctx)?;
-        found.push(ParsedStatement { ast, text: ctx.text().to_owned(), line, offset: start });
+        found.push(ParsedStatement {
+            ast,
+            text: ctx.text().to_owned(),
+            line,
+            offset: start,
+        });
     }
     Ok(found)
 }
@@ -162,14 +170,22 @@ fn expression_here(text: &str) -> Result<Expr, DatabaseError> {
     };
     let raw = raw_statements(&whole).map_err(shift)?;
     let not_one = || DatabaseError::new("42601", format!("not an expression: {text}"));
-    let [statement] = raw.as_slice() else { return Err(not_one()) };
+    let [statement] = raw.as_slice() else {
+        return Err(not_one());
+    };
     let Some(NodeEnum::SelectStmt(select)) = statement.stmt.as_deref().and_then(|node| node.node.as_ref()) else {
         return Err(not_one());
     };
-    let [target] = select.target_list.as_slice() else { return Err(not_one()) };
-    let Some(NodeEnum::ResTarget(target)) = &target.node else { return Err(not_one()) };
+    let [target] = select.target_list.as_slice() else {
+        return Err(not_one());
+    };
+    let Some(NodeEnum::ResTarget(target)) = &target.node else {
+        return Err(not_one());
+    };
     let plain = select.from_clause.is_empty() && select.where_clause.is_none() && target.name.is_empty();
-    let Some(value) = target.val.as_deref().filter(|_| plain) else { return Err(not_one()) };
+    let Some(value) = target.val.as_deref().filter(|_| plain) else {
+        return Err(not_one());
+    };
     let ctx = Context::new(&whole, prefix, whole.len(), 1);
     convert::expression(value, &ctx)
 }
@@ -238,7 +254,9 @@ fn error_offset(text: &str, message: &str) -> Option<usize> {
     if text.len() > POSITION_BYTES_MAX {
         return None;
     }
-    let Ok(tokens) = pg_query::scan_tokens(text) else { return text.rfind(named) };
+    let Ok(tokens) = pg_query::scan_tokens(text) else {
+        return text.rfind(named);
+    };
     let candidates: Vec<(usize, usize)> = tokens
         .iter()
         .map(|token| (token.start.max(0) as usize, token.end.max(0) as usize))
@@ -249,7 +267,8 @@ fn error_offset(text: &str, message: &str) -> Option<usize> {
     }
     // A prefix that ends before the offending token is at worst incomplete, so the first to fail is the one. Failing
     // is monotonic: search by halves.
-    let fails = |end: usize| matches!(pg_query::parse(&text[..end], 0), Err(pg_query::Error::Parse(found)) if found == message);
+    let fails =
+        |end: usize| matches!(pg_query::parse(&text[..end], 0), Err(pg_query::Error::Parse(found)) if found == message);
     let first = candidates.partition_point(|(_, end)| !fails(*end));
     candidates.get(first).map(|(start, _)| *start)
 }
@@ -272,9 +291,18 @@ mod tests {
 
     #[test]
     fn syntax_errors_have_positions() {
-        assert_eq!(position_of("select 1 +"), ("syntax error at end of input".into(), Some(11)));
-        assert_eq!(position_of("select a b c"), ("syntax error at or near \"c\"".into(), Some(12)));
-        assert_eq!(position_of("select 'ä', from from x"), ("syntax error at or near \"from\"".into(), Some(18)));
+        assert_eq!(
+            position_of("select 1 +"),
+            ("syntax error at end of input".into(), Some(11))
+        );
+        assert_eq!(
+            position_of("select a b c"),
+            ("syntax error at or near \"c\"".into(), Some(12))
+        );
+        assert_eq!(
+            position_of("select 'ä', a from from x"),
+            ("syntax error at or near \"from\"".into(), Some(20))
+        );
         assert_eq!(position_of("select 'abc").1, Some(8));
     }
 
@@ -299,7 +327,9 @@ mod tests {
     #[test]
     fn statements_outside_the_subset_are_named() {
         let found = parse("select 1;\nmerge into t using s on true when matched then delete").unwrap();
-        assert!(matches!(&found[1].ast, Statement::Unsupported(refusal) if refusal.feature == "MERGE" && refusal.line == 2));
+        assert!(
+            matches!(&found[1].ast, Statement::Unsupported(refusal) if refusal.feature == "MERGE" && refusal.line == 2)
+        );
         assert_eq!(parse("select 1_000").unwrap_err().sqlstate, "0A000");
     }
 }

@@ -14,7 +14,10 @@ pub struct Session {
 impl Session {
     /// A session of `user` with a search path.
     pub fn new(user: impl Into<Ident>, search_path: Vec<Ident>) -> Self {
-        Session { search_path, user: user.into() }
+        Session {
+            search_path,
+            user: user.into(),
+        }
     }
 }
 

@@ -139,22 +139,50 @@ pub struct SortKey {
 #[derive(Clone, Debug)]
 pub enum FromItem {
     /// Columns are numbered as in `relation.columns`.
-    Relation { rte: RteId, alias: Ident, relation: Arc<Relation> },
+    Relation {
+        rte: RteId,
+        alias: Ident,
+        relation: Arc<Relation>,
+    },
     /// Columns are numbered as in `query.columns`.
-    Subquery { rte: RteId, alias: Ident, query: Box<Query>, lateral: bool },
+    Subquery {
+        rte: RteId,
+        alias: Ident,
+        query: Box<Query>,
+        lateral: bool,
+    },
     /// Columns are numbered as in the CTE's `columns`.
-    Cte { rte: RteId, alias: Ident, cte: CteId, name: Ident },
+    Cte {
+        rte: RteId,
+        alias: Ident,
+        cte: CteId,
+        name: Ident,
+    },
     /// A set-returning or scalar function as a table. `columns` are its output; with `ordinality` the last is int8.
-    Function { rte: RteId, alias: Ident, call: TableFunction, columns: Vec<OutputColumn>, ordinality: bool },
+    Function {
+        rte: RteId,
+        alias: Ident,
+        call: TableFunction,
+        columns: Vec<OutputColumn>,
+        ordinality: bool,
+    },
     /// `on` is `None` for a cross join. USING and NATURAL have become conditions.
-    Join { kind: JoinKind, left: Box<FromItem>, right: Box<FromItem>, on: Option<Expr> },
+    Join {
+        kind: JoinKind,
+        left: Box<FromItem>,
+        right: Box<FromItem>,
+        on: Option<Expr>,
+    },
 }
 
 /// What a function in FROM is.
 #[derive(Clone, Debug)]
 pub enum TableFunction {
     /// `generate_series`, `json_array_elements` …
-    Set { function: &'static SetFunctionEntry, arguments: Vec<Expr> },
+    Set {
+        function: &'static SetFunctionEntry,
+        arguments: Vec<Expr>,
+    },
     /// One row with the expression's value.
     Scalar(Box<Expr>),
     /// A `LANGUAGE sql` routine that returns rows; its body with the arguments in place.
@@ -390,11 +418,16 @@ pub struct RoutineCall {
 
 /// A call that reads or moves a sequence.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "only ever in a box")]
 pub enum SequenceCall {
     NextVal(Arc<Sequence>),
     CurrVal(Arc<Sequence>),
     /// `is_called` false: the next value is `value` itself.
-    SetVal { sequence: Arc<Sequence>, value: Expr, is_called: Option<Expr> },
+    SetVal {
+        sequence: Arc<Sequence>,
+        value: Expr,
+        is_called: Option<Expr>,
+    },
     LastVal,
 }
 
@@ -491,7 +524,10 @@ pub enum Assignment {
     /// Cast to the column's type, or [`ExprKind::Default`].
     Single { column: ColumnIndex, value: Expr },
     /// `SET (a, b) = (SELECT …)`: one row, its columns cast to the columns' types.
-    Multiple { columns: Vec<ColumnIndex>, query: Box<Query> },
+    Multiple {
+        columns: Vec<ColumnIndex>,
+        query: Box<Query>,
+    },
 }
 
 /// `UPDATE`.
@@ -540,7 +576,12 @@ pub struct BoundExpression {
 impl Expr {
     /// An expression without modifier or position.
     pub fn new(kind: ExprKind, ty: Type) -> Self {
-        Expr { kind, ty, modifier: TypeModifier::None, position: 0 }
+        Expr {
+            kind,
+            ty,
+            modifier: TypeModifier::None,
+            position: 0,
+        }
     }
 
     /// The same at a position.

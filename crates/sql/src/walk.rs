@@ -45,7 +45,10 @@ pub fn children<'a>(parent: &'a Expr, visit: &mut dyn FnMut(&'a Expr) -> bool) {
         ExprKind::DistinctFrom { left, right, .. }
         | ExprKind::NullIf { left, right, .. }
         | ExprKind::QuantifiedArray { left, array: right, .. }
-        | ExprKind::Subscript { expr: left, index: right } => {
+        | ExprKind::Subscript {
+            expr: left,
+            index: right,
+        } => {
             expr(left, visit);
             expr(right, visit);
         }
@@ -67,7 +70,12 @@ pub fn children<'a>(parent: &'a Expr, visit: &mut dyn FnMut(&'a Expr) -> bool) {
             query(inner, visit);
         }
         ExprKind::Exists(inner) | ExprKind::ScalarSubquery(inner) => query(inner, visit),
-        ExprKind::Like { expr: inner, pattern, escape, .. } => {
+        ExprKind::Like {
+            expr: inner,
+            pattern,
+            escape,
+            ..
+        } => {
             expr(inner, visit);
             expr(pattern, visit);
             if let Some(escape) = escape {
@@ -180,7 +188,12 @@ pub fn statement<'a>(statement: &'a Statement, visit: &mut dyn FnMut(&'a Expr) -
                     exprs(&key.expressions, visit);
                     exprs(&key.filter, visit);
                 }
-                if let ConflictAction::Update { assignments: list, filter, .. } = &conflict.action {
+                if let ConflictAction::Update {
+                    assignments: list,
+                    filter,
+                    ..
+                } = &conflict.action
+                {
                     assignments(list, visit);
                     exprs(filter, visit);
                 }
@@ -252,15 +265,36 @@ fn same_kind(left: &ExprKind, right: &ExprKind) -> bool {
         (K::Column { rte: left, column: a }, K::Column { rte: right, column: b }) => left == right && a == b,
         (K::Output(left), K::Output(right)) => left == right,
         (K::Context(left), K::Context(right)) => left == right,
-        (K::Cast { expr: left, context: a, .. }, K::Cast { expr: right, context: b, .. }) => {
-            a == b && same(left, right)
-        }
-        (K::Operator { operator: a, arguments: left }, K::Operator { operator: b, arguments: right }) => {
-            std::ptr::eq(*a, *b) && same_list(left, right)
-        }
-        (K::Function { function: a, arguments: left }, K::Function { function: b, arguments: right }) => {
-            std::ptr::eq(*a, *b) && same_list(left, right)
-        }
+        (
+            K::Cast {
+                expr: left, context: a, ..
+            },
+            K::Cast {
+                expr: right,
+                context: b,
+                ..
+            },
+        ) => a == b && same(left, right),
+        (
+            K::Operator {
+                operator: a,
+                arguments: left,
+            },
+            K::Operator {
+                operator: b,
+                arguments: right,
+            },
+        ) => std::ptr::eq(*a, *b) && same_list(left, right),
+        (
+            K::Function {
+                function: a,
+                arguments: left,
+            },
+            K::Function {
+                function: b,
+                arguments: right,
+            },
+        ) => std::ptr::eq(*a, *b) && same_list(left, right),
         (K::Aggregate(left), K::Aggregate(right)) => {
             std::ptr::eq(left.function, right.function)
                 && left.distinct == right.distinct
@@ -276,28 +310,87 @@ fn same_kind(left: &ExprKind, right: &ExprKind) -> bool {
         | (K::Array(left), K::Array(right)) => same_list(left, right),
         (K::Row { fields: left, .. }, K::Row { fields: right, .. }) => same_list(left, right),
         (K::Not(left), K::Not(right)) => same(left, right),
-        (K::IsNull { expr: left, negated: a }, K::IsNull { expr: right, negated: b }) => a == b && same(left, right),
         (
-            K::BooleanTest { expr: left, value: a, negated: c },
-            K::BooleanTest { expr: right, value: b, negated: d },
+            K::IsNull { expr: left, negated: a },
+            K::IsNull {
+                expr: right,
+                negated: b,
+            },
+        ) => a == b && same(left, right),
+        (
+            K::BooleanTest {
+                expr: left,
+                value: a,
+                negated: c,
+            },
+            K::BooleanTest {
+                expr: right,
+                value: b,
+                negated: d,
+            },
         ) => a == b && c == d && same(left, right),
         (
-            K::DistinctFrom { left: a, right: b, negated: e, .. },
-            K::DistinctFrom { left: c, right: d, negated: f, .. },
+            K::DistinctFrom {
+                left: a,
+                right: b,
+                negated: e,
+                ..
+            },
+            K::DistinctFrom {
+                left: c,
+                right: d,
+                negated: f,
+                ..
+            },
         ) => e == f && same(a, c) && same(b, d),
         (K::NullIf { left: a, right: b, .. }, K::NullIf { left: c, right: d, .. })
         | (K::Subscript { expr: a, index: b }, K::Subscript { expr: c, index: d }) => same(a, c) && same(b, d),
-        (K::Case { whens: left, otherwise: a }, K::Case { whens: right, otherwise: b }) => {
+        (
+            K::Case {
+                whens: left,
+                otherwise: a,
+            },
+            K::Case {
+                whens: right,
+                otherwise: b,
+            },
+        ) => {
             left.len() == right.len()
-                && left.iter().zip(right).all(|(left, right)| same(&left.0, &right.0) && same(&left.1, &right.1))
+                && left
+                    .iter()
+                    .zip(right)
+                    .all(|(left, right)| same(&left.0, &right.0) && same(&left.1, &right.1))
                 && same_optional(a.as_deref(), b.as_deref())
         }
-        (K::InList { expr: a, list: left, negated: c, .. }, K::InList { expr: b, list: right, negated: d, .. }) => {
-            c == d && same(a, b) && same_list(left, right)
-        }
         (
-            K::Like { kind: g, expr: a, pattern: b, escape: c, negated: h },
-            K::Like { kind: i, expr: d, pattern: e, escape: f, negated: j },
+            K::InList {
+                expr: a,
+                list: left,
+                negated: c,
+                ..
+            },
+            K::InList {
+                expr: b,
+                list: right,
+                negated: d,
+                ..
+            },
+        ) => c == d && same(a, b) && same_list(left, right),
+        (
+            K::Like {
+                kind: g,
+                expr: a,
+                pattern: b,
+                escape: c,
+                negated: h,
+            },
+            K::Like {
+                kind: i,
+                expr: d,
+                pattern: e,
+                escape: f,
+                negated: j,
+            },
         ) => g == i && h == j && same(a, d) && same(b, e) && same_optional(c.as_deref(), f.as_deref()),
         _ => false,
     }

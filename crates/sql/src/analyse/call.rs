@@ -66,14 +66,14 @@ impl State<'_> {
         }
         if builtin && aggregates::windows(&call.name.name).next().is_some() {
             let message = format!("window function {} requires an OVER clause", call.name.name);
-            return Err(place(DatabaseError::new("42P20", message), position));
+            return Err(place(DatabaseError::new("42809", message), position));
         }
-        self.no_aggregate_syntax(call, position)?;
         let arguments = self.arguments(call)?;
         if let Some(expr) = self.cast_call(call, &arguments, position)? {
             return Ok(expr);
         }
         let resolved = self.resolve_call(call, arguments, false, position)?;
+        self.no_aggregate_syntax(call, position)?;
         match resolved.target {
             Target::Function(function) => Ok(self.function_expr(function, resolved.arguments, resolved.ty)),
             Target::Routine(routine) if routine.returns.set => Err(self.refuse(
@@ -428,7 +428,7 @@ fn arrange(target: Target, names: &[Option<&Ident>]) -> Option<Candidate> {
                 entry.arguments.iter().map(|argument| Slot::of(*argument)).collect(),
                 entry.variadic,
                 (0..total).map(|at| at + entry.defaults.len() >= total).collect(),
-                entry.names.iter().map(|name| Ident::new(name)).collect(),
+                entry.names.iter().map(Ident::new).collect(),
             )
         }
         Target::Set(entry) => plain(entry.arguments),

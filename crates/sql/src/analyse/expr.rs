@@ -215,6 +215,7 @@ impl State<'_> {
             }
             Written::Grouping(_) => return Err(self.refuse("GROUPING", "", None, position)),
         };
+        let position = start(written);
         Ok(Expr {
             position: if position == 0 { expr.position } else { position },
             ..expr
@@ -253,10 +254,10 @@ impl State<'_> {
 
     /// Remembers what an undeclared parameter turned out to be.
     pub fn note_parameter(&mut self, expr: &Expr, ty: &Type) {
-        if let ExprKind::Parameter(number) = expr.kind {
-            if let Some(slot) = self.parameters.get_mut(number).filter(|slot| **slot == Type::Unknown) {
-                *slot = ty.clone();
-            }
+        if let ExprKind::Parameter(number) = expr.kind
+            && let Some(slot) = self.parameters.get_mut(number).filter(|slot| **slot == Type::Unknown)
+        {
+            *slot = ty.clone();
         }
     }
 
@@ -274,14 +275,13 @@ impl State<'_> {
             .rev()
             .find(|level| level.barrier)
             .map(|level| &level.arguments)
+            && arguments.routine.is_some()
         {
-            if arguments.routine.is_some() {
-                return arguments
-                    .values
-                    .get(at)
-                    .map(|(_, value)| value.clone())
-                    .ok_or_else(missing);
-            }
+            return arguments
+                .values
+                .get(at)
+                .map(|(_, value)| value.clone())
+                .ok_or_else(missing);
         }
         const PARAMETERS_MAX: usize = 65_535;
         if at >= PARAMETERS_MAX {
@@ -324,7 +324,10 @@ impl State<'_> {
             if let Some(at) = names.iter().position(|name| name == field) {
                 return Ok(fields[at].clone());
             }
-            let message = format!("could not identify column \"{field}\" in record data type");
+            let message = match &inner.ty {
+                Type::Composite(name) => format!("column {}.{field} does not exist", name.name),
+                _ => format!("could not identify column \"{field}\" in record data type"),
+            };
             return Err(place(DatabaseError::new("42703", message), position));
         }
         if matches!(inner.ty.base(), Type::Composite(_) | Type::Record) {
@@ -970,6 +973,32 @@ impl State<'_> {
                 Err(place(DatabaseError::new("42601", message), position))
             }
         }
+    }
+}
+
+/// Where an expression begins, which is what errors about it point to (about its operator: the operator).
+pub fn start(written: &ast::Expr) -> u32 {
+    let first = match &written.kind {
+        Written::Operator { left: Some(first), .. }
+        | Written::QuantifiedArray { left: first, .. }
+        | Written::QuantifiedSubquery { left: first, .. }
+        | Written::IsNull { expr: first, .. }
+        | Written::BooleanTest { expr: first, .. }
+        | Written::DistinctFrom { left: first, .. }
+        | Written::NullIf { left: first, .. }
+        | Written::InList { expr: first, .. }
+        | Written::Like { expr: first, .. }
+        | Written::Between { expr: first, .. }
+        | Written::Cast { expr: first, .. }
+        | Written::Collate { expr: first, .. }
+        | Written::Subscript { expr: first, .. } => start(first),
+        Written::And(list) | Written::Or(list) => list.first().map_or(0, start),
+        _ => 0,
+    };
+    match (first, written.position) {
+        (0, position) => position,
+        (first, 0) => first,
+        (first, position) => first.min(position),
     }
 }
 

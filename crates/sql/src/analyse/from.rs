@@ -16,11 +16,11 @@ use crate::typed::{Expr, ExprKind, FromItem, JoinKind, OutputColumn, RteId};
 
 impl State<'_> {
     /// Analyses a FROM list and opens its names on the innermost level.
-    pub fn from_list(&mut self, list: &[ast::FromItem]) -> Result<Vec<FromItem>> {
+    pub fn open_from(&mut self, list: &[ast::FromItem]) -> Result<Vec<FromItem>> {
         let mut found = Vec::with_capacity(list.len());
         let before = self.level().items.len();
         for item in list {
-            let (item, offered) = self.from_item(item)?;
+            let (item, offered) = self.open_item(item)?;
             self.offer(offered, true)?;
             found.push(item);
         }
@@ -43,7 +43,7 @@ impl State<'_> {
         Ok(())
     }
 
-    fn from_item(&mut self, item: &ast::FromItem) -> Result<(FromItem, Vec<Item>)> {
+    fn open_item(&mut self, item: &ast::FromItem) -> Result<(FromItem, Vec<Item>)> {
         match item {
             ast::FromItem::Relation { name, alias } => self.named_item(name, alias.as_ref()),
             ast::FromItem::Subquery {
@@ -85,10 +85,10 @@ impl State<'_> {
                     .as_ref()
                     .map_or_else(|| call.name.name.clone(), |alias| alias.name.clone());
                 // A function of one column that is a plain value takes the alias for the column too.
-                if let ([column], Some(alias)) = (columns.as_mut_slice(), alias) {
-                    if column.name == call.name.name {
-                        column.name = alias.name.clone();
-                    }
+                if let ([column], Some(alias)) = (columns.as_mut_slice(), alias)
+                    && column.name == call.name.name
+                {
+                    column.name = alias.name.clone();
                 }
                 if *ordinality {
                     columns.push(OutputColumn {
@@ -223,7 +223,7 @@ impl State<'_> {
         on: &JoinCondition,
         alias: Option<&Alias>,
     ) -> Result<(FromItem, Vec<Item>)> {
-        let (left, left_items) = self.from_item(left)?;
+        let (left, left_items) = self.open_item(left)?;
         // The right side may look to the left if it is LATERAL.
         let before = self.level().items.len();
         for item in &left_items {
@@ -232,7 +232,7 @@ impl State<'_> {
             item.lateral_ok = matches!(kind, JoinKind::Inner | JoinKind::Left);
             self.level().items.push(item);
         }
-        let right = self.from_item(right);
+        let right = self.open_item(right);
         self.level().items.truncate(before);
         let (right, right_items) = right?;
         check_names(&left_items, &right_items)?;

@@ -382,6 +382,8 @@ static FUNCTIONS: &[FunctionEntry] = &[
     plain("to_char", &[Timestamptz, Text], Text, "pg_fn_to_char_timestamptz").stable(),
     plain("to_char", &[Interval, Text], Text, "pg_fn_to_char_interval").stable(),
     plain("to_char", &[Numeric, Text], Text, "pg_fn_to_char_numeric").stable(),
+    plain("to_char", &[Float4, Text], Text, "pg_fn_to_char_numeric").stable(),
+    plain("to_char", &[Float8, Text], Text, "pg_fn_to_char_numeric").stable(),
     plain("to_char", &[Int4, Text], Text, "pg_fn_to_char_numeric").stable(),
     plain("to_char", &[Int8, Text], Text, "pg_fn_to_char_numeric").stable(),
     plain("to_timestamp", &[Float8], Timestamptz, "pg_fn_to_timestamp_float8"),

@@ -164,7 +164,7 @@ fn uuid(text: &str) -> Option<String> {
     let mut previous_hyphen = true;
     for c in inner.chars() {
         if c == '-' {
-            if previous_hyphen || digits.len() % 4 != 0 || digits.len() == 32 {
+            if previous_hyphen || !digits.len().is_multiple_of(4) || digits.len() == 32 {
                 return None;
             }
             previous_hyphen = true;

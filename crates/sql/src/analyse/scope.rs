@@ -58,6 +58,10 @@ pub struct Level {
     /// Inside LATERAL, a function in FROM or a join condition: earlier entries of FROM may be used.
     pub lateral: bool,
     pub ctes: Vec<Arc<CteInfo>>,
+    /// Names of WITH that cannot be referred to yet.
+    pub pending_ctes: Vec<Ident>,
+    /// Entries that belong to this level, seen or not.
+    pub rtes: Vec<RteId>,
     pub windows: Vec<ast::Window>,
     pub clause: Clause,
     pub has_aggregates: bool,
@@ -253,6 +257,7 @@ impl<'a> State<'a> {
     /// Registers a range table entry on the innermost level.
     pub fn add_entry(&mut self, alias: Ident, columns: Vec<EntryColumn>, relation: Option<Arc<Relation>>) -> RteId {
         let rte = RteId(self.first_rte + self.entries.len() as u32);
+        self.level().rtes.push(rte);
         let level = self.levels.len().saturating_sub(1);
         self.entries.push(Entry {
             alias,
@@ -285,10 +290,17 @@ impl<'a> State<'a> {
             None => self.catalog.find_relation(&self.search_path, &name.name),
         };
         found.ok_or_else(|| {
-            place(
-                DatabaseError::new("42P01", format!("relation \"{name}\" does not exist")),
-                name.position,
-            )
+            let mut error = DatabaseError::new("42P01", format!("relation \"{name}\" does not exist"));
+            let pending = |level: &Level| level.pending_ctes.contains(&name.name);
+            if name.schema.is_none() && self.levels.iter().any(pending) {
+                let item = &name.name;
+                error = error
+                    .detail(format!(
+                        "There is a WITH item named \"{item}\", but it cannot be referenced from this part of the query."
+                    ))
+                    .hint("Use WITH RECURSIVE, or re-order the WITH items to remove forward references.");
+            }
+            place(error, name.position)
         })
     }
 
@@ -372,13 +384,14 @@ impl<'a> State<'a> {
             };
         }
         for level in self.levels.iter().rev() {
-            if level.arguments.routine.as_ref() == Some(relation) && schema.is_none() {
-                if let Some((_, value)) = level.arguments.values.iter().find(|(argument, _)| argument == name) {
-                    return Ok(Found::Expr(Expr {
-                        position,
-                        ..value.clone()
-                    }));
-                }
+            if level.arguments.routine.as_ref() == Some(relation)
+                && schema.is_none()
+                && let Some((_, value)) = level.arguments.values.iter().find(|(argument, _)| argument == name)
+            {
+                return Ok(Found::Expr(Expr {
+                    position,
+                    ..value.clone()
+                }));
             }
             if level.barrier {
                 break;
@@ -463,7 +476,15 @@ impl<'a> State<'a> {
             None => format!("column \"{name}\" does not exist"),
         };
         let error = place(DatabaseError::new("42703", message), position);
-        match self.similar_columns(relation, name).as_slice() {
+        let found = match self.similar_columns(relation, name) {
+            Similar::OutOfSight(table) => {
+                return error.hint(format!(
+                    "There is a column named \"{name}\" in table \"{table}\", but it cannot be referenced from this part of the query."
+                ));
+            }
+            Similar::Columns(found) => found,
+        };
+        match found.as_slice() {
             [(table, column)] => error.hint(format!(
                 "Perhaps you meant to reference the column \"{table}.{column}\"."
             )),
@@ -475,20 +496,22 @@ impl<'a> State<'a> {
     }
 
     /// The one or two columns that are nearest to a misspelt name; more than two equally near ones are none.
-    fn similar_columns(&self, relation: Option<&Ident>, name: &Ident) -> Vec<(Ident, Ident)> {
+    fn similar_columns(&self, relation: Option<&Ident>, name: &Ident) -> Similar {
         let mut best = SIMILAR_DISTANCE_MAX + 1;
         let mut found: Vec<(Ident, Ident)> = Vec::new();
         for level in self.levels.iter().rev() {
-            for item in level.items.iter().filter(|item| item.rte.is_some()) {
-                let Some(alias) = &item.name else { continue };
+            for entry in level.rtes.iter().filter_map(|rte| self.entry(*rte)) {
                 let penalty = match relation {
-                    Some(relation) => distance(relation, alias),
+                    Some(relation) => distance(relation, &entry.alias),
                     None => 0,
                 };
+                if penalty == 0 && entry.columns.iter().any(|column| column.name == *name) {
+                    return Similar::OutOfSight(entry.alias.clone());
+                }
                 if penalty > best {
                     continue;
                 }
-                for column in &item.columns {
+                for column in &entry.columns {
                     let columns_apart = distance(&column.name, name);
                     if columns_apart > name.len() / 2 {
                         continue;
@@ -496,12 +519,12 @@ impl<'a> State<'a> {
                     let apart = columns_apart + penalty;
                     if apart < best {
                         best = apart;
-                        found = vec![(alias.clone(), column.name.clone())];
+                        found = vec![(entry.alias.clone(), column.name.clone())];
                     } else if apart == best && found.len() == 2 {
                         found.clear();
                         best = apart.saturating_sub(1);
                     } else if apart == best && apart <= SIMILAR_DISTANCE_MAX {
-                        found.push((alias.clone(), column.name.clone()));
+                        found.push((entry.alias.clone(), column.name.clone()));
                     }
                 }
             }
@@ -509,8 +532,16 @@ impl<'a> State<'a> {
                 break;
             }
         }
-        found
+        Similar::Columns(found)
     }
+}
+
+/// What a hint can offer for a column that was not found.
+enum Similar {
+    /// This table has it, but cannot be named here.
+    OutOfSight(Ident),
+    /// Tables and columns with a name much like it.
+    Columns(Vec<(Ident, Ident)>),
 }
 
 /// How many characters may be wrong in a name that a hint offers.

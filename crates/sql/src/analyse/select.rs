@@ -90,10 +90,10 @@ impl State<'_> {
         let current = self.levels.len().saturating_sub(1);
         let mut variable = None;
         walk::expr(&expr, &mut |inner| {
-            if let ExprKind::Column { rte, .. } = inner.kind {
-                if self.entry(rte).is_some_and(|entry| entry.level == current) {
-                    variable.get_or_insert(inner.position);
-                }
+            if let ExprKind::Column { rte, .. } = inner.kind
+                && self.entry(rte).is_some_and(|entry| entry.level == current)
+            {
+                variable.get_or_insert(inner.position);
             }
             true
         });
@@ -113,9 +113,14 @@ impl State<'_> {
         };
         if let Some(name) = first_duplicate(with.ctes.iter().map(|cte| &cte.name)) {
             let message = format!("WITH query name \"{name}\" specified more than once");
-            return Err(DatabaseError::new("42712", message));
+            let repeated = with.ctes.iter().filter(|cte| cte.name == name).nth(1);
+            return Err(place(
+                DatabaseError::new("42712", message),
+                repeated.map_or(0, |cte| cte.position),
+            ));
         }
         let mut done = Vec::with_capacity(with.ctes.len());
+        self.level().pending_ctes = with.ctes.iter().map(|cte| cte.name.clone()).collect();
         for cte in &with.ctes {
             let id = CteId(self.next_cte);
             self.next_cte += 1;
@@ -136,6 +141,7 @@ impl State<'_> {
                 }
             };
             self.open_cte(id, &cte.name, found.columns.clone(), false);
+            self.level().pending_ctes.remove(0);
             done.push(found);
         }
         let recursive = done.iter().any(|cte| cte.recursive);
@@ -207,7 +213,8 @@ impl State<'_> {
                     have.ty
                 );
                 let hint = "Cast the output of the non-recursive term to the correct type.";
-                return Err(place(DatabaseError::new("42804", message).hint(hint), cte.position));
+                let at = super::set::first_expr(&left, at).map_or(cte.position, |expr| expr.position);
+                return Err(place(DatabaseError::new("42804", message).hint(hint), at));
             }
         }
         let types: Vec<Type> = columns.iter().map(|column| column.ty.clone()).collect();
@@ -251,7 +258,7 @@ impl State<'_> {
         settle: bool,
     ) -> Result<(Select, Vec<SortKey>, Vec<OutputColumn>)> {
         self.level().windows = select.windows.clone();
-        let from = self.from_list(&select.from)?;
+        let from = self.open_from(&select.from)?;
         let mut target = self.targets_of(&select.target)?;
         let filter = match &select.filter {
             Some(filter) => Some(self.within(Clause::Where, |state| state.condition(filter, "WHERE"))?),
@@ -337,12 +344,11 @@ impl State<'_> {
 
     /// An output column by name, position or equal expression; anything else as an expression.
     fn output_or_expr(&mut self, written: &ast::Expr, target: &[Target], clause: &str) -> Result<Expr> {
-        if let Written::Column(names) = &written.kind {
-            if let [name] = names.as_slice() {
-                if let Some(at) = named_output(target, name, clause, written.position)? {
-                    return Ok(output(target, at, written.position));
-                }
-            }
+        if let Written::Column(names) = &written.kind
+            && let [name] = names.as_slice()
+            && let Some(at) = named_output(target, name, clause, written.position)?
+        {
+            return Ok(output(target, at, written.position));
         }
         if let Some(at) = numbered_output(written, target.len(), clause)? {
             return Ok(output(target, at, written.position));
@@ -360,12 +366,11 @@ impl State<'_> {
         let mut keys: Vec<Expr> = Vec::with_capacity(list.len());
         for written in list {
             let mut found = None;
-            if let Written::Column(names) = &written.kind {
-                if let [name] = names.as_slice() {
-                    if !self.offers_column(name) {
-                        found = named_output(target, name, "GROUP BY", written.position)?;
-                    }
-                }
+            if let Written::Column(names) = &written.kind
+                && let [name] = names.as_slice()
+                && !self.offers_column(name)
+            {
+                found = named_output(target, name, "GROUP BY", written.position)?;
             }
             if found.is_none() {
                 found = numbered_output(written, target.len(), "GROUP BY")?;
@@ -451,19 +456,20 @@ impl State<'_> {
         for item in order {
             let position = item.expr.position;
             let mut found = None;
-            if let Written::Column(names) = &item.expr.kind {
-                if let [name] = names.as_slice() {
-                    found = named_output(&target, name, "ORDER BY", position)?;
-                    if found.is_none() {
-                        let message = format!("column \"{name}\" does not exist");
-                        return Err(place(DatabaseError::new("42703", message), position));
-                    }
+            if let Written::Column(names) = &item.expr.kind
+                && let [name] = names.as_slice()
+            {
+                found = named_output(&target, name, "ORDER BY", position)?;
+                if found.is_none() {
+                    let message = format!("column \"{name}\" does not exist");
+                    return Err(place(DatabaseError::new("42703", message), position));
                 }
             }
             if found.is_none() {
                 found = numbered_output(&item.expr, target.len(), "ORDER BY")?;
             }
             let Some(at) = found else {
+                let position = super::expr::start(&item.expr);
                 let error = DatabaseError::new("0A000", "invalid UNION/INTERSECT/EXCEPT ORDER BY clause")
                     .detail("Only result column names can be used, not expressions or functions.")
                     .hint("Add the expression/function to every SELECT, or move the UNION into a FROM clause.");

@@ -64,7 +64,7 @@ impl State<'_> {
             let (x, y) = (stand_in(&left, a), stand_in(&right, b));
             let ty = common_type(&[&x, &y], name)?;
             if !all || operator != ast::SetOperator::Union {
-                self.equatable(&ty, 0)?;
+                self.equatable(&ty, x.position)?;
             }
             let modifier = if a.modifier == b.modifier && a.ty == b.ty {
                 a.modifier
@@ -304,7 +304,7 @@ impl State<'_> {
 }
 
 /// The expression of column `at` in the first row or SELECT of a body.
-fn first_expr(body: &SetExpression, at: usize) -> Option<&Expr> {
+pub(super) fn first_expr(body: &SetExpression, at: usize) -> Option<&Expr> {
     match body {
         SetExpression::Select(select) => select.target.get(at).map(|target| &target.expr),
         SetExpression::Values(rows) => rows.first().and_then(|row| row.get(at)),

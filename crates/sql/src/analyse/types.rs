@@ -124,6 +124,16 @@ fn element(catalog: &Catalog, search_path: &[Ident], name: &TypeName, line: u32)
             Some(&format!("use {instead}")),
         ));
     }
+    if let Some(schema) = name
+        .schema
+        .as_ref()
+        .filter(|schema| !catalog.schemas.contains_key(*schema) && !in_system)
+    {
+        return Err(DatabaseError::new(
+            "3F000",
+            format!("schema \"{schema}\" does not exist"),
+        ));
+    }
     let shown = match &name.schema {
         Some(schema) => format!("{schema}.{plain}"),
         None => plain.to_owned(),

@@ -84,10 +84,10 @@ impl State<'_> {
         let mut deepest: Option<usize> = None;
         {
             let mut note = |expr: &Expr| {
-                if let ExprKind::Column { rte, .. } = &expr.kind {
-                    if let Some(entry) = self.entry(*rte) {
-                        deepest = Some(deepest.map_or(entry.level, |known| known.max(entry.level)));
-                    }
+                if let ExprKind::Column { rte, .. } = &expr.kind
+                    && let Some(entry) = self.entry(*rte)
+                {
+                    deepest = Some(deepest.map_or(entry.level, |known| known.max(entry.level)));
                 }
                 true
             };

@@ -28,6 +28,11 @@ impl State<'_> {
     fn insert_here(&mut self, insert: &ast::Insert) -> Result<Insert> {
         let (ctes, recursive) = self.with(insert.with.as_ref())?;
         let relation = self.relation(&insert.table)?.clone();
+        let alias = insert.alias.clone().unwrap_or_else(|| relation.name.name.clone());
+        let (rte, mut item) = self.relation_entry(&relation, None, &alias)?;
+        if insert.alias.is_some() {
+            item.qualified = None;
+        }
         let mut columns: Vec<ColumnIndex> = Vec::with_capacity(insert.columns.len());
         for (name, position) in &insert.columns {
             let column = target_column(&relation, name, *position)?;
@@ -37,8 +42,7 @@ impl State<'_> {
             }
             columns.push(column);
         }
-        let explicit = !insert.columns.is_empty();
-        if !explicit {
+        if insert.columns.is_empty() {
             columns = (0..relation.columns.len()).collect();
         }
         let source = match &insert.source {
@@ -54,15 +58,10 @@ impl State<'_> {
                 offset,
                 ..
             }) if order.is_empty() && limit.is_none() && offset.is_none() => {
-                self.insert_values(rows, &relation, &mut columns, explicit, insert.overriding)?
+                self.insert_values(rows, &relation, &mut columns, &insert.columns, insert.overriding)?
             }
-            Some(query) => self.insert_query(query, &relation, &mut columns, explicit, insert.overriding)?,
+            Some(query) => self.insert_query(query, &relation, &mut columns, &insert.columns, insert.overriding)?,
         };
-        let alias = insert.alias.clone().unwrap_or_else(|| relation.name.name.clone());
-        let (rte, mut item) = self.relation_entry(&relation, None, &alias)?;
-        if insert.alias.is_some() {
-            item.qualified = None;
-        }
         let mut on_conflict = None;
         if let Some(conflict) = &insert.on_conflict {
             on_conflict = Some(self.nested(Level::default(), |state| {
@@ -91,12 +90,12 @@ impl State<'_> {
         rows: &[Vec<ast::Expr>],
         relation: &Arc<Relation>,
         columns: &mut Vec<ColumnIndex>,
-        explicit: bool,
+        names: &[(Ident, u32)],
         overriding: Option<Overriding>,
     ) -> Result<InsertSource> {
         let width = rows.first().map_or(0, Vec::len);
         let position = |at: usize| rows.first().and_then(|row| row.get(at)).map_or(0, |expr| expr.position);
-        check_width(columns, width, explicit, position(columns.len()))?;
+        check_width(columns, width, names, position(columns.len()))?;
         let mut done = Vec::with_capacity(rows.len());
         for row in rows {
             if row.len() != width {
@@ -125,20 +124,22 @@ impl State<'_> {
         query: &ast::Query,
         relation: &Arc<Relation>,
         columns: &mut Vec<ColumnIndex>,
-        explicit: bool,
+        names: &[(Ident, u32)],
         overriding: Option<Overriding>,
     ) -> Result<InsertSource> {
         let mut query = self.subquery_unsettled(query)?;
-        check_width(columns, query.columns.len(), explicit, 0)?;
+        let surplus = super::set::first_expr(&query.body, columns.len()).map_or(0, |expr| expr.position);
+        check_width(columns, query.columns.len(), names, surplus)?;
         let mut wanted: Vec<(Type, TypeModifier)> = Vec::with_capacity(columns.len());
-        for (have, column) in query.columns.iter().zip(columns.iter()) {
+        for (at, (have, column)) in query.columns.iter().zip(columns.iter()).enumerate() {
             let column = &relation.columns[*column];
             if !(overriding == Some(Overriding::User) && column.identity.is_some()) {
                 may_insert(column, overriding)?;
             }
             let allowed = have.ty == Type::Unknown || pathway(&have.ty, &column.ty, CastContext::Assignment).is_some();
             if !allowed {
-                return Err(wrong_type(column, &have.ty));
+                let at = super::set::first_expr(&query.body, at).map_or(0, |expr| expr.position);
+                return Err(place(wrong_type(column, &have.ty), at));
             }
             wanted.push((column.ty.clone(), column.modifier));
         }
@@ -156,12 +157,12 @@ impl State<'_> {
         &mut self,
         conflict: &ast::OnConflict,
         relation: &Arc<Relation>,
-        rte: crate::typed::RteId,
+        _rte: crate::typed::RteId,
         item: &super::scope::Item,
     ) -> Result<OnConflict> {
         self.offer(vec![item.clone()], false)?;
         let key = match &conflict.target {
-            Some(target) => Some(self.conflict_key(target, relation, rte)?),
+            Some(target) => Some(self.conflict_key(target, relation)?),
             None if matches!(conflict.action, ast::ConflictAction::Update { .. }) => {
                 let message = "ON CONFLICT DO UPDATE requires inference specification or constraint name";
                 let hint = "For example, ON CONFLICT (column_name).";
@@ -195,13 +196,8 @@ impl State<'_> {
     }
 
     /// The unique key that an ON CONFLICT target names. Errors: 42704, 42P10.
-    fn conflict_key(
-        &mut self,
-        target: &ast::ConflictTarget,
-        relation: &Arc<Relation>,
-        rte: crate::typed::RteId,
-    ) -> Result<ConflictKey> {
-        let (elements, filter, position) = match target {
+    fn conflict_key(&mut self, target: &ast::ConflictTarget, relation: &Arc<Relation>) -> Result<ConflictKey> {
+        let (elements, filter) = match target {
             ast::ConflictTarget::Constraint { name, position } => {
                 let found = relation.constraints.iter().find(|constraint| constraint.name == *name);
                 return match found.map(|constraint| &constraint.kind) {
@@ -221,15 +217,11 @@ impl State<'_> {
                             "constraint \"{name}\" for table \"{}\" does not exist",
                             relation.name.name
                         );
-                        Err(place(DatabaseError::new("42704", message), *position))
+                        Err(DatabaseError::new("42704", message))
                     }
                 };
             }
-            ast::ConflictTarget::Columns {
-                elements,
-                filter,
-                position,
-            } => (elements, filter, *position),
+            ast::ConflictTarget::Columns { elements, filter, .. } => (elements, filter),
         };
         let mut key = ConflictKey {
             columns: Vec::new(),
@@ -250,15 +242,15 @@ impl State<'_> {
         if let Some(filter) = filter {
             key.filter = Some(self.within(Clause::ConflictTarget, |state| state.condition(filter, "WHERE"))?);
         }
-        if self.is_unique_key(relation, &key, rte)? {
+        if self.is_unique_key(relation, &key)? {
             return Ok(key);
         }
         let message = "there is no unique or exclusion constraint matching the ON CONFLICT specification";
-        Err(place(DatabaseError::new("42P10", message), position))
+        Err(DatabaseError::new("42P10", message))
     }
 
     /// True if a constraint or unique index has exactly this key.
-    fn is_unique_key(&mut self, relation: &Arc<Relation>, key: &ConflictKey, rte: crate::typed::RteId) -> Result<bool> {
+    fn is_unique_key(&mut self, relation: &Arc<Relation>, key: &ConflictKey) -> Result<bool> {
         let same_columns = |columns: &[ColumnIndex]| {
             columns.len() == key.columns.len() && columns.iter().all(|column| key.columns.contains(column))
         };
@@ -278,7 +270,7 @@ impl State<'_> {
             for part in index.keys.iter().map(|key| &key.part) {
                 match part {
                     IndexPart::Column(column) => columns.push(*column),
-                    IndexPart::Expression(text) => expressions.push(self.over_target(text, rte)?),
+                    IndexPart::Expression(text) => expressions.push(self.over_target(text)?),
                 }
             }
             let same_expressions = expressions.len() == key.expressions.len()
@@ -291,7 +283,7 @@ impl State<'_> {
             match (&index.predicate, &key.filter) {
                 (None, _) => return Ok(true),
                 (Some(predicate), Some(filter)) => {
-                    let predicate = self.over_target(predicate, rte)?;
+                    let predicate = self.over_target(predicate)?;
                     if implies(filter, &predicate) {
                         return Ok(true);
                     }
@@ -303,7 +295,7 @@ impl State<'_> {
     }
 
     /// An index's text over the target, whose item is open.
-    fn over_target(&mut self, text: &str, _rte: crate::typed::RteId) -> Result<Expr> {
+    fn over_target(&mut self, text: &str) -> Result<Expr> {
         let written = parse::expression(text)?;
         self.within(Clause::ConflictTarget, |state| state.expr(&written))
     }
@@ -315,7 +307,7 @@ impl State<'_> {
             let column = target_column(relation, name, position)?;
             if seen.contains(&column) {
                 let message = format!("multiple assignments to same column \"{name}\"");
-                return Err(place(DatabaseError::new("42601", message), position));
+                return Err(DatabaseError::new("42601", message));
             }
             seen.push(column);
             Ok(column)
@@ -416,7 +408,7 @@ impl State<'_> {
             let (ctes, recursive) = state.with(update.with.as_ref())?;
             let relation = state.relation(&update.table)?.clone();
             let (rte, alias) = state.open_target(&relation, update.alias.as_ref())?;
-            let from = state.from_list(&update.from)?;
+            let from = state.open_from(&update.from)?;
             let assignments = state.assignments(&update.assignments, &relation)?;
             let filter = state.filter(update.filter.as_ref())?;
             let returning = state.returning(&update.returning)?;
@@ -440,7 +432,7 @@ impl State<'_> {
             let (ctes, recursive) = state.with(delete.with.as_ref())?;
             let relation = state.relation(&delete.table)?.clone();
             let (rte, alias) = state.open_target(&relation, delete.alias.as_ref())?;
-            let from = state.from_list(&delete.using)?;
+            let from = state.open_from(&delete.using)?;
             let filter = state.filter(delete.filter.as_ref())?;
             let returning = state.returning(&delete.returning)?;
             Ok(Delete {
@@ -503,17 +495,15 @@ fn target_column(relation: &Relation, name: &Ident, position: u32) -> Result<Col
     })
 }
 
-/// Fits the target columns to the number of values. Errors: 42601.
-fn check_width(columns: &mut Vec<ColumnIndex>, width: usize, explicit: bool, position: u32) -> Result<()> {
+/// Fits the target columns to the number of values; `surplus`: where the first value too many stands. Errors: 42601.
+fn check_width(columns: &mut Vec<ColumnIndex>, width: usize, names: &[(Ident, u32)], surplus: u32) -> Result<()> {
     if width > columns.len() {
         let error = DatabaseError::new("42601", "INSERT has more expressions than target columns");
-        return Err(place(error, position));
+        return Err(place(error, surplus));
     }
-    if explicit && width < columns.len() {
-        return Err(DatabaseError::new(
-            "42601",
-            "INSERT has more target columns than expressions",
-        ));
+    if let Some((_, position)) = names.get(width) {
+        let error = DatabaseError::new("42601", "INSERT has more target columns than expressions");
+        return Err(place(error, *position));
     }
     columns.truncate(width);
     Ok(())

@@ -31,40 +31,106 @@ pub enum ExprKind {
     /// `*`, `t.*`, `s.t.*`: what precedes the star.
     Star(Vec<Ident>),
     /// `(expression).field` or `(expression).*` (`None`).
-    Field { expr: Box<Expr>, field: Option<Ident> },
+    Field {
+        expr: Box<Expr>,
+        field: Option<Ident>,
+    },
     /// `a[1]`, `a[1:2]`.
-    Subscript { expr: Box<Expr>, lower: Option<Box<Expr>>, upper: Option<Box<Expr>>, slice: bool },
+    Subscript {
+        expr: Box<Expr>,
+        lower: Option<Box<Expr>>,
+        upper: Option<Box<Expr>>,
+        slice: bool,
+    },
     /// `a op b`, `op b` (no left side).
-    Operator { schema: Option<Ident>, name: String, left: Option<Box<Expr>>, right: Box<Expr> },
+    Operator {
+        schema: Option<Ident>,
+        name: String,
+        left: Option<Box<Expr>>,
+        right: Box<Expr>,
+    },
     /// `a op ANY (array)` and `ALL`.
-    QuantifiedArray { name: String, all: bool, left: Box<Expr>, right: Box<Expr> },
+    QuantifiedArray {
+        name: String,
+        all: bool,
+        left: Box<Expr>,
+        right: Box<Expr>,
+    },
     And(Vec<Expr>),
     Or(Vec<Expr>),
     Not(Box<Expr>),
-    IsNull { expr: Box<Expr>, negated: bool },
+    IsNull {
+        expr: Box<Expr>,
+        negated: bool,
+    },
     /// `IS [NOT] TRUE | FALSE | UNKNOWN`.
-    BooleanTest { expr: Box<Expr>, value: Option<bool>, negated: bool },
-    DistinctFrom { left: Box<Expr>, right: Box<Expr>, negated: bool },
-    NullIf { left: Box<Expr>, right: Box<Expr> },
-    InList { expr: Box<Expr>, list: Vec<Expr>, negated: bool },
-    Like { kind: LikeKind, expr: Box<Expr>, pattern: Box<Expr>, escape: Option<Box<Expr>>, negated: bool },
-    Between { expr: Box<Expr>, low: Box<Expr>, high: Box<Expr>, symmetric: bool, negated: bool },
-    Case { operand: Option<Box<Expr>>, whens: Vec<(Expr, Expr)>, otherwise: Option<Box<Expr>> },
+    BooleanTest {
+        expr: Box<Expr>,
+        value: Option<bool>,
+        negated: bool,
+    },
+    DistinctFrom {
+        left: Box<Expr>,
+        right: Box<Expr>,
+        negated: bool,
+    },
+    NullIf {
+        left: Box<Expr>,
+        right: Box<Expr>,
+    },
+    InList {
+        expr: Box<Expr>,
+        list: Vec<Expr>,
+        negated: bool,
+    },
+    Like {
+        kind: LikeKind,
+        expr: Box<Expr>,
+        pattern: Box<Expr>,
+        escape: Option<Box<Expr>>,
+        negated: bool,
+    },
+    Between {
+        expr: Box<Expr>,
+        low: Box<Expr>,
+        high: Box<Expr>,
+        symmetric: bool,
+        negated: bool,
+    },
+    Case {
+        operand: Option<Box<Expr>>,
+        whens: Vec<(Expr, Expr)>,
+        otherwise: Option<Box<Expr>>,
+    },
     Coalesce(Vec<Expr>),
     Greatest(Vec<Expr>),
     Least(Vec<Expr>),
-    Cast { expr: Box<Expr>, ty: TypeName },
-    Collate { expr: Box<Expr>, collation: ObjectName },
+    Cast {
+        expr: Box<Expr>,
+        ty: TypeName,
+    },
+    Collate {
+        expr: Box<Expr>,
+        collation: ObjectName,
+    },
     Function(Box<FunctionCall>),
     /// `CURRENT_DATE` and the other functions without parentheses; the precision where one is given.
-    Value { function: ValueFunction, precision: Option<u32> },
+    Value {
+        function: ValueFunction,
+        precision: Option<u32>,
+    },
     Row(Vec<Expr>),
     Array(Vec<Expr>),
     /// `(SELECT …)`.
     ScalarSubquery(Box<Query>),
     Exists(Box<Query>),
     /// `left op ANY|ALL (SELECT …)`; `IN` is `= ANY`.
-    QuantifiedSubquery { name: String, all: bool, left: Box<Expr>, query: Box<Query> },
+    QuantifiedSubquery {
+        name: String,
+        all: bool,
+        left: Box<Expr>,
+        query: Box<Query>,
+    },
     /// `ARRAY(SELECT …)`.
     ArraySubquery(Box<Query>),
     /// `DEFAULT`, where a value list allows it.

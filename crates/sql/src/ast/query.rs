@@ -51,7 +51,12 @@ pub enum SetExpression {
     Values(Vec<Vec<Expr>>),
     /// A part of a set operation with its own ORDER BY, LIMIT or WITH.
     Query(Box<Query>),
-    Operation { operator: SetOperator, all: bool, left: Box<SetExpression>, right: Box<SetExpression> },
+    Operation {
+        operator: SetOperator,
+        all: bool,
+        left: Box<SetExpression>,
+        right: Box<SetExpression>,
+    },
 }
 
 /// How rows are combined.
@@ -197,15 +202,25 @@ pub struct OnConflict {
 /// Which key may conflict.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ConflictTarget {
-    Constraint { name: Ident, position: u32 },
-    Columns { elements: Vec<Expr>, filter: Option<Expr>, position: u32 },
+    Constraint {
+        name: Ident,
+        position: u32,
+    },
+    Columns {
+        elements: Vec<Expr>,
+        filter: Option<Expr>,
+        position: u32,
+    },
 }
 
 /// What happens on a conflict.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ConflictAction {
     Nothing,
-    Update { assignments: Vec<Assignment>, filter: Option<Expr> },
+    Update {
+        assignments: Vec<Assignment>,
+        filter: Option<Expr>,
+    },
 }
 
 /// `UPDATE`.

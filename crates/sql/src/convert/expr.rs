@@ -172,7 +172,7 @@ fn refuse_new_numbers(location: i32, ctx: &Context<'_>) -> Converted<()> {
     let end = text
         .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
         .unwrap_or(text.len());
-    let number = text[..end].as_bytes();
+    let number = &text.as_bytes()[..end];
     let is_new = match number {
         [b'0', b'x' | b'X' | b'o' | b'O' | b'b' | b'B', ..] => true,
         [first, ..] if first.is_ascii_digit() => number.contains(&b'_'),
