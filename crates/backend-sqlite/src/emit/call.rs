@@ -5,7 +5,7 @@ use mainstay_core::types::Type;
 use mainstay_sql::analyse::kinds::{Arg, Implementation};
 use mainstay_sql::ast::{FrameExclusion, FrameMode};
 use mainstay_sql::typed::{
-    Aggregate, AggregateEntry, Expr, Frame, FrameBound, FunctionEntry, OperatorEntry, SortKey, Window, WindowFunction,
+    Aggregate, AggregateEntry, Expr, ExprKind, Frame, FrameBound, FunctionEntry, OperatorEntry, SortKey, Window, WindowFunction,
 };
 
 use super::emitter::{Emitter, Result};
@@ -125,6 +125,24 @@ impl Emitter<'_> {
 
     /// An aggregate outside OVER.
     pub(super) fn aggregate(&mut self, call: &Aggregate) -> Result<()> {
+        if call.distinct && call.function.name == "string_agg" {
+            return self.distinct_string_agg(call);
+        }
+        let structured = matches!(call.function.implementation, Implementation::LibraryJson("pg_agg_json_agg"))
+            && call.arguments.first().is_some_and(is_structured);
+        if structured {
+            // PostgreSQL puts each row or array but the first on a line of its own.
+            self.sql("('[' || substr(pg_agg_json_agg(char(10) || ' ' || ");
+            self.json_of(first(&call.arguments)?, false)?;
+            if !call.order.is_empty() {
+                self.sql(" ORDER BY ");
+                self.sort_keys(&call.order)?;
+            }
+            self.sql(")");
+            self.aggregate_filter(call.filter.as_ref())?;
+            self.sql(", 4))");
+            return Ok(());
+        }
         self.aggregate_name(call.function)?;
         self.sql("(");
         if call.distinct {
@@ -150,6 +168,37 @@ impl Emitter<'_> {
         }
         self.sql(")");
         self.aggregate_filter(call.filter.as_ref())
+    }
+
+    /// SQLite's DISTINCT takes one argument only, so the delimiter comes in afterwards.
+    fn distinct_string_agg(&mut self, call: &Aggregate) -> Result<()> {
+        let [value, delimiter] = call.arguments.as_slice() else { return Err(unavailable_operator("string_agg")) };
+        if !matches!(delimiter.kind, ExprKind::Literal(_)) || *value.ty.base() == Type::Bytea {
+            return Err(DatabaseError::unavailable(
+                "string_agg(DISTINCT …) with a computed delimiter",
+                "",
+                1,
+                Some("a constant delimiter"),
+            ));
+        }
+        self.sql("pg_fn_array_to_string(pg_agg_array_agg(DISTINCT ");
+        self.json_of(value, false)?;
+        self.sql(" ORDER BY ");
+        match call.order.as_slice() {
+            [] => self.expr(value)?,
+            keys => self.sort_keys(keys)?,
+        }
+        self.sql(") FILTER (WHERE ");
+        self.expr(value)?;
+        self.sql(" IS NOT NULL");
+        if let Some(filter) = &call.filter {
+            self.sql(" AND ");
+            self.expr(filter)?;
+        }
+        self.sql("), ");
+        self.expr(delimiter)?;
+        self.sql(")");
+        Ok(())
     }
 
     fn aggregate_name(&mut self, function: &AggregateEntry) -> Result<()> {
@@ -301,6 +350,11 @@ impl Emitter<'_> {
         }
         Ok(())
     }
+}
+
+/// True for rows and arrays, which `json_agg` sets apart.
+fn is_structured(expr: &Expr) -> bool {
+    matches!(expr.kind, ExprKind::Row { .. }) || matches!(expr.ty.base(), Type::Array(_))
 }
 
 /// True for the aggregates whose result shows the order of their input.

@@ -244,6 +244,10 @@ impl Emitter<'_> {
     /// One SELECT without its ORDER BY, which comes back as it is to be written.
     fn select(&mut self, select: &Select, names: Names<'_>, order: &[SortKey]) -> Result<Vec<SortKey>> {
         self.declare_from(&select.from);
+        if select.is_aggregate && select.group_by.is_empty() && select.having.is_some() {
+            self.one_group(select, names)?;
+            return Ok(Vec::new());
+        }
         self.sql("SELECT ");
         let distinct = matches!(select.distinct, Distinct::Distinct);
         if distinct {
@@ -254,6 +258,26 @@ impl Emitter<'_> {
         self.filters(select)?;
         // A constant sorts nothing, and a number would be taken for a position.
         Ok(order.iter().filter(|key| !matches!(key.expr.kind, ExprKind::Literal(_))).cloned().collect())
+    }
+
+    /// HAVING without GROUP BY, which SQLite takes only where the select list has an aggregate.
+    fn one_group(&mut self, select: &Select, names: Names<'_>) -> Result<()> {
+        self.sql("SELECT ");
+        self.renamed(select.target.len(), names);
+        self.sql(" FROM (SELECT ");
+        self.targets(select, Names::Numbered, false)?;
+        self.sql(", count(*) AS n, ");
+        if let Some(having) = &select.having {
+            self.expr(having)?;
+        }
+        self.sql(" AS h");
+        self.from(&select.from)?;
+        if let Some(filter) = &select.filter {
+            self.sql(" WHERE ");
+            self.expr(filter)?;
+        }
+        self.sql(") WHERE h");
+        Ok(())
     }
 
     /// The SELECT of an updatable view with its base row's number.

@@ -136,7 +136,7 @@ impl Conflict {
             if there {
                 continue;
             }
-            match writer.insert(conn, catalog, relation, std::slice::from_ref(&row)) {
+            match writer.insert(conn, catalog, relation, sources, std::slice::from_ref(&row)) {
                 Ok(numbers) => written.numbers.extend(numbers),
                 // Any unique key counts where none is named.
                 Err(BackendError::Refused(error)) if self.key.is_empty() && error.sqlstate == "23505" => continue,
@@ -181,7 +181,7 @@ impl Conflict {
             match place {
                 Place::Nothing => {}
                 Place::Insert => {
-                    written.numbers.extend(writer.insert(conn, catalog, relation, std::slice::from_ref(row))?);
+                    written.numbers.extend(writer.insert(conn, catalog, relation, sources, std::slice::from_ref(row))?);
                     written.inserted += 1;
                 }
                 Place::Update(number, values) => {

@@ -106,7 +106,7 @@ pub fn compile(compiled: &Compiled, plan: &Plan, insert: &plan::Insert) -> Resul
             Ok((at, input, *value))
         })
         .collect::<Result<_, DatabaseError>>()?;
-    let writer = RowWriter::new(&target);
+    let writer = RowWriter::new(compiled, &target)?;
     Ok(InsertProgram {
         target,
         members,
@@ -148,7 +148,7 @@ pub fn execute(
         }
     }
     for row in &rows {
-        program.writer.check_not_null(relation, row)?;
+        program.writer.check_not_null(conn, relation, sources, row)?;
     }
     let mut outcome = Outcome::default();
     if let [row] = rows.as_slice() {
@@ -163,7 +163,7 @@ pub fn execute(
             conflict.write(conn, compiled.catalog(), relation, &program.writer, rows, sources)?
         }
         None => {
-            let numbers = program.writer.insert(conn, compiled.catalog(), relation, &rows)?;
+            let numbers = program.writer.insert(conn, compiled.catalog(), relation, sources, &rows)?;
             let inserted = numbers.len() as u64;
             Written { numbers, inserted }
         }

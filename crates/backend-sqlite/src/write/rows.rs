@@ -1,13 +1,20 @@
 //! Puts rows into a table: not-null checks, the INSERT itself, and PostgreSQL's words for what a row breaks.
 
+use std::sync::Arc;
+
 use mainstay_core::catalog::{Catalog, ColumnIndex, ConstraintKind, Relation};
-use mainstay_core::error::BackendError;
+use mainstay_core::error::{BackendError, DatabaseError};
+use mainstay_sql::typed::{Expr, ExprKind, RteId};
 use rusqlite::Connection;
 use rusqlite::types::{Value as Scalar, ValueRef};
 
 use super::disclosure::Disclosure;
+use super::statement::{Prepared, scalars};
 use super::target::Target;
+use crate::emit::binds::Sources;
+use crate::emit::compiled::Compiled;
 use crate::emit::writer::SqlWriter;
+use crate::emit::{Emitter, Rte};
 use crate::errors::{self, FailedRow};
 use crate::values::cast::{self, Kind};
 
@@ -19,14 +26,15 @@ pub struct RowWriter {
     columns: Vec<ColumnIndex>,
     not_null: Vec<ColumnIndex>,
     disclosure: Disclosure,
+    generated: Option<Generated>,
     /// A row may refer to another of the same statement, which may come later.
     refers_to_itself: bool,
 }
 
 impl RowWriter {
     /// Spells the INSERT into the target's table.
-    pub fn new(target: &Target) -> Self {
-        let relation = &*target.relation;
+    pub fn new(compiled: &Compiled, target: &Target) -> Result<Self, DatabaseError> {
+        let relation = &target.relation;
         let columns: Vec<ColumnIndex> =
             (0..relation.columns.len()).filter(|column| relation.columns[*column].generated.is_none()).collect();
         let mut writer = SqlWriter::new();
@@ -43,13 +51,14 @@ impl RowWriter {
             writer.sql(")");
         }
         let not_null = columns.iter().copied().filter(|column| relation.columns[*column].not_null).collect();
-        RowWriter {
+        Ok(RowWriter {
             sql: writer.finish().0,
             columns,
             not_null,
             disclosure: target.disclosure.clone(),
+            generated: Generated::compile(compiled, relation)?,
             refers_to_itself: refers_to_itself(relation),
-        }
+        })
     }
 
     /// The INSERT, for snapshots.
@@ -58,9 +67,18 @@ impl RowWriter {
     }
 
     /// Errors: 23502 with the row.
-    pub fn check_not_null(&self, relation: &Relation, row: &[Scalar]) -> Result<(), BackendError> {
+    pub fn check_not_null(
+        &self,
+        conn: &Connection,
+        relation: &Relation,
+        sources: &Sources<'_>,
+        row: &[Scalar],
+    ) -> Result<(), BackendError> {
         match self.not_null.iter().find(|column| row[**column] == Scalar::Null) {
-            Some(column) => Err(null_in(relation, &self.disclosure, *column, row)),
+            Some(column) => {
+                let row = completed(self.generated.as_ref(), conn, sources, row.to_vec());
+                Err(null_in(relation, &self.disclosure, *column, &row))
+            }
             None => Ok(()),
         }
     }
@@ -73,13 +91,16 @@ impl RowWriter {
         conn: &Connection,
         catalog: &Catalog,
         relation: &Relation,
+        sources: &Sources<'_>,
         rows: &[Vec<Scalar>],
     ) -> Result<Vec<i64>, BackendError> {
         if self.refers_to_itself && rows.len() > 1 {
             return self.insert_together(conn, catalog, relation, rows);
         }
         let refused = |row: &[Scalar], error: &rusqlite::Error| {
-            errors::refusal_of_row(catalog, Some(relation), Some(&Failing { relation, disclosure: &self.disclosure, row }), &self.sql, error)
+            let row = completed(self.generated.as_ref(), conn, sources, row.to_vec());
+            let row = Failing { relation, disclosure: &self.disclosure, row: &row };
+            errors::refusal_of_row(catalog, Some(relation), Some(&row), &self.sql, error)
         };
         let mut numbers = Vec::with_capacity(rows.len());
         let Some(first) = rows.first() else { return Ok(numbers) };
@@ -180,6 +201,52 @@ pub fn text(ty: &mainstay_core::types::Type, value: &Scalar) -> Option<String> {
         ValueRef::Null => None,
         value => Kind::of(ty).and_then(|kind| cast::output(&kind, value).ok()),
     }
+}
+
+/// The values of generated columns, which a failing row is shown with.
+#[derive(Debug)]
+pub struct Generated {
+    columns: Vec<ColumnIndex>,
+    values: Prepared,
+}
+
+impl Generated {
+    /// Compiles the generated columns of `relation` over a bound row; `None` if it has none.
+    pub fn compile(compiled: &Compiled, relation: &Arc<Relation>) -> Result<Option<Self>, DatabaseError> {
+        let columns: Vec<ColumnIndex> =
+            (0..relation.columns.len()).filter(|column| relation.columns[*column].generated.is_some()).collect();
+        if columns.is_empty() {
+            return Ok(None);
+        }
+        let mut emitter = Emitter::new(compiled, &relation.owner);
+        let rte = RteId(0);
+        emitter.declare(rte, Rte::Bound { relation: Arc::clone(relation) });
+        emitter.writer().sql("SELECT ");
+        for (place, column) in columns.iter().enumerate() {
+            if place > 0 {
+                emitter.writer().sql(", ");
+            }
+            let ty = relation.columns[*column].ty.clone();
+            emitter.expr(&Expr::new(ExprKind::Column { rte, column: *column }, ty))?;
+        }
+        Ok(Some(Generated { columns, values: Prepared::from(emitter.finish()) }))
+    }
+}
+
+/// A row with its generated columns filled in, as far as they can be computed.
+pub fn completed(
+    generated: Option<&Generated>,
+    conn: &Connection,
+    sources: &Sources<'_>,
+    mut row: Vec<Scalar>,
+) -> Vec<Scalar> {
+    let Some(generated) = generated else { return row };
+    let count = generated.columns.len();
+    let computed = generated.values.one(conn, &sources.with_row(&row), |found| scalars(found, 0, count));
+    for (column, value) in generated.columns.iter().zip(computed.ok().flatten().unwrap_or_default()) {
+        row[*column] = value;
+    }
+    row
 }
 
 /// A row that could not be written.

@@ -100,7 +100,7 @@ pub fn compile<'c>(
         Some(returning) => Some(Shown::compile(emitter(), &target, insert.rte, returning)?),
         None => None,
     };
-    let writer = RowWriter::new(&target);
+    let writer = RowWriter::new(compiled, &target)?;
     Ok(InsertStatement { target, columns, source, fills, checks, writer, conflict, returning })
 }
 
@@ -120,12 +120,12 @@ impl InsertStatement {
             }
         }
         for row in &rows {
-            self.writer.check_not_null(relation, row)?;
+            self.writer.check_not_null(conn, relation, sources, row)?;
         }
         let written = match &self.conflict {
             Some(conflict) => conflict.write(conn, compiled.catalog(), relation, &self.writer, rows, sources)?,
             None => {
-                let numbers = self.writer.insert(conn, compiled.catalog(), relation, &rows)?;
+                let numbers = self.writer.insert(conn, compiled.catalog(), relation, sources, &rows)?;
                 Written { inserted: numbers.len() as u64, numbers }
             }
         };

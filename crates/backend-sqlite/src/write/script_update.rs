@@ -87,7 +87,7 @@ pub fn compile_update<'c>(
         Some(returning) => Some(Shown::compile(emitter(), &target, update.rte, returning)?),
         None => None,
     };
-    let write = Write::new(&target, &columns);
+    let write = Write::new(compiled, &target, &columns)?;
     Ok(UpdateStatement { target, columns, rows, checks, write, returning })
 }
 

@@ -12,7 +12,7 @@ use super::checks::{Checks, Moment};
 use super::defaults::Fill;
 use super::disclosure::Disclosure;
 use super::payload::{self, Member};
-use super::rows::{Failing, null_in};
+use super::rows::{Failing, Generated, completed, null_in};
 use super::statement::{Prepared, scalars};
 use super::target::Target;
 use super::{affected_within, represent};
@@ -66,7 +66,7 @@ pub fn compile(compiled: &Compiled, plan: &Plan, update: &plan::Update) -> Resul
         Some(read) => Some(compile_returning(compiled, plan, read)?),
         None => None,
     };
-    let write = Write::new(&target, &columns);
+    let write = Write::new(compiled, &target, &columns)?;
     Ok(UpdateProgram { target, members, missing, rows, checks, write, returning })
 }
 
@@ -149,11 +149,12 @@ pub struct Write {
     several: Prepared,
     current: Prepared,
     disclosure: Disclosure,
+    generated: Option<Generated>,
 }
 
 impl Write {
     /// Spells the UPDATE of `columns`.
-    pub fn new(target: &Target, columns: &[ColumnIndex]) -> Self {
+    pub fn new(compiled: &Compiled, target: &Target, columns: &[ColumnIndex]) -> Result<Self, DatabaseError> {
         let relation = &*target.relation;
         let mut several = SqlWriter::new();
         several.sql("UPDATE ").object(&relation.name).sql(" SET ");
@@ -162,13 +163,14 @@ impl Write {
         });
         several.sql(" WHERE _rowid_ IN (SELECT value FROM json_each(").bind(Bind::Row(relation.columns.len()));
         several.sql(")) RETURNING _rowid_");
-        Write {
+        Ok(Write {
             columns: columns.to_vec(),
             one: super::conflict::set(relation, columns),
             several: Prepared::from(several.finish()),
             current: current(relation),
             disclosure: target.disclosure.clone(),
-        }
+            generated: Generated::compile(compiled, &target.relation)?,
+        })
     }
 
     /// Sets the bound values in every row of `numbers`. `values` has a place for the row's number at its end.
@@ -241,7 +243,7 @@ impl Write {
         for column in &self.columns {
             row[*column] = values[*column].clone();
         }
-        Ok(row)
+        Ok(completed(self.generated.as_ref(), conn, sources, row))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A throw-away data file in memory, and statements run on it as somebody.
 
 mod policies;
+mod statements;
 
 use std::sync::Arc;
 
@@ -67,11 +68,11 @@ impl Database {
     }
 }
 
-/// The database's words, or a panic for any other failure.
+/// The database's words; any other failure as XX000.
 pub fn refusal(error: BackendError) -> DatabaseError {
     match error {
         BackendError::Refused(error) => *error,
-        other => panic!("{other:?}"),
+        other => DatabaseError::new("XX000", format!("{other:?}")),
     }
 }
 

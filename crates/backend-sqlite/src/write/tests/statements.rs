@@ -1,0 +1,51 @@
+//! Statements of every kind: what PostgreSQL 15 answered, and what this engine answers.
+//!
+//! `statements.txt` was recorded from PostgreSQL 15, each statement by itself on the same rows: its rows (`->`) and tag
+//! (`=>`), or its error.
+
+use super::{Database, lines};
+
+const SCHEMA: &str = include_str!("statements.sql");
+const SCENARIOS: &str = include_str!("statements.txt");
+
+fn answer(database: &Database, sql: &str) -> Vec<String> {
+    match database.run(None, sql) {
+        Err(error) => {
+            if crate::foreign_keys::is_unnamed(&error) {
+                // The writer names it when it runs the request again.
+                return vec!["-> 23503".to_owned()];
+            }
+            let mut found = vec![format!("-> {} {}", error.sqlstate, error.message)];
+            found.extend(error.detail.map(|detail| format!("-> detail {detail}")));
+            found
+        }
+        Ok(result) => {
+            let mut found: Vec<String> = lines(&result).into_iter().map(|row| format!("-> {row}")).collect();
+            if !result.tag.starts_with("SELECT") {
+                found.push(format!("=> {}", result.tag));
+            }
+            found
+        }
+    }
+}
+
+#[test]
+fn every_statement_answers_as_postgresql_does() {
+    let database = Database::with(SCHEMA);
+    let mut differing = Vec::new();
+    let mut count = 0;
+    let mut lines = SCENARIOS.lines().filter(|line| !line.is_empty() && !line.starts_with("## ")).peekable();
+    while let Some(sql) = lines.next() {
+        let mut wanted = Vec::new();
+        while let Some(line) = lines.next_if(|line| line.starts_with("-> ") || line.starts_with("=> ")) {
+            wanted.push(line.to_owned());
+        }
+        count += 1;
+        let found = database.undone(|| answer(&database, sql));
+        let unnamed = found == ["-> 23503"] && wanted[0].starts_with(&found[0]);
+        if wanted != found && !unnamed {
+            differing.push(format!("{sql}\n  PostgreSQL: {wanted:?}\n  here:       {found:?}"));
+        }
+    }
+    assert!(differing.is_empty(), "{} of {count} differ:\n{}", differing.len(), differing.join("\n"));
+}
