@@ -343,6 +343,21 @@ async fn order_puts_nulls_where_postgresql_puts_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_whole_table_comes_in_the_order_of_its_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let (backend, catalog) = fixture(&folder).await;
+    // The index on client_id holds both columns.
+    let plan = of(&catalog, "projects").select(&["client_id", "id"]).plan(Format::Json);
+    assert_eq!(
+        body(&backend, &plan, Values::default()).await,
+        concat!(
+            r#"{"client_id":1,"id":1},{"client_id":1,"id":2},{"client_id":2,"id":3},"#,
+            r#"{"client_id":null,"id":4}"#
+        )
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn paths_casts_csv_and_stripped_nulls() {
     let folder = tempfile::tempdir().unwrap();
     let (backend, catalog) = fixture(&folder).await;
