@@ -184,6 +184,7 @@ impl DataRoom {
                         _ => planner.write(name, query.columns_of(payload, head))?,
                     };
                     let statement = self.backend.render(&planned.plan)?;
+                    tracing::debug!(sql = %statement.sql, "a new shape");
                     let prepared = Arc::new(Prepared { planned, statement });
                     if is_keyed {
                         self.cache.insert(&key, prepared.clone());

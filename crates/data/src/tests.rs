@@ -468,7 +468,7 @@ async fn strange_requests_have_codes() {
 
 #[test]
 fn every_code_is_documented() {
-    let documented = include_str!("../../../docs/errors-data.md");
+    let documented = include_str!("../../../docs/errors.md");
     let source = include_str!("error/mod.rs");
     for code in source
         .split("Code::fixed(\"")
@@ -477,7 +477,7 @@ fn every_code_is_documented() {
     {
         assert!(
             documented.contains(&format!("`{code}`")),
-            "{code} is not in docs/errors-data.md"
+            "{code} is not in docs/errors.md"
         );
     }
 }
