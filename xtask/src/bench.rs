@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 const SECRET: &str = "a secret of forty characters for the bench";
 const READY_WAIT: Duration = Duration::from_secs(60);
 const STARTS: usize = 7;
+/// Of one seed file.
+const SEED_BYTES_MAX: usize = 900 << 10;
 
 /// The operations by their names and what they are.
 pub const OPERATIONS: &[(&str, &str)] = &[
@@ -164,7 +166,7 @@ fn measure_engine(
         &project.path().join("supabase"),
         &|_| true,
     )?;
-    std::fs::copy(seed, project.path().join("supabase/seed.sql")).context(seed.display())?;
+    write_seeds(&project, seed)?;
     project.set("PGRST_JWT_SECRET", SECRET);
     // A line per request costs both sides' terminals, not the server: measured as a service would run, at `warn`.
     project.set("RUST_LOG", "warn");
@@ -240,6 +242,33 @@ fn measure_engine(
     }
     stop(server)?;
     Ok(results)
+}
+
+/// Gives the project the seed in parts: a text of more than a mebibyte is not read at once.
+fn write_seeds(project: &Project, seed: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(seed).context(seed.display())?;
+    let mut parts = vec![String::new()];
+    for statement in text.split_inclusive(";\n") {
+        if parts
+            .last()
+            .is_some_and(|part| part.len() + statement.len() > SEED_BYTES_MAX)
+        {
+            parts.push(String::new());
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push_str(statement);
+        }
+    }
+    let mut paths = Vec::new();
+    for (number, part) in parts.iter().enumerate() {
+        let name = format!("seeds/{number:04}.sql");
+        project.write(&format!("supabase/{name}"), part)?;
+        paths.push(format!("\"./{name}\""));
+    }
+    let path = project.path().join("supabase/config.toml");
+    let config = std::fs::read_to_string(&path).context(path.display())?;
+    let config = config.replace("[\"./seed.sql\"]", &format!("[{}]", paths.join(", ")));
+    std::fs::write(&path, config).context(path.display())
 }
 
 fn stop(server: Mainstay) -> Result<()> {
