@@ -5,18 +5,21 @@
 //! Expressions leave as PostgreSQL text, spelled by the parser's own printer.
 
 mod grants;
+mod read;
+mod routine;
 mod table;
 mod text;
 
-use mainstay_core::catalog::{CheckOption, Volatility};
+use mainstay_core::catalog::CheckOption;
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::Ident;
 use pg_query::NodeEnum;
-use pg_query::protobuf::{self, DefElem, Node, ObjectType, RangeVar};
+use pg_query::protobuf::{self, Node, ObjectType};
 
+use self::read::*;
 use super::context::Context;
+use crate::ast::ObjectName;
 use crate::ast::ddl::*;
-use crate::ast::{ObjectName, TypeName};
 
 type Converted<T> = Result<T, DatabaseError>;
 
@@ -91,7 +94,9 @@ pub(crate) fn convert(node: &NodeEnum, ctx: &Context<'_>) -> Converted<Option<Dd
             if_exists: statement.missing_ok,
             options: sequence_options(ctx, &statement.options)?,
         },
-        NodeEnum::CreateFunctionStmt(statement) => DdlStatement::CreateFunction(create_function(ctx, statement)?),
+        NodeEnum::CreateFunctionStmt(statement) => {
+            DdlStatement::CreateFunction(routine::create_function(ctx, statement)?)
+        }
         NodeEnum::AlterOwnerStmt(statement) => owner(ctx, statement)?,
         NodeEnum::CreatePublicationStmt(statement) => DdlStatement::Publication(Publication {
             name: Ident::new(&statement.pubname),
@@ -269,165 +274,6 @@ fn create_schema(ctx: &Context<'_>, statement: &protobuf::CreateSchemaStmt) -> C
         name,
         if_not_exists: statement.if_not_exists,
     })
-}
-
-fn create_function(ctx: &Context<'_>, statement: &protobuf::CreateFunctionStmt) -> Converted<CreateFunction> {
-    let name = name_of(&statement.funcname);
-    if statement.is_procedure {
-        return Err(refuse(ctx, "procedures", &name.name, Some("a function")));
-    }
-    let mut function = CreateFunction {
-        replace: statement.replace,
-        arguments: Vec::new(),
-        returns: None,
-        language: Ident::new(""),
-        body: String::new(),
-        volatility: Volatility::Volatile,
-        strict: false,
-        security_definer: false,
-        search_path: None,
-        name,
-    };
-    for parameter in &statement.parameters {
-        let Some(NodeEnum::FunctionParameter(parameter)) = &parameter.node else {
-            continue;
-        };
-        function.arguments.push(argument(ctx, &function.name, parameter)?);
-    }
-    if let Some(returns) = &statement.return_type {
-        let returns = ctx.type_name(returns)?;
-        if returns.set_of {
-            return Err(refuse(
-                ctx,
-                "functions that return sets",
-                &function.name.name,
-                Some("a view"),
-            ));
-        }
-        function.returns = Some(returns);
-    }
-    for element in definitions(&statement.options) {
-        function_option(ctx, &mut function, element)?;
-    }
-    if let Some(body) = statement.sql_body.as_ref().and_then(|body| body.node.as_ref()) {
-        function.body = atomic_body(ctx, &function.name, body)?;
-        if function.language.is_empty() {
-            function.language = Ident::new("sql");
-        }
-    }
-    if function.language.is_empty() {
-        return Err(DatabaseError::new("42P13", "no language specified"));
-    }
-    if function.language != *"sql" {
-        let feature = format!("functions in language {}", function.language);
-        return Err(refuse(
-            ctx,
-            &feature,
-            &function.name.name,
-            Some("a function in LANGUAGE sql"),
-        ));
-    }
-    Ok(function)
-}
-
-fn argument(
-    ctx: &Context<'_>,
-    function: &ObjectName,
-    parameter: &protobuf::FunctionParameter,
-) -> Converted<ArgumentDefinition> {
-    use protobuf::FunctionParameterMode as Mode;
-    match Mode::try_from(parameter.mode) {
-        Ok(Mode::FuncParamIn | Mode::FuncParamDefault) => {}
-        Ok(Mode::FuncParamTable) => {
-            return Err(refuse(
-                ctx,
-                "functions that return tables",
-                &function.name,
-                Some("a view"),
-            ));
-        }
-        Ok(Mode::FuncParamVariadic) => {
-            return Err(refuse(
-                ctx,
-                "VARIADIC arguments",
-                &function.name,
-                Some("a jsonb argument"),
-            ));
-        }
-        _ => return Err(refuse(ctx, "OUT arguments", &function.name, Some("one returned value"))),
-    }
-    let Some(ty) = &parameter.arg_type else {
-        return Err(ctx_error("the argument has no type"));
-    };
-    Ok(ArgumentDefinition {
-        name: Ident::new(&parameter.name),
-        ty: ctx.type_name(ty)?,
-        default: parameter.defexpr.as_deref().map(text::of_expression).transpose()?,
-    })
-}
-
-fn function_option(ctx: &Context<'_>, function: &mut CreateFunction, element: &DefElem) -> Converted<()> {
-    match element.defname.as_str() {
-        "language" => function.language = Ident::from(option_text(element).unwrap_or_default().to_lowercase()),
-        "as" => {
-            let parts: Vec<String> = match element.arg.as_ref().and_then(|arg| arg.node.as_ref()) {
-                Some(NodeEnum::List(list)) => list.items.iter().filter_map(string_of).map(str::to_owned).collect(),
-                Some(NodeEnum::String(text)) => vec![text.sval.clone()],
-                _ => Vec::new(),
-            };
-            match <[String; 1]>::try_from(parts) {
-                Ok([body]) => function.body = body,
-                Err(_) => return Err(refuse(ctx, "functions in C", &function.name.name, None)),
-            }
-        }
-        "volatility" => {
-            function.volatility = match option_text(element).as_deref() {
-                Some("immutable") => Volatility::Immutable,
-                Some("stable") => Volatility::Stable,
-                _ => Volatility::Volatile,
-            }
-        }
-        "strict" => function.strict = option_bool(element)?,
-        "security" => function.security_definer = option_bool(element)?,
-        "set" => {
-            let Some(NodeEnum::VariableSetStmt(set)) = element.arg.as_ref().and_then(|arg| arg.node.as_ref()) else {
-                return Ok(());
-            };
-            if set.name != "search_path" {
-                let feature = format!("SET {} on a function", set.name);
-                return Err(refuse(ctx, &feature, &function.name.name, None));
-            }
-            let schemas: Vec<Ident> = set.args.iter().filter_map(constant_text).map(Ident::from).collect();
-            function.search_path = Some(schemas.into_iter().filter(|schema| !schema.is_empty()).collect());
-        }
-        // Hints for PostgreSQL's planner; they change no answer.
-        "leakproof" | "cost" | "rows" | "parallel" => {}
-        "window" => return Err(refuse(ctx, "window functions of one's own", &function.name.name, None)),
-        "transform" | "support" => return Err(refuse(ctx, "TRANSFORM and SUPPORT", &function.name.name, None)),
-        other => return Err(refuse(ctx, other, &function.name.name, None)),
-    }
-    Ok(())
-}
-
-/// `RETURN expression`, or `BEGIN ATOMIC` with one query.
-fn atomic_body(ctx: &Context<'_>, function: &ObjectName, body: &NodeEnum) -> Converted<String> {
-    match body {
-        NodeEnum::ReturnStmt(statement) => match statement.returnval.as_deref() {
-            Some(value) => Ok(format!("SELECT {}", text::of_expression(value)?)),
-            None => Err(ctx_error("RETURN without a value")),
-        },
-        NodeEnum::List(list) => match list.items.as_slice() {
-            [Node { node: Some(only) }] => atomic_body(ctx, function, only),
-            _ => Err(refuse(
-                ctx,
-                "functions of several statements",
-                &function.name,
-                Some("one SELECT"),
-            )),
-        },
-        NodeEnum::SelectStmt(_) => text::of_query(body),
-        _ => Err(refuse(ctx, "functions that write", &function.name, Some("one SELECT"))),
-    }
 }
 
 fn owner(ctx: &Context<'_>, statement: &protobuf::AlterOwnerStmt) -> Converted<DdlStatement> {
@@ -643,161 +489,4 @@ fn sequence_options(ctx: &Context<'_>, nodes: &[Node]) -> Converted<SequenceOpti
         }
     }
     Ok(options)
-}
-
-// ---- small readers of nodes ----------------------------------------------------------------------------------
-
-/// The refusal of §12 in the study: what, which object, which line.
-fn refuse(ctx: &Context<'_>, feature: &str, object: &str, alternative: Option<&str>) -> DatabaseError {
-    DatabaseError::unavailable(feature, object, ctx.statement_line(), alternative)
-}
-
-/// The parser gave a tree that its grammar does not describe.
-fn ctx_error(message: &str) -> DatabaseError {
-    DatabaseError::new("XX000", message)
-}
-
-fn bare_name(name: Ident) -> ObjectName {
-    ObjectName {
-        schema: None,
-        name,
-        position: 0,
-    }
-}
-
-fn target(name: ObjectName) -> DropTarget {
-    DropTarget {
-        name,
-        table: None,
-        arguments: None,
-    }
-}
-
-fn string_of(node: &Node) -> Option<&str> {
-    match node.node.as_ref() {
-        Some(NodeEnum::String(text)) => Some(&text.sval),
-        _ => None,
-    }
-}
-
-fn identifiers(nodes: &[Node]) -> Vec<Ident> {
-    nodes.iter().filter_map(string_of).map(Ident::new).collect()
-}
-
-/// `schema.name` or `name` from a list of strings; a leading database name is dropped.
-fn name_of(nodes: &[Node]) -> ObjectName {
-    let mut names = identifiers(nodes);
-    let name = names.pop().unwrap_or_else(|| Ident::new(""));
-    ObjectName {
-        schema: names.pop(),
-        name,
-        position: 0,
-    }
-}
-
-/// `schema.relation.part`: the relation, and the part.
-fn split_last(nodes: &[Node]) -> (ObjectName, Ident) {
-    let (last, head) = match nodes.split_last() {
-        Some((last, head)) => (string_of(last).unwrap_or_default(), head),
-        None => ("", nodes),
-    };
-    (name_of(head), Ident::new(last))
-}
-
-fn relation(ctx: &Context<'_>, name: Option<&RangeVar>) -> Converted<ObjectName> {
-    let Some(name) = name else {
-        return Err(ctx_error("the relation has no name"));
-    };
-    Ok(ObjectName {
-        schema: Some(Ident::new(&name.schemaname)).filter(|schema| !schema.is_empty()),
-        name: Ident::new(&name.relname),
-        position: ctx.position(name.location),
-    })
-}
-
-fn function_name(ctx: &Context<'_>, function: &protobuf::ObjectWithArgs) -> Converted<FunctionName> {
-    let mut arguments = None;
-    if !function.args_unspecified {
-        let mut types: Vec<TypeName> = Vec::new();
-        for argument in &function.objargs {
-            if let Some(NodeEnum::TypeName(ty)) = &argument.node {
-                types.push(ctx.type_name(ty)?);
-            }
-        }
-        arguments = Some(types);
-    }
-    Ok(FunctionName {
-        name: name_of(&function.objname),
-        arguments,
-    })
-}
-
-fn role_name(role: &protobuf::RoleSpec) -> RoleName {
-    use protobuf::RoleSpecType as Kind;
-    match Kind::try_from(role.roletype) {
-        Ok(Kind::RolespecPublic) => RoleName::Public,
-        Ok(Kind::RolespecCurrentRole | Kind::RolespecCurrentUser | Kind::RolespecSessionUser) => RoleName::Current,
-        _ => RoleName::Named(Ident::new(&role.rolename)),
-    }
-}
-
-fn role_of(node: &Node) -> Option<RoleName> {
-    match node.node.as_ref() {
-        Some(NodeEnum::RoleSpec(role)) => Some(role_name(role)),
-        _ => None,
-    }
-}
-
-fn definitions(nodes: &[Node]) -> impl Iterator<Item = &DefElem> {
-    nodes.iter().filter_map(|node| match node.node.as_ref() {
-        Some(NodeEnum::DefElem(element)) => Some(element.as_ref()),
-        _ => None,
-    })
-}
-
-fn option<'a>(nodes: &'a [Node], name: &str) -> Option<&'a DefElem> {
-    definitions(nodes).find(|element| element.defname == name)
-}
-
-/// A value in an option list as text, whatever form the grammar gave it.
-fn constant_text(node: &Node) -> Option<String> {
-    use protobuf::a_const::Val;
-    Some(match node.node.as_ref()? {
-        NodeEnum::String(text) => text.sval.clone(),
-        NodeEnum::Integer(number) => number.ival.to_string(),
-        NodeEnum::Float(number) => number.fval.clone(),
-        NodeEnum::Boolean(value) => value.boolval.to_string(),
-        NodeEnum::TypeName(name) => name_of(&name.names).name.to_string(),
-        NodeEnum::AConst(constant) => match constant.val.as_ref()? {
-            Val::Ival(number) => number.ival.to_string(),
-            Val::Fval(number) => number.fval.clone(),
-            Val::Boolval(value) => value.boolval.to_string(),
-            Val::Sval(text) => text.sval.clone(),
-            Val::Bsval(_) => return None,
-        },
-        _ => return None,
-    })
-}
-
-fn option_text(element: &DefElem) -> Option<String> {
-    element.arg.as_deref().and_then(constant_text)
-}
-
-fn option_integer(element: &DefElem) -> Option<i64> {
-    option_text(element)?.parse().ok()
-}
-
-/// A boolean option; an option without a value is true. Errors: 42601, as PostgreSQL words it.
-fn option_bool(element: &DefElem) -> Converted<bool> {
-    match option_text(element) {
-        None => Ok(true),
-        Some(text) => match text.to_ascii_lowercase().as_str() {
-            "true" | "on" | "1" => Ok(true),
-            "false" | "off" | "0" => Ok(false),
-            _ => Err(DatabaseError::new(
-                "42601",
-                format!("{} requires a Boolean value", element.defname),
-            )),
-        },
-    }
 }

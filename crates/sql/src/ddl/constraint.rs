@@ -270,6 +270,11 @@ impl Run<'_> {
             true => ConstraintBody::PrimaryKey { columns },
             false => ConstraintBody::Unique { columns },
         };
+        if let Some(name) = entry.name.as_ref().filter(|name| *name != index) {
+            let message =
+                format!("ALTER TABLE / ADD CONSTRAINT USING INDEX will rename index \"{index}\" to \"{name}\"");
+            self.notice("00000", message);
+        }
         let name = Some(entry.name.clone().unwrap_or_else(|| index.clone()));
         self.add_key(
             table,

@@ -21,6 +21,7 @@ mod lookup;
 mod naming;
 mod policy;
 mod quote;
+mod removal;
 mod rename;
 mod routine;
 mod sequence;

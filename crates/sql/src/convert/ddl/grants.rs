@@ -7,10 +7,8 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{self, Node, ObjectType};
 
 use super::super::context::Context;
-use super::{
-    Converted, bare_name, constant_text, ctx_error, definitions, function_name, identifiers, name_of, option_bool,
-    refuse, relation, role_of, text,
-};
+use super::read::*;
+use super::{Converted, text};
 use crate::ast::ObjectName;
 use crate::ast::ddl::*;
 

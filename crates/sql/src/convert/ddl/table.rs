@@ -7,10 +7,8 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{self, AlterTableType as Alter, ConstrType, Node};
 
 use super::super::context::Context;
-use super::{
-    Converted, ctx_error, identifiers, name_of, object_kind, refuse, relation, role_name, sequence_options, text,
-    view_options,
-};
+use super::read::*;
+use super::{Converted, object_kind, sequence_options, text, view_options};
 use crate::ast::ddl::*;
 
 pub(super) fn create_table(ctx: &Context<'_>, statement: &protobuf::CreateStmt) -> Converted<CreateTable> {
@@ -346,16 +344,16 @@ fn index_key(ctx: &Context<'_>, index: &str, element: &protobuf::IndexElem) -> C
 
 /// What PostgreSQL calls a result column of this expression, and how sure it is (0: no idea, 1: a type, 2: a name).
 fn label(node: &Node) -> (Option<&str>, u8) {
-    let is_name = |node: Option<&Node>| node.and_then(super::string_of).is_some();
+    let is_name = |node: Option<&Node>| node.and_then(string_of).is_some();
     match node.node.as_ref() {
         Some(NodeEnum::ColumnRef(column)) if is_name(column.fields.last()) => {
-            (column.fields.last().and_then(super::string_of), 2)
+            (column.fields.last().and_then(string_of), 2)
         }
-        Some(NodeEnum::FuncCall(call)) => (call.funcname.last().and_then(super::string_of), 2),
+        Some(NodeEnum::FuncCall(call)) => (call.funcname.last().and_then(string_of), 2),
         Some(NodeEnum::TypeCast(cast)) => {
             let inner = cast.arg.as_deref().map_or((None, 0), label);
             match (&inner, &cast.type_name) {
-                ((_, 0 | 1), Some(ty)) => (ty.names.last().and_then(super::string_of), 1),
+                ((_, 0 | 1), Some(ty)) => (ty.names.last().and_then(string_of), 1),
                 _ => inner,
             }
         }
