@@ -24,6 +24,9 @@ use crate::error::Error;
 use crate::request::range::{Window, Windows};
 use crate::request::syntax::{FieldRef, Filter, LogicOperator, LogicTree, Operation, PathOperand, SelectItem};
 
+/// Arrows in one JSON path.
+const JSON_STEPS_MAX: usize = 64;
+
 /// What resolving needs to know.
 pub struct Resolver<'a> {
     pub catalog: &'a Catalog,
@@ -453,6 +456,9 @@ impl Resolver<'_> {
             .column(&field.name)
             .ok_or_else(|| missing_column(place.relation, &place.qualifier, &field.name))?;
         needs.insert(column);
+        if field.path.len() > JSON_STEPS_MAX {
+            return Err(Error::TooDeep { what: "a JSON path" });
+        }
         let mut path = Vec::with_capacity(field.path.len());
         for step in &field.path {
             path.push(match &step.operand {

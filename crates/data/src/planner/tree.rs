@@ -10,6 +10,10 @@ use crate::request::{Query, grammar};
 
 /// Embeds in one request, at most.
 const EMBEDS_MAX: usize = 100;
+/// Sort keys of one level of a response.
+const ORDER_TERMS_MAX: usize = 100;
+/// Members of one level of a response; PostgreSQL takes 1,664 columns, SQLite 2,000.
+const MEMBERS_MAX: usize = 1_600;
 
 /// One level of a read.
 #[derive(Clone, Debug)]
@@ -60,6 +64,12 @@ impl Branch {
         scope: Scope,
         legacy_target_names: bool,
     ) -> Result<Branch, Error> {
+        if query.select.len() > MEMBERS_MAX {
+            return Err(Error::TooMany {
+                what: "members of select",
+                max: MEMBERS_MAX,
+            });
+        }
         let mut root = Branch::new(relation.to_owned(), &query.select, 0);
         if root.embeds() > EMBEDS_MAX {
             return Err(Error::TooMany {
@@ -74,6 +84,12 @@ impl Branch {
                 .push(Condition::Filter(filter.clone()));
         }
         for (path, terms) in &query.order {
+            if terms.len() > ORDER_TERMS_MAX {
+                return Err(Error::TooMany {
+                    what: "sort keys",
+                    max: ORDER_TERMS_MAX,
+                });
+            }
             root.find(path, legacy_target_names)?.order.clone_from(terms);
         }
         if scope == Scope::Everything {
