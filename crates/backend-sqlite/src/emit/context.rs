@@ -6,8 +6,6 @@
 //! Source: PostgreSQL manual, 9.9.5 (current date and time), 9.27.1 (`current_setting`); PostgREST, "Transaction
 //! settings"; Supabase's definitions of `auth.uid()`, `auth.role()`, `auth.email()` and `auth.jwt()`.
 
-use std::cell::OnceCell;
-
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use mainstay_core::caller::Caller;
@@ -17,7 +15,7 @@ pub use mainstay_sql::typed::ContextValue;
 use rusqlite::types::Value as Scalar;
 
 use super::input;
-use crate::values::{jsonb, uuid};
+use crate::values::{json, jsonb, uuid};
 
 /// The zone that times are written and read in unless the request chose another.
 const DEFAULT_ZONE: &str = "UTC";
@@ -39,18 +37,25 @@ pub struct Context<'a> {
     caller: Option<&'a Caller>,
     role: Ident,
     now: Timestamp,
-    claims: OnceCell<serde_json::Map<String, serde_json::Value>>,
 }
 
 impl<'a> Context<'a> {
     /// The context of a request that began at `now`.
     pub fn of_caller(caller: &'a Caller, now: Timestamp) -> Self {
-        Context { caller: Some(caller), role: caller.role.clone(), now, claims: OnceCell::new() }
+        Context {
+            caller: Some(caller),
+            role: caller.role.clone(),
+            now,
+        }
     }
 
     /// The context of a migration, a seed or the console.
     pub fn of_owner(now: Timestamp) -> Self {
-        Context { caller: None, role: Ident::new(OWNER), now, claims: OnceCell::new() }
+        Context {
+            caller: None,
+            role: Ident::new(OWNER),
+            now,
+        }
     }
 
     /// The request's caller; `None` for the owner.
@@ -144,28 +149,34 @@ impl<'a> Context<'a> {
 
     /// `claims ->> name`.
     fn claim_text(&self, name: &str) -> Option<String> {
-        let claims = self.claims.get_or_init(|| {
-            let text = self.caller.map(|caller| &*caller.claims).unwrap_or_default();
-            serde_json::from_str(text).unwrap_or_default()
-        });
-        match claims.get(name)? {
-            serde_json::Value::Null => None,
-            serde_json::Value::String(text) => Some(text.clone()),
-            other => Some(other.to_string()),
-        }
+        let claims = self.caller.map(|caller| &*caller.claims)?;
+        let member = json::field(claims, name)?;
+        // As `jsonb` prints it, because `auth.jwt()` is one. A token's claims were read as JSON when it was verified.
+        json::as_text(&jsonb::canonical(member).ok()?).ok()?
     }
 
     fn search_path(&self) -> Vec<&str> {
-        let path = self.caller.map(|caller| &*caller.request.search_path).unwrap_or_default();
-        if path.is_empty() { vec![DEFAULT_SCHEMA] } else { path.iter().map(Ident::as_str).collect() }
+        let path = self
+            .caller
+            .map(|caller| &*caller.request.search_path)
+            .unwrap_or_default();
+        if path.is_empty() {
+            vec![DEFAULT_SCHEMA]
+        } else {
+            path.iter().map(Ident::as_str).collect()
+        }
     }
 
     fn first_schema(&self) -> String {
-        self.search_path().first().map_or_else(|| DEFAULT_SCHEMA.to_owned(), |schema| (*schema).to_owned())
+        self.search_path()
+            .first()
+            .map_or_else(|| DEFAULT_SCHEMA.to_owned(), |schema| (*schema).to_owned())
     }
 
     fn zone_name(&self) -> &str {
-        self.caller.and_then(|caller| caller.request.time_zone.as_deref()).unwrap_or(DEFAULT_ZONE)
+        self.caller
+            .and_then(|caller| caller.request.time_zone.as_deref())
+            .unwrap_or(DEFAULT_ZONE)
     }
 
     fn zone(&self) -> TimeZone {
@@ -199,7 +210,9 @@ mod tests {
     fn value(claims: &str, value: ContextValue) -> Result<Scalar, String> {
         let caller = caller(claims);
         let now: Timestamp = "2024-03-01T10:00:00.5Z".parse().unwrap();
-        Context::of_caller(&caller, now).value(&value).map_err(|error| error.sqlstate)
+        Context::of_caller(&caller, now)
+            .value(&value)
+            .map_err(|error| error.sqlstate)
     }
 
     #[test]
@@ -215,14 +228,26 @@ mod tests {
 
     #[test]
     fn the_time_is_written_as_it_is_stored() {
-        assert_eq!(value("{}", ContextValue::Now), Ok(Scalar::Text("2024-03-01T10:00:00.5+00:00".into())));
-        assert_eq!(value("{}", ContextValue::CurrentDate), Ok(Scalar::Text("2024-03-01".into())));
+        assert_eq!(
+            value("{}", ContextValue::Now),
+            Ok(Scalar::Text("2024-03-01T10:00:00.5+00:00".into()))
+        );
+        assert_eq!(
+            value("{}", ContextValue::CurrentDate),
+            Ok(Scalar::Text("2024-03-01".into()))
+        );
     }
 
     #[test]
     fn settings_answer_as_postgresql_does() {
-        let setting = |name: &str, missing_ok| ContextValue::Setting { name: Arc::from(name), missing_ok };
-        assert_eq!(value("{\"a\":1}", setting("request.jwt.claims", false)), Ok(Scalar::Text("{\"a\":1}".into())));
+        let setting = |name: &str, missing_ok| ContextValue::Setting {
+            name: Arc::from(name),
+            missing_ok,
+        };
+        assert_eq!(
+            value("{\"a\":1}", setting("request.jwt.claims", false)),
+            Ok(Scalar::Text("{\"a\":1}".into()))
+        );
         assert_eq!(value("{}", setting("request.nosuch", true)), Ok(Scalar::Null));
         assert_eq!(value("{}", setting("app.nosuch", false)), Err("42704".into()));
     }

@@ -25,6 +25,7 @@ use crate::emit::emitter::{Alias, Emitter, Parameters, Rte};
 use crate::emit::input::InputType;
 use crate::emit::relation::{READ, Wanted};
 use crate::emit::types::collation;
+use crate::values::cast::Kind;
 
 /// How deep conditions may stand in each other. SQLite takes expressions 1,000 deep, and each step here is a few.
 const DEPTH_MAX: usize = 150;
@@ -51,20 +52,32 @@ pub struct Subject<'r> {
 impl<'r> Subject<'r> {
     /// A row of a read's relation.
     pub fn of_read(read: &'r Read, rte: RteId) -> Self {
-        Subject { relation: &read.source.relation, rte, embeds: &read.embeds }
+        Subject {
+            relation: &read.source.relation,
+            rte,
+            embeds: &read.embeds,
+        }
     }
 }
 
 impl<'a> Builder<'a> {
     /// An empty statement of `role`.
     pub fn new(compiled: &'a Compiled, role: &Ident) -> Self {
-        Builder { emitter: Emitter::new(compiled, role).with_parameters(Parameters::Request), next_rte: 0, depth: 0 }
+        Builder {
+            emitter: Emitter::new(compiled, role).with_parameters(Parameters::Request),
+            next_rte: 0,
+            depth: 0,
+        }
     }
 
     /// Goes on with a statement that others have begun; entries are numbered from `first_rte`. Its parameters must be
     /// the request's values.
     pub fn over(emitter: Emitter<'a>, first_rte: u32) -> Self {
-        Builder { emitter, next_rte: first_rte, depth: 0 }
+        Builder {
+            emitter,
+            next_rte: first_rte,
+            depth: 0,
+        }
     }
 
     /// Gives the statement back.
@@ -127,7 +140,13 @@ impl<'a> Builder<'a> {
     pub fn declare(&mut self, relation: &Arc<Relation>) -> RteId {
         let rte = self.fresh_rte();
         let alias = self.emitter.fresh_alias();
-        self.place(rte, Rte::Relation { alias, relation: Arc::clone(relation) });
+        self.place(
+            rte,
+            Rte::Relation {
+                alias,
+                relation: Arc::clone(relation),
+            },
+        );
         rte
     }
 
@@ -225,15 +244,21 @@ impl<'a> Builder<'a> {
     fn leaf(&mut self, subject: Subject<'_>, predicate: &Predicate) -> Result<()> {
         let Subject { relation, rte, .. } = subject;
         match predicate {
-            Predicate::And(_) | Predicate::Or(_) | Predicate::Not(_) => {
-                Err(DatabaseError::new("XX000", "a condition that holds others is not one by itself"))
-            }
+            Predicate::And(_) | Predicate::Or(_) | Predicate::Not(_) => Err(DatabaseError::new(
+                "XX000",
+                "a condition that holds others is not one by itself",
+            )),
             Predicate::Compare { field, operator, value } => {
                 let left = self.field(rte, relation, field)?;
                 let compared = self.compared(*operator, left, unknown(*value))?;
                 self.expr(&compared)
             }
-            Predicate::Quantified { field, operator, quantifier, values } => {
+            Predicate::Quantified {
+                field,
+                operator,
+                quantifier,
+                values,
+            } => {
                 let left = self.field(rte, relation, field)?;
                 self.quantified(left, *operator, *quantifier, *values)
             }
@@ -255,15 +280,27 @@ impl<'a> Builder<'a> {
             Predicate::IsDistinct { field, value } => {
                 let left = self.field(rte, relation, field)?;
                 let equal = analyse::operator(self.emitter.catalog(), "=", left, unknown(*value))?;
-                let ExprKind::Operator { operator, arguments } = equal.kind else { return Err(not_binary("=")) };
-                let Ok([left, right]) = <[Expr; 2]>::try_from(arguments) else { return Err(not_binary("=")) };
+                let ExprKind::Operator { operator, arguments } = equal.kind else {
+                    return Err(not_binary("="));
+                };
+                let Ok([left, right]) = <[Expr; 2]>::try_from(arguments) else {
+                    return Err(not_binary("="));
+                };
                 let (left, right) = (Box::new(left), Box::new(right));
-                let kind = ExprKind::DistinctFrom { operator, left, right, negated: false };
+                let kind = ExprKind::DistinctFrom {
+                    operator,
+                    left,
+                    right,
+                    negated: false,
+                };
                 self.expr(&Expr::new(kind, Type::Bool))
             }
-            Predicate::FullText { .. } => {
-                Err(DatabaseError::unavailable("full text search", &relation.name.to_string(), 1, None))
-            }
+            Predicate::FullText { .. } => Err(DatabaseError::unavailable(
+                "full text search",
+                &relation.name.to_string(),
+                1,
+                None,
+            )),
             Predicate::EmbedIsNull(embed) => {
                 self.sql("(NOT ");
                 self.exists(subject, *embed)?;
@@ -310,9 +347,20 @@ impl<'a> Builder<'a> {
         // As LIKE rather than as an operator, a pattern with a prefix can use an index.
         match (like, typed.kind) {
             (Some(kind), ExprKind::Operator { arguments, .. }) => {
-                let Ok([expr, pattern]) = <[Expr; 2]>::try_from(arguments) else { return Err(not_binary(name)) };
+                let Ok([expr, pattern]) = <[Expr; 2]>::try_from(arguments) else {
+                    return Err(not_binary(name));
+                };
                 let (expr, pattern) = (Box::new(expr), Box::new(pattern));
-                Ok(Expr::new(ExprKind::Like { kind, expr, pattern, escape: None, negated: false }, Type::Bool))
+                Ok(Expr::new(
+                    ExprKind::Like {
+                        kind,
+                        expr,
+                        pattern,
+                        escape: None,
+                        negated: false,
+                    },
+                    Type::Bool,
+                ))
             }
             (_, kind) => Ok(Expr { kind, ..typed }),
         }
@@ -322,9 +370,10 @@ impl<'a> Builder<'a> {
     fn value_type(&self, name: &str, left: &Expr) -> Result<Type> {
         let typed = analyse::operator(self.emitter.catalog(), name, left.clone(), unknown(0))?;
         match typed.kind {
-            ExprKind::Operator { arguments, .. } => {
-                arguments.get(1).map(|right| right.ty.clone()).ok_or_else(|| not_binary(name))
-            }
+            ExprKind::Operator { arguments, .. } => arguments
+                .get(1)
+                .map(|right| right.ty.clone())
+                .ok_or_else(|| not_binary(name)),
             _ => Err(not_binary(name)),
         }
     }
@@ -338,8 +387,24 @@ impl<'a> Builder<'a> {
         if let Some(collation) = collation(&left.ty).filter(|collation| collation.changes_equality()) {
             self.sql(" COLLATE ").ident(&collation.name());
         }
-        self.sql(" IN (SELECT value FROM json_each(").bind(Bind::List { value: values, element }).sql(")))");
+        self.sql(" IN (SELECT value FROM ");
+        self.elements(values, element);
+        self.sql("))");
         Ok(())
+    }
+
+    /// The elements of a list as rows of one column, `value`. JSON has no bytes: they travel as hex digits.
+    fn elements(&mut self, values: ValueRef, element: Arc<InputType>) {
+        let is_bytes = *element.kind() == Kind::Bytea;
+        if is_bytes {
+            self.sql("(SELECT unhex(value) AS value FROM ");
+        }
+        self.sql("json_each(")
+            .bind(Bind::List { value: values, element })
+            .sql(")");
+        if is_bytes {
+            self.sql(")");
+        }
     }
 
     /// `left operator ANY|ALL (values)`.
@@ -353,16 +418,24 @@ impl<'a> Builder<'a> {
         let element = Arc::new(InputType::new(self.emitter.catalog(), &ty, TypeModifier::None)?);
         let alias = self.emitter.fresh_alias();
         let rte = self.fresh_rte();
-        self.place(rte, Rte::Set { alias, pair: false, columns: 1 });
+        self.place(
+            rte,
+            Rte::Set {
+                alias,
+                pair: false,
+                columns: 1,
+            },
+        );
         let value = Expr::new(ExprKind::Column { rte, column: 0 }, ty);
         let compared = self.compared(operator, left.clone(), value)?;
         self.sql("(CASE WHEN ");
         self.expr(&left)?;
         self.sql(match quantifier {
-            Quantifier::Any => " IS NULL THEN NULL ELSE EXISTS (SELECT 1 FROM json_each(",
-            Quantifier::All => " IS NULL THEN NULL ELSE NOT EXISTS (SELECT 1 FROM json_each(",
+            Quantifier::Any => " IS NULL THEN NULL ELSE EXISTS (SELECT 1 FROM ",
+            Quantifier::All => " IS NULL THEN NULL ELSE NOT EXISTS (SELECT 1 FROM ",
         });
-        self.bind(Bind::List { value: values, element }).sql(") AS ").alias(alias);
+        self.elements(values, element);
+        self.sql(" AS ").alias(alias);
         self.sql(match quantifier {
             Quantifier::Any => " WHERE ",
             Quantifier::All => " WHERE NOT ",
@@ -374,7 +447,9 @@ impl<'a> Builder<'a> {
 
     /// The junction of a many-to-many embed, written after a comma.
     pub fn junction(&mut self, embed: &Embed) -> Result<Option<(RteId, Arc<Relation>)>> {
-        let Some(junction) = &embed.junction else { return Ok(None) };
+        let Some(junction) = &embed.junction else {
+            return Ok(None);
+        };
         let rte = self.declare(&junction.relation);
         self.sql(", ");
         self.from(&junction.relation, rte, READ)?;
@@ -401,7 +476,11 @@ impl<'a> Builder<'a> {
                     self.equal((child, child_relation, to), (parent, parent_relation, from))?;
                 }
             }
-            RelationshipKind::ManyToMany { from_columns, to_columns, .. } => {
+            RelationshipKind::ManyToMany {
+                from_columns,
+                to_columns,
+                ..
+            } => {
                 let Some((between, junction)) = junction else {
                     return Err(DatabaseError::new("XX000", "a many-to-many embed without its junction"));
                 };
@@ -418,14 +497,13 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn equal(
-        &mut self,
-        left: (RteId, &Arc<Relation>, &Ident),
-        right: (RteId, &Arc<Relation>, &Ident),
-    ) -> Result<()> {
+    fn equal(&mut self, left: (RteId, &Arc<Relation>, &Ident), right: (RteId, &Arc<Relation>, &Ident)) -> Result<()> {
         let column = |(rte, relation, name): (RteId, &Arc<Relation>, &Ident)| match relation.column(name) {
             Some((index, _)) => Ok(self.column(rte, relation, index)),
-            None => Err(DatabaseError::new("42703", format!("column {}.{name} does not exist", relation.name.name))),
+            None => Err(DatabaseError::new(
+                "42703",
+                format!("column {}.{name} does not exist", relation.name.name),
+            )),
         };
         let equal = analyse::operator(self.emitter.catalog(), "=", column(left)?, column(right)?)?;
         self.expr(&equal)
@@ -480,7 +558,10 @@ fn unknown(value: ValueRef) -> Expr {
 }
 
 fn not_binary(name: &str) -> DatabaseError {
-    DatabaseError::new("XX000", format!("operator {name} did not resolve to one over two values"))
+    DatabaseError::new(
+        "XX000",
+        format!("operator {name} did not resolve to one over two values"),
+    )
 }
 
 fn boolean_test(expr: Box<Expr>, value: Option<bool>) -> Result<ExprKind> {
@@ -493,7 +574,11 @@ fn boolean_test(expr: Box<Expr>, value: Option<bool>) -> Result<ExprKind> {
         let message = format!("argument of IS {word} must be type boolean, not type {}", expr.ty);
         return Err(DatabaseError::new("42804", message));
     }
-    Ok(ExprKind::BooleanTest { expr, value, negated: false })
+    Ok(ExprKind::BooleanTest {
+        expr,
+        value,
+        negated: false,
+    })
 }
 
 /// An enum or domain by the name that a cast gives.
