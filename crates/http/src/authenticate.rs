@@ -123,7 +123,10 @@ impl Authenticator {
         }
         match found {
             None | Some(Value::Null) => Ok(None),
-            Some(Value::String(role)) if !role.is_empty() && !role.contains('\0') => Ok(Some(Ident::new(role))),
+            // PostgreSQL takes the role `none` for the connection's own, which may be a superuser.
+            Some(Value::String(role)) if !role.is_empty() && role != "none" && !role.contains('\0') => {
+                Ok(Some(Ident::new(role)))
+            }
             Some(_) => Err(Error::Token(TokenError::Claims)),
         }
     }
