@@ -52,7 +52,12 @@ pub struct Sources<'a> {
 impl<'a> Sources<'a> {
     /// A statement that refers to nothing but the request.
     pub fn of_request(context: &'a Context<'a>, values: &'a [Value]) -> Self {
-        Sources { context, values, parent: &[], row: &[] }
+        Sources {
+            context,
+            values,
+            parent: &[],
+            row: &[],
+        }
     }
 
     /// The same with a row that is being written.
@@ -122,11 +127,17 @@ pub fn resolve<'a>(bind: &'a Bind, sources: &Sources<'a>) -> Result<ToSqlOutput<
             _ => return Err(BindError::Bug("a list is bound as an integer")),
         },
         Bind::Parent(column) => {
-            let value = sources.parent.get(*column).ok_or(BindError::Bug("the parent has fewer columns"))?;
+            let value = sources
+                .parent
+                .get(*column)
+                .ok_or(BindError::Bug("the parent has fewer columns"))?;
             ToSqlOutput::Borrowed(*value)
         }
         Bind::Row(column) => {
-            let value = sources.row.get(*column).ok_or(BindError::Bug("the row has fewer columns"))?;
+            let value = sources
+                .row
+                .get(*column)
+                .ok_or(BindError::Bug("the row has fewer columns"))?;
             ToSqlOutput::Borrowed(ScalarRef::from(value))
         }
         Bind::Constant(value) => ToSqlOutput::Borrowed(ScalarRef::from(value)),
@@ -134,7 +145,9 @@ pub fn resolve<'a>(bind: &'a Bind, sources: &Sources<'a>) -> Result<ToSqlOutput<
 }
 
 fn value_at(values: &[Value], index: ValueRef) -> Result<&Value, BindError> {
-    values.get(index).ok_or(BindError::Bug("the request has fewer values than its plan"))
+    values
+        .get(index)
+        .ok_or(BindError::Bug("the request has fewer values than its plan"))
 }
 
 /// Why a value could not be bound.

@@ -5,7 +5,8 @@ use mainstay_core::types::Type;
 use mainstay_sql::analyse::kinds::{Arg, Implementation};
 use mainstay_sql::ast::{FrameExclusion, FrameMode};
 use mainstay_sql::typed::{
-    Aggregate, AggregateEntry, Expr, ExprKind, Frame, FrameBound, FunctionEntry, OperatorEntry, SortKey, Window, WindowFunction,
+    Aggregate, AggregateEntry, Expr, ExprKind, Frame, FrameBound, FunctionEntry, OperatorEntry, SortKey, Window,
+    WindowFunction,
 };
 
 use super::emitter::{Emitter, Result};
@@ -88,7 +89,10 @@ impl Emitter<'_> {
             }
         };
         if self.for_schema || !arguments.is_empty() {
-            return Err(DatabaseError::new("42P17", "functions in index expression must be marked IMMUTABLE"));
+            return Err(DatabaseError::new(
+                "42P17",
+                "functions in index expression must be marked IMMUTABLE",
+            ));
         }
         self.sql(name);
         Ok(())
@@ -96,7 +100,9 @@ impl Emitter<'_> {
 
     /// Operators that the table leaves to the engine: those whose sides the library knows the other way round.
     pub(super) fn engine_operator(&mut self, operator: &OperatorEntry, arguments: &[Expr]) -> Result<()> {
-        let [left, right] = arguments else { return Err(unavailable_operator(operator.name)) };
+        let [left, right] = arguments else {
+            return Err(unavailable_operator(operator.name));
+        };
         let library = match (operator.name, operator.left, operator.right) {
             ("||", Some(Arg::Bytea), Arg::Bytea) => {
                 self.sql("CAST(");
@@ -128,8 +134,10 @@ impl Emitter<'_> {
         if call.distinct && call.function.name == "string_agg" {
             return self.distinct_string_agg(call);
         }
-        let structured = matches!(call.function.implementation, Implementation::LibraryJson("pg_agg_json_agg"))
-            && call.arguments.first().is_some_and(is_structured);
+        let structured = matches!(
+            call.function.implementation,
+            Implementation::LibraryJson("pg_agg_json_agg")
+        ) && call.arguments.first().is_some_and(is_structured);
         if structured {
             // PostgreSQL puts each row or array but the first on a line of its own.
             self.sql("('[' || substr(pg_agg_json_agg(char(10) || ' ' || ");
@@ -172,7 +180,9 @@ impl Emitter<'_> {
 
     /// SQLite's DISTINCT takes one argument only, so the delimiter comes in afterwards.
     fn distinct_string_agg(&mut self, call: &Aggregate) -> Result<()> {
-        let [value, delimiter] = call.arguments.as_slice() else { return Err(unavailable_operator("string_agg")) };
+        let [value, delimiter] = call.arguments.as_slice() else {
+            return Err(unavailable_operator("string_agg"));
+        };
         if !matches!(delimiter.kind, ExprKind::Literal(_)) || *value.ty.base() == Type::Bytea {
             return Err(DatabaseError::unavailable(
                 "string_agg(DISTINCT …) with a computed delimiter",
@@ -285,7 +295,10 @@ impl Emitter<'_> {
         let offset = |bound: &FrameBound| matches!(bound, FrameBound::Preceding(_) | FrameBound::Following(_));
         if frame.mode == FrameMode::Range && (offset(&frame.start) || offset(&frame.end)) {
             let native = order.first().is_some_and(|key| {
-                matches!(key.expr.ty.base(), Type::Int2 | Type::Int4 | Type::Int8 | Type::Float4 | Type::Float8)
+                matches!(
+                    key.expr.ty.base(),
+                    Type::Int2 | Type::Int4 | Type::Int8 | Type::Float4 | Type::Float8
+                )
             });
             if !native {
                 return Err(DatabaseError::unavailable(
@@ -363,5 +376,7 @@ fn is_ordered(function: &AggregateEntry) -> bool {
 }
 
 fn first(arguments: &[Expr]) -> Result<&Expr> {
-    arguments.first().ok_or_else(|| DatabaseError::new("XX000", "a call lacks its argument"))
+    arguments
+        .first()
+        .ok_or_else(|| DatabaseError::new("XX000", "a call lacks its argument"))
 }

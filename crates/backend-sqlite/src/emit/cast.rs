@@ -35,7 +35,11 @@ impl Emitter<'_> {
         if modified {
             match outer.modifier {
                 TypeModifier::Numeric { precision, scale } => {
-                    self.sql(", ").writer.number(i64::from(precision)).sql(", ").number(i64::from(scale));
+                    self.sql(", ")
+                        .writer
+                        .number(i64::from(precision))
+                        .sql(", ")
+                        .number(i64::from(scale));
                 }
                 TypeModifier::Length(length) => {
                     self.sql(", ").writer.number(i64::from(length));
@@ -70,7 +74,12 @@ impl Emitter<'_> {
                 self.sql("pg_enum_in(");
                 self.output_of(inner)?;
                 self.sql(", ").writer.literal(&name.name);
-                let labels = self.catalog().enums.get(&name).map(|found| found.labels.as_slice()).unwrap_or_default();
+                let labels = self
+                    .catalog()
+                    .enums
+                    .get(&name)
+                    .map(|found| found.labels.as_slice())
+                    .unwrap_or_default();
                 let labels = serde_json::Value::from(labels).to_string();
                 self.sql(", ").writer.literal(&labels);
                 self.sql(")");
@@ -98,7 +107,11 @@ impl Emitter<'_> {
                 Ok(())
             }
             _ if has_conversion(&from, &to) => {
-                self.sql("pg_cast_").sql(suffix(&from)?).sql("_").sql(suffix(&to)?).sql("(");
+                self.sql("pg_cast_")
+                    .sql(suffix(&from)?)
+                    .sql("_")
+                    .sql(suffix(&to)?)
+                    .sql("(");
                 self.expr(inner)?;
                 self.sql(")");
                 Ok(())
@@ -129,7 +142,12 @@ impl Emitter<'_> {
                 self.sql("pg_out_array_").sql(element).sql("(");
             }
             _ if matches!(expr.kind, ExprKind::Row { .. }) => {
-                return Err(DatabaseError::unavailable("the text form of a row", "", 1, Some("use to_jsonb")));
+                return Err(DatabaseError::unavailable(
+                    "the text form of a row",
+                    "",
+                    1,
+                    Some("use to_jsonb"),
+                ));
             }
             ty => {
                 let ty = suffix(ty)?;
@@ -144,7 +162,11 @@ impl Emitter<'_> {
     /// A value as JSON text; NULL stays NULL.
     pub(super) fn json_of(&mut self, expr: &Expr, jsonb: bool) -> Result<()> {
         if let ExprKind::Row { fields, names, .. } = &expr.kind {
-            return if jsonb { self.row_jsonb(fields, names) } else { self.row_json(fields, names) };
+            return if jsonb {
+                self.row_jsonb(fields, names)
+            } else {
+                self.row_json(fields, names)
+            };
         }
         if expr.is_null_literal() {
             self.sql("NULL");
@@ -155,11 +177,19 @@ impl Emitter<'_> {
             Type::Json if !jsonb => return self.expr(expr),
             Type::Array(element) => {
                 let element = suffix(element)?;
-                self.sql(if jsonb { "pg_to_jsonb_array_" } else { "pg_to_json_array_" }).sql(element).sql("(");
+                self.sql(if jsonb {
+                    "pg_to_jsonb_array_"
+                } else {
+                    "pg_to_json_array_"
+                })
+                .sql(element)
+                .sql("(");
             }
             ty => {
                 let ty = suffix(ty)?;
-                self.sql(if jsonb { "pg_to_jsonb_" } else { "pg_to_json_" }).sql(ty).sql("(");
+                self.sql(if jsonb { "pg_to_jsonb_" } else { "pg_to_json_" })
+                    .sql(ty)
+                    .sql("(");
             }
         }
         self.expr(expr)?;
@@ -203,7 +233,10 @@ impl Emitter<'_> {
 /// True for the pairs that the library converts directly, besides those through text.
 fn has_conversion(from: &Type, to: &Type) -> bool {
     let number = |ty: &Type| {
-        matches!(ty, Type::Int2 | Type::Int4 | Type::Int8 | Type::Float4 | Type::Float8 | Type::Numeric)
+        matches!(
+            ty,
+            Type::Int2 | Type::Int4 | Type::Int8 | Type::Float4 | Type::Float8 | Type::Numeric
+        )
     };
     match (from, to) {
         _ if number(from) && number(to) => true,

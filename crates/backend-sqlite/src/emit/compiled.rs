@@ -90,7 +90,12 @@ impl Compiled {
         ty: &Type,
     ) -> Result<Arc<BoundExpression>, DatabaseError> {
         let expected = Some((ty.clone(), TypeModifier::None));
-        let key = ExpressionKey { relation: routine.name.clone(), over: false, text: text.to_owned(), expected };
+        let key = ExpressionKey {
+            relation: routine.name.clone(),
+            over: false,
+            text: text.to_owned(),
+            expected,
+        };
         cached(&self.expressions, key, || {
             let session = Session::new(routine.owner.clone(), routine.search_path.clone());
             let expected = Some((ty, TypeModifier::None));
@@ -101,7 +106,11 @@ impl Compiled {
     /// A view's query.
     pub fn view(&self, relation: &Relation) -> Result<Arc<Query>, DatabaseError> {
         cached(&self.views, relation.name.clone(), || {
-            let path = relation.view.as_ref().map(|view| view.search_path.clone()).unwrap_or_default();
+            let path = relation
+                .view
+                .as_ref()
+                .map(|view| view.search_path.clone())
+                .unwrap_or_default();
             let session = Session::new(relation.owner.clone(), path);
             Analyser::new(&self.catalog, &session).view(relation)
         })
@@ -122,11 +131,21 @@ impl Compiled {
         text: &str,
         expected: Option<(Type, TypeModifier)>,
     ) -> Result<Arc<BoundExpression>, DatabaseError> {
-        let key = ExpressionKey { relation: relation.name.clone(), over, text: text.to_owned(), expected };
+        let key = ExpressionKey {
+            relation: relation.name.clone(),
+            over,
+            text: text.to_owned(),
+            expected,
+        };
         let expected = key.expected.clone();
         cached(&self.expressions, key, || {
             let mut path = vec![relation.name.schema.clone()];
-            path.extend(USUAL_SCHEMAS.into_iter().map(Ident::new).filter(|schema| *schema != relation.name.schema));
+            path.extend(
+                USUAL_SCHEMAS
+                    .into_iter()
+                    .map(Ident::new)
+                    .filter(|schema| *schema != relation.name.schema),
+            );
             let session = Session::new(relation.owner.clone(), path);
             let expected = expected.as_ref().map(|(ty, modifier)| (ty, *modifier));
             Analyser::new(&self.catalog, &session).expression(text, over.then_some(relation), expected)

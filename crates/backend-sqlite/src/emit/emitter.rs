@@ -36,7 +36,11 @@ pub enum Rte {
     Set { alias: Alias, pair: bool, columns: usize },
     /// An existing row as an update would leave it: `assigned` columns are bound as in `Bound`, the others are the
     /// table's, and generated columns are computed.
-    Merged { alias: Alias, relation: Arc<Relation>, assigned: Rc<[ColumnIndex]> },
+    Merged {
+        alias: Alias,
+        relation: Arc<Relation>,
+        assigned: Rc<[ColumnIndex]>,
+    },
     /// A row whose values are bound: [`Bind::Row`]. Generated columns are computed in place.
     Bound { relation: Arc<Relation> },
     /// Bare column names, for the file's schema.
@@ -198,7 +202,10 @@ impl<'a> Emitter<'a> {
     /// A placeholder. Errors: 0A000 inside the file's schema.
     pub(super) fn bind(&mut self, bind: Bind) -> Result<()> {
         if self.for_schema {
-            return Err(DatabaseError::new("42P17", "functions in index expression must be marked IMMUTABLE"));
+            return Err(DatabaseError::new(
+                "42P17",
+                "functions in index expression must be marked IMMUTABLE",
+            ));
         }
         self.writer.bind(bind);
         Ok(())
@@ -207,7 +214,11 @@ impl<'a> Emitter<'a> {
     /// A type's input, looked up in the catalog.
     pub(super) fn input(&self, expr: &Expr) -> Result<Arc<InputType>> {
         // A parameter is compared, not assigned: its neighbour's length does not bind it.
-        Ok(Arc::new(InputType::new(self.catalog(), &expr.ty, mainstay_core::types::TypeModifier::None)?))
+        Ok(Arc::new(InputType::new(
+            self.catalog(),
+            &expr.ty,
+            mainstay_core::types::TypeModifier::None,
+        )?))
     }
 
     /// Writes something that was analysed apart, in a scope of its own.

@@ -5,9 +5,7 @@
 use mainstay_core::error::DatabaseError;
 use mainstay_core::types::Type;
 use mainstay_sql::analyse::kinds::Implementation;
-use mainstay_sql::typed::{
-    ContextValue, Expr, ExprKind, LikeKind, Literal, OperatorEntry, Query, RoutineCall, RteId,
-};
+use mainstay_sql::typed::{ContextValue, Expr, ExprKind, LikeKind, Literal, OperatorEntry, Query, RoutineCall, RteId};
 use rusqlite::types::Value as Scalar;
 
 use super::binds::Bind;
@@ -30,7 +28,11 @@ impl Emitter<'_> {
                 self.writer.number(*index as i64 + 1);
                 Ok(())
             }
-            ExprKind::Cast { expr: inner, context, method } => self.cast(inner, expr, *context, *method),
+            ExprKind::Cast {
+                expr: inner,
+                context,
+                method,
+            } => self.cast(inner, expr, *context, *method),
             ExprKind::Operator { operator, arguments } => self.operator(operator, arguments),
             ExprKind::Function { function, arguments } => self.function(function, arguments),
             ExprKind::Aggregate(call) => self.aggregate(call),
@@ -44,7 +46,11 @@ impl Emitter<'_> {
                 Ok(())
             }
             ExprKind::IsNull { expr: inner, negated } => self.is_null(inner, *negated),
-            ExprKind::BooleanTest { expr: inner, value, negated } => {
+            ExprKind::BooleanTest {
+                expr: inner,
+                value,
+                negated,
+            } => {
                 self.sql("(");
                 self.expr(inner)?;
                 self.sql(if *negated { " IS NOT " } else { " IS " });
@@ -55,9 +61,12 @@ impl Emitter<'_> {
                 });
                 Ok(())
             }
-            ExprKind::DistinctFrom { operator, left, right, negated } => {
-                self.same(operator, left, right, if *negated { " IS " } else { " IS NOT " })
-            }
+            ExprKind::DistinctFrom {
+                operator,
+                left,
+                right,
+                negated,
+            } => self.same(operator, left, right, if *negated { " IS " } else { " IS NOT " }),
             ExprKind::Case { whens, otherwise } => {
                 self.sql("CASE");
                 for (condition, value) in whens {
@@ -77,7 +86,11 @@ impl Emitter<'_> {
                 [only] => self.expr(only),
                 _ => self.call("coalesce", parts),
             },
-            ExprKind::NullIf { operator: _, left, right } => {
+            ExprKind::NullIf {
+                operator: _,
+                left,
+                right,
+            } => {
                 self.sql("nullif(");
                 self.compared(left)?;
                 self.sql(", ");
@@ -87,7 +100,12 @@ impl Emitter<'_> {
             }
             ExprKind::Greatest(parts) => self.extreme(parts, "pg_fn_greatest", "pg_fn_greatest_numeric"),
             ExprKind::Least(parts) => self.extreme(parts, "pg_fn_least", "pg_fn_least_numeric"),
-            ExprKind::InList { operator: _, expr: inner, list, negated } => {
+            ExprKind::InList {
+                operator: _,
+                expr: inner,
+                list,
+                negated,
+            } => {
                 self.sql("(");
                 self.compared(inner)?;
                 self.sql(if *negated { " NOT IN (" } else { " IN (" });
@@ -95,12 +113,19 @@ impl Emitter<'_> {
                 self.sql("))");
                 Ok(())
             }
-            ExprKind::QuantifiedSubquery { operators, all, left, query, negated } => {
-                self.quantified_subquery(operators, *all, left, query, *negated)
-            }
-            ExprKind::QuantifiedArray { operator, all, left, array } => {
-                self.quantified_array(operator, *all, left, array)
-            }
+            ExprKind::QuantifiedSubquery {
+                operators,
+                all,
+                left,
+                query,
+                negated,
+            } => self.quantified_subquery(operators, *all, left, query, *negated),
+            ExprKind::QuantifiedArray {
+                operator,
+                all,
+                left,
+                array,
+            } => self.quantified_array(operator, *all, left, array),
             ExprKind::Exists(query) => {
                 self.sql("EXISTS (");
                 self.query(query, Names::Numbered)?;
@@ -108,9 +133,13 @@ impl Emitter<'_> {
                 Ok(())
             }
             ExprKind::ScalarSubquery(query) => self.scalar_subquery(query),
-            ExprKind::Like { kind, expr: inner, pattern, escape, negated } => {
-                self.like(*kind, inner, pattern, escape.as_deref(), *negated)
-            }
+            ExprKind::Like {
+                kind,
+                expr: inner,
+                pattern,
+                escape,
+                negated,
+            } => self.like(*kind, inner, pattern, escape.as_deref(), *negated),
             ExprKind::Row { fields, names, .. } => {
                 // A row by itself is only ever shown; its text form is not kept, so JSON stands in.
                 self.row_json(fields, names)
@@ -212,7 +241,11 @@ impl Emitter<'_> {
     /// A constant whose type's input function has yet to run: it runs now, unless the answer depends on the time.
     fn text_literal(&mut self, text: &str, ty: &Type) -> Result<()> {
         if let Type::Enum(name) = ty.base() {
-            let known = self.catalog().enums.get(name).is_some_and(|found| found.labels.iter().any(|label| label == text));
+            let known = self
+                .catalog()
+                .enums
+                .get(name)
+                .is_some_and(|found| found.labels.iter().any(|label| label == text));
             if !known {
                 let message = format!("invalid input value for enum {}: \"{text}\"", name.name);
                 return Err(DatabaseError::new("22P02", message));
@@ -260,7 +293,10 @@ impl Emitter<'_> {
                     self.bind(Bind::Value { value, input })
                 }
                 Some(Argument::Default(bound)) => self.fragment(Scope::default(), |emitter| emitter.expr(&bound.expr)),
-                None => Err(DatabaseError::new("42P02", format!("there is no parameter ${}", index + 1))),
+                None => Err(DatabaseError::new(
+                    "42P02",
+                    format!("there is no parameter ${}", index + 1),
+                )),
             },
             Parameters::None => {
                 let message = format!("there is no parameter ${}", index + 1);
@@ -272,7 +308,10 @@ impl Emitter<'_> {
     /// A column, however its entry is reached.
     pub(super) fn column(&mut self, rte: RteId, column: usize) -> Result<()> {
         let Some(entry) = self.scope.rtes.get(&rte).cloned() else {
-            return Err(DatabaseError::new("XX000", format!("range table entry {} is not in scope", rte.0)));
+            return Err(DatabaseError::new(
+                "XX000",
+                format!("range table entry {} is not in scope", rte.0),
+            ));
         };
         self.column_of(&entry, rte, column)
     }
@@ -292,7 +331,11 @@ impl Emitter<'_> {
                 }
                 self.bind(Bind::Row(column))?;
             }
-            Rte::Merged { alias, relation, assigned } => {
+            Rte::Merged {
+                alias,
+                relation,
+                assigned,
+            } => {
                 let found = relation.columns.get(column).ok_or_else(missing)?;
                 if found.generated.is_some() {
                     return self.generated(entry, column);
@@ -315,7 +358,11 @@ impl Emitter<'_> {
                 if column == values && column + 1 == *columns {
                     self.sql("(").alias(*alias).sql(".key + 1)");
                 } else if *pair {
-                    self.sql("(").alias(*alias).sql(".value ->> ").writer.number(column as i64);
+                    self.sql("(")
+                        .alias(*alias)
+                        .sql(".value ->> ")
+                        .writer
+                        .number(column as i64);
                     self.sql(")");
                 } else {
                     self.alias(*alias).sql(".value");
@@ -338,12 +385,7 @@ impl Emitter<'_> {
         let found = &relation.columns[column];
         let text = found.generated.as_deref().unwrap_or("NULL");
         let bound = self.compiled.generated(relation, text, &found.ty, found.modifier)?;
-        self.fragment(Scope::of(bound.rte, entry.clone()), |emitter| {
-            emitter.sql("(");
-            emitter.expr(&bound.expr)?;
-            emitter.sql(")");
-            Ok(())
-        })
+        self.fragment(Scope::of(bound.rte, entry.clone()), |emitter| emitter.expr(&bound.expr))
     }
 
     /// A value of the request that is bound. Inside SECURITY DEFINER routines `current_user` is the owner.
@@ -451,12 +493,19 @@ impl Emitter<'_> {
         match parts.first().map(|part| part.ty.base()) {
             Some(Type::Numeric) => self.call(numeric, parts),
             Some(Type::Interval) => {
-                let name = if native == "pg_fn_least" { "pg_fn_least_interval" } else { "pg_fn_greatest_interval" };
+                let name = if native == "pg_fn_least" {
+                    "pg_fn_least_interval"
+                } else {
+                    "pg_fn_greatest_interval"
+                };
                 self.call(name, parts)
             }
-            Some(Type::Enum(_) | Type::Jsonb) => {
-                Err(DatabaseError::unavailable("GREATEST and LEAST of this type", "", 1, Some("use CASE")))
-            }
+            Some(Type::Enum(_) | Type::Jsonb) => Err(DatabaseError::unavailable(
+                "GREATEST and LEAST of this type",
+                "",
+                1,
+                Some("use CASE"),
+            )),
             _ => self.call(native, parts),
         }
     }
@@ -491,15 +540,33 @@ impl Emitter<'_> {
             return Ok(());
         }
         let ([operator], [left]) = (operators, left) else {
-            return Err(DatabaseError::unavailable("a row compared with ANY or ALL", "", 1, Some("use EXISTS")));
+            return Err(DatabaseError::unavailable(
+                "a row compared with ANY or ALL",
+                "",
+                1,
+                Some("use EXISTS"),
+            ));
         };
         // Three-valued: one decisive row decides, else one unknown makes it unknown.
         let alias = self.fresh_alias();
-        let (decisive, otherwise) = if all { ("min(t) = 0 THEN 0", "1") } else { ("max(t) = 1 THEN 1", "0") };
+        let (decisive, otherwise) = if all {
+            ("min(t) = 0 THEN 0", "1")
+        } else {
+            ("max(t) = 1 THEN 1", "0")
+        };
         self.sql(if negated { "(NOT (" } else { "((" });
-        self.sql("SELECT CASE WHEN ").sql(decisive).sql(" WHEN count(*) > count(t) THEN NULL ELSE ").sql(otherwise);
+        self.sql("SELECT CASE WHEN ")
+            .sql(decisive)
+            .sql(" WHEN count(*) > count(t) THEN NULL ELSE ")
+            .sql(otherwise);
         self.sql(" END FROM (SELECT ");
-        let right = Expr::new(ExprKind::Column { rte: SUBQUERY, column: 0 }, query.columns[0].ty.clone());
+        let right = Expr::new(
+            ExprKind::Column {
+                rte: SUBQUERY,
+                column: 0,
+            },
+            query.columns[0].ty.clone(),
+        );
         let hidden = self.scope.rtes.insert(SUBQUERY, Rte::Numbered { alias });
         self.operator(operator, &[left.clone(), right])?;
         match hidden {
@@ -528,7 +595,9 @@ impl Emitter<'_> {
             Type::Interval | Type::Jsonb | Type::Enum(_) if part != "eq_" => return Err(unavailable_operator("ANY")),
             _ => "native(",
         };
-        self.sql(if all { "pg_array_all_" } else { "pg_array_any_" }).sql(part).sql(way);
+        self.sql(if all { "pg_array_all_" } else { "pg_array_any_" })
+            .sql(part)
+            .sql(way);
         self.expr(left)?;
         self.sql(", ");
         self.expr(array)?;
@@ -538,6 +607,10 @@ impl Emitter<'_> {
 
     /// `(SELECT …)` as a value: 21000 on a second row, unless there can be none.
     fn scalar_subquery(&mut self, query: &Query) -> Result<()> {
+        // `(SELECT auth.uid())` is `auth.uid()`.
+        if let Some(value) = shape::lone_value(query) {
+            return self.expr(value);
+        }
         if shape::at_most_one_row(query) {
             self.sql("(");
             self.query(query, Names::Numbered)?;
@@ -632,7 +705,10 @@ impl Emitter<'_> {
             return write(self);
         }
         let owner = call.routine.owner.clone();
-        let outer = (std::mem::replace(&mut self.user, owner.clone()), std::mem::replace(&mut self.definer, true));
+        let outer = (
+            std::mem::replace(&mut self.user, owner.clone()),
+            std::mem::replace(&mut self.definer, true),
+        );
         let written = self.under(&owner, |emitter| {
             emitter.check_uses(&uses)?;
             write(emitter)

@@ -31,7 +31,9 @@ pub fn register(conn: &Connection) -> rusqlite::Result<()> {
     let pure = volatile | FunctionFlags::SQLITE_DETERMINISTIC;
     for arity in [2, 3] {
         conn.create_scalar_function("ms_series_int8", arity, pure, |context| strict(context, int8_series))?;
-        conn.create_scalar_function("ms_series_numeric", arity, pure, |context| strict(context, numeric_series))?;
+        conn.create_scalar_function("ms_series_numeric", arity, pure, |context| {
+            strict(context, numeric_series)
+        })?;
     }
     for name in ["ms_series_timestamp", "ms_series_timestamptz"] {
         let zoned = name.ends_with("tz");
@@ -69,8 +71,7 @@ fn zero_step() -> PgError {
 }
 
 fn too_long() -> PgError {
-    PgError::new("54000", "a generated series is longer than the embedded engine allows")
-        .hint("Generate it in parts.")
+    PgError::new("54000", "a generated series is longer than the embedded engine allows").hint("Generate it in parts.")
 }
 
 fn int8_series(context: &Context<'_>) -> rusqlite::Result<String> {
@@ -107,14 +108,22 @@ fn number(context: &Context<'_>, index: usize) -> rusqlite::Result<Numeric> {
 
 fn numeric_series(context: &Context<'_>) -> rusqlite::Result<String> {
     let (mut at, end) = (number(context, 0)?, number(context, 1)?);
-    let step = if context.len() > 2 { number(context, 2)? } else { Numeric::parse("1")? };
+    let step = if context.len() > 2 {
+        number(context, 2)?
+    } else {
+        Numeric::parse("1")?
+    };
     let zero = Numeric::parse("0")?;
     let direction = step.compare(&zero);
     if direction.is_eq() {
         return Err(zero_step().into());
     }
     let mut items = Vec::new();
-    while if direction.is_gt() { at.compare(&end).is_le() } else { at.compare(&end).is_ge() } {
+    while if direction.is_gt() {
+        at.compare(&end).is_le()
+    } else {
+        at.compare(&end).is_ge()
+    } {
         if items.len() == SERIES_ELEMENTS_MAX {
             return Err(too_long().into());
         }
@@ -137,7 +146,11 @@ fn timestamp_series(context: &Context<'_>, zoned: bool) -> rusqlite::Result<Stri
         if items.len() == SERIES_ELEMENTS_MAX {
             return Err(too_long().into());
         }
-        let text = if zoned { datetime::timestamptz_text(at) } else { datetime::timestamp_text(at) };
+        let text = if zoned {
+            datetime::timestamptz_text(at)
+        } else {
+            datetime::timestamp_text(at)
+        };
         items.push(json::quote(&text));
         at = datetime::functions::add_interval(at, &step)?;
     }

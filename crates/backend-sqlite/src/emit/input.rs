@@ -50,12 +50,14 @@ impl InputType {
                     .enums
                     .get(name)
                     .ok_or_else(|| DatabaseError::new("42704", format!("type \"{}\" does not exist", name.name)))?;
-                Some(Labels { name: Arc::from(name.name.as_str()), labels: Arc::from(found.labels.as_slice()) })
+                Some(Labels {
+                    name: Arc::from(name.name.as_str()),
+                    labels: Arc::from(found.labels.as_slice()),
+                })
             }
             _ => None,
         };
-        let kind =
-            Kind::of(ty).ok_or_else(|| DatabaseError::unavailable(&format!("type {ty}"), "", 1, None))?;
+        let kind = Kind::of(ty).ok_or_else(|| DatabaseError::unavailable(&format!("type {ty}"), "", 1, None))?;
         Ok(InputType { kind, labels, modifier })
     }
 
@@ -104,7 +106,11 @@ impl InputType {
         match &self.kind {
             Kind::Json => Ok(Scalar::Text(value.to_owned())),
             Kind::Array(element) if value.starts_with('[') => {
-                let element = InputType { kind: (**element).clone(), labels: self.labels.clone(), modifier: self.modifier };
+                let element = InputType {
+                    kind: (**element).clone(),
+                    labels: self.labels.clone(),
+                    modifier: self.modifier,
+                };
                 let mut out = vec![b'['];
                 for (index, item) in json::elements(value).enumerate() {
                     if index > 0 {
@@ -123,7 +129,9 @@ impl InputType {
     }
 
     fn parse(&self, text: &str, context: &Context<'_>) -> Result<Stored, PgError> {
-        let input = cast::Input { now: Some(context.now().as_microsecond()) };
+        let input = cast::Input {
+            now: Some(context.now().as_microsecond()),
+        };
         if let Some(labels) = &self.labels
             && self.kind == Kind::Text
             && !labels.labels.iter().any(|label| label == text)

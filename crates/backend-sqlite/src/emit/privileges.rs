@@ -77,7 +77,9 @@ impl Uses {
 
     /// True if columns of entries are named that are neither `rte` nor in what was walked.
     pub fn names_others_than(&self, rte: RteId) -> bool {
-        self.columns.keys().any(|named| *named != rte && !self.own.contains(named))
+        self.columns
+            .keys()
+            .any(|named| *named != rte && !self.own.contains(named))
     }
 }
 
@@ -93,7 +95,11 @@ impl Emitter<'_> {
                 self.check_select(relation, columns)?;
                 continue;
             }
-            let needs = Needs { select: columns.iter().copied().collect(), select_any: true, ..Needs::default() };
+            let needs = Needs {
+                select: columns.iter().copied().collect(),
+                select_any: true,
+                ..Needs::default()
+            };
             policy::authorize(self.catalog(), &self.role, relation, &needs)?;
         }
         uses.routines.iter().try_for_each(|routine| self.check_execute(routine))
@@ -118,16 +124,28 @@ impl Emitter<'_> {
             return Ok(());
         }
         let kind = if relation.kind.is_view() { "view" } else { "table" };
-        Err(DatabaseError::new("42501", format!("permission denied for {kind} {}", relation.name.name)))
+        Err(DatabaseError::new(
+            "42501",
+            format!("permission denied for {kind} {}", relation.name.name),
+        ))
     }
 
     /// Errors: 42501 `permission denied for function f`.
     pub fn check_execute(&self, routine: &Routine) -> Result<()> {
         if self.is_stored() {
-            if policy::acl_allows(self.catalog(), &self.role, &routine.owner, &routine.acl, Privilege::Execute) {
+            if policy::acl_allows(
+                self.catalog(),
+                &self.role,
+                &routine.owner,
+                &routine.acl,
+                Privilege::Execute,
+            ) {
                 return Ok(());
             }
-            return Err(DatabaseError::new("42501", format!("permission denied for function {}", routine.name.name)));
+            return Err(DatabaseError::new(
+                "42501",
+                format!("permission denied for function {}", routine.name.name),
+            ));
         }
         policy::authorize_routine(self.catalog(), &self.role, routine).map(|_| ())
     }

@@ -8,7 +8,8 @@ use mainstay_core::name::Ident;
 use mainstay_core::policy;
 use mainstay_sql::ast::{JoinKind, SetOperator};
 use mainstay_sql::typed::{
-    Distinct, Expr, ExprKind, FromItem, Literal, OutputColumn, Query, RteId, Select, SetExpression, SortKey, TableFunction,
+    Distinct, Expr, ExprKind, FromItem, Literal, OutputColumn, Query, RteId, Select, SetExpression, SortKey,
+    TableFunction,
 };
 
 use super::emitter::{Emitter, Result, Rte};
@@ -29,7 +30,9 @@ impl Emitter<'_> {
     ///
     /// Errors: 42501, 42P17, 0A000.
     pub fn statement_query(&mut self, query: &Query) -> Result<()> {
-        self.check_uses(&super::privileges::Uses::of(|visitor| super::walk::query(visitor, query)))?;
+        self.check_uses(&super::privileges::Uses::of(|visitor| {
+            super::walk::query(visitor, query)
+        }))?;
         self.query(query, Names::Numbered)
     }
 
@@ -61,7 +64,11 @@ impl Emitter<'_> {
             let alias = self.fresh_alias();
             self.scope.ctes.insert(cte.id, alias);
         }
-        self.sql(if ctes.iter().any(|cte| cte.recursive) { "WITH RECURSIVE " } else { "WITH " });
+        self.sql(if ctes.iter().any(|cte| cte.recursive) {
+            "WITH RECURSIVE "
+        } else {
+            "WITH "
+        });
         for (index, cte) in ctes.iter().enumerate() {
             if index > 0 {
                 self.sql(", ");
@@ -99,9 +106,13 @@ impl Emitter<'_> {
                 self.sql(")");
                 Ok(())
             }
-            SetExpression::Operation { operator, all, left, right, columns } => {
-                self.operation(*operator, *all, left, right, columns, names)
-            }
+            SetExpression::Operation {
+                operator,
+                all,
+                left,
+                right,
+                columns,
+            } => self.operation(*operator, *all, left, right, columns, names),
         }
     }
 
@@ -199,12 +210,11 @@ impl Emitter<'_> {
     /// One side of a set operation. SQLite reads these from left to right and knows no parentheses.
     fn side(&mut self, body: &SetExpression, names: Names<'_>, is_left: bool) -> Result<()> {
         match body {
-            SetExpression::Select(select) if matches!(select.distinct, Distinct::On(_)) => {
-                Err(DatabaseError::new("42601", "DISTINCT ON stands in a set operation without its order"))
-            }
-            SetExpression::Operation { all, operator, .. }
-                if !is_left || (*all && *operator != SetOperator::Union) =>
-            {
+            SetExpression::Select(select) if matches!(select.distinct, Distinct::On(_)) => Err(DatabaseError::new(
+                "42601",
+                "DISTINCT ON stands in a set operation without its order",
+            )),
+            SetExpression::Operation { all, operator, .. } if !is_left || (*all && *operator != SetOperator::Union) => {
                 self.sql("SELECT * FROM (");
                 self.body(body, names)?;
                 self.sql(")");
@@ -257,7 +267,11 @@ impl Emitter<'_> {
         self.from(&select.from)?;
         self.filters(select)?;
         // A constant sorts nothing, and a number would be taken for a position.
-        Ok(order.iter().filter(|key| !matches!(key.expr.kind, ExprKind::Literal(_))).cloned().collect())
+        Ok(order
+            .iter()
+            .filter(|key| !matches!(key.expr.kind, ExprKind::Literal(_)))
+            .cloned()
+            .collect())
     }
 
     /// HAVING without GROUP BY, which SQLite takes only where the select list has an aggregate.
@@ -289,7 +303,13 @@ impl Emitter<'_> {
             return Err(DatabaseError::new("55000", "cannot change rows through this view"));
         }
         let alias = self.fresh_alias();
-        self.declare(*rte, Rte::Relation { alias, relation: relation.clone() });
+        self.declare(
+            *rte,
+            Rte::Relation {
+                alias,
+                relation: relation.clone(),
+            },
+        );
         self.sql("SELECT ").alias(alias).sql("._rowid_ AS _rowid_, ");
         self.targets(select, names, false)?;
         self.sql(" FROM ");
@@ -348,8 +368,13 @@ impl Emitter<'_> {
             _ => None,
         };
         let resolved = |expr: &Expr| of_target(expr).unwrap_or_else(|| expr.clone());
-        let keys: Vec<SortKey> =
-            order.iter().map(|key| SortKey { expr: resolved(&key.expr), ..key.clone() }).collect();
+        let keys: Vec<SortKey> = order
+            .iter()
+            .map(|key| SortKey {
+                expr: resolved(&key.expr),
+                ..key.clone()
+            })
+            .collect();
         self.declare_from(&select.from);
         self.sql("SELECT ");
         self.renamed(select.target.len(), names);
@@ -426,7 +451,11 @@ impl Emitter<'_> {
         }
         self.sql("CASE WHEN ");
         self.expr(count)?;
-        self.sql(" < 0 THEN pg_raise('").sql(code).sql("', '").sql(message).sql("') ELSE coalesce(");
+        self.sql(" < 0 THEN pg_raise('")
+            .sql(code)
+            .sql("', '")
+            .sql(message)
+            .sql("') ELSE coalesce(");
         self.expr(count)?;
         self.sql(", ").sql(absent).sql(") END");
         Ok(())
@@ -453,10 +482,19 @@ impl Emitter<'_> {
         };
         let alias = self.fresh_alias();
         let entry = match item {
-            FromItem::Relation { relation, .. } => Rte::Relation { alias, relation: relation.clone() },
-            FromItem::Function { call: TableFunction::Set { function, .. }, columns, .. } => {
-                Rte::Set { alias, pair: function.columns.len() == 2, columns: columns.len() }
-            }
+            FromItem::Relation { relation, .. } => Rte::Relation {
+                alias,
+                relation: relation.clone(),
+            },
+            FromItem::Function {
+                call: TableFunction::Set { function, .. },
+                columns,
+                ..
+            } => Rte::Set {
+                alias,
+                pair: function.columns.len() == 2,
+                columns: columns.len(),
+            },
             _ => Rte::Numbered { alias },
         };
         if nullable {
@@ -480,7 +518,9 @@ impl Emitter<'_> {
             FromItem::Relation { rte, relation, .. } => {
                 self.secured_relation(relation, *rte, READ)?;
             }
-            FromItem::Subquery { rte, query, lateral, .. } => {
+            FromItem::Subquery {
+                rte, query, lateral, ..
+            } => {
                 if *lateral && shape::refers_outside(query) {
                     return Err(DatabaseError::unavailable(
                         "LATERAL subqueries",
@@ -501,7 +541,9 @@ impl Emitter<'_> {
                 self.alias(name).sql(" AS ");
                 self.alias_of(*rte);
             }
-            FromItem::Function { rte, call, ordinality, .. } => self.table_function(*rte, call, *ordinality)?,
+            FromItem::Function {
+                rte, call, ordinality, ..
+            } => self.table_function(*rte, call, *ordinality)?,
             FromItem::Join { kind, left, right, on } => {
                 if grouped {
                     self.sql("(");
@@ -555,7 +597,11 @@ impl Emitter<'_> {
             TableFunction::Scalar(value) => {
                 self.sql("(SELECT ");
                 self.expr(value)?;
-                self.sql(if ordinality { " AS c1, 1 AS c2) AS " } else { " AS c1) AS " });
+                self.sql(if ordinality {
+                    " AS c1, 1 AS c2) AS "
+                } else {
+                    " AS c1) AS "
+                });
             }
             TableFunction::Routine(call) => {
                 self.check_execute(&call.routine)?;

@@ -35,7 +35,10 @@ pub struct Wanted<'a> {
 }
 
 /// Reading.
-pub const READ: Wanted<'static> = Wanted { commands: &[PolicyCommand::Select], rowid: false };
+pub const READ: Wanted<'static> = Wanted {
+    commands: &[PolicyCommand::Select],
+    rowid: false,
+};
 
 impl Emitter<'_> {
     /// Writes `relation` as the role sees it, under a new alias, and declares `rte` for it. Grants are the caller's
@@ -47,7 +50,13 @@ impl Emitter<'_> {
             Some(Rte::Relation { alias, .. }) => *alias,
             _ => self.fresh_alias(),
         };
-        self.declare(rte, Rte::Relation { alias, relation: Arc::clone(relation) });
+        self.declare(
+            rte,
+            Rte::Relation {
+                alias,
+                relation: Arc::clone(relation),
+            },
+        );
         self.write_relation(relation, wanted)?;
         self.sql(" AS ").alias(alias);
         Ok(alias)
@@ -80,7 +89,10 @@ impl Emitter<'_> {
         self.sql(" FROM ");
         self.writer.object(&relation.name);
         self.sql(" AS ").alias(inner).sql(" WHERE ");
-        let row = Rte::Relation { alias: inner, relation: Arc::clone(relation) };
+        let row = Rte::Relation {
+            alias: inner,
+            relation: Arc::clone(relation),
+        };
         self.guard(relation, wanted.commands, Side::Using, &row)?;
         self.sql(")");
         Ok(())
@@ -90,7 +102,11 @@ impl Emitter<'_> {
     /// under those of the role that runs the statement.
     fn write_view(&mut self, relation: &Arc<Relation>, wanted: Wanted<'_>) -> Result<()> {
         let Some(view) = &relation.view else { return Ok(()) };
-        let role = if view.security_invoker { self.user.clone() } else { relation.owner.clone() };
+        let role = if view.security_invoker {
+            self.user.clone()
+        } else {
+            relation.owner.clone()
+        };
         let query = self.compiled.view(relation)?;
         let names: Vec<Ident> = relation.columns.iter().map(|column| column.name.clone()).collect();
         self.sql("(");
@@ -113,31 +129,34 @@ impl Emitter<'_> {
     }
 
     /// Writes the conjunction of the policies of `commands` for one row, or `1` where none apply to the role.
-    pub fn guard(
-        &mut self,
-        relation: &Arc<Relation>,
-        commands: &[PolicyCommand],
-        side: Side,
-        row: &Rte,
-    ) -> Result<()> {
+    pub fn guard(&mut self, relation: &Arc<Relation>, commands: &[PolicyCommand], side: Side, row: &Rte) -> Result<()> {
         if !policy::row_security_applies(self.catalog(), &self.role, relation) {
             self.sql("1");
             return Ok(());
         }
-        for (index, command) in commands.iter().enumerate() {
-            if index > 0 {
+        let mut written: Vec<(Vec<&str>, Vec<&str>)> = Vec::new();
+        for command in commands {
+            // What a SELECT policy shows, a new row must be in: it has no check of its own.
+            let side = if *command == PolicyCommand::Select {
+                Side::Using
+            } else {
+                side
+            };
+            let parts = self.policies(relation, *command);
+            let texts = (texts_of(&parts.permissive, side), texts_of(&parts.restrictive, side));
+            // A policy for ALL is the same condition for every command.
+            if written.contains(&texts) {
+                continue;
+            }
+            if !written.is_empty() {
                 self.sql(" AND ");
             }
-            // What a SELECT policy shows, a new row must be in: it has no check of its own.
-            let side = if *command == PolicyCommand::Select { Side::Using } else { side };
-            let parts = self.policies(relation, *command);
             self.permissive(relation, &parts.permissive, side, row)?;
-            for restrictive in &parts.restrictive {
-                if let Some(text) = text_of(restrictive, side) {
-                    self.sql(" AND ");
-                    self.condition(relation, text, row)?;
-                }
+            for text in &texts.1 {
+                self.sql(" AND ");
+                self.condition(relation, text, row)?;
             }
+            written.push(texts);
         }
         Ok(())
     }
@@ -151,10 +170,13 @@ impl Emitter<'_> {
 
     /// `(a OR b)`: nothing passes without a permissive policy.
     pub fn permissive(&mut self, relation: &Arc<Relation>, policies: &[&Policy], side: Side, row: &Rte) -> Result<()> {
-        let texts: Vec<&str> = policies.iter().filter_map(|policy| text_of(policy, side)).collect();
+        let texts = texts_of(policies, side);
         if texts.is_empty() {
             self.sql("0");
             return Ok(());
+        }
+        if let [only] = texts.as_slice() {
+            return self.condition(relation, only, row);
         }
         self.sql("(");
         for (index, text) in texts.iter().enumerate() {
@@ -175,7 +197,10 @@ impl Emitter<'_> {
         let with_subquery = walk::has_subquery(&bound.expr);
         if with_subquery {
             if self.guarding.contains(&relation.name) {
-                let message = format!("infinite recursion detected in policy for relation \"{}\"", relation.name.name);
+                let message = format!(
+                    "infinite recursion detected in policy for relation \"{}\"",
+                    relation.name.name
+                );
                 return Err(DatabaseError::new("42P17", message));
             }
             self.guarding.push(relation.name.clone());
@@ -184,10 +209,7 @@ impl Emitter<'_> {
             if with_subquery {
                 emitter.check_expression(&bound.expr)?;
             }
-            emitter.sql("(");
-            emitter.expr(&bound.expr)?;
-            emitter.sql(")");
-            Ok(())
+            emitter.expr(&bound.expr)
         });
         if with_subquery {
             self.guarding.pop();
@@ -202,6 +224,11 @@ pub fn text_of(policy: &Policy, side: Side) -> Option<&str> {
         Side::Using => policy.using.as_deref(),
         Side::Check => policy.check.as_deref().or(policy.using.as_deref()),
     }
+}
+
+/// The policies' texts for one side.
+pub fn texts_of<'p>(policies: &[&'p Policy], side: Side) -> Vec<&'p str> {
+    policies.iter().filter_map(|policy| text_of(policy, side)).collect()
 }
 
 /// 55000, for a view that rows cannot be traced through.

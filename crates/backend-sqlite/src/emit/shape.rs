@@ -10,7 +10,10 @@ use super::walk::{self, Visitor};
 /// True if the query can give no second row: an aggregate without groups, `LIMIT 1`, no FROM, or a whole unique key
 /// fixed by equality.
 pub fn at_most_one_row(query: &Query) -> bool {
-    if let Some(Expr { kind: ExprKind::Literal(Literal::Integer(limit)), .. }) = &query.limit
+    if let Some(Expr {
+        kind: ExprKind::Literal(Literal::Integer(limit)),
+        ..
+    }) = &query.limit
         && *limit <= 1
     {
         return true;
@@ -27,7 +30,9 @@ fn select_gives_one(select: &Select) -> bool {
     if select.is_aggregate && select.group_by.is_empty() || select.from.is_empty() {
         return true;
     }
-    let [FromItem::Relation { rte, relation, .. }] = select.from.as_slice() else { return false };
+    let [FromItem::Relation { rte, relation, .. }] = select.from.as_slice() else {
+        return false;
+    };
     let mut fixed = HashSet::new();
     if let Some(filter) = &select.filter {
         fixed_columns(filter, *rte, &mut fixed);
@@ -70,6 +75,20 @@ fn mentions(expr: &Expr, rte: RteId) -> bool {
     let mut found = Found(rte, false);
     walk::expr(&mut found, expr);
     found.1
+}
+
+/// The one value of a query that is nothing but a value.
+pub fn lone_value(query: &Query) -> Option<&Expr> {
+    let SetExpression::Select(select) = &query.body else { return None };
+    let [target] = select.target.as_slice() else { return None };
+    let bare = select.from.is_empty()
+        && select.filter.is_none()
+        && select.having.is_none()
+        && !select.is_aggregate
+        && query.ctes.is_empty()
+        && query.limit.is_none()
+        && query.offset.is_none();
+    bare.then_some(&target.expr)
 }
 
 /// True if the query names columns of entries that are not its own.

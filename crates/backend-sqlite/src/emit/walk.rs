@@ -1,8 +1,8 @@
 //! Walks typed trees: which relations and columns a statement uses, and what else its shape tells.
 
 use mainstay_sql::typed::{
-    Assignment, ConflictAction, Cte, Delete, Distinct, Expr, ExprKind, FrameBound, FromItem, Insert, InsertSource, Query,
-    RoutineCall, Select, SequenceCall, SetExpression, SortKey, TableFunction, Update, Window,
+    Assignment, ConflictAction, Cte, Delete, Distinct, Expr, ExprKind, FrameBound, FromItem, Insert, InsertSource,
+    Query, RoutineCall, Select, SequenceCall, SetExpression, SortKey, TableFunction, Update, Window,
 };
 
 /// What is met on the way; every method may stay empty.
@@ -71,7 +71,12 @@ pub fn expr(visitor: &mut dyn Visitor, node: &Expr) {
             expr(visitor, array);
         }
         ExprKind::Exists(inner) | ExprKind::ScalarSubquery(inner) => query(visitor, inner),
-        ExprKind::Like { expr: inner, pattern, escape, .. } => {
+        ExprKind::Like {
+            expr: inner,
+            pattern,
+            escape,
+            ..
+        } => {
             expr(visitor, inner);
             expr(visitor, pattern);
             if let Some(escape) = escape {
@@ -114,7 +119,12 @@ pub fn insert(visitor: &mut dyn Visitor, node: &Insert) {
             exprs(visitor, &key.expressions);
             exprs(visitor, &key.filter);
         }
-        if let ConflictAction::Update { assignments: list, filter, .. } = &conflict.action {
+        if let ConflictAction::Update {
+            assignments: list,
+            filter,
+            ..
+        } = &conflict.action
+        {
             assignments(visitor, list);
             exprs(visitor, filter);
         }

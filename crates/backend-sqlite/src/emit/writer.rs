@@ -75,7 +75,11 @@ impl SqlWriter {
     /// A floating point constant, likewise; infinities are numbers too large to read.
     pub fn real(&mut self, number: f64) -> &mut Self {
         let text = if number.is_infinite() {
-            if number > 0.0 { "9e999".to_owned() } else { "-9e999".to_owned() }
+            if number > 0.0 {
+                "9e999".to_owned()
+            } else {
+                "-9e999".to_owned()
+            }
         } else {
             format!("{number:e}")
         };
@@ -172,8 +176,17 @@ mod tests {
     #[test]
     fn identifiers_are_quoted_and_binds_are_numbered() {
         let mut writer = SqlWriter::new();
-        writer.sql("SELECT ").ident(&Ident::new("a\"b")).sql(" FROM ").object(&QualifiedName::new("auth", "users"));
-        writer.sql(" WHERE x = ").bind(Bind::Text(3)).sql(" OR y = ").bind(Bind::Integer(1)).sql(" OR z = ");
+        writer
+            .sql("SELECT ")
+            .ident(&Ident::new("a\"b"))
+            .sql(" FROM ")
+            .object(&QualifiedName::new("auth", "users"));
+        writer
+            .sql(" WHERE x = ")
+            .bind(Bind::Text(3))
+            .sql(" OR y = ")
+            .bind(Bind::Integer(1))
+            .sql(" OR z = ");
         writer.bind(Bind::Text(3));
         assert_eq!(
             writer.text(),

@@ -45,7 +45,11 @@ enum Shape {
 pub fn compile(compiled: &Compiled, plan: &Plan, call: &plan::Call) -> Result<CallProgram, BackendError> {
     let routine = &call.routine;
     let caller = call.access.role();
-    let role = if routine.security_definer { &routine.owner } else { caller };
+    let role = if routine.security_definer {
+        &routine.owner
+    } else {
+        caller
+    };
     let mut arguments = Vec::with_capacity(routine.arguments.len());
     for (index, argument) in routine.arguments.iter().enumerate() {
         let given = call.arguments.iter().find(|given| given.argument == index);
@@ -89,7 +93,12 @@ pub fn compile(compiled: &Compiled, plan: &Plan, call: &plan::Call) -> Result<Ca
             Body::Write(Box::new(super::script::compile(compiled, role, write, parameters)?))
         }
     };
-    Ok(CallProgram { body, result, format: plan.format, name: routine.name.name.clone() })
+    Ok(CallProgram {
+        body,
+        result,
+        format: plan.format,
+        name: routine.name.name.clone(),
+    })
 }
 
 /// Runs a compiled call.
@@ -169,9 +178,8 @@ impl CallProgram {
 
 fn shape(call: &plan::Call) -> Result<Shape, DatabaseError> {
     let kind = |ty: &Type| {
-        Kind::of(ty).ok_or_else(|| {
-            DatabaseError::unavailable(&format!("type {ty}"), &call.routine.name.to_string(), 1, None)
-        })
+        Kind::of(ty)
+            .ok_or_else(|| DatabaseError::unavailable(&format!("type {ty}"), &call.routine.name.to_string(), 1, None))
     };
     Ok(match &call.result {
         CallResult::Void => Shape::Void,
@@ -179,7 +187,12 @@ fn shape(call: &plan::Call) -> Result<Shape, DatabaseError> {
         CallResult::ScalarSet => Shape::ScalarSet(kind(&call.routine.returns.ty)?),
         CallResult::Rows { .. } => {
             let name = call.routine.name.to_string();
-            return Err(DatabaseError::unavailable("functions that return rows", &name, 1, Some("a view")));
+            return Err(DatabaseError::unavailable(
+                "functions that return rows",
+                &name,
+                1,
+                Some("a view"),
+            ));
         }
     })
 }

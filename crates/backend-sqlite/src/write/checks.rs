@@ -17,8 +17,9 @@ use super::statement::Prepared;
 use super::target::Target;
 use crate::emit::binds::{Bind, Sources};
 use crate::emit::compiled::Compiled;
-use crate::emit::relation::{Side, text_of};
-use crate::emit::{Emitter, Rte};
+use crate::emit::privileges::Uses;
+use crate::emit::relation::{Side, text_of, texts_of};
+use crate::emit::{Emitter, Rte, walk};
 
 /// Which row is looked at.
 #[derive(Clone, Copy)]
@@ -50,19 +51,55 @@ impl Checks {
         let mut emitter = Emitter::new(compiled, &target.role).for_user(&target.user);
         let alias = emitter.fresh_alias();
         let (row, side) = match moment {
-            Moment::Proposed => (Rte::Bound { relation: relation.clone() }, Side::Check),
-            Moment::Existing => (Rte::Relation { alias, relation: relation.clone() }, Side::Using),
-            Moment::Updated(assigned) => {
-                (Rte::Merged { alias, relation: relation.clone(), assigned: Rc::from(assigned) }, Side::Check)
-            }
+            Moment::Proposed => (
+                Rte::Bound {
+                    relation: relation.clone(),
+                },
+                Side::Check,
+            ),
+            Moment::Existing => (
+                Rte::Relation {
+                    alias,
+                    relation: relation.clone(),
+                },
+                Side::Using,
+            ),
+            Moment::Updated(assigned) => (
+                Rte::Merged {
+                    alias,
+                    relation: relation.clone(),
+                    assigned: Rc::from(assigned),
+                },
+                Side::Check,
+            ),
         };
         let mut failures = Vec::new();
         emitter.writer().sql("SELECT CASE");
+        let mut written: Vec<(Vec<&str>, Vec<&str>)> = Vec::new();
         if emitter.is_guarded(relation) {
             for command in commands {
-                let side = if *command == PolicyCommand::Select { Side::Using } else { side };
+                let side = if *command == PolicyCommand::Select {
+                    Side::Using
+                } else {
+                    side
+                };
                 let parts = emitter.policies(relation, *command);
-                if !parts.permissive.iter().any(|policy| is_true(compiled, target, text_of(policy, side))) {
+                let texts = (texts_of(&parts.permissive, side), texts_of(&parts.restrictive, side));
+                // A policy for ALL is the same condition for every command.
+                if written.contains(&texts) {
+                    continue;
+                }
+                written.push(texts);
+                let passed = |using: &[&str], check: &[&str]| match moment {
+                    Moment::Updated(assigned) => using == check && unmoved(compiled, target, check, assigned),
+                    _ => false,
+                };
+                let using = texts_of(&parts.permissive, Side::Using);
+                let is_open = parts
+                    .permissive
+                    .iter()
+                    .any(|policy| is_true(compiled, target, text_of(policy, side)));
+                if !is_open && !passed(&using, &texts_of(&parts.permissive, side)) {
                     when(&mut emitter);
                     emitter.permissive(relation, &parts.permissive, side, &row)?;
                     then(&mut emitter, failures.len());
@@ -70,10 +107,17 @@ impl Checks {
                 }
                 for policy in &parts.restrictive {
                     let Some(text) = text_of(policy, side) else { continue };
+                    if passed(policy.using.as_deref().as_slice(), &[text]) {
+                        continue;
+                    }
                     when(&mut emitter);
                     emitter.condition(relation, text, &row)?;
                     then(&mut emitter, failures.len());
-                    failures.push(violation(target, Some(&policy.name), matches!(moment, Moment::Existing)));
+                    failures.push(violation(
+                        target,
+                        Some(&policy.name),
+                        matches!(moment, Moment::Existing),
+                    ));
                 }
             }
         }
@@ -93,9 +137,16 @@ impl Checks {
         if !matches!(moment, Moment::Proposed) {
             emitter.writer().sql(" FROM ").object(&relation.name).sql(" AS ");
             emitter.alias(alias).writer().sql(" WHERE ");
-            emitter.alias(alias).writer().sql("._rowid_ = ").bind(Bind::Row(relation.columns.len()));
+            emitter
+                .alias(alias)
+                .writer()
+                .sql("._rowid_ = ")
+                .bind(Bind::Row(relation.columns.len()));
         }
-        Ok(Some(Checks { statement: Prepared::from(emitter.finish()), failures }))
+        Ok(Some(Checks {
+            statement: Prepared::from(emitter.finish()),
+            failures,
+        }))
     }
 
     /// Runs the conditions for the row that `sources` binds.
@@ -103,7 +154,10 @@ impl Checks {
     /// Errors: 42501 or 44000 of the first that is not true.
     pub fn run(&self, conn: &Connection, sources: &Sources<'_>) -> Result<(), BackendError> {
         let failed: Option<i64> = self.statement.one(conn, sources, |row| row.get(0))?;
-        match failed.and_then(|index| usize::try_from(index).ok()).and_then(|index| self.failures.get(index)) {
+        match failed
+            .and_then(|index| usize::try_from(index).ok())
+            .and_then(|index| self.failures.get(index))
+        {
             Some(failure) => Err(failure.clone().into()),
             None => Ok(()),
         }
@@ -115,6 +169,19 @@ impl Checks {
     }
 }
 
+/// True if what an update assigns cannot change the conditions' answers: the rows that are updated have passed them.
+fn unmoved(compiled: &Compiled, target: &Target, texts: &[&str], assigned: &[ColumnIndex]) -> bool {
+    texts.iter().all(|text| {
+        compiled.condition(&target.relation, text).is_ok_and(|bound| {
+            let Some(rte) = bound.rte else { return false };
+            let named = Uses::of(|visitor| walk::expr(visitor, &bound.expr)).columns_of(rte);
+            named
+                .iter()
+                .all(|column| !assigned.contains(column) && target.relation.columns[*column].generated.is_none())
+        })
+    })
+}
+
 /// True for `USING (true)`.
 fn is_true(compiled: &Compiled, target: &Target, text: Option<&str>) -> bool {
     let Some(text) = text else { return false };
@@ -124,11 +191,11 @@ fn is_true(compiled: &Compiled, target: &Target, text: Option<&str>) -> bool {
 }
 
 fn when(emitter: &mut Emitter<'_>) {
-    emitter.writer().sql(" WHEN (");
+    emitter.writer().sql(" WHEN ");
 }
 
 fn then(emitter: &mut Emitter<'_>, index: usize) {
-    emitter.writer().sql(") IS NOT 1 THEN ").number(index as i64);
+    emitter.writer().sql(" IS NOT 1 THEN ").number(index as i64);
 }
 
 /// 42501 as PostgreSQL words it; restrictive policies are named.

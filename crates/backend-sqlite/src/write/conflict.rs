@@ -76,7 +76,11 @@ impl Conflict {
     /// `DO NOTHING`. `key`: empty for any unique key.
     pub fn ignore(relation: &Relation, key: Vec<ColumnIndex>) -> Self {
         let find = (!key.is_empty()).then(|| find(relation, &key));
-        Conflict { key, find, action: Action::Ignore }
+        Conflict {
+            key,
+            find,
+            action: Action::Ignore,
+        }
     }
 
     /// `DO UPDATE`. `values`: see [`Update::values`]; they bind the row's number after its columns.
@@ -99,7 +103,11 @@ impl Conflict {
             values,
         };
         let find = Some(find(relation, &key));
-        Ok(Conflict { key, find, action: Action::Update(Box::new(update)) })
+        Ok(Conflict {
+            key,
+            find,
+            action: Action::Update(Box::new(update)),
+        })
     }
 
     /// Checks every row, then writes every row. Rows have passed their INSERT checks.
@@ -130,7 +138,9 @@ impl Conflict {
         let mut written = Written::default();
         for row in rows {
             let there = match &self.find {
-                Some(find) => find.one(conn, &sources.with_row(&row), |found| found.get::<_, i64>(0))?.is_some(),
+                Some(find) => find
+                    .one(conn, &sources.with_row(&row), |found| found.get::<_, i64>(0))?
+                    .is_some(),
                 None => false,
             };
             if there {
@@ -181,7 +191,13 @@ impl Conflict {
             match place {
                 Place::Nothing => {}
                 Place::Insert => {
-                    written.numbers.extend(writer.insert(conn, catalog, relation, sources, std::slice::from_ref(row))?);
+                    written.numbers.extend(writer.insert(
+                        conn,
+                        catalog,
+                        relation,
+                        sources,
+                        std::slice::from_ref(row),
+                    )?);
                     written.inserted += 1;
                 }
                 Place::Update(number, values) => {
@@ -202,7 +218,9 @@ impl Conflict {
         sources: &Sources<'_>,
         update: &Update,
     ) -> Result<Place, BackendError> {
-        let Some(find) = &self.find else { return Ok(Place::Insert) };
+        let Some(find) = &self.find else {
+            return Ok(Place::Insert);
+        };
         let found = find.one(conn, &sources.with_row(row), |found| found.get::<_, i64>(0))?;
         let Some(number) = found else { return Ok(Place::Insert) };
         if let Some(constraints) = &update.constraints {
@@ -233,9 +251,11 @@ impl Conflict {
         if let Some(updated) = &update.updated {
             updated.run(conn, &sources.with_row(&merged))?;
         }
-        let null = update.columns.iter().zip(&values).find(|(column, value)| {
-            relation.columns[**column].not_null && **value == Scalar::Null
-        });
+        let null = update
+            .columns
+            .iter()
+            .zip(&values)
+            .find(|(column, value)| relation.columns[**column].not_null && **value == Scalar::Null);
         match null {
             Some((column, _)) => Err(null_in(relation, &update.disclosure, *column, &merged)),
             None => Ok(Place::Update(number, values)),
@@ -248,9 +268,7 @@ impl Conflict {
         for column in &self.key {
             let text = super::rows::text(&relation.columns[*column].ty, &row[*column])?;
             let text = match Kind::of(&relation.columns[*column].ty) {
-                Some(Kind::Numeric) => {
-                    Numeric::parse(&text).map_or(text, |number| number.trim_scale().to_string())
-                }
+                Some(Kind::Numeric) => Numeric::parse(&text).map_or(text, |number| number.trim_scale().to_string()),
                 _ => text,
             };
             key.push_str(&text.len().to_string());
@@ -281,7 +299,11 @@ impl Update {
             errors::refusal_of_row(
                 catalog,
                 Some(relation),
-                Some(&Failing { relation, disclosure: &self.disclosure, row: &row }),
+                Some(&Failing {
+                    relation,
+                    disclosure: &self.disclosure,
+                    row: &row,
+                }),
                 self.statement.sql(),
                 error,
             )
@@ -290,7 +312,10 @@ impl Update {
         let read = rows.next().map_err(|error| refused(&error))?;
         match read {
             Some(row) => row.get(0).map_err(|error| refused(&error)),
-            None => Err(refused(&rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERNAL), None))),
+            None => Err(refused(&rusqlite::Error::SqliteFailure(
+                ffi::Error::new(ffi::SQLITE_INTERNAL),
+                None,
+            ))),
         }
     }
 }
@@ -300,9 +325,15 @@ pub fn set(relation: &Relation, columns: &[ColumnIndex]) -> Prepared {
     let mut writer = SqlWriter::new();
     writer.sql("UPDATE ").object(&relation.name).sql(" SET ");
     writer.list(", ", columns, |writer, column| {
-        writer.ident(&relation.columns[*column].name).sql(" = ").bind(Bind::Row(*column));
+        writer
+            .ident(&relation.columns[*column].name)
+            .sql(" = ")
+            .bind(Bind::Row(*column));
     });
-    writer.sql(" WHERE _rowid_ = ").bind(Bind::Row(relation.columns.len())).sql(" RETURNING _rowid_");
+    writer
+        .sql(" WHERE _rowid_ = ")
+        .bind(Bind::Row(relation.columns.len()))
+        .sql(" RETURNING _rowid_");
     Prepared::from(writer.finish())
 }
 
@@ -336,10 +367,17 @@ impl Constraints {
         let mut names = Vec::new();
         emitter.writer().sql("SELECT CASE");
         for constraint in &relation.constraints {
-            let ConstraintKind::Check { expression } = &constraint.kind else { continue };
+            let ConstraintKind::Check { expression } = &constraint.kind else {
+                continue;
+            };
             let bound = compiled.condition(relation, expression)?;
             emitter.writer().sql(" WHEN NOT (");
-            let scope = Scope::of(bound.rte, Rte::Bound { relation: relation.clone() });
+            let scope = Scope::of(
+                bound.rte,
+                Rte::Bound {
+                    relation: relation.clone(),
+                },
+            );
             emitter.fragment(scope, |emitter| emitter.expr(&bound.expr))?;
             emitter.writer().sql(") THEN ").number(names.len() as i64);
             names.push(constraint.name.clone());
@@ -349,7 +387,11 @@ impl Constraints {
             return Ok(None);
         }
         let disclosure = target.disclosure.clone();
-        Ok(Some(Constraints { statement: Prepared::from(emitter.finish()), disclosure, names }))
+        Ok(Some(Constraints {
+            statement: Prepared::from(emitter.finish()),
+            disclosure,
+            names,
+        }))
     }
 
     fn run(
@@ -360,10 +402,14 @@ impl Constraints {
         sources: &Sources<'_>,
     ) -> Result<(), BackendError> {
         let failed: Option<i64> = self.statement.one(conn, &sources.with_row(row), |found| found.get(0))?;
-        let name = failed.and_then(|index| usize::try_from(index).ok()).and_then(|index| self.names.get(index));
+        let name = failed
+            .and_then(|index| usize::try_from(index).ok())
+            .and_then(|index| self.names.get(index));
         let Some(name) = name else { return Ok(()) };
-        let message =
-            format!("new row for relation \"{}\" violates check constraint \"{name}\"", relation.name.name);
+        let message = format!(
+            "new row for relation \"{}\" violates check constraint \"{name}\"",
+            relation.name.name
+        );
         let mut error = DatabaseError::new("23514", message);
         if self.disclosure.allows_row() {
             error = error.detail(errors::failing_row(&texts(relation, row)));

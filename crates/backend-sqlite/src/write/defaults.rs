@@ -43,7 +43,10 @@ impl Fill {
     ) -> Result<Fill, DatabaseError> {
         let declared = &relation.columns[column];
         if declared.identity.is_some() || declared.default.is_none() {
-            let sequence = declared.sequence.as_ref().and_then(|name| compiled.catalog().sequences.get(name));
+            let sequence = declared
+                .sequence
+                .as_ref()
+                .and_then(|name| compiled.catalog().sequences.get(name));
             if let Some(sequence) = sequence {
                 return Ok(Fill::NextVal(Arc::clone(sequence)));
             }
@@ -84,7 +87,11 @@ impl Fill {
         emitter.writer().sql("SELECT ");
         emitter.fragment(Default::default(), |emitter| emitter.expr(expr))?;
         let prepared = Prepared::from(emitter.finish());
-        Ok(if is_volatile(expr) { Fill::EachRow(prepared) } else { Fill::Once(prepared) })
+        Ok(if is_volatile(expr) {
+            Fill::EachRow(prepared)
+        } else {
+            Fill::Once(prepared)
+        })
     }
 
     /// The value for one row. `memory` keeps what is the same for all rows.
@@ -127,9 +134,15 @@ pub fn constant(expr: &Expr) -> Option<Scalar> {
             Literal::Integer(value) => Scalar::Integer(*value),
             Literal::Float(value) => Scalar::Real(*value),
             Literal::Numeric(text) => Scalar::Text(text.clone()),
-            Literal::Text(text) => cast::input(&Kind::of(&expr.ty)?, text, &cast::Input::default()).ok()?.into(),
+            Literal::Text(text) => cast::input(&Kind::of(&expr.ty)?, text, &cast::Input::default())
+                .ok()?
+                .into(),
         }),
-        ExprKind::Cast { expr: inner, context, method } => {
+        ExprKind::Cast {
+            expr: inner,
+            context,
+            method,
+        } => {
             let value = constant(inner)?;
             if value == Scalar::Null {
                 return Some(value);

@@ -32,15 +32,29 @@ pub fn compile(compiled: &Compiled, plan: &Plan, delete: &plan::Delete) -> Resul
     let role = delete.source.access.role();
     let target = Target::resolve(compiled, role, &delete.source.relation, Privilege::Delete, &[])?;
     let reads = delete.filter.is_some() || reads(&delete.returning);
-    let commands: &[PolicyCommand] =
-        if reads { &[PolicyCommand::Delete, PolicyCommand::Select] } else { &[PolicyCommand::Delete] };
-    let rows = matching(compiled, &delete.source, delete.filter.as_ref(), &delete.returning, commands)?;
+    let commands: &[PolicyCommand] = if reads {
+        &[PolicyCommand::Delete, PolicyCommand::Select]
+    } else {
+        &[PolicyCommand::Delete]
+    };
+    let rows = matching(
+        compiled,
+        &delete.source,
+        delete.filter.as_ref(),
+        &delete.returning,
+        commands,
+    )?;
     let returning = match &delete.returning.read {
         Some(read) => Some(compile_returning(compiled, plan, read)?),
         None => None,
     };
     let remove = Remove::new(&target.relation);
-    Ok(DeleteProgram { relation: target.relation, rows, remove, returning })
+    Ok(DeleteProgram {
+        relation: target.relation,
+        rows,
+        remove,
+        returning,
+    })
 }
 
 /// Runs a compiled delete inside the request's savepoint.
@@ -51,13 +65,26 @@ pub fn execute(
     sources: &Sources<'_>,
     input: &Input,
 ) -> Result<Outcome, BackendError> {
-    let numbers =
-        program.rows.all(conn, sources, |row| row.get(0).map_err(|error| program.rows.failed(&error)))?;
-    let outcome = Outcome { affected: numbers.len() as u64, ..Outcome::default() };
+    let numbers = program.rows.all(conn, sources, |row| {
+        row.get(0).map_err(|error| program.rows.failed(&error))
+    })?;
+    let outcome = Outcome {
+        affected: numbers.len() as u64,
+        ..Outcome::default()
+    };
     affected_within(&input.options, outcome.affected)?;
-    let outcome =
-        represent(conn, compiled, program.returning.as_ref(), sources, &input.options, &numbers, outcome)?;
-    program.remove.run(conn, compiled, &program.relation, sources, &numbers)?;
+    let outcome = represent(
+        conn,
+        compiled,
+        program.returning.as_ref(),
+        sources,
+        &input.options,
+        &numbers,
+        outcome,
+    )?;
+    program
+        .remove
+        .run(conn, compiled, &program.relation, sources, &numbers)?;
     Ok(outcome)
 }
 
@@ -84,13 +111,19 @@ impl Remove {
             let mut writer = SqlWriter::new();
             writer.sql("DELETE FROM ").object(&relation.name);
             if several {
-                writer.sql(" WHERE _rowid_ IN (SELECT value FROM json_each(").bind(Bind::Row(0)).sql("))");
+                writer
+                    .sql(" WHERE _rowid_ IN (SELECT value FROM json_each(")
+                    .bind(Bind::Row(0))
+                    .sql("))");
             } else {
                 writer.sql(" WHERE _rowid_ = ").bind(Bind::Row(0));
             }
             Prepared::from(writer.finish())
         };
-        Remove { one: spelled(false), several: spelled(true) }
+        Remove {
+            one: spelled(false),
+            several: spelled(true),
+        }
     }
 
     /// Removes them in one statement, so that keys are checked at its end.

@@ -25,7 +25,10 @@ impl Disclosure {
                 !guarded && (whole || policy::column_allows(catalog, user, relation, column, Privilege::Select))
             })
             .collect();
-        Disclosure { row: !guarded && whole, columns }
+        Disclosure {
+            row: !guarded && whole,
+            columns,
+        }
     }
 
     /// True if the whole row may be shown.
@@ -35,6 +38,8 @@ impl Disclosure {
 
     /// True if a key's values may be shown.
     pub fn allows_key(&self, columns: &[ColumnIndex]) -> bool {
-        columns.iter().all(|column| self.columns.get(*column).copied().unwrap_or(false))
+        columns
+            .iter()
+            .all(|column| self.columns.get(*column).copied().unwrap_or(false))
     }
 }

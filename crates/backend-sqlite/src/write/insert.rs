@@ -55,7 +55,11 @@ pub fn compile(compiled: &Compiled, plan: &Plan, insert: &plan::Insert) -> Resul
         refuse_generated(&relation, at)?;
         let declared = &relation.columns[at];
         let input = Arc::new(InputType::new(compiled.catalog(), &declared.ty, declared.modifier)?);
-        members.push(Member { name: written.columns[*column].name.clone(), column: at, input });
+        members.push(Member {
+            name: written.columns[*column].name.clone(),
+            column: at,
+            input,
+        });
         missing.push(match insert.missing {
             Missing::Null => None,
             Missing::Default => Some(Fill::of_column(compiled, role, &relation, at)?),
@@ -76,7 +80,11 @@ pub fn compile(compiled: &Compiled, plan: &Plan, insert: &plan::Insert) -> Resul
     let conflict = match &insert.conflict {
         None => None,
         Some(conflict) => {
-            let key = conflict.columns.iter().map(|column| base(&target, *column)).collect::<Result<Vec<_>, _>>()?;
+            let key = conflict
+                .columns
+                .iter()
+                .map(|column| base(&target, *column))
+                .collect::<Result<Vec<_>, _>>()?;
             Some(match conflict.action {
                 ConflictAction::Ignore => Conflict::ignore(&relation, key),
                 ConflictAction::Merge => {
@@ -155,15 +163,20 @@ pub fn execute(
         outcome.location = program
             .location
             .iter()
-            .map(|(name, column)| (name.clone(), location_text(&relation.columns[*column].ty, &row[*column])))
+            .map(|(name, column)| {
+                (
+                    name.clone(),
+                    location_text(&relation.columns[*column].ty, &row[*column]),
+                )
+            })
             .collect();
     }
     let written = match &program.conflict {
-        Some(conflict) => {
-            conflict.write(conn, compiled.catalog(), relation, &program.writer, rows, sources)?
-        }
+        Some(conflict) => conflict.write(conn, compiled.catalog(), relation, &program.writer, rows, sources)?,
         None => {
-            let numbers = program.writer.insert(conn, compiled.catalog(), relation, sources, &rows)?;
+            let numbers = program
+                .writer
+                .insert(conn, compiled.catalog(), relation, sources, &rows)?;
             let inserted = numbers.len() as u64;
             Written { numbers, inserted }
         }
@@ -171,7 +184,15 @@ pub fn execute(
     outcome.affected = written.numbers.len() as u64;
     outcome.inserted = written.inserted;
     affected_within(&input.options, outcome.affected)?;
-    represent(conn, compiled, program.returning.as_ref(), sources, &input.options, &written.numbers, outcome)
+    represent(
+        conn,
+        compiled,
+        program.returning.as_ref(),
+        sources,
+        &input.options,
+        &written.numbers,
+        outcome,
+    )
 }
 
 impl InsertProgram {
@@ -185,12 +206,7 @@ impl InsertProgram {
     }
 
     /// The body's rows with every column filled in.
-    fn rows(
-        &self,
-        conn: &Connection,
-        sources: &Sources<'_>,
-        body: &[u8],
-    ) -> Result<Vec<Vec<Scalar>>, BackendError> {
+    fn rows(&self, conn: &Connection, sources: &Sources<'_>, body: &[u8]) -> Result<Vec<Vec<Scalar>>, BackendError> {
         let width = self.target.relation.columns.len();
         let given = payload::read(body, &self.members, width, sources.context)?;
         let mut memory = vec![None; self.fills.len()];
@@ -215,10 +231,18 @@ impl InsertProgram {
 /// The base table's column. Errors: 0A000 for a view's computed column.
 fn base(target: &Target, column: ColumnIndex) -> Result<ColumnIndex, DatabaseError> {
     target.base(column).ok_or_else(|| {
-        let name = target.written.columns.get(column).map(|column| column.name.to_string()).unwrap_or_default();
+        let name = target
+            .written
+            .columns
+            .get(column)
+            .map(|column| column.name.to_string())
+            .unwrap_or_default();
         let view = &target.written.name.name;
-        DatabaseError::new("0A000", format!("cannot insert into column \"{name}\" of view \"{view}\""))
-            .detail("View columns that are not columns of their base relation are not updatable.")
+        DatabaseError::new(
+            "0A000",
+            format!("cannot insert into column \"{name}\" of view \"{view}\""),
+        )
+        .detail("View columns that are not columns of their base relation are not updatable.")
     })
 }
 
@@ -226,10 +250,15 @@ fn base(target: &Target, column: ColumnIndex) -> Result<ColumnIndex, DatabaseErr
 pub fn refuse_generated(relation: &Relation, column: ColumnIndex) -> Result<(), DatabaseError> {
     let declared = &relation.columns[column];
     let name = &declared.name;
-    let refusal = DatabaseError::new("428C9", format!("cannot insert a non-DEFAULT value into column \"{name}\""));
+    let refusal = DatabaseError::new(
+        "428C9",
+        format!("cannot insert a non-DEFAULT value into column \"{name}\""),
+    );
     if declared.identity == Some(Identity::Always) {
         return Err(refusal
-            .detail(format!("Column \"{name}\" is an identity column defined as GENERATED ALWAYS."))
+            .detail(format!(
+                "Column \"{name}\" is an identity column defined as GENERATED ALWAYS."
+            ))
             .hint("Use OVERRIDING SYSTEM VALUE to override."));
     }
     if declared.generated.is_some() {

@@ -72,7 +72,10 @@ pub fn compile(compiled: &Compiled, plan: &Plan) -> Result<Program, BackendError
         Action::Call(call) => Step::Call(Box::new(call::compile(compiled, plan, call)?)),
         Action::Read(_) => return Err(BackendError::Internal("a read is no write".into())),
     };
-    Ok(Program { catalog_version: compiled.catalog().version, action })
+    Ok(Program {
+        catalog_version: compiled.catalog().version,
+        action,
+    })
 }
 
 /// Runs a compiled write inside the request's savepoint, which the caller rolls back on an error or on
@@ -140,7 +143,9 @@ fn represent(
     mut outcome: Outcome,
 ) -> Result<Outcome, BackendError> {
     if options.singular && numbers.len() != 1 {
-        return Err(BackendError::NotSingular { rows: numbers.len() as u64 });
+        return Err(BackendError::NotSingular {
+            rows: numbers.len() as u64,
+        });
     }
     if let Some(program) = returning {
         let shown = run_returning(program, conn, sources, numbers).map_err(|error| match error {

@@ -41,13 +41,14 @@ pub struct Given {
 /// Reads every object of `body`. `width`: columns of a row.
 ///
 /// Errors: `BadPayload` for text that is no JSON or holds something else than objects; what the types refuse.
-pub fn read(
-    body: &[u8],
-    members: &[Member],
-    width: usize,
-    context: &Context<'_>,
-) -> Result<Vec<Given>, BackendError> {
-    let mut reader = Reader { members, width, context, refusal: None, rows: Vec::new() };
+pub fn read(body: &[u8], members: &[Member], width: usize, context: &Context<'_>) -> Result<Vec<Given>, BackendError> {
+    let mut reader = Reader {
+        members,
+        width,
+        context,
+        refusal: None,
+        rows: Vec::new(),
+    };
     let mut json = serde_json::Deserializer::from_slice(body);
     let read = Objects(&mut reader).deserialize(&mut json).and_then(|()| json.end());
     if let Some(refusal) = reader.refusal {
@@ -177,19 +178,29 @@ mod tests {
 
     fn members() -> Vec<Member> {
         let catalog = Catalog::empty(Enforcement::Catalog);
-        [("id", Type::Int4), ("task", Type::Text), ("price", Type::Numeric), ("data", Type::Jsonb)]
-            .into_iter()
-            .enumerate()
-            .map(|(column, (name, ty))| Member {
-                name: Ident::new(name),
-                column,
-                input: Arc::new(InputType::new(&catalog, &ty, TypeModifier::None).unwrap()),
-            })
-            .collect()
+        [
+            ("id", Type::Int4),
+            ("task", Type::Text),
+            ("price", Type::Numeric),
+            ("data", Type::Jsonb),
+        ]
+        .into_iter()
+        .enumerate()
+        .map(|(column, (name, ty))| Member {
+            name: Ident::new(name),
+            column,
+            input: Arc::new(InputType::new(&catalog, &ty, TypeModifier::None).unwrap()),
+        })
+        .collect()
     }
 
     fn rows(body: &str) -> Result<Vec<Given>, BackendError> {
-        read(body.as_bytes(), &members(), 4, &Context::of_owner(Timestamp::UNIX_EPOCH))
+        read(
+            body.as_bytes(),
+            &members(),
+            4,
+            &Context::of_owner(Timestamp::UNIX_EPOCH),
+        )
     }
 
     fn text(text: &str) -> Scalar {
@@ -199,7 +210,10 @@ mod tests {
     #[test]
     fn members_are_read_by_their_columns_types() {
         let read = rows(r#"[{"id":"7","price":1.50,"task":"a\"b","other":[1]},{"data":{"b":1,"a":[1.0]}}]"#).unwrap();
-        assert_eq!(read[0].values, [Scalar::Integer(7), text("a\"b"), text("1.50"), Scalar::Null]);
+        assert_eq!(
+            read[0].values,
+            [Scalar::Integer(7), text("a\"b"), text("1.50"), Scalar::Null]
+        );
         assert_eq!(read[0].present, [true, true, true, false]);
         assert_eq!(read[1].values[3], text(r#"{"a": [1.0], "b": 1}"#));
     }
@@ -207,7 +221,10 @@ mod tests {
     #[test]
     fn the_last_of_equal_members_counts_and_null_is_null() {
         let read = rows(r#"{"id":1,"id":2,"task":null}"#).unwrap();
-        assert_eq!(read[0].values, [Scalar::Integer(2), Scalar::Null, Scalar::Null, Scalar::Null]);
+        assert_eq!(
+            read[0].values,
+            [Scalar::Integer(2), Scalar::Null, Scalar::Null, Scalar::Null]
+        );
         assert_eq!(read[0].present, [true, true, false, false]);
         assert_eq!(rows("[]").unwrap().len(), 0);
     }

@@ -35,8 +35,9 @@ impl RowWriter {
     /// Spells the INSERT into the target's table.
     pub fn new(compiled: &Compiled, target: &Target) -> Result<Self, DatabaseError> {
         let relation = &target.relation;
-        let columns: Vec<ColumnIndex> =
-            (0..relation.columns.len()).filter(|column| relation.columns[*column].generated.is_none()).collect();
+        let columns: Vec<ColumnIndex> = (0..relation.columns.len())
+            .filter(|column| relation.columns[*column].generated.is_none())
+            .collect();
         let mut writer = SqlWriter::new();
         writer.sql("INSERT INTO ").object(&relation.name);
         if columns.is_empty() {
@@ -50,7 +51,11 @@ impl RowWriter {
             }
             writer.sql(")");
         }
-        let not_null = columns.iter().copied().filter(|column| relation.columns[*column].not_null).collect();
+        let not_null = columns
+            .iter()
+            .copied()
+            .filter(|column| relation.columns[*column].not_null)
+            .collect();
         Ok(RowWriter {
             sql: writer.finish().0,
             columns,
@@ -99,7 +104,11 @@ impl RowWriter {
         }
         let refused = |row: &[Scalar], error: &rusqlite::Error| {
             let row = completed(self.generated.as_ref(), conn, sources, row.to_vec());
-            let row = Failing { relation, disclosure: &self.disclosure, row: &row };
+            let row = Failing {
+                relation,
+                disclosure: &self.disclosure,
+                row: &row,
+            };
             errors::refusal_of_row(catalog, Some(relation), Some(&row), &self.sql, error)
         };
         let mut numbers = Vec::with_capacity(rows.len());
@@ -107,7 +116,9 @@ impl RowWriter {
         let mut statement = conn.prepare_cached(&self.sql).map_err(|error| refused(first, &error))?;
         for row in rows {
             for (place, column) in self.columns.iter().enumerate() {
-                statement.raw_bind_parameter(place + 1, &row[*column]).map_err(|error| refused(row, &error))?;
+                statement
+                    .raw_bind_parameter(place + 1, &row[*column])
+                    .map_err(|error| refused(row, &error))?;
             }
             statement.raw_execute().map_err(|error| refused(row, &error))?;
             numbers.push(conn.last_insert_rowid());
@@ -123,8 +134,7 @@ impl RowWriter {
         relation: &Relation,
         rows: &[Vec<Scalar>],
     ) -> Result<Vec<i64>, BackendError> {
-        let refused =
-            |sql: &str, error: &rusqlite::Error| errors::refusal(catalog, Some(relation), sql, error);
+        let refused = |sql: &str, error: &rusqlite::Error| errors::refusal(catalog, Some(relation), sql, error);
         let mut create = SqlWriter::new();
         create.sql("CREATE TEMP TABLE _ms_proposed (");
         let mut fill = SqlWriter::new();
@@ -179,9 +189,10 @@ fn names(writer: &mut SqlWriter, relation: &Relation, columns: &[ColumnIndex]) {
 
 /// True if a foreign key of the relation leads back to it.
 pub fn refers_to_itself(relation: &Relation) -> bool {
-    relation.constraints.iter().any(
-        |constraint| matches!(&constraint.kind, ConstraintKind::ForeignKey(key) if key.target == relation.name),
-    )
+    relation
+        .constraints
+        .iter()
+        .any(|constraint| matches!(&constraint.kind, ConstraintKind::ForeignKey(key) if key.target == relation.name))
 }
 
 /// 23502, with the row if it may be shown.
@@ -192,7 +203,12 @@ pub fn null_in(relation: &Relation, disclosure: &Disclosure, column: ColumnIndex
 
 /// A row's values in PostgreSQL's text form.
 pub fn texts(relation: &Relation, row: &[Scalar]) -> Vec<Option<String>> {
-    relation.columns.iter().zip(row).map(|(column, value)| text(&column.ty, value)).collect()
+    relation
+        .columns
+        .iter()
+        .zip(row)
+        .map(|(column, value)| text(&column.ty, value))
+        .collect()
 }
 
 /// A value in PostgreSQL's text form; `None` for NULL.
@@ -213,14 +229,20 @@ pub struct Generated {
 impl Generated {
     /// Compiles the generated columns of `relation` over a bound row; `None` if it has none.
     pub fn compile(compiled: &Compiled, relation: &Arc<Relation>) -> Result<Option<Self>, DatabaseError> {
-        let columns: Vec<ColumnIndex> =
-            (0..relation.columns.len()).filter(|column| relation.columns[*column].generated.is_some()).collect();
+        let columns: Vec<ColumnIndex> = (0..relation.columns.len())
+            .filter(|column| relation.columns[*column].generated.is_some())
+            .collect();
         if columns.is_empty() {
             return Ok(None);
         }
         let mut emitter = Emitter::new(compiled, &relation.owner);
         let rte = RteId(0);
-        emitter.declare(rte, Rte::Bound { relation: Arc::clone(relation) });
+        emitter.declare(
+            rte,
+            Rte::Bound {
+                relation: Arc::clone(relation),
+            },
+        );
         emitter.writer().sql("SELECT ");
         for (place, column) in columns.iter().enumerate() {
             if place > 0 {
@@ -229,7 +251,10 @@ impl Generated {
             let ty = relation.columns[*column].ty.clone();
             emitter.expr(&Expr::new(ExprKind::Column { rte, column: *column }, ty))?;
         }
-        Ok(Some(Generated { columns, values: Prepared::from(emitter.finish()) }))
+        Ok(Some(Generated {
+            columns,
+            values: Prepared::from(emitter.finish()),
+        }))
     }
 }
 
@@ -242,8 +267,14 @@ pub fn completed(
 ) -> Vec<Scalar> {
     let Some(generated) = generated else { return row };
     let count = generated.columns.len();
-    let computed = generated.values.one(conn, &sources.with_row(&row), |found| scalars(found, 0, count));
-    for (column, value) in generated.columns.iter().zip(computed.ok().flatten().unwrap_or_default()) {
+    let computed = generated
+        .values
+        .one(conn, &sources.with_row(&row), |found| scalars(found, 0, count));
+    for (column, value) in generated
+        .columns
+        .iter()
+        .zip(computed.ok().flatten().unwrap_or_default())
+    {
         row[*column] = value;
     }
     row

@@ -17,8 +17,8 @@ use mainstay_core::types::Type;
 use mainstay_sql::typed::{
     Expr, ExprKind, Literal, OutputColumn, Query, Returning, RteId, SequenceCall, SetExpression, Statement,
 };
-use rusqlite::types::Value as Scalar;
 use rusqlite::Connection;
+use rusqlite::types::Value as Scalar;
 
 use super::rows::text;
 use super::statement::{Prepared, scalars};
@@ -56,12 +56,12 @@ pub fn compile(
         Statement::Insert(insert) => {
             ScriptProgram::Insert(Box::new(script_insert::compile(compiled, role, insert, &emitter)?))
         }
-        Statement::Update(update) => {
-            ScriptProgram::Update(Box::new(script_update::compile_update(compiled, role, update, &emitter)?))
-        }
-        Statement::Delete(delete) => {
-            ScriptProgram::Delete(Box::new(script_update::compile_delete(compiled, role, delete, &emitter)?))
-        }
+        Statement::Update(update) => ScriptProgram::Update(Box::new(script_update::compile_update(
+            compiled, role, update, &emitter,
+        )?)),
+        Statement::Delete(delete) => ScriptProgram::Delete(Box::new(script_update::compile_delete(
+            compiled, role, delete, &emitter,
+        )?)),
     })
 }
 
@@ -116,7 +116,10 @@ pub struct QueryProgram {
 enum Call {
     Next(Arc<mainstay_core::catalog::Sequence>),
     Current(Arc<mainstay_core::catalog::Sequence>),
-    Set { sequence: Arc<mainstay_core::catalog::Sequence>, is_called: bool },
+    Set {
+        sequence: Arc<mainstay_core::catalog::Sequence>,
+        is_called: bool,
+    },
 }
 
 impl QueryProgram {
@@ -124,7 +127,11 @@ impl QueryProgram {
         let mut query = query.clone();
         let calls = take_calls(&mut query)?;
         emitter.statement_query(&query)?;
-        Ok(QueryProgram { prepared: Prepared::from(emitter.finish()), columns: query.columns, calls })
+        Ok(QueryProgram {
+            prepared: Prepared::from(emitter.finish()),
+            columns: query.columns,
+            calls,
+        })
     }
 
     fn run(&self, conn: &Connection, sources: &Sources<'_>) -> Result<QueryResult, BackendError> {
@@ -132,7 +139,10 @@ impl QueryProgram {
         let rows = self.prepared.all(conn, sources, |row| {
             scalars(row, 0, count).map_err(|error| self.prepared.failed(&error))
         })?;
-        let mut result = QueryResult { columns: names(&self.columns), ..QueryResult::default() };
+        let mut result = QueryResult {
+            columns: names(&self.columns),
+            ..QueryResult::default()
+        };
         for mut row in rows {
             for (value, call) in row.iter_mut().zip(&self.calls) {
                 if let Some(call) = call {
@@ -164,13 +174,21 @@ impl Call {
 /// Takes sequence calls out of the select list and leaves their values there.
 fn take_calls(query: &mut Query) -> Result<Vec<Option<Call>>, DatabaseError> {
     let mut calls: Vec<Option<Call>> = query.columns.iter().map(|_| None).collect();
-    let SetExpression::Select(select) = &mut query.body else { return Ok(calls) };
+    let SetExpression::Select(select) = &mut query.body else {
+        return Ok(calls);
+    };
     for (target, place) in select.target.iter_mut().zip(&mut calls) {
-        let ExprKind::Sequence(call) = &target.expr.kind else { continue };
+        let ExprKind::Sequence(call) = &target.expr.kind else {
+            continue;
+        };
         let (taken, value) = match &**call {
             SequenceCall::NextVal(sequence) => (Call::Next(Arc::clone(sequence)), null()),
             SequenceCall::CurrVal(sequence) => (Call::Current(Arc::clone(sequence)), null()),
-            SequenceCall::SetVal { sequence, value, is_called } => {
+            SequenceCall::SetVal {
+                sequence,
+                value,
+                is_called,
+            } => {
                 let is_called = match is_called.as_ref().map(|expr| &expr.kind) {
                     None | Some(ExprKind::Literal(Literal::Bool(true))) => true,
                     Some(ExprKind::Literal(Literal::Bool(false))) => false,
@@ -183,7 +201,13 @@ fn take_calls(query: &mut Query) -> Result<Vec<Option<Call>>, DatabaseError> {
                         ));
                     }
                 };
-                (Call::Set { sequence: Arc::clone(sequence), is_called }, value.clone())
+                (
+                    Call::Set {
+                        sequence: Arc::clone(sequence),
+                        is_called,
+                    },
+                    value.clone(),
+                )
             }
             SequenceCall::LastVal => {
                 return Err(DatabaseError::unavailable("lastval", "", 1, Some("currval")));
@@ -215,12 +239,28 @@ impl Shown {
         rte: RteId,
         returning: &Returning,
     ) -> Result<Self, DatabaseError> {
-        let uses = Uses::of(|visitor| returning.target.iter().for_each(|target| walk::expr(visitor, &target.expr)));
+        let uses = Uses::of(|visitor| {
+            returning
+                .target
+                .iter()
+                .for_each(|target| walk::expr(visitor, &target.expr))
+        });
         if uses.names_others_than(rte) {
-            return Err(DatabaseError::unavailable("RETURNING columns of other tables", "", 1, Some("a SELECT")));
+            return Err(DatabaseError::unavailable(
+                "RETURNING columns of other tables",
+                "",
+                1,
+                Some("a SELECT"),
+            ));
         }
         let alias = emitter.fresh_alias();
-        emitter.declare(rte, target.row(Rte::Relation { alias, relation: Arc::clone(&target.relation) }));
+        emitter.declare(
+            rte,
+            target.row(Rte::Relation {
+                alias,
+                relation: Arc::clone(&target.relation),
+            }),
+        );
         emitter.writer().sql("SELECT ");
         for (index, target) in returning.target.iter().enumerate() {
             if index > 0 {
@@ -231,11 +271,21 @@ impl Shown {
         if returning.target.is_empty() {
             emitter.writer().sql("NULL");
         }
-        emitter.writer().sql(" FROM json_each(").bind(Bind::Row(0)).sql(") AS keys CROSS JOIN ");
+        emitter
+            .writer()
+            .sql(" FROM json_each(")
+            .bind(Bind::Row(0))
+            .sql(") AS keys CROSS JOIN ");
         emitter.writer().object(&target.relation.name).sql(" AS ");
         emitter.alias(alias).writer().sql(" ON ");
-        emitter.alias(alias).writer().sql("._rowid_ = keys.value ORDER BY keys.key");
-        Ok(Shown { prepared: Prepared::from(emitter.finish()), columns: returning.columns.clone() })
+        emitter
+            .alias(alias)
+            .writer()
+            .sql("._rowid_ = keys.value ORDER BY keys.key");
+        Ok(Shown {
+            prepared: Prepared::from(emitter.finish()),
+            columns: returning.columns.clone(),
+        })
     }
 
     /// The statement.
@@ -243,19 +293,18 @@ impl Shown {
         self.prepared.sql()
     }
 
-    fn run(
-        &self,
-        conn: &Connection,
-        sources: &Sources<'_>,
-        numbers: &[i64],
-    ) -> Result<QueryResult, BackendError> {
+    fn run(&self, conn: &Connection, sources: &Sources<'_>, numbers: &[i64]) -> Result<QueryResult, BackendError> {
         let list = [Scalar::Text(json_list(numbers))];
         let count = self.columns.len();
         let rows = self.prepared.all(conn, &sources.with_row(&list), |row| {
             let values = scalars(row, 0, count).map_err(|error| self.prepared.failed(&error))?;
             Ok(texts(&self.columns, &values))
         })?;
-        Ok(QueryResult { columns: names(&self.columns), rows, tag: String::new() })
+        Ok(QueryResult {
+            columns: names(&self.columns),
+            rows,
+            tag: String::new(),
+        })
     }
 }
 
@@ -279,7 +328,11 @@ fn names(columns: &[OutputColumn]) -> Vec<String> {
 }
 
 fn texts(columns: &[OutputColumn], row: &[Scalar]) -> Vec<Option<String>> {
-    columns.iter().zip(row).map(|(column, value)| text(&column.ty, value)).collect()
+    columns
+        .iter()
+        .zip(row)
+        .map(|(column, value)| text(&column.ty, value))
+        .collect()
 }
 
 /// Writes the value that an assignment gives a column, in a statement that has the old row.
@@ -295,7 +348,9 @@ pub fn assigned(
     let declared = &relation.columns[column];
     match &declared.default {
         Some(text) => {
-            let bound = emitter.compiled().default(relation, text, &declared.ty, declared.modifier)?;
+            let bound = emitter
+                .compiled()
+                .default(relation, text, &declared.ty, declared.modifier)?;
             emitter.fragment(Default::default(), |emitter| emitter.expr(&bound.expr))
         }
         None => {
@@ -307,7 +362,11 @@ pub fn assigned(
 
 /// One column of a query as a value, as `SET (a, b) = (SELECT …)` needs each.
 pub fn column_of_query(emitter: &mut Emitter<'_>, query: &Query, column: usize) -> Result<(), DatabaseError> {
-    emitter.writer().sql("(SELECT pg_one(count(*), c").number(column as i64 + 1).sql(") FROM (");
+    emitter
+        .writer()
+        .sql("(SELECT pg_one(count(*), c")
+        .number(column as i64 + 1)
+        .sql(") FROM (");
     emitter.query(query, crate::emit::query::Names::Numbered)?;
     emitter.writer().sql("))");
     Ok(())
@@ -316,7 +375,12 @@ pub fn column_of_query(emitter: &mut Emitter<'_>, query: &Query, column: usize) 
 /// An alias for an entry that is named before its FROM is written.
 pub fn declared(emitter: &mut Emitter<'_>, rte: RteId, relation: &Arc<Relation>) -> Alias {
     let alias = emitter.fresh_alias();
-    emitter.declare(rte, Rte::Relation { alias, relation: Arc::clone(relation) });
+    emitter.declare(
+        rte,
+        Rte::Relation {
+            alias,
+            relation: Arc::clone(relation),
+        },
+    );
     alias
 }
-

@@ -89,8 +89,11 @@ pub fn compile<'c>(
         .collect::<Result<_, DatabaseError>>()?;
     let source = source(compiled, role, insert, &target, &columns, emitter)?;
     let reads = !needs.select.is_empty();
-    let commands: &[PolicyCommand] =
-        if reads { &[PolicyCommand::Insert, PolicyCommand::Select] } else { &[PolicyCommand::Insert] };
+    let commands: &[PolicyCommand] = if reads {
+        &[PolicyCommand::Insert, PolicyCommand::Select]
+    } else {
+        &[PolicyCommand::Insert]
+    };
     let checks = Checks::compile(compiled, &target, Moment::Proposed, commands)?;
     let conflict = match &insert.on_conflict {
         Some(conflict) => Some(on_conflict(compiled, insert, conflict, &target, emitter)?),
@@ -101,7 +104,16 @@ pub fn compile<'c>(
         None => None,
     };
     let writer = RowWriter::new(compiled, &target)?;
-    Ok(InsertStatement { target, columns, source, fills, checks, writer, conflict, returning })
+    Ok(InsertStatement {
+        target,
+        columns,
+        source,
+        fills,
+        checks,
+        writer,
+        conflict,
+        returning,
+    })
 }
 
 impl InsertStatement {
@@ -126,7 +138,10 @@ impl InsertStatement {
             Some(conflict) => conflict.write(conn, compiled.catalog(), relation, &self.writer, rows, sources)?,
             None => {
                 let numbers = self.writer.insert(conn, compiled.catalog(), relation, sources, &rows)?;
-                Written { inserted: numbers.len() as u64, numbers }
+                Written {
+                    inserted: numbers.len() as u64,
+                    numbers,
+                }
             }
         };
         let tag = format!("INSERT 0 {}", written.numbers.len());
@@ -208,13 +223,15 @@ fn source<'c>(
                 let cells: Result<Vec<Fill>, DatabaseError> = row
                     .iter()
                     .enumerate()
-                    .map(|(place, value)| match (&value.kind, columns.get(place).copied().flatten()) {
-                        (ExprKind::Default, Some(column)) => {
-                            Fill::of_column(compiled, role, &target.relation, column)
-                        }
-                        (ExprKind::Default, None) => Ok(Fill::Constant(Scalar::Null)),
-                        _ => Fill::of_expression(emitter(), value),
-                    })
+                    .map(
+                        |(place, value)| match (&value.kind, columns.get(place).copied().flatten()) {
+                            (ExprKind::Default, Some(column)) => {
+                                Fill::of_column(compiled, role, &target.relation, column)
+                            }
+                            (ExprKind::Default, None) => Ok(Fill::Constant(Scalar::Null)),
+                            _ => Fill::of_expression(emitter(), value),
+                        },
+                    )
                     .collect();
                 fills.push(cells?);
             }
@@ -226,9 +243,10 @@ fn source<'c>(
 /// True if every row has DEFAULT in this place.
 fn all_default(source: &InsertSource, place: usize) -> bool {
     match source {
-        InsertSource::Values(rows) => {
-            rows.iter().all(|row| row.get(place).is_some_and(|value| matches!(value.kind, ExprKind::Default)))
-        }
+        InsertSource::Values(rows) => rows.iter().all(|row| {
+            row.get(place)
+                .is_some_and(|value| matches!(value.kind, ExprKind::Default))
+        }),
         _ => false,
     }
 }
@@ -301,16 +319,31 @@ fn on_conflict<'c>(
             ));
         }
     };
-    let ConflictAction::Update { excluded, assignments, filter } = &conflict.action else {
+    let ConflictAction::Update {
+        excluded,
+        assignments,
+        filter,
+    } = &conflict.action
+    else {
         return Ok(Conflict::ignore(relation, key));
     };
-    let columns: Vec<ColumnIndex> =
-        columns_of(assignments).into_iter().filter_map(|column| target.base(column)).collect();
+    let columns: Vec<ColumnIndex> = columns_of(assignments)
+        .into_iter()
+        .filter_map(|column| target.base(column))
+        .collect();
     let mut emitter = emitter();
     let alias = emitter.fresh_alias();
-    let existing = Rte::Relation { alias, relation: Arc::clone(relation) };
+    let existing = Rte::Relation {
+        alias,
+        relation: Arc::clone(relation),
+    };
     emitter.declare(insert.rte, target.row(existing));
-    emitter.declare(*excluded, target.row(Rte::Bound { relation: Arc::clone(relation) }));
+    emitter.declare(
+        *excluded,
+        target.row(Rte::Bound {
+            relation: Arc::clone(relation),
+        }),
+    );
     emitter.writer().sql("SELECT ");
     match filter {
         Some(filter) => emitter.expr(filter)?,
@@ -321,7 +354,11 @@ fn on_conflict<'c>(
     write_assigned(&mut emitter, target, assignments)?;
     emitter.writer().sql(" FROM ").object(&relation.name).sql(" AS ");
     emitter.alias(alias).writer().sql(" WHERE ");
-    emitter.alias(alias).writer().sql("._rowid_ = ").bind(Bind::Row(relation.columns.len()));
+    emitter
+        .alias(alias)
+        .writer()
+        .sql("._rowid_ = ")
+        .bind(Bind::Row(relation.columns.len()));
     let values = Prepared::from(emitter.finish());
     Conflict::update(compiled, target, key, columns, Some(values))
 }

@@ -56,20 +56,36 @@ pub fn compile_update<'c>(
     let written = columns_of(&update.assignments);
     let select = uses.columns_of(update.rte);
     let reads = !select.is_empty();
-    let needs = Needs { select, update: Some(written.clone()), ..Needs::default() };
+    let needs = Needs {
+        select,
+        update: Some(written.clone()),
+        ..Needs::default()
+    };
     policy::authorize(compiled.catalog(), role, &update.relation, &needs)?;
     let target = Target::resolve(compiled, role, &update.relation, Privilege::Update, &written)?;
     let columns: Vec<ColumnIndex> = written.iter().filter_map(|column| target.base(*column)).collect();
     for assignment in &update.assignments {
-        if let Assignment::Single { value: Expr { kind: ExprKind::Default, .. }, .. } = assignment {
+        if let Assignment::Single {
+            value: Expr {
+                kind: ExprKind::Default,
+                ..
+            },
+            ..
+        } = assignment
+        {
             continue;
         }
         for column in columns_of(std::slice::from_ref(assignment)) {
-            target.base(column).map_or(Ok(()), |column| refuse_generated(&target.relation, column))?;
+            target
+                .base(column)
+                .map_or(Ok(()), |column| refuse_generated(&target.relation, column))?;
         }
     }
-    let commands: &[PolicyCommand] =
-        if reads { &[PolicyCommand::Update, PolicyCommand::Select] } else { &[PolicyCommand::Update] };
+    let commands: &[PolicyCommand] = if reads {
+        &[PolicyCommand::Update, PolicyCommand::Select]
+    } else {
+        &[PolicyCommand::Update]
+    };
     let rows = matching(
         emitter(),
         &Matched {
@@ -88,7 +104,14 @@ pub fn compile_update<'c>(
         None => None,
     };
     let write = Write::new(compiled, &target, &columns)?;
-    Ok(UpdateStatement { target, columns, rows, checks, write, returning })
+    Ok(UpdateStatement {
+        target,
+        columns,
+        rows,
+        checks,
+        write,
+        returning,
+    })
 }
 
 /// Compiles a `DELETE` for `role`.
@@ -102,11 +125,18 @@ pub fn compile_delete<'c>(
     emitter().check_uses(&uses)?;
     let select = uses.columns_of(delete.rte);
     let reads = !select.is_empty();
-    let needs = Needs { select, delete: true, ..Needs::default() };
+    let needs = Needs {
+        select,
+        delete: true,
+        ..Needs::default()
+    };
     policy::authorize(compiled.catalog(), role, &delete.relation, &needs)?;
     let target = Target::resolve(compiled, role, &delete.relation, Privilege::Delete, &[])?;
-    let commands: &[PolicyCommand] =
-        if reads { &[PolicyCommand::Delete, PolicyCommand::Select] } else { &[PolicyCommand::Delete] };
+    let commands: &[PolicyCommand] = if reads {
+        &[PolicyCommand::Delete, PolicyCommand::Select]
+    } else {
+        &[PolicyCommand::Delete]
+    };
     let rows = matching(
         emitter(),
         &Matched {
@@ -124,7 +154,12 @@ pub fn compile_delete<'c>(
         None => None,
     };
     let remove = Remove::new(&target.relation);
-    Ok(DeleteStatement { relation: target.relation, rows, remove, returning })
+    Ok(DeleteStatement {
+        relation: target.relation,
+        rows,
+        remove,
+        returning,
+    })
 }
 
 impl UpdateStatement {
@@ -176,7 +211,9 @@ impl UpdateStatement {
         rows: Vec<(i64, Vec<Scalar>)>,
     ) -> Result<Vec<i64>, BackendError> {
         let relation = &self.target.relation;
-        let Some((_, first)) = rows.first() else { return Ok(Vec::new()) };
+        let Some((_, first)) = rows.first() else {
+            return Ok(Vec::new());
+        };
         let width = relation.columns.len();
         let alike = rows.iter().all(|(_, values)| values[..width] == first[..width]);
         if alike {
@@ -186,7 +223,10 @@ impl UpdateStatement {
         }
         let mut written = Vec::with_capacity(rows.len());
         for (number, mut values) in rows {
-            written.extend(self.write.run(conn, compiled, relation, sources, &mut values, &[number])?);
+            written.extend(
+                self.write
+                    .run(conn, compiled, relation, sources, &mut values, &[number])?,
+            );
         }
         Ok(written)
     }
@@ -209,8 +249,9 @@ impl DeleteStatement {
         sources: &Sources<'_>,
     ) -> Result<QueryResult, BackendError> {
         let mut seen = HashSet::new();
-        let mut numbers: Vec<i64> =
-            self.rows.all(conn, sources, |row| row.get(0).map_err(|error| self.rows.failed(&error)))?;
+        let mut numbers: Vec<i64> = self.rows.all(conn, sources, |row| {
+            row.get(0).map_err(|error| self.rows.failed(&error))
+        })?;
         numbers.retain(|number| seen.insert(*number));
         let tag = format!("DELETE {}", numbers.len());
         let result = shown(conn, sources, self.returning.as_ref(), &numbers, tag)?;
@@ -249,7 +290,14 @@ fn matching(
     emitter.alias(alias).writer().sql("._rowid_");
     values(&mut emitter)?;
     emitter.writer().sql(" FROM ");
-    emitter.secured_relation(matched.relation, matched.rte, Wanted { commands: matched.commands, rowid: true })?;
+    emitter.secured_relation(
+        matched.relation,
+        matched.rte,
+        Wanted {
+            commands: matched.commands,
+            rowid: true,
+        },
+    )?;
     for item in matched.from {
         emitter.writer().sql(", ");
         emitter.from_item(item, true)?;

@@ -20,7 +20,11 @@ struct State {
 /// `nextval`. Errors: 2200H at the end.
 pub fn next(conn: &Connection, sequence: &Sequence) -> Result<i64, BackendError> {
     let state = read(conn, sequence)?;
-    let value = if state.called { step(sequence, state.value)? } else { state.value };
+    let value = if state.called {
+        step(sequence, state.value)?
+    } else {
+        state.value
+    };
     write(conn, sequence, value, true)?;
     Ok(value)
 }
@@ -31,7 +35,10 @@ pub fn current(conn: &Connection, sequence: &Sequence) -> Result<i64, BackendErr
     if state.called {
         return Ok(state.value);
     }
-    let message = format!("currval of sequence \"{}\" is not yet defined in this session", sequence.name.name);
+    let message = format!(
+        "currval of sequence \"{}\" is not yet defined in this session",
+        sequence.name.name
+    );
     Err(DatabaseError::new("55000", message).into())
 }
 
@@ -59,7 +66,10 @@ fn step(sequence: &Sequence, last: i64) -> Result<i64, DatabaseError> {
         _ if sequence.cycle => Ok(restart),
         _ => {
             let name = &sequence.name.name;
-            Err(DatabaseError::new("2200H", format!("nextval: reached {word} value of sequence \"{name}\" ({bound})")))
+            Err(DatabaseError::new(
+                "2200H",
+                format!("nextval: reached {word} value of sequence \"{name}\" ({bound})"),
+            ))
         }
     }
 }
@@ -67,7 +77,12 @@ fn step(sequence: &Sequence, last: i64) -> Result<i64, DatabaseError> {
 fn read(conn: &Connection, sequence: &Sequence) -> Result<State, BackendError> {
     let mut statement = conn.prepare_cached(READ).map_err(|error| failed(&error))?;
     statement
-        .query_row([&*sequence.name.schema, &*sequence.name.name], |row| Ok(State { value: row.get(0)?, called: row.get(1)? }))
+        .query_row([&*sequence.name.schema, &*sequence.name.name], |row| {
+            Ok(State {
+                value: row.get(0)?,
+                called: row.get(1)?,
+            })
+        })
         .map_err(|error| failed(&error))
 }
 

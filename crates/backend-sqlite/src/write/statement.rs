@@ -57,11 +57,7 @@ impl Prepared {
     }
 
     /// Prepares it, or takes it from the connection's cache, and binds its placeholders.
-    pub fn ready<'c>(
-        &self,
-        conn: &'c Connection,
-        sources: &Sources<'_>,
-    ) -> Result<CachedStatement<'c>, BackendError> {
+    pub fn ready<'c>(&self, conn: &'c Connection, sources: &Sources<'_>) -> Result<CachedStatement<'c>, BackendError> {
         let mut statement = conn.prepare_cached(&self.sql).map_err(|error| self.failed(&error))?;
         bind_all(&mut statement, &self.binds, sources).map_err(|error| self.refused(error))?;
         Ok(statement)

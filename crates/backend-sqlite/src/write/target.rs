@@ -81,7 +81,11 @@ impl Target {
             let [FromItem::Relation { rte, relation, .. }] = select.from.as_slice() else {
                 return Err(not_simple(&target.relation, verb));
             };
-            let role = if view.security_invoker { user.clone() } else { target.relation.owner.clone() };
+            let role = if view.security_invoker {
+                user.clone()
+            } else {
+                target.relation.owner.clone()
+            };
             let below = |column: ColumnIndex| match select.target.get(column).map(|target| &target.expr.kind) {
                 Some(ExprKind::Column { rte: of, column }) if of == rte => Some(*column),
                 _ => None,
@@ -127,7 +131,9 @@ impl Target {
 
     /// How the columns of what the statement names are reached, given how the base table's are.
     pub fn row(&self, base: Rte) -> Rte {
-        self.rows(base).pop().unwrap_or(Rte::Bare { relation: Arc::clone(&self.relation) })
+        self.rows(base).pop().unwrap_or(Rte::Bare {
+            relation: Arc::clone(&self.relation),
+        })
     }
 
     /// The conditions that a written row must meet for its view's check option: view, condition, its scope.
@@ -156,7 +162,10 @@ impl Target {
                 Some(select) => select.target.iter().map(|target| target.expr.clone()).collect(),
                 None => Rc::from([]),
             };
-            rows.push(Rte::Mapped { scope: Rc::new(Scope::of(Some(step.rte), below)), columns: targets });
+            rows.push(Rte::Mapped {
+                scope: Rc::new(Scope::of(Some(step.rte), below)),
+                columns: targets,
+            });
         }
         rows
     }
@@ -172,7 +181,9 @@ fn verb_of(privilege: Privilege) -> &'static str {
 
 /// The query's SELECT, if the query has nothing that hides rows from a write.
 fn simple(query: &Query) -> Option<&Select> {
-    let SetExpression::Select(select) = &query.body else { return None };
+    let SetExpression::Select(select) = &query.body else {
+        return None;
+    };
     let plain = query.ctes.is_empty()
         && query.limit.is_none()
         && query.offset.is_none()
@@ -189,8 +200,11 @@ fn not_simple(view: &Relation, verb: &'static str) -> DatabaseError {
 }
 
 fn computed(view: &Relation, column: &Ident, verb: &'static str) -> DatabaseError {
-    DatabaseError::new("0A000", format!("cannot {verb} column \"{column}\" of view \"{}\"", view.name.name))
-        .detail("View columns that are not columns of their base relation are not updatable.")
+    DatabaseError::new(
+        "0A000",
+        format!("cannot {verb} column \"{column}\" of view \"{}\"", view.name.name),
+    )
+    .detail("View columns that are not columns of their base relation are not updatable.")
 }
 
 fn denied(relation: &Relation) -> DatabaseError {

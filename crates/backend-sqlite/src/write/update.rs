@@ -50,16 +50,29 @@ pub fn compile(compiled: &Compiled, plan: &Plan, update: &plan::Update) -> Resul
         refuse_generated(&relation, at)?;
         let declared = &relation.columns[at];
         let input = Arc::new(InputType::new(compiled.catalog(), &declared.ty, declared.modifier)?);
-        members.push(Member { name: written.columns[*column].name.clone(), column: at, input });
+        members.push(Member {
+            name: written.columns[*column].name.clone(),
+            column: at,
+            input,
+        });
         missing.push(match update.missing {
             Missing::Null => None,
             Missing::Default => Some(Fill::of_column(compiled, role, &relation, at)?),
         });
     }
     let reads = update.filter.is_some() || reads(&update.returning);
-    let commands: &[PolicyCommand] =
-        if reads { &[PolicyCommand::Update, PolicyCommand::Select] } else { &[PolicyCommand::Update] };
-    let rows = matching(compiled, &update.source, update.filter.as_ref(), &update.returning, commands)?;
+    let commands: &[PolicyCommand] = if reads {
+        &[PolicyCommand::Update, PolicyCommand::Select]
+    } else {
+        &[PolicyCommand::Update]
+    };
+    let rows = matching(
+        compiled,
+        &update.source,
+        update.filter.as_ref(),
+        &update.returning,
+        commands,
+    )?;
     let columns: Vec<ColumnIndex> = members.iter().map(|member| member.column).collect();
     let checks = Checks::compile(compiled, &target, Moment::Updated(&columns), commands)?;
     let returning = match &update.returning.read {
@@ -67,7 +80,15 @@ pub fn compile(compiled: &Compiled, plan: &Plan, update: &plan::Update) -> Resul
         None => None,
     };
     let write = Write::new(compiled, &target, &columns)?;
-    Ok(UpdateProgram { target, members, missing, rows, checks, write, returning })
+    Ok(UpdateProgram {
+        target,
+        members,
+        missing,
+        rows,
+        checks,
+        write,
+        returning,
+    })
 }
 
 /// Runs a compiled update inside the request's savepoint.
@@ -98,8 +119,19 @@ pub fn execute(
         // Nothing to set: PostgREST changes nothing and answers with no rows.
         _ => Vec::new(),
     };
-    let outcome = Outcome { affected: numbers.len() as u64, ..Outcome::default() };
-    represent(conn, compiled, program.returning.as_ref(), sources, &input.options, &numbers, outcome)
+    let outcome = Outcome {
+        affected: numbers.len() as u64,
+        ..Outcome::default()
+    };
+    represent(
+        conn,
+        compiled,
+        program.returning.as_ref(),
+        sources,
+        &input.options,
+        &numbers,
+        outcome,
+    )
 }
 
 impl UpdateProgram {
@@ -129,7 +161,9 @@ impl UpdateProgram {
                 checks.run(conn, &sources.with_row(&values))?;
             }
         }
-        let Some(first) = numbers.first() else { return Ok(Vec::new()) };
+        let Some(first) = numbers.first() else {
+            return Ok(Vec::new());
+        };
         values[place] = Scalar::Integer(*first);
         let null = self
             .members
@@ -159,9 +193,14 @@ impl Write {
         let mut several = SqlWriter::new();
         several.sql("UPDATE ").object(&relation.name).sql(" SET ");
         several.list(", ", columns, |writer, column| {
-            writer.ident(&relation.columns[*column].name).sql(" = ").bind(Bind::Row(*column));
+            writer
+                .ident(&relation.columns[*column].name)
+                .sql(" = ")
+                .bind(Bind::Row(*column));
         });
-        several.sql(" WHERE _rowid_ IN (SELECT value FROM json_each(").bind(Bind::Row(relation.columns.len()));
+        several
+            .sql(" WHERE _rowid_ IN (SELECT value FROM json_each(")
+            .bind(Bind::Row(relation.columns.len()));
         several.sql(")) RETURNING _rowid_");
         Ok(Write {
             columns: columns.to_vec(),
@@ -199,7 +238,10 @@ impl Write {
         let mut rows = ready.raw_query();
         let mut written = Vec::with_capacity(numbers.len());
         let failure = loop {
-            match rows.next().and_then(|row| row.map(|row| row.get::<_, i64>(0)).transpose()) {
+            match rows
+                .next()
+                .and_then(|row| row.map(|row| row.get::<_, i64>(0)).transpose())
+            {
                 Ok(Some(number)) => written.push(number),
                 Ok(None) => return Ok(written),
                 Err(error) => break error,
@@ -210,8 +252,18 @@ impl Write {
         let mut shown = values.to_vec();
         shown[place] = Scalar::Integer(numbers[0]);
         let row = self.merged(conn, relation, sources, &shown).unwrap_or(shown);
-        let row = Failing { relation, disclosure: &self.disclosure, row: &row };
-        Err(errors::refusal_of_row(compiled.catalog(), Some(relation), Some(&row), statement.sql(), &failure))
+        let row = Failing {
+            relation,
+            disclosure: &self.disclosure,
+            row: &row,
+        };
+        Err(errors::refusal_of_row(
+            compiled.catalog(),
+            Some(relation),
+            Some(&row),
+            statement.sql(),
+            &failure,
+        ))
     }
 
     /// 23502 for a row that would be.
@@ -238,7 +290,9 @@ impl Write {
         values: &[Scalar],
     ) -> Result<Vec<Scalar>, BackendError> {
         let count = relation.columns.len();
-        let there = self.current.one(conn, &sources.with_row(values), |row| scalars(row, 0, count))?;
+        let there = self
+            .current
+            .one(conn, &sources.with_row(values), |row| scalars(row, 0, count))?;
         let mut row = there.unwrap_or_else(|| vec![Scalar::Null; count]);
         for column in &self.columns {
             row[*column] = values[*column].clone();
@@ -254,7 +308,11 @@ fn current(relation: &Relation) -> Prepared {
     writer.list(", ", &relation.columns, |writer, column| {
         writer.ident(&column.name);
     });
-    writer.sql(" FROM ").object(&relation.name).sql(" WHERE _rowid_ = ").bind(Bind::Row(relation.columns.len()));
+    writer
+        .sql(" FROM ")
+        .object(&relation.name)
+        .sql(" WHERE _rowid_ = ")
+        .bind(Bind::Row(relation.columns.len()));
     Prepared::from(writer.finish())
 }
 
@@ -312,7 +370,9 @@ pub fn refuse_generated(relation: &Relation, column: ColumnIndex) -> Result<(), 
     let name = &declared.name;
     let refusal = DatabaseError::new("428C9", format!("column \"{name}\" can only be updated to DEFAULT"));
     if declared.identity == Some(Identity::Always) {
-        return Err(refusal.detail(format!("Column \"{name}\" is an identity column defined as GENERATED ALWAYS.")));
+        return Err(refusal.detail(format!(
+            "Column \"{name}\" is an identity column defined as GENERATED ALWAYS."
+        )));
     }
     if declared.generated.is_some() {
         return Err(refusal.detail(format!("Column \"{name}\" is a generated column.")));

@@ -1,5 +1,8 @@
 //! A throw-away data file in memory, and statements run on it as somebody.
 
+mod access_paths;
+mod calls;
+mod plans;
 mod policies;
 mod statements;
 
@@ -35,7 +38,10 @@ impl Database {
         emit::functions::register(&conn).unwrap();
         let catalog: Arc<Catalog> = Arc::new(schema::open(&mut conn).unwrap());
         let catalog = schema::run_script(&mut conn, &catalog, script).unwrap();
-        Database { conn, compiled: Arc::new(Compiled::new(Arc::new(catalog))) }
+        Database {
+            conn,
+            compiled: Arc::new(Compiled::new(Arc::new(catalog))),
+        }
     }
 
     /// Runs one statement as `caller`, or as the owner.

@@ -12,7 +12,9 @@ use super::{Database, lines};
 
 const SCHEMA: &str = include_str!("policies.sql");
 const SCENARIOS: &str = include_str!("policies.txt");
-const TABLES: [&str; 8] = ["members", "todos", "notes", "quota", "inbox", "partly", "ranked", "boards"];
+const TABLES: [&str; 8] = [
+    "members", "todos", "notes", "quota", "inbox", "partly", "ranked", "boards",
+];
 
 fn caller(who: &str) -> Caller {
     let id = match who {
@@ -81,8 +83,15 @@ fn every_policy_scenario_answers_as_postgresql_does() {
         }
         count += 1;
         if wanted != found {
-            differing.push(format!("{name}\n{who}: {sql}\n  PostgreSQL: {wanted:#?}\n  here: {found:#?}"));
+            differing.push(format!(
+                "{name}\n{who}: {sql}\n  PostgreSQL: {wanted:#?}\n  here: {found:#?}"
+            ));
         }
     }
-    assert!(differing.is_empty(), "{} of {count} differ:\n{}", differing.len(), differing.join("\n"));
+    assert!(
+        differing.is_empty(),
+        "{} of {count} differ:\n{}",
+        differing.len(),
+        differing.join("\n")
+    );
 }

@@ -34,7 +34,10 @@ fn every_statement_answers_as_postgresql_does() {
     let database = Database::with(SCHEMA);
     let mut differing = Vec::new();
     let mut count = 0;
-    let mut lines = SCENARIOS.lines().filter(|line| !line.is_empty() && !line.starts_with("## ")).peekable();
+    let mut lines = SCENARIOS
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with("## "))
+        .peekable();
     while let Some(sql) = lines.next() {
         let mut wanted = Vec::new();
         while let Some(line) = lines.next_if(|line| line.starts_with("-> ") || line.starts_with("=> ")) {
@@ -47,5 +50,10 @@ fn every_statement_answers_as_postgresql_does() {
             differing.push(format!("{sql}\n  PostgreSQL: {wanted:?}\n  here:       {found:?}"));
         }
     }
-    assert!(differing.is_empty(), "{} of {count} differ:\n{}", differing.len(), differing.join("\n"));
+    assert!(
+        differing.is_empty(),
+        "{} of {count} differ:\n{}",
+        differing.len(),
+        differing.join("\n")
+    );
 }
