@@ -48,10 +48,9 @@ pub async fn query(
     }
     simple(connection, &begin).await?;
     let result = simple(connection, sql).await;
-    // What stays behind is the session's; the connection is fresh for the next.
+    // The text may have left settings behind, so nobody else gets this connection.
     let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
     let ended = simple(connection, end).await;
-    simple(connection, "DISCARD ALL").await?;
     exclusive.connection().close();
     drop(exclusive);
     let steps = result?;

@@ -30,7 +30,10 @@ impl TestDatabase {
                 std::env::var("CI").as_deref() != Ok("true"),
                 "MAINSTAY_TEST_POSTGRES is not set"
             );
-            say_skipped();
+            static SAID: std::sync::Once = std::sync::Once::new();
+            SAID.call_once(|| {
+                say_skipped("every test that needs PostgreSQL, because MAINSTAY_TEST_POSTGRES is not set");
+            });
             return None;
         };
         let name = format!(
@@ -71,16 +74,20 @@ impl TestDatabase {
     }
 }
 
-/// Says once that tests were skipped. Written past the test harness, which would swallow it: a skipped test counts as
-/// passed, and nobody should take it for one.
-fn say_skipped() {
-    static SAID: std::sync::Once = std::sync::Once::new();
-    SAID.call_once(|| {
-        let _ = std::io::Write::write_all(
-            &mut std::io::stderr(),
-            b"skipped: every test that needs PostgreSQL, because MAINSTAY_TEST_POSTGRES is not set\n",
-        );
-    });
+/// Says that tests were skipped. Written past the test harness, which would swallow it: a skipped test counts as passed,
+/// and nobody should take it for one.
+pub fn say_skipped(what: &str) {
+    let line = format!("skipped: {what}\n");
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+}
+
+/// A database with PostgREST's own fixtures, or `None` where `MAINSTAY_TEST_PGRST` names none.
+pub fn conformance_url() -> Option<String> {
+    let url = std::env::var("MAINSTAY_TEST_PGRST").ok();
+    if url.is_none() {
+        say_skipped("a test over PostgREST's fixtures, because MAINSTAY_TEST_PGRST is not set");
+    }
+    url
 }
 
 /// A plain connection to `url`.

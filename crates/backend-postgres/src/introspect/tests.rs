@@ -4,7 +4,7 @@ use mainstay_core::types::{Type, TypeModifier};
 
 use super::*;
 use crate::console::simple;
-use crate::testing::{TestDatabase, connect};
+use crate::testing::{TestDatabase, conformance_url, connect};
 
 const SCHEMA: &str = r#"
 create schema app;
@@ -179,10 +179,7 @@ async fn routines_have_their_arguments_defaults_and_results() {
 /// PostgREST's own fixtures hold every odd thing; set `MAINSTAY_TEST_PGRST` to a database that has them.
 #[tokio::test]
 async fn the_full_conformance_fixtures_are_read() {
-    let Ok(url) = std::env::var("MAINSTAY_TEST_PGRST") else {
-        eprintln!("skipped: MAINSTAY_TEST_PGRST is not set");
-        return;
-    };
+    let Some(url) = conformance_url() else { return };
     let start = std::time::Instant::now();
     let (catalog, _) = catalog(&url).await;
     eprintln!(

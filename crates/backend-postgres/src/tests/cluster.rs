@@ -31,10 +31,7 @@ impl Cluster {
         let bin = std::env::var("PG_BINDIR").unwrap_or_else(|_| "/usr/lib/postgresql/15/bin".into());
         let bin = PathBuf::from(bin);
         if !bin.join("initdb").exists() {
-            let _ = std::io::Write::write_all(
-                &mut std::io::stderr(),
-                b"skipped: restart, TLS and password tests, because there is no initdb (set PG_BINDIR)\n",
-            );
+            crate::testing::say_skipped("restart, TLS and password tests, because there is no initdb (set PG_BINDIR)");
             return None;
         }
         let port = std::net::TcpListener::bind("127.0.0.1:0")
@@ -315,4 +312,32 @@ async fn a_transaction_pooler_gets_no_prepared_statements_and_no_listener() {
     let steps = simple(&admin, listening).await.unwrap();
     assert_eq!(crate::decode::text_field(&steps[0].rows[0], 0).unwrap(), Some("0"));
     super::done(database, backend).await;
+}
+
+#[tokio::test]
+async fn a_reload_without_a_change_keeps_plans_good() {
+    // Roles belong to the whole cluster and to the catalog, and other tests make some.
+    let Some(cluster) = Cluster::start() else { return };
+    let backend = PostgresBackend::open(Options::new(cluster.url())).await.unwrap();
+    backend
+        .query(None, "create table t (id int)", QueryMode::ReadWrite)
+        .await
+        .unwrap();
+    let version = backend.catalog().version;
+    backend.reload().await.unwrap();
+    backend
+        .query(None, "insert into t values (2)", QueryMode::ReadWrite)
+        .await
+        .unwrap();
+    assert_eq!(backend.catalog().version, version);
+    for change in [
+        "alter table t add column x int",
+        "comment on table t is 'c'",
+        "alter table t enable row level security",
+    ] {
+        let before = backend.catalog().version;
+        backend.query(None, change, QueryMode::ReadWrite).await.unwrap();
+        assert!(backend.catalog().version > before, "{change}");
+    }
+    backend.close().await;
 }

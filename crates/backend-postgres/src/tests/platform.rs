@@ -241,27 +241,3 @@ async fn a_notification_reloads_the_catalog() {
     }
     done(database, backend).await;
 }
-
-#[tokio::test]
-async fn a_reload_without_a_change_keeps_plans_good() {
-    let Some((database, backend)) = opened("create table t (id int); insert into t values (1)").await else {
-        return;
-    };
-    let version = backend.catalog().version;
-    backend.reload().await.unwrap();
-    backend
-        .query(None, "insert into t values (2)", QueryMode::ReadWrite)
-        .await
-        .unwrap();
-    assert_eq!(backend.catalog().version, version);
-    for change in [
-        "alter table t add column x int",
-        "comment on table t is 'c'",
-        "alter table t enable row level security",
-    ] {
-        let before = backend.catalog().version;
-        backend.query(None, change, QueryMode::ReadWrite).await.unwrap();
-        assert!(backend.catalog().version > before, "{change}");
-    }
-    done(database, backend).await;
-}

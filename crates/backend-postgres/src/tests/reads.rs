@@ -403,7 +403,7 @@ async fn a_cast_is_resolved_under_each_requests_own_search_path() {
 /// Every relation of PostgREST's fixtures, as PostgreSQL itself prints its rows.
 #[tokio::test]
 async fn every_relation_of_the_conformance_fixtures_prints_as_postgresql_prints_it() {
-    let Ok(url) = std::env::var("MAINSTAY_TEST_PGRST") else {
+    let Some(url) = crate::testing::conformance_url() else {
         return;
     };
     let backend = crate::PostgresBackend::open(crate::Options::new(url)).await.unwrap();
