@@ -54,31 +54,6 @@ pub fn windows(name: &str) -> impl Iterator<Item = &'static WindowEntry> {
     WINDOWS.iter().filter(move |entry| entry.name == name)
 }
 
-/// Aggregates that PostgreSQL has and the subset leaves out, with what to use instead.
-pub const REFUSED: &[(&str, Option<&str>)] = &[
-    ("array_agg", Some("json_agg")),
-    ("bit_and", None),
-    ("bit_or", None),
-    ("bit_xor", None),
-    ("corr", None),
-    ("covar_pop", None),
-    ("covar_samp", None),
-    ("mode", None),
-    ("percentile_cont", None),
-    ("percentile_disc", None),
-    ("range_agg", None),
-    ("regr_avgx", None),
-    ("regr_avgy", None),
-    ("regr_count", None),
-    ("regr_intercept", None),
-    ("regr_r2", None),
-    ("regr_slope", None),
-    ("regr_sxx", None),
-    ("regr_sxy", None),
-    ("regr_syy", None),
-    ("xmlagg", None),
-];
-
 static AGGREGATES: &[AggregateEntry] = &[
     aggregate("count", &[], Int8, Native("count")),
     aggregate("count", &[Any], Int8, Native("count")),

@@ -12,9 +12,10 @@ use mainstay_core::types::{Type, TypeModifier};
 
 use super::Result;
 use super::aggregates::{self, AggregateEntry, WindowEntry};
-use super::casts::pathway;
+use super::casts::{is_implicit, pathway};
 use super::coerce::{self, place};
-use super::functions::{self, FunctionEntry, SetFunctionEntry};
+use super::functions::{self, FunctionEntry, ServerArgument, SetFunctionEntry};
+use super::kinds::Arg;
 use super::resolve::{Bindings, Choice, Slot, choose, coerce_arguments};
 use super::scope::State;
 use crate::ast::{Argument, Expr as Written, ExprKind as WrittenKind, FunctionCall, ObjectName};
@@ -75,7 +76,7 @@ impl State<'_> {
         let resolved = self.resolve_call(call, arguments, false, position)?;
         self.no_aggregate_syntax(call, position)?;
         match resolved.target {
-            Target::Function(function) => Ok(self.function_expr(function, resolved.arguments, resolved.ty)),
+            Target::Function(function) => self.function_expr(function, resolved.arguments, resolved.ty),
             Target::Routine(routine) if routine.returns.set => Err(self.refuse(
                 "a set-returning function in an expression",
                 &call.name.name,
@@ -122,27 +123,55 @@ impl State<'_> {
         };
         let resolved = self.resolve_call(&call, arguments, false, 0)?;
         match resolved.target {
-            Target::Function(function) => Ok(self.function_expr(function, resolved.arguments, resolved.ty)),
+            Target::Function(function) => self.function_expr(function, resolved.arguments, resolved.ty),
             _ => Err(self.no_function(&call, &[], 0)),
         }
     }
 
-    /// The node for a table's function; `age` of one argument counts from the start of today.
-    fn function_expr(&self, function: &'static FunctionEntry, mut arguments: Vec<Expr>, ty: Type) -> Expr {
-        let mut function = function;
-        if function.name == "age" && arguments.len() == 1 {
-            let wanted = arguments[0].ty.clone();
-            let pair = functions::overloads("age")
+    /// The node for a table's function. Some overloads are another one with something done to the arguments or result,
+    /// as PostgreSQL defines them.
+    fn function_expr(&self, function: &'static FunctionEntry, arguments: Vec<Expr>, ty: Type) -> Result<Expr> {
+        let overload = |fits: &dyn Fn(&FunctionEntry) -> bool| {
+            functions::overloads(function.name)
                 .iter()
-                .find(|entry| entry.arguments.len() == 2 && entry.arguments[1].is(&wanted));
-            let today = Expr::new(ExprKind::Context(ContextValue::CurrentDate), Type::Date);
-            let today = coerce::cast(self.catalog, today, &wanted, TypeModifier::None, CastContext::Implicit);
-            if let (Some(entry), Ok(today)) = (pair, today) {
-                function = entry;
+                .copied()
+                .find(|entry| fits(entry))
+                .unwrap_or(function)
+        };
+        let mut arguments = arguments;
+        match (function.name, function.arguments) {
+            // From the start of today.
+            ("age", [only]) => {
+                let only = *only;
+                let wanted = only.concrete().unwrap_or(Type::Timestamptz);
+                let today = Expr::new(ExprKind::Context(ContextValue::CurrentDate), Type::Date);
+                let today = coerce::cast(self.catalog, today, &wanted, TypeModifier::None, CastContext::Implicit)?;
                 arguments.insert(0, today);
+                let function = overload(&|entry| entry.arguments == [only, only]);
+                Ok(Expr::new(ExprKind::Function { function, arguments }, ty))
             }
+            ("quote_literal" | "quote_nullable", [Arg::AnyElement]) => {
+                let cast = |expr| {
+                    coerce::cast(
+                        self.catalog,
+                        expr,
+                        &Type::Text,
+                        TypeModifier::None,
+                        CastContext::Explicit,
+                    )
+                };
+                let arguments = arguments.into_iter().map(cast).collect::<Result<_>>()?;
+                let function = overload(&|entry| entry.arguments == [Arg::Text]);
+                Ok(Expr::new(ExprKind::Function { function, arguments }, ty))
+            }
+            // The result may be too large for the type: the cast checks it.
+            ("lcm", [Arg::Int4, Arg::Int4]) => {
+                let function = overload(&|entry| entry.arguments == [Arg::Int8, Arg::Int8]);
+                let wide = Expr::new(ExprKind::Function { function, arguments }, Type::Int8);
+                coerce::cast(self.catalog, wide, &ty, TypeModifier::None, CastContext::Assignment)
+            }
+            _ => Ok(Expr::new(ExprKind::Function { function, arguments }, ty)),
         }
-        Expr::new(ExprKind::Function { function, arguments }, ty)
     }
 
     /// Types the arguments of a call. `f(t.*)` is the row `t`.
@@ -228,7 +257,7 @@ impl State<'_> {
                 return Err(place(DatabaseError::new("42725", message).hint(hint), position));
             }
         };
-        let bindings = Bindings::of(&chosen.slots, &arguments).map_err(|error| place(error, position))?;
+        let bindings = Bindings::of(&chosen.slots, &arguments)?;
         for (slot, argument) in chosen.slots.iter().zip(&arguments) {
             if let Some(ty) = bindings.slot(slot) {
                 self.note_parameter(argument, &ty);
@@ -324,10 +353,16 @@ impl State<'_> {
 
     /// The error for a call that means nothing: refused by name where PostgreSQL knows the function.
     pub fn no_function(&self, call: &FunctionCall, inputs: &[Type], position: u32) -> DatabaseError {
-        let refused = functions::REFUSED.iter().chain(aggregates::REFUSED);
+        let name: &str = &call.name.name;
         let in_reach = is_builtin(&call.name) || call.name.schema.as_ref().is_some_and(|s| *s == *"extensions");
-        if let Some((name, instead)) = refused.filter(|_| in_reach).find(|(name, _)| *name == &*call.name.name) {
-            let instead = instead.map(|instead| format!("use {instead}"));
+        let instead = functions::REFUSED.iter().find(|(refused, _)| *refused == name);
+        let is_left_out = instead.is_some()
+            || functions::is_server_function(name) && self.targets(&call.name, true).is_empty()
+            || functions::server_overloads(name).any(|overload| fits(&overload, inputs));
+        if in_reach && is_left_out {
+            let instead = instead
+                .and_then(|(_, instead)| *instead)
+                .map(|instead| format!("use {instead}"));
             return self.refuse(&format!("function {name}"), "", instead.as_deref(), position);
         }
         let message = format!("function {} does not exist", signature(call, inputs));
@@ -376,7 +411,7 @@ impl State<'_> {
                 Ok((TableFunction::Scalar(Box::new(expr)), vec![column]))
             }
             Target::Function(function) => {
-                let expr = self.function_expr(function, resolved.arguments, resolved.ty);
+                let expr = self.function_expr(function, resolved.arguments, resolved.ty)?;
                 let column = output(function.name, &expr.ty);
                 Ok((TableFunction::Scalar(Box::new(expr)), vec![column]))
             }
@@ -495,7 +530,20 @@ fn arrange(target: Target, names: &[Option<&Ident>]) -> Option<Candidate> {
     })
 }
 
-fn plain(arguments: &[super::kinds::Arg]) -> (Vec<Slot>, bool, Vec<bool>, Vec<Ident>) {
+/// True if one of PostgreSQL's own overloads would take these arguments.
+fn fits(overload: &[Option<ServerArgument>], inputs: &[Type]) -> bool {
+    overload.len() == inputs.len()
+        && !inputs.is_empty()
+        && overload.iter().zip(inputs).all(|(argument, input)| match argument {
+            None => *input == Type::Unknown,
+            Some(ServerArgument::Type(ty)) => is_implicit(input, ty),
+            Some(ServerArgument::AnyElement) => true,
+            Some(ServerArgument::AnyArray) => matches!(input.base(), Type::Array(_)),
+            Some(ServerArgument::AnyEnum) => matches!(input.base(), Type::Enum(_)),
+        })
+}
+
+fn plain(arguments: &[Arg]) -> (Vec<Slot>, bool, Vec<bool>, Vec<Ident>) {
     let slots: Vec<Slot> = arguments.iter().map(|argument| Slot::of(*argument)).collect();
     let defaults = vec![false; slots.len()];
     (slots, false, defaults, Vec::new())

@@ -9,12 +9,13 @@ use mainstay_core::types::{Type, TypeModifier};
 use super::Result;
 use super::coerce::{self, common_modifier, common_type, condition, place, to_common, to_type};
 use super::literal;
+use super::operators;
 use super::resolve;
 use super::scope::{Clause, Found, Item, State};
 use super::types;
 use crate::ast;
 use crate::ast::ExprKind as Written;
-use crate::typed::{CastContext, ContextValue, Expr, ExprKind, LikeKind, Literal, OperatorEntry};
+use crate::typed::{CastContext, CastMethod, ContextValue, Expr, ExprKind, Literal, OperatorEntry};
 
 impl State<'_> {
     /// Types an expression. A quoted literal, null or parameter stays `unknown` until something needs a type.
@@ -28,12 +29,17 @@ impl State<'_> {
             Written::String(text) => literal_expr(Literal::Text(text.as_str().into()), Type::Unknown),
             Written::Parameter(number) => self.parameter(*number, position)?,
             Written::Column(names) => self.column(names, position)?,
-            Written::Star(_) => {
-                return Err(place(
-                    DatabaseError::new("42601", "row expansion via \"*\" is not supported here"),
-                    position,
-                ));
-            }
+            Written::Star(names) => match names.as_slice() {
+                // As an argument or operand, `t.*` is the row.
+                [names @ .., name] if names.len() < 2 => match self.item(names.first(), name, position)? {
+                    Some(item) => whole_row(self, &item),
+                    None => self.column(&[name.clone(), Ident::new("*")], position)?,
+                },
+                _ => {
+                    let error = DatabaseError::new("42601", "row expansion via \"*\" is not supported here");
+                    return Err(place(error, position));
+                }
+            },
             Written::Field { expr, field } => self.field(expr, field.as_ref(), position)?,
             Written::Subscript {
                 expr,
@@ -178,6 +184,11 @@ impl State<'_> {
             Written::Row(fields) => {
                 let fields = self.fields(fields)?;
                 row(fields)
+            }
+            Written::Array(elements) if elements.is_empty() => {
+                let error = DatabaseError::new("42P18", "cannot determine type of empty array")
+                    .hint("Explicitly cast to the desired type, for example ARRAY[]::integer[].");
+                return Err(place(error, position));
             }
             Written::Array(elements) => {
                 let (elements, ty, _) = self.common(elements, "ARRAY")?;
@@ -388,6 +399,9 @@ impl State<'_> {
 
     /// Resolves an operator and remembers what parameters became.
     pub fn apply(&mut self, name: &str, left: Option<Expr>, right: Expr, position: u32) -> Result<Expr> {
+        if operators::overloads(name).is_empty() && operators::REFUSED.contains(&name) {
+            return Err(self.refuse(&format!("operator {name}"), "", None, position));
+        }
         let expr = resolve::operator(self.catalog, name, left, right, position)?;
         if let ExprKind::Operator { arguments, .. } = &expr.kind {
             let parameters: Vec<(Expr, Type)> = arguments
@@ -403,7 +417,7 @@ impl State<'_> {
     }
 
     /// An `=` (or what `name` says) with both sides cast for it.
-    fn equality(
+    pub(super) fn equality(
         &mut self,
         name: &str,
         left: Expr,
@@ -418,332 +432,6 @@ impl State<'_> {
             },
             _ => Err(DatabaseError::new("XX000", "an operator became something else")),
         }
-    }
-
-    fn row_comparison(&mut self, name: &str, left: &[ast::Expr], right: &[ast::Expr], position: u32) -> Result<Expr> {
-        let (left, right) = (self.fields(left)?, self.fields(right)?);
-        self.compare_rows(name, left, right, position)
-    }
-
-    /// `(a, b) op (c, d)` as conditions on the fields.
-    fn compare_rows(&mut self, name: &str, left: Vec<Expr>, right: Vec<Expr>, position: u32) -> Result<Expr> {
-        if left.len() != right.len() {
-            let error = DatabaseError::new("42601", "unequal number of entries in row expressions");
-            return Err(place(error, position));
-        }
-        if left.is_empty() {
-            return Err(place(
-                DatabaseError::new("0A000", "cannot compare rows of zero length"),
-                position,
-            ));
-        }
-        let boolean = |kind| Expr::new(kind, Type::Bool).at(position);
-        let pairs: Vec<(Expr, Expr)> = left.into_iter().zip(right).collect();
-        match name {
-            "=" | "<>" => {
-                let mut parts = Vec::with_capacity(pairs.len());
-                for (left, right) in pairs {
-                    parts.push(self.apply(name, Some(left), right, position)?);
-                }
-                Ok(match (parts.len(), name) {
-                    (1, _) => parts.remove(0),
-                    (_, "=") => boolean(ExprKind::And(parts)),
-                    _ => boolean(ExprKind::Or(parts)),
-                })
-            }
-            "<" | "<=" | ">" | ">=" => {
-                // a < c, or a = c and (b < d …): built from the last field back.
-                let strict = &name[..1];
-                let mut built: Option<Expr> = None;
-                for (left, right) in pairs.into_iter().rev() {
-                    built = Some(match built {
-                        None => self.apply(name, Some(left), right, position)?,
-                        Some(rest) => {
-                            let first = self.apply(strict, Some(left.clone()), right.clone(), position)?;
-                            let equal = self.apply("=", Some(left), right, position)?;
-                            boolean(ExprKind::Or(vec![first, boolean(ExprKind::And(vec![equal, rest]))]))
-                        }
-                    });
-                }
-                built.ok_or_else(|| DatabaseError::new("XX000", "a row lost its fields"))
-            }
-            _ => {
-                let message = format!("could not determine interpretation of row comparison operator {name}");
-                let hint = "Row comparison operators must be associated with btree operator families.";
-                Err(place(DatabaseError::new("0A000", message).hint(hint), position))
-            }
-        }
-    }
-
-    fn distinct_from(&mut self, left: &ast::Expr, right: &ast::Expr, negated: bool, position: u32) -> Result<Expr> {
-        if let (Written::Row(left), Written::Row(right)) = (&left.kind, &right.kind) {
-            let (left, right) = (self.fields(left)?, self.fields(right)?);
-            if left.len() != right.len() {
-                let error = DatabaseError::new("42601", "unequal number of entries in row expressions");
-                return Err(place(error, position));
-            }
-            let mut parts = Vec::with_capacity(left.len());
-            for (left, right) in left.into_iter().zip(right) {
-                parts.push(self.distinct_pair(left, right, negated, position)?);
-            }
-            let kind = if negated {
-                ExprKind::And(parts)
-            } else {
-                ExprKind::Or(parts)
-            };
-            return Ok(Expr::new(kind, Type::Bool));
-        }
-        let (left, right) = (self.expr(left)?, self.expr(right)?);
-        self.distinct_pair(left, right, negated, position)
-    }
-
-    fn distinct_pair(&mut self, left: Expr, right: Expr, negated: bool, position: u32) -> Result<Expr> {
-        // A null constant on either side is a test for null.
-        if left.is_null_literal() || right.is_null_literal() {
-            let tested = if right.is_null_literal() { left } else { right };
-            let tested = self.settle(tested)?;
-            return Ok(Expr::new(
-                ExprKind::IsNull {
-                    expr: Box::new(tested),
-                    negated: !negated,
-                },
-                Type::Bool,
-            ));
-        }
-        let (operator, left, right) = self.equality("=", left, right, position)?;
-        let kind = ExprKind::DistinctFrom {
-            operator,
-            left: Box::new(left),
-            right: Box::new(right),
-            negated,
-        };
-        Ok(Expr::new(kind, Type::Bool))
-    }
-
-    fn in_list(&mut self, written: &ast::Expr, list: &[ast::Expr], negated: bool, position: u32) -> Result<Expr> {
-        let name = if negated { "<>" } else { "=" };
-        if let Written::Row(left) = &written.kind {
-            let mut parts = Vec::with_capacity(list.len());
-            for item in list {
-                let Written::Row(right) = &item.kind else {
-                    let error = DatabaseError::new("42601", "unequal number of entries in row expressions");
-                    return Err(place(error, position));
-                };
-                parts.push(self.row_comparison(name, left, right, position)?);
-            }
-            return Ok(combine(parts, negated, position));
-        }
-        let expr = self.expr(written)?;
-        let mut constants = Vec::new();
-        let mut others = Vec::new();
-        for item in list {
-            let item = self.expr(item)?;
-            if has_columns(&item) {
-                others.push(item)
-            } else {
-                constants.push(item)
-            }
-        }
-        let mut parts = Vec::new();
-        // Several constants have one type with the left side, if there is one; else each stands for itself.
-        let all: Vec<&Expr> = std::iter::once(&expr).chain(&constants).collect();
-        let common = if constants.len() > 1 {
-            common_type(&all, "IN").ok()
-        } else {
-            None
-        };
-        match common.filter(|ty| !matches!(ty, Type::Record)) {
-            Some(ty) => {
-                let mut items = Vec::with_capacity(constants.len());
-                for item in constants {
-                    self.note_parameter(&item, &ty);
-                    items.push(to_common(self.catalog, item, &ty, "IN")?);
-                }
-                parts.push(self.list_test(name, expr.clone(), items, negated, position)?);
-            }
-            None => others.splice(0..0, constants).for_each(drop),
-        }
-        for item in others {
-            parts.push(self.apply(name, Some(expr.clone()), item, position)?);
-        }
-        Ok(combine(parts, negated, position))
-    }
-
-    /// `expr IN (items)`, the items having one type.
-    fn list_test(&mut self, name: &str, expr: Expr, items: Vec<Expr>, negated: bool, position: u32) -> Result<Expr> {
-        let Some(first) = items.first() else {
-            return Ok(literal_expr(Literal::Bool(negated), Type::Bool));
-        };
-        self.equality(name, expr.clone(), first.clone(), position)?;
-        let mut found: Option<(&'static OperatorEntry, Expr)> = None;
-        let mut list = Vec::with_capacity(items.len());
-        for item in items {
-            let (operator, left, item) = self.equality("=", expr.clone(), item, position)?;
-            found.get_or_insert((operator, left));
-            list.push(item);
-        }
-        let Some((operator, left)) = found else {
-            return Err(DatabaseError::new("XX000", "an empty list"));
-        };
-        let kind = ExprKind::InList {
-            operator,
-            expr: Box::new(left),
-            list,
-            negated,
-        };
-        Ok(Expr::new(kind, Type::Bool).at(position))
-    }
-
-    fn quantified_array(
-        &mut self,
-        name: &str,
-        all: bool,
-        left: &ast::Expr,
-        right: &ast::Expr,
-        position: u32,
-    ) -> Result<Expr> {
-        let left = self.expr(left)?;
-        let array = self.expr(right)?;
-        // `unknown` here is array text of the left side's type.
-        let array = match &array.ty {
-            Type::Unknown => {
-                let element = if left.ty == Type::Unknown {
-                    Type::Text
-                } else {
-                    left.ty.base().clone()
-                };
-                let ty = Type::Array(Box::new(element));
-                self.note_parameter(&array, &ty);
-                coerce::cast(self.catalog, array, &ty, TypeModifier::None, CastContext::Implicit)?
-            }
-            _ => array,
-        };
-        let Type::Array(element) = array.ty.base().clone() else {
-            let error = DatabaseError::new("42809", "op ANY/ALL (array) requires array on right side");
-            return Err(place(error, position));
-        };
-        let elements = match &array.kind {
-            ExprKind::Array(elements) => Some(elements.clone()),
-            ExprKind::Literal(Literal::Text(text)) => {
-                let mut elements = Vec::new();
-                for item in literal::array(text).map_err(|error| place(error, array.position))? {
-                    let value = match item {
-                        Some(text) => literal::input(self.catalog, &text, &element)
-                            .map_err(|error| place(error, array.position))?,
-                        None => Literal::Null,
-                    };
-                    elements.push(literal_expr(value, (*element).clone()));
-                }
-                Some(elements)
-            }
-            _ => None,
-        };
-        let Some(elements) = elements else {
-            let stand_in = Expr::new(ExprKind::Literal(Literal::Null), (*element).clone());
-            let (operator, left, _) = self.equality(name, left, stand_in, position)?;
-            let kind = ExprKind::QuantifiedArray {
-                operator,
-                all,
-                left: Box::new(left),
-                array: Box::new(array),
-            };
-            return Ok(Expr::new(kind, Type::Bool));
-        };
-        match (name, all) {
-            ("=", false) => self.list_test("=", left, elements, false, position),
-            ("<>", true) => self.list_test("<>", left, elements, true, position),
-            _ => {
-                let mut parts = Vec::with_capacity(elements.len());
-                for element in elements {
-                    parts.push(self.apply(name, Some(left.clone()), element, position)?);
-                }
-                Ok(combine(parts, all, position))
-            }
-        }
-    }
-
-    fn like(
-        &mut self,
-        kind: LikeKind,
-        expr: &ast::Expr,
-        pattern: &ast::Expr,
-        escape: Option<&ast::Expr>,
-        negated: bool,
-        position: u32,
-    ) -> Result<Expr> {
-        let (expr, pattern) = (self.expr(expr)?, self.expr(pattern)?);
-        let escape = escape.map(|escape| self.expr(escape)).transpose()?;
-        let name = match (kind, negated) {
-            (LikeKind::Like, false) => "~~",
-            (LikeKind::Like, true) => "!~~",
-            (LikeKind::Ilike, false) => "~~*",
-            (LikeKind::Ilike, true) => "!~~*",
-            (LikeKind::Similar, false) => "~",
-            (LikeKind::Similar, true) => "!~",
-        };
-        // With ESCAPE, and always in SIMILAR TO, the pattern passes through a function of text.
-        let wrapped = escape.is_some() || kind == LikeKind::Similar;
-        let pattern = if wrapped {
-            self.text(pattern, "like_escape", position)?
-        } else {
-            pattern
-        };
-        let escape = escape
-            .map(|escape| self.text(escape, "like_escape", position))
-            .transpose()?;
-        let (_, expr, pattern) = self.equality(name, expr, pattern, position)?;
-        let expr = coerce::cast(
-            self.catalog,
-            expr,
-            &Type::Text,
-            TypeModifier::None,
-            CastContext::Implicit,
-        )?;
-        let kind = ExprKind::Like {
-            kind,
-            expr: Box::new(expr),
-            pattern: Box::new(pattern),
-            escape: escape.map(Box::new),
-            negated,
-        };
-        Ok(Expr::new(kind, Type::Bool))
-    }
-
-    fn text(&mut self, expr: Expr, function: &str, position: u32) -> Result<Expr> {
-        self.note_parameter(&expr, &Type::Text);
-        let from = expr.ty.clone();
-        to_type(self.catalog, expr, &Type::Text, CastContext::Implicit)?.ok_or_else(|| {
-            place(
-                DatabaseError::new("42883", format!("function {function}({from}) does not exist")),
-                position,
-            )
-        })
-    }
-
-    fn between(
-        &mut self,
-        expr: &ast::Expr,
-        low: &ast::Expr,
-        high: &ast::Expr,
-        symmetric: bool,
-        negated: bool,
-        position: u32,
-    ) -> Result<Expr> {
-        let (expr, low, high) = (self.expr(expr)?, self.expr(low)?, self.expr(high)?);
-        let mut one = |low: &Expr, high: &Expr| -> Result<Expr> {
-            let (first, second) = if negated { ("<", ">") } else { (">=", "<=") };
-            let parts = vec![
-                self.apply(first, Some(expr.clone()), low.clone(), position)?,
-                self.apply(second, Some(expr.clone()), high.clone(), position)?,
-            ];
-            Ok(combine(parts, !negated, position))
-        };
-        let forward = one(&low, &high)?;
-        if !symmetric {
-            return Ok(forward);
-        }
-        let backward = one(&high, &low)?;
-        Ok(combine(vec![forward, backward], negated, position))
     }
 
     fn case(
@@ -839,6 +527,15 @@ impl State<'_> {
         let inner = self.expr(written)?;
         self.note_parameter(&inner, &ty);
         let (from, at) = (inner.ty.clone(), inner.position);
+        if from == ty && modifier == TypeModifier::None && inner.modifier != TypeModifier::None {
+            // The modifier is forgotten, the value is kept.
+            let kind = ExprKind::Cast {
+                expr: Box::new(inner),
+                context: CastContext::Explicit,
+                method: CastMethod::Relabel,
+            };
+            return Ok(Expr::new(kind, ty));
+        }
         match to_type(self.catalog, inner, &ty, CastContext::Explicit)? {
             Some(expr) => Ok(coerce::to_modifier(expr, modifier, CastContext::Explicit)),
             None => {
@@ -851,7 +548,7 @@ impl State<'_> {
         }
     }
 
-    fn fields(&mut self, list: &[ast::Expr]) -> Result<Vec<Expr>> {
+    pub(super) fn fields(&mut self, list: &[ast::Expr]) -> Result<Vec<Expr>> {
         let mut fields = Vec::with_capacity(list.len());
         for item in list {
             if let Written::Star(names) = &item.kind {
@@ -861,57 +558,6 @@ impl State<'_> {
             }
         }
         Ok(fields)
-    }
-
-    fn quantified_subquery(
-        &mut self,
-        name: &str,
-        all: bool,
-        left: &ast::Expr,
-        query: &ast::Query,
-        position: u32,
-    ) -> Result<Expr> {
-        let left = match &left.kind {
-            Written::Row(fields) => self.fields(fields)?,
-            _ => vec![self.expr(left)?],
-        };
-        let mut query = self.subquery(query)?;
-        let counts = [
-            ("subquery has too many columns", query.columns.len() > left.len()),
-            ("subquery has too few columns", query.columns.len() < left.len()),
-        ];
-        if let Some((message, _)) = counts.into_iter().find(|(_, wrong)| *wrong) {
-            return Err(place(DatabaseError::new("42601", message), position));
-        }
-        let mut operators = Vec::with_capacity(left.len());
-        let mut done = Vec::with_capacity(left.len());
-        let mut types = Vec::with_capacity(left.len());
-        for (expr, column) in left.into_iter().zip(&query.columns) {
-            let right = Expr::new(ExprKind::Output(0), column.ty.clone());
-            let (operator, expr, right) = self.equality(name, expr, right, position)?;
-            if operator.result != super::kinds::Arg::Bool {
-                let message = "row comparison operator must yield type boolean, not type ";
-                return Err(place(
-                    DatabaseError::new("42804", format!("{message}{}", expr.ty)),
-                    position,
-                ));
-            }
-            operators.push(operator);
-            done.push(expr);
-            types.push(right.ty);
-        }
-        self.coerce_query(&mut query, &types, CastContext::Implicit)?;
-        if operators.len() > 1 && name != "=" && name != "<>" {
-            return Err(self.refuse("rows compared with a subquery by order", "", None, position));
-        }
-        let kind = ExprKind::QuantifiedSubquery {
-            operators,
-            all,
-            left: done,
-            query: Box::new(query),
-            negated: false,
-        };
-        Ok(Expr::new(kind, Type::Bool))
     }
 
     fn value_function(&mut self, function: ast::ValueFunction, precision: Option<u32>, position: u32) -> Result<Expr> {
@@ -1049,19 +695,6 @@ pub fn negate(expr: Expr) -> Expr {
     Expr::new(kind, Type::Bool)
 }
 
-/// `all`: every part must hold; else any of them.
-fn combine(mut parts: Vec<Expr>, all: bool, position: u32) -> Expr {
-    match (parts.pop(), parts.is_empty()) {
-        (None, _) => literal_expr(Literal::Bool(all), Type::Bool),
-        (Some(only), true) => only,
-        (Some(last), false) => {
-            parts.push(last);
-            let kind = if all { ExprKind::And(parts) } else { ExprKind::Or(parts) };
-            Expr::new(kind, Type::Bool).at(position)
-        }
-    }
-}
-
 /// A row without names: fields are called `f1`, `f2` …
 fn row(fields: Vec<Expr>) -> Expr {
     let names = (1..=fields.len()).map(|at| Ident::from(format!("f{at}"))).collect();
@@ -1077,6 +710,10 @@ fn row(fields: Vec<Expr>) -> Expr {
 
 /// A relation's row as a value.
 fn whole_row(state: &State<'_>, item: &Item) -> Expr {
+    // A function that gives plain values has no rows: its name is the value.
+    if let (true, [only]) = (item.is_scalar, item.columns.as_slice()) {
+        return only.expr.clone();
+    }
     let fields = item.columns.iter().map(|column| column.expr.clone()).collect();
     let names = item.columns.iter().map(|column| column.name.clone()).collect();
     let relation = item
@@ -1095,14 +732,4 @@ fn whole_row(state: &State<'_>, item: &Item) -> Expr {
         },
         ty,
     )
-}
-
-/// True if the expression refers to a column.
-fn has_columns(expr: &Expr) -> bool {
-    let mut found = false;
-    crate::walk::expr(expr, &mut |inner| {
-        found |= matches!(inner.kind, ExprKind::Column { .. });
-        !found
-    });
-    found
 }

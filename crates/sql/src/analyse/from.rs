@@ -98,7 +98,8 @@ impl State<'_> {
                         source: None,
                     });
                 }
-                let (rte, offered) = self.output_entry(&columns, alias.as_ref(), &name)?;
+                let (rte, mut offered) = self.output_entry(&columns, alias.as_ref(), &name)?;
+                offered.is_scalar = columns.len() == 1;
                 let item = FromItem::Function {
                     rte,
                     alias: name,
@@ -361,6 +362,7 @@ impl Item {
             name: None,
             qualified: None,
             rte: None,
+            is_scalar: false,
             columns: Vec::new(),
             names_visible: true,
             columns_visible: true,

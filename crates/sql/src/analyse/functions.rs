@@ -5,10 +5,11 @@
 //!
 //! Source: PostgreSQL 15 manual, chapter 9; `pg_proc`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use mainstay_core::catalog::Volatility;
+use mainstay_core::types::Type;
 
 use super::kinds::Arg::{self, *};
 use super::kinds::Implementation::{
@@ -60,31 +61,62 @@ pub fn set_overloads(name: &str) -> impl Iterator<Item = &'static SetFunctionEnt
     SET_FUNCTIONS.iter().filter(move |entry| entry.name == name)
 }
 
+/// True for a function that PostgreSQL 15 itself has, whatever its arguments. One that is not in the tables here is
+/// refused by name instead of being said not to exist.
+///
+/// Source: the names in `pg_proc` of the schema `pg_catalog`, without those that SQL cannot call.
+pub fn is_server_function(name: &str) -> bool {
+    static NAMES: LazyLock<HashSet<&'static str>> =
+        LazyLock::new(|| include_str!("server_functions.txt").lines().collect());
+    NAMES.contains(name)
+}
+
+/// The argument types of PostgreSQL 15's overloads of `name`, for the names in the tables here: calls that fit one of
+/// them and none of ours are refused instead of being said not to exist. `None`: a type outside the subset.
+///
+/// Source: `pg_proc`, with types as `format_type` prints them.
+pub fn server_overloads(name: &str) -> impl Iterator<Item = Vec<Option<ServerArgument>>> {
+    let lines = include_str!("server_overloads.txt").lines();
+    lines.filter_map(move |line| {
+        let (found, types) = line.split_once(' ')?;
+        let types = types.split(", ").filter(|ty| !ty.is_empty());
+        (found == name).then(|| types.map(ServerArgument::of).collect())
+    })
+}
+
+/// An argument of one of PostgreSQL's overloads.
+pub enum ServerArgument {
+    Type(Type),
+    AnyElement,
+    AnyArray,
+    AnyEnum,
+}
+
+impl ServerArgument {
+    fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "anyelement" | "anycompatible" | "anynonarray" | "anycompatiblenonarray" | "\"any\"" => {
+                ServerArgument::AnyElement
+            }
+            "anyarray" | "anycompatiblearray" => ServerArgument::AnyArray,
+            "anyenum" => ServerArgument::AnyEnum,
+            _ => match name.strip_suffix("[]") {
+                Some(element) => ServerArgument::Type(Type::Array(Box::new(Type::from_builtin_name(element)?))),
+                None => ServerArgument::Type(Type::from_builtin_name(name)?),
+            },
+        })
+    }
+}
+
 /// Functions of extensions that are found under the schema `extensions` as well.
 pub const EXTENSION_FUNCTIONS: &[&str] = &["gen_random_uuid", "uuid_generate_v4", "uuid_nil"];
 
 /// Functions that PostgreSQL has and the subset leaves out, with what to use instead.
 pub const REFUSED: &[(&str, Option<&str>)] = &[
-    ("pg_typeof", None),
+    ("array_agg", Some("json_agg")),
     ("set_config", Some("SET")),
-    ("pg_sleep", None),
-    ("pg_advisory_lock", None),
-    ("pg_advisory_xact_lock", None),
     ("pg_notify", Some("realtime channels")),
-    ("pg_backend_pid", None),
-    ("pg_get_expr", None),
-    ("pg_get_viewdef", None),
-    ("pg_get_functiondef", None),
-    ("txid_current", None),
-    ("to_regclass", None),
     ("regexp_matches", Some("regexp_match")),
-    ("to_tsvector", None),
-    ("to_tsquery", None),
-    ("plainto_tsquery", None),
-    ("phraseto_tsquery", None),
-    ("websearch_to_tsquery", None),
-    ("ts_rank", None),
-    ("ts_headline", None),
     ("jsonb_path_query", Some("-> and ->>")),
     ("jsonb_path_query_array", Some("-> and ->>")),
     ("jsonb_path_query_first", Some("-> and ->>")),
@@ -210,6 +242,7 @@ static FUNCTIONS: &[FunctionEntry] = &[
     plain("div", &[Numeric, Numeric], Numeric, "pg_fn_div_numeric"),
     plain("gcd", &[Int4, Int4], Int4, "pg_fn_gcd_int8"),
     plain("gcd", &[Int8, Int8], Int8, "pg_fn_gcd_int8"),
+    plain("lcm", &[Int4, Int4], Int4, "pg_fn_lcm_int8"),
     plain("lcm", &[Int8, Int8], Int8, "pg_fn_lcm_int8"),
     plain("factorial", &[Int8], Numeric, "pg_fn_factorial"),
     plain("scale", &[Numeric], Int4, "pg_fn_scale"),
@@ -281,7 +314,11 @@ static FUNCTIONS: &[FunctionEntry] = &[
     plain("md5", &[Bytea], Text, "pg_fn_md5_bytea"),
     plain("quote_ident", &[Text], Text, "pg_fn_quote_ident"),
     plain("quote_literal", &[Text], Text, "pg_fn_quote_literal"),
+    plain("quote_literal", &[AnyElement], Text, "pg_fn_quote_literal").stable(),
     plain("quote_nullable", &[Text], Text, "pg_fn_quote_nullable").lenient(),
+    plain("quote_nullable", &[AnyElement], Text, "pg_fn_quote_nullable")
+        .lenient()
+        .stable(),
     plain("to_hex", &[Int4], Text, "pg_fn_to_hex_int4"),
     plain("to_hex", &[Int8], Text, "pg_fn_to_hex_int8"),
     plain("regexp_replace", &[Text, Text, Text], Text, "pg_fn_regexp_replace"),

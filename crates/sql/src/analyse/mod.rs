@@ -10,6 +10,7 @@ pub mod aggregates;
 mod call;
 pub mod casts;
 mod coerce;
+mod compare;
 mod expr;
 mod from;
 pub mod functions;

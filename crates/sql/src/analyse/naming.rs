@@ -18,7 +18,7 @@ pub fn column_name(expr: &Expr) -> Ident {
 fn name(expr: &Expr) -> Option<(Ident, bool)> {
     let good = |text: &str| Some((Ident::new(text), true));
     match &expr.kind {
-        ExprKind::Column(names) => names.last().map(|name| (name.clone(), true)),
+        ExprKind::Column(names) | ExprKind::Star(names) => names.last().map(|name| (name.clone(), true)),
         ExprKind::Field { expr: inner, field } => match field {
             Some(field) => Some((field.clone(), true)),
             None => name(inner),

@@ -42,6 +42,12 @@ pub fn equality(argument: Arg) -> Option<&'static OperatorEntry> {
         .copied()
 }
 
+/// Operators that PostgreSQL 15 has for types outside the subset, and for those inside it by no row here.
+pub const REFUSED: &[&str] = &[
+    "!!", "##", "&&", "&<", "&<|", "&>", "*<", "*<=", "*<>", "*=", "*>", "*>=", "-|-", "<->", "<<=", "<<|", "<@", "<^",
+    ">>=", ">^", "?#", "?-", "?-|", "?||", "@-@", "@?", "@@", "@@@", "|&>", "|>>", "~<=~", "~<~", "~=", "~>=~", "~>~",
+];
+
 static ALL: LazyLock<Vec<OperatorEntry>> = LazyLock::new(|| {
     let comparisons = COMPARED
         .iter()

@@ -102,6 +102,8 @@ pub struct Item {
     pub qualified: Option<QualifiedName>,
     pub rte: Option<RteId>,
     pub columns: Vec<ItemColumn>,
+    /// A function of one plain column: its name stands for the value.
+    pub is_scalar: bool,
     /// `name.column` works.
     pub names_visible: bool,
     /// A bare `column` works.
@@ -446,21 +448,26 @@ impl<'a> State<'a> {
             Some(schema) => format!("{schema}.{name}"),
             None => name.to_string(),
         };
-        let visible = |item: &Item| item.name.as_ref() == Some(name);
+        let invalid = |hint: String| {
+            let message = format!("invalid reference to FROM-clause entry for table \"{shown}\"");
+            place(DatabaseError::new("42P01", message).hint(hint), position)
+        };
         for level in self.levels.iter().rev() {
-            for item in &level.items {
-                if visible(item) && !level.sees(item) {
-                    let message = format!("invalid reference to FROM-clause entry for table \"{shown}\"");
-                    let hint = format!(
+            for entry in level.rtes.iter().filter_map(|rte| self.entry(*rte)) {
+                let is_table = entry
+                    .relation
+                    .as_ref()
+                    .is_some_and(|relation| relation.name.name == *name);
+                if entry.alias == *name {
+                    return invalid(format!(
                         "There is an entry for table \"{name}\", but it cannot be referenced from this part of the query."
-                    );
-                    return place(DatabaseError::new("42P01", message).hint(hint), position);
+                    ));
                 }
-                let renamed = item.qualified.as_ref().is_some_and(|full| full.name == *name);
-                if let (true, Some(alias)) = (renamed && !visible(item), &item.name) {
-                    let message = format!("invalid reference to FROM-clause entry for table \"{shown}\"");
-                    let hint = format!("Perhaps you meant to reference the table alias \"{alias}\".");
-                    return place(DatabaseError::new("42P01", message).hint(hint), position);
+                if is_table {
+                    return invalid(format!(
+                        "Perhaps you meant to reference the table alias \"{}\".",
+                        entry.alias
+                    ));
                 }
             }
         }

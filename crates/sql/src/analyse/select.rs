@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::Ident;
-use mainstay_core::types::Type;
+use mainstay_core::types::{Type, TypeModifier};
 
 use super::Result;
 use super::coerce::{self, common_modifier, common_type, place, to_common};
@@ -197,7 +197,8 @@ impl State<'_> {
         }
         if left_columns.len() != right_columns.len() {
             let message = "each UNION query must have the same number of columns";
-            return Err(place(DatabaseError::new("42601", message), cte.query.position));
+            let at = super::set::first_expr(&right, 0).map_or(0, |expr| expr.position);
+            return Err(place(DatabaseError::new("42601", message), at));
         }
         for (at, (have, other)) in columns.iter().zip(&right_columns).enumerate() {
             let pair = [
@@ -205,12 +206,18 @@ impl State<'_> {
                 Expr::new(ExprKind::Output(at), other.ty.clone()),
             ];
             let overall = common_type(&[&pair[0], &pair[1]], "UNION")?;
-            if overall != have.ty {
+            let modifier = if other.modifier == have.modifier {
+                have.modifier
+            } else {
+                TypeModifier::None
+            };
+            if overall != have.ty || modifier != have.modifier {
+                let (had, overall) = (have.ty.display(have.modifier), overall.display(modifier));
                 let message = format!(
                     "recursive query \"{}\" column {} has type {} in non-recursive term but type {overall} overall",
                     cte.name,
                     at + 1,
-                    have.ty
+                    had
                 );
                 let hint = "Cast the output of the non-recursive term to the correct type.";
                 let at = super::set::first_expr(&left, at).map_or(cte.position, |expr| expr.position);

@@ -39,7 +39,7 @@ impl State<'_> {
         let order = self.sort_items(&call.order, Clause::OrderBy)?;
         if call.distinct {
             for argument in &resolved.arguments {
-                self.equatable(&argument.ty, position)?;
+                self.equatable(&argument.ty, argument.position)?;
             }
             let unknown_key = |key: &SortKey| {
                 !resolved
@@ -47,9 +47,9 @@ impl State<'_> {
                     .iter()
                     .any(|argument| walk::same(argument, &key.expr))
             };
-            if order.iter().any(unknown_key) {
+            if let Some(key) = order.iter().find(|key| unknown_key(key)) {
                 let message = "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list";
-                return Err(place(DatabaseError::new("42P10", message), position));
+                return Err(place(DatabaseError::new("42P10", message), key.expr.position));
             }
         }
         let filter = match &call.filter {

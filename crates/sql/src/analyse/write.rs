@@ -197,7 +197,7 @@ impl State<'_> {
 
     /// The unique key that an ON CONFLICT target names. Errors: 42704, 42P10.
     fn conflict_key(&mut self, target: &ast::ConflictTarget, relation: &Arc<Relation>) -> Result<ConflictKey> {
-        let (elements, filter) = match target {
+        let (elements, filter, position) = match target {
             ast::ConflictTarget::Constraint { name, position } => {
                 let found = relation.constraints.iter().find(|constraint| constraint.name == *name);
                 return match found.map(|constraint| &constraint.kind) {
@@ -221,7 +221,11 @@ impl State<'_> {
                     }
                 };
             }
-            ast::ConflictTarget::Columns { elements, filter, .. } => (elements, filter),
+            ast::ConflictTarget::Columns {
+                elements,
+                filter,
+                position,
+            } => (elements, filter, *position),
         };
         let mut key = ConflictKey {
             columns: Vec::new(),
@@ -229,7 +233,9 @@ impl State<'_> {
             filter: None,
         };
         for element in elements {
-            let expr = self.within(Clause::ConflictTarget, |state| state.expr(element))?;
+            let expr = self
+                .within(Clause::ConflictTarget, |state| state.expr(element))
+                .map_err(|error| place(error, position))?;
             match expr.kind {
                 ExprKind::Column { column, .. } => {
                     if !key.columns.contains(&column) {
@@ -378,13 +384,14 @@ impl State<'_> {
                     return Err(mismatch());
                 }
                 let mut wanted = Vec::with_capacity(columns.len());
-                for (have, column) in query.columns.iter().zip(&columns) {
+                for (at, (have, column)) in query.columns.iter().zip(&columns).enumerate() {
                     let column = &relation.columns[*column];
                     may_update(column)?;
                     let allowed =
                         have.ty == Type::Unknown || pathway(&have.ty, &column.ty, CastContext::Assignment).is_some();
                     if !allowed {
-                        return Err(place(wrong_type(column, &have.ty), value.position));
+                        let at = super::set::first_expr(&query.body, at).map_or(value.position, |expr| expr.position);
+                        return Err(place(wrong_type(column, &have.ty), at));
                     }
                     wanted.push((column.ty.clone(), column.modifier));
                 }

@@ -17,12 +17,25 @@ use crate::typed::{OutputColumn, Statement};
 const STATEMENTS: &str = include_str!("statements.txt");
 const ANSWERS: &str = include_str!("answers.txt");
 
-/// What PostgreSQL finds out later than we do (at execution), or places where our parser's tree has no position.
+/// Where we differ, with the reason.
 const KNOWN: &[&str] = &[
+    // At execution.
     "select greatest(j, j) from t",
     "select nextval('t') from t",
-    "select * from (select id from t)",
+    "select pg_get_serial_sequence('o', 'nosuch') from t",
+    "select pg_get_serial_sequence('nosuch', 'id') from t",
     "insert into two values (1, 2, 'x') on conflict (a) do nothing",
+    // Earlier than here: the engine reads the texts of these types.
+    "select '2024-13-45'::date from t",
+    "select 'nonsense'::date from t",
+    "select 'nonsense'::interval from t",
+    "select '{bad'::json from t",
+    // No position in the parser's tree, no name for the arms of UNION.
+    "select * from (select id from t)",
+    "select 1 as x union select 2 as y order by y",
+    // Overloads for types outside the subset make these ambiguous there.
+    "select age('2024-01-01') from t",
+    "select u from unnest('{a,b}') u",
 ];
 
 /// What PostgreSQL answers and we refuse, for now.
@@ -30,6 +43,33 @@ const REFUSED: &[&str] = &[
     "select txt collate \"nosuch\" from t",
     "select grouping(id) from t",
     "update t x set x.txt = 'a'",
+    "select array_agg(txt) from t",
+    "select percentile_cont(0.5) within group (order by id) from t",
+    "select to_tsvector(txt) from t",
+    "select unnest(array[1,2]) from t",
+    "select txt <-> 'a' from t",
+    "select txt @@ 'a' from t",
+    "select jb @? '$.a' from t",
+    "select jb @@ '$.a' from t",
+    "select array_position(array[1], 1) from t",
+    "select pg_typeof(id) from t",
+    "select version() from t",
+    "select to_regclass('t') from t",
+    "select num_nulls(id, s) from t",
+    "select isfinite(d) from t",
+    "select inet '1.1.1.1' from t",
+    "select '{1,2}'::int[][] from t",
+    "select ts at time zone interval '1 hour' from t",
+    "select corr(f, f) from t",
+    "select jsonb_object_keys(jb) from t",
+    "select jsonb_extract_path_text(jb, 'a') from t",
+    "select array_agg(m) from t",
+    "select enum_range(m) from t",
+    "select array(select id from o) from t",
+    "select current_setting(txt) from t",
+    "select nextval(id) from t",
+    "select count(*) from t group by ()",
+    "select * from current_date",
 ];
 
 fn statements() -> Vec<String> {

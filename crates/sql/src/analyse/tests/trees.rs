@@ -358,3 +358,43 @@ fn a_policy_takes_little_time() {
     assert!(best < Duration::from_millis(2), "{best:?}");
     eprintln!("a policy: {best:?}");
 }
+
+/// A file beside the repository; `None`, with one line to say so, where it is not.
+fn shared(path: &str) -> Option<String> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared")
+        .join(path);
+    let text = std::fs::read_to_string(root).ok();
+    if text.is_none() {
+        assert!(std::env::var("CI").is_err(), "../shared/{path} is missing");
+        println!("skipped: ../shared/{path} is not here");
+    }
+    text
+}
+
+#[test]
+fn the_portable_fixtures_rows_and_views_are_analysed() {
+    let (mut catalog, mut session) = catalog();
+    for part in ["portable-roles.sql", "portable.sql", "portable-grants.sql"] {
+        let Some(text) = shared(&format!("conformance/postgrest/fixtures/{part}")) else {
+            return;
+        };
+        for statement in crate::parse::parse(&text).unwrap() {
+            let result = match &statement.ast {
+                crate::ast::Statement::Ddl(_) | crate::ast::Statement::Set(_) => {
+                    crate::ddl::apply(&mut catalog, &mut session, &statement).map(drop)
+                }
+                crate::ast::Statement::Transaction(_) | crate::ast::Statement::Unsupported(_) => Ok(()),
+                _ => Analyser::new(&catalog, &session).statement(&statement.ast).map(drop),
+            };
+            assert!(result.is_ok(), "{part} line {}: {result:?}", statement.line);
+        }
+    }
+    let mut views = 0;
+    for relation in catalog.relations.values().filter(|relation| relation.view.is_some()) {
+        let query = Analyser::new(&catalog, &session).view(relation);
+        assert!(query.is_ok(), "{}: {query:?}", relation.name);
+        views += 1;
+    }
+    assert!(views > 10, "{views}");
+}
