@@ -50,7 +50,9 @@ impl SqliteBackend {
     pub fn open(options: Options) -> Result<Self, OpenError> {
         let grants = options.default_grants;
         let engine = Engine::open(options, |connection| schema::open_with(connection, grants))?;
-        Ok(SqliteBackend { engine: Arc::new(engine) })
+        Ok(SqliteBackend {
+            engine: Arc::new(engine),
+        })
     }
 
     fn shared(&self) -> &Shared {
@@ -60,19 +62,19 @@ impl SqliteBackend {
     /// The longest that a statement of `role` may run.
     fn timeout(&self, role: &str) -> Duration {
         let longest = self.shared().options.statement_timeout;
-        let own = self.shared().catalog().roles.get(role).and_then(|role| role.statement_timeout_ms);
+        let own = self
+            .shared()
+            .catalog()
+            .roles
+            .get(role)
+            .and_then(|role| role.statement_timeout_ms);
         match own {
             Some(milliseconds) if milliseconds > 0 => longest.min(Duration::from_millis(milliseconds)),
             _ => longest,
         }
     }
 
-    async fn read(
-        &self,
-        caller: &Caller,
-        program: &Arc<ReadProgram>,
-        input: Input,
-    ) -> Result<Outcome, BackendError> {
+    async fn read(&self, caller: &Caller, program: &Arc<ReadProgram>, input: Input) -> Result<Outcome, BackendError> {
         if program.catalog_version != self.shared().catalog_version() {
             return Err(BackendError::StaleCatalog);
         }
@@ -94,7 +96,9 @@ impl SqliteBackend {
         let (shared, program, caller) = (Arc::clone(&self.engine.shared), Arc::clone(program), caller.clone());
         let timeout = self.timeout(&caller.role);
         self.engine
-            .read_there(timeout, move |reader| read_on(reader, &shared, &program, &caller, &input))
+            .read_there(timeout, move |reader| {
+                read_on(reader, &shared, &program, &caller, &input)
+            })
             .await
     }
 
@@ -138,8 +142,9 @@ impl SqliteBackend {
         if compiled.catalog().version != program.catalog_version() {
             return Err(BackendError::StaleCatalog);
         }
-        let here =
-            self.engine.read_here(|reader| write::execute(reader.connection(), &compiled, program, caller, &input));
+        let here = self
+            .engine
+            .read_here(|reader| write::execute(reader.connection(), &compiled, program, caller, &input));
         if let Tried::Done(result) = here {
             return result;
         }
@@ -155,7 +160,10 @@ impl SqliteBackend {
     async fn script(&self, script: console::Script, caller: Option<Caller>) -> Result<QueryResult, BackendError> {
         let shared = Arc::clone(&self.engine.shared);
         if script.has_ddl() {
-            return self.engine.task(move |connection| script.run_ddl(connection, &shared, caller.as_ref())).await?;
+            return self
+                .engine
+                .task(move |connection| script.run_ddl(connection, &shared, caller.as_ref()))
+                .await?;
         }
         let version = shared.catalog_version();
         let timeout = self.timeout(caller.as_ref().map_or("postgres", |caller| &caller.role));
@@ -223,7 +231,10 @@ impl Backend for SqliteBackend {
                 (Arc::from(program.sql()), Program::Write(Arc::new(program)))
             }
         };
-        Ok(Statement { sql, engine: Arc::new(program) })
+        Ok(Statement {
+            sql,
+            engine: Arc::new(program),
+        })
     }
 
     fn run<'a>(
@@ -269,7 +280,9 @@ impl Backend for SqliteBackend {
     fn migrations<'a>(&'a self) -> BoxFuture<'a, Result<Vec<AppliedMigration>, BackendError>> {
         Box::pin(async move {
             let timeout = self.shared().options.statement_timeout;
-            self.engine.read_there(timeout, |reader| schema::migrations(reader.connection())).await
+            self.engine
+                .read_there(timeout, |reader| schema::migrations(reader.connection()))
+                .await
         })
     }
 
@@ -307,7 +320,9 @@ impl Backend for SqliteBackend {
         Box::pin(async move {
             let (shared, timeout) = (Arc::clone(&self.engine.shared), self.shared().options.statement_timeout);
             self.engine
-                .read_there(timeout, move |reader| schema::is_empty(reader.connection(), &shared.catalog()))
+                .read_there(timeout, move |reader| {
+                    schema::is_empty(reader.connection(), &shared.catalog())
+                })
                 .await
         })
     }
@@ -320,7 +335,9 @@ impl Backend for SqliteBackend {
     fn health<'a>(&'a self) -> BoxFuture<'a, Result<Health, BackendError>> {
         Box::pin(async move {
             // The writer answers once everything before it is done: a writer that hangs is seen here.
-            let asked = self.engine.task(|connection| connection.query_row("SELECT 1", [], |row| row.get::<_, i64>(0)));
+            let asked = self
+                .engine
+                .task(|connection| connection.query_row("SELECT 1", [], |row| row.get::<_, i64>(0)));
             tokio::time::timeout(HEALTH_WAIT, asked)
                 .await
                 .map_err(|_| BackendError::Busy)??
@@ -329,7 +346,10 @@ impl Backend for SqliteBackend {
             if self.shared().has_foreign_writes() {
                 warnings.push("another program has written to the data file; only this process may".to_owned());
             }
-            Ok(Health { engine: format!("SQLite {}", rusqlite::version()), warnings })
+            Ok(Health {
+                engine: format!("SQLite {}", rusqlite::version()),
+                warnings,
+            })
         })
     }
 

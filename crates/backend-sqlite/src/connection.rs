@@ -103,7 +103,10 @@ pub enum OpenError {
 impl OpenError {
     /// SQLite's words about the file.
     pub fn sqlite(path: &Path, error: &rusqlite::Error) -> Self {
-        OpenError::File { path: path.to_owned(), reason: error.to_string() }
+        OpenError::File {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        }
     }
 }
 
@@ -120,7 +123,10 @@ impl FileLock {
     pub fn take(path: &Path) -> Result<Self, OpenError> {
         let mut name = path.as_os_str().to_owned();
         name.push(".lock");
-        let failed = |error: std::io::Error| OpenError::File { path: path.to_owned(), reason: error.to_string() };
+        let failed = |error: std::io::Error| OpenError::File {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        };
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -251,7 +257,8 @@ impl Budget {
     /// Allows `time` from now, and about `steps` virtual machine steps if given.
     pub fn allow(&self, time: Duration, steps: Option<u64>) {
         let now = self.start.elapsed().saturating_add(time);
-        self.deadline.store(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.deadline
+            .store(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         let checks = steps.map_or(u64::MAX, |steps| (steps / STEPS_PER_CHECK.unsigned_abs() as u64).max(1));
         self.checks_left.store(checks, Ordering::Relaxed);
         self.spent.store(NOT_SPENT, Ordering::Relaxed);
@@ -260,7 +267,10 @@ impl Budget {
     /// Allows about `steps` virtual machine steps; the clock is not asked, so this costs nothing.
     pub fn allow_steps(&self, steps: u64) {
         self.deadline.store(u64::MAX, Ordering::Relaxed);
-        self.checks_left.store((steps / STEPS_PER_CHECK.unsigned_abs() as u64).max(1), Ordering::Relaxed);
+        self.checks_left.store(
+            (steps / STEPS_PER_CHECK.unsigned_abs() as u64).max(1),
+            Ordering::Relaxed,
+        );
         self.spent.store(NOT_SPENT, Ordering::Relaxed);
     }
 
@@ -316,7 +326,11 @@ mod tests {
         let (_folder, options) = opened();
         let connection = open(&options, Purpose::Write, &Arc::default()).unwrap();
         assert!(connection.prepare("SELECT \"nosuch\"").is_err());
-        assert!(connection.execute_batch("CREATE TABLE t (a CHECK (a <> \"nosuch\"))").is_err());
+        assert!(
+            connection
+                .execute_batch("CREATE TABLE t (a CHECK (a <> \"nosuch\"))")
+                .is_err()
+        );
     }
 
     #[test]
@@ -342,7 +356,12 @@ mod tests {
                  DELETE FROM p;",
             )
             .unwrap();
-        assert_eq!(connection.query_row("SELECT count(*) FROM c", [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+        assert_eq!(
+            connection
+                .query_row("SELECT count(*) FROM c", [], |row| row.get::<_, i64>(0))
+                .unwrap(),
+            0
+        );
         assert!(connection.execute_batch("INSERT INTO c VALUES (2)").is_err());
     }
 
@@ -367,6 +386,11 @@ mod tests {
         assert!(connection.query_row(endless, [], |row| row.get::<_, i64>(0)).is_err());
         assert_eq!(budget.spent(), Some(Spent::Time));
         budget.lift();
-        assert_eq!(connection.query_row("SELECT 1", [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+        assert_eq!(
+            connection
+                .query_row("SELECT 1", [], |row| row.get::<_, i64>(0))
+                .unwrap(),
+            1
+        );
     }
 }

@@ -54,7 +54,12 @@ pub fn read(
             Statement::Transaction(control) => tag(transaction_tag(control)),
             Statement::Unsupported(what) => return Err(unsupported(what)),
             Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Ddl(_) => {
-                let verb = statement.text.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
+                let verb = statement
+                    .text
+                    .split_whitespace()
+                    .next()
+                    .unwrap_or_default()
+                    .to_ascii_uppercase();
                 let message = format!("cannot execute {verb} in a read-only transaction");
                 return Err(DatabaseError::new("25006", message).into());
             }
@@ -78,7 +83,9 @@ impl Script {
 
     /// True if the catalog changes.
     pub fn has_ddl(&self) -> bool {
-        self.statements.iter().any(|statement| matches!(statement.ast, Statement::Ddl(_)))
+        self.statements
+            .iter()
+            .any(|statement| matches!(statement.ast, Statement::Ddl(_)))
     }
 
     /// Runs statements with DDL among them in a transaction of their own, and publishes the new catalog.
@@ -165,7 +172,11 @@ pub fn select(
     context: &Context<'_>,
     query: &Query,
 ) -> Result<QueryResult, BackendError> {
-    let role = if context.caller().is_some() { session.user.clone() } else { Ident::new(OWNER) };
+    let role = if context.caller().is_some() {
+        session.user.clone()
+    } else {
+        Ident::new(OWNER)
+    };
     let mut emitter = Emitter::new(compiled, &role);
     emitter.statement_query(query)?;
     let (sql, binds) = emitter.finish();
@@ -193,9 +204,9 @@ pub fn select(
             let value = row.get_ref(index).map_err(failed)?;
             cells.push(match (kind, value) {
                 (_, rusqlite::types::ValueRef::Null) => None,
-                (Some(kind), value) => Some(
-                    cast::output(kind, value).map_err(|error| BackendError::Internal(error.message))?,
-                ),
+                (Some(kind), value) => {
+                    Some(cast::output(kind, value).map_err(|error| BackendError::Internal(error.message))?)
+                }
                 (None, _) => return Err(BackendError::Internal("a column of a type that is not stored".into())),
             });
         }
@@ -228,12 +239,22 @@ fn transaction_tag(control: &Transaction) -> &'static str {
 
 /// `CREATE TABLE`, `ALTER TABLE`: the last statement's first two words.
 fn last_tag(statements: &[ParsedStatement]) -> String {
-    let text = statements.last().map(|statement| statement.text.as_str()).unwrap_or_default();
-    text.split_whitespace().take(2).collect::<Vec<_>>().join(" ").to_ascii_uppercase()
+    let text = statements
+        .last()
+        .map(|statement| statement.text.as_str())
+        .unwrap_or_default();
+    text.split_whitespace()
+        .take(2)
+        .collect::<Vec<_>>()
+        .join(" ")
+        .to_ascii_uppercase()
 }
 
 fn tag(text: impl Into<String>) -> QueryResult {
-    QueryResult { tag: text.into(), ..QueryResult::default() }
+    QueryResult {
+        tag: text.into(),
+        ..QueryResult::default()
+    }
 }
 
 fn unsupported(what: &mainstay_sql::ast::Unsupported) -> BackendError {

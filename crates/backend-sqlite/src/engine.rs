@@ -47,8 +47,10 @@ impl Engine {
         load: impl FnOnce(&mut Connection) -> Result<Catalog, BackendError>,
     ) -> Result<Self, OpenError> {
         if let Some(folder) = options.path.parent() {
-            std::fs::create_dir_all(folder)
-                .map_err(|error| OpenError::File { path: options.path.clone(), reason: error.to_string() })?;
+            std::fs::create_dir_all(folder).map_err(|error| OpenError::File {
+                path: options.path.clone(),
+                reason: error.to_string(),
+            })?;
         }
         let lock = FileLock::take(&options.path)?;
         let budget = Arc::new(Budget::default());
@@ -59,7 +61,10 @@ impl Engine {
                 BackendError::Internal(text) => text.clone(),
                 other => other.to_string(),
             };
-            OpenError::Catalog { path: options.path.clone(), reason }
+            OpenError::Catalog {
+                path: options.path.clone(),
+                reason,
+            }
         })?;
         let moving = connection::open(&options, Purpose::Checkpoint, &Arc::default())
             .map_err(|error| OpenError::sqlite(&options.path, &error))?;
@@ -68,7 +73,13 @@ impl Engine {
         let writer = Writer::start(writer, budget, Arc::clone(&shared), Arc::clone(&keeper))?;
         keeper.start(moving, Arc::clone(&shared))?;
         let threads = ReadThreads::start(&shared)?;
-        Ok(Engine { shared, writer, threads, keeper, lock: Mutex::new(Some(lock)) })
+        Ok(Engine {
+            shared,
+            writer,
+            threads,
+            keeper,
+            lock: Mutex::new(Some(lock)),
+        })
     }
 
     /// Runs `work` in a savepoint of the writer's transaction and answers when it is on disk.
@@ -80,8 +91,16 @@ impl Engine {
         work: Work,
     ) -> Result<Outcome, BackendError> {
         let (answer, answered) = oneshot::channel();
-        self.writer.submit(Request { work, rollback, timeout, catalog_version, answer })?;
-        answered.await.map_err(|_| BackendError::Unavailable { reason: "the database is closed".into() })?
+        self.writer.submit(Request {
+            work,
+            rollback,
+            timeout,
+            catalog_version,
+            answer,
+        })?;
+        answered.await.map_err(|_| BackendError::Unavailable {
+            reason: "the database is closed".into(),
+        })?
     }
 
     /// Gives the writing connection to `task`, outside any transaction.
@@ -120,7 +139,11 @@ impl Engine {
                 let result = read(reader);
                 let late = reader.budget.spent() == Some(Spent::Time);
                 reader.budget.lift();
-                if late && result.is_err() { Err(errors::timeout().into()) } else { result }
+                if late && result.is_err() {
+                    Err(errors::timeout().into())
+                } else {
+                    result
+                }
             })
             .await
     }

@@ -26,12 +26,7 @@ pub trait FailedRow {
 }
 
 /// A statement's error as the caller may see it. `relation`: what the statement writes, if it writes.
-pub fn refusal(
-    catalog: &Catalog,
-    relation: Option<&Relation>,
-    sql: &str,
-    error: &rusqlite::Error,
-) -> BackendError {
+pub fn refusal(catalog: &Catalog, relation: Option<&Relation>, sql: &str, error: &rusqlite::Error) -> BackendError {
     refusal_of_row(catalog, relation, None, sql, error)
 }
 
@@ -53,7 +48,11 @@ pub fn refusal_of_row(
             ..Default::default()
         };
         if refused.sqlstate == "XX000" {
-            tracing::error!(sql, message = refused.message, "a registered function was called wrongly");
+            tracing::error!(
+                sql,
+                message = refused.message,
+                "a registered function was called wrongly"
+            );
             return BackendError::Internal(refused.message);
         }
         return refused.into();
@@ -133,7 +132,11 @@ fn unique_violation(
         .filter(|_| relation.is_some_and(|written| written.name == key.relation.name) && !key.columns.is_empty())
         .and_then(|row| row.duplicate(&key.columns));
     if let Some(values) = values {
-        error.detail = Some(format!("Key ({})=({}) already exists.", key.parts.join(", "), shown(&values)));
+        error.detail = Some(format!(
+            "Key ({})=({}) already exists.",
+            key.parts.join(", "),
+            shown(&values)
+        ));
     }
     Some(error)
 }
@@ -142,12 +145,17 @@ fn unique_violation(
 fn unique_key<'a>(relation: &'a Relation, failed: &str) -> Option<UniqueKey<'a>> {
     let table = physical_name(&relation.name);
     let spelled = |columns: &[ColumnIndex]| {
-        let names: Vec<String> =
-            columns.iter().filter_map(|index| Some(format!("{table}.{}", relation.columns.get(*index)?.name))).collect();
+        let names: Vec<String> = columns
+            .iter()
+            .filter_map(|index| Some(format!("{table}.{}", relation.columns.get(*index)?.name)))
+            .collect();
         names.join(", ")
     };
     let parts = |columns: &[ColumnIndex]| {
-        columns.iter().filter_map(|index| Some(relation.columns.get(*index)?.name.to_string())).collect()
+        columns
+            .iter()
+            .filter_map(|index| Some(relation.columns.get(*index)?.name.to_string()))
+            .collect()
     };
     for constraint in &relation.constraints {
         if let ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns } = &constraint.kind
@@ -192,7 +200,9 @@ fn unique_key<'a>(relation: &'a Relation, failed: &str) -> Option<UniqueKey<'a>>
 }
 
 fn names_index(failed: &str, relation: &Relation, index: &Ident) -> bool {
-    let Some(name) = failed.strip_prefix("index '").and_then(|rest| rest.strip_suffix('\'')) else { return false };
+    let Some(name) = failed.strip_prefix("index '").and_then(|rest| rest.strip_suffix('\'')) else {
+        return false;
+    };
     name == physical_name(&QualifiedName::new(relation.name.schema.clone(), index.clone())).as_str()
 }
 
@@ -209,7 +219,11 @@ fn not_null_violation(
         relation.column(column).map(|(_, column)| (relation, column))
     })?;
     let row = row.filter(|_| relation.is_some_and(|written| written.name == found.name));
-    Some(null_in(found, &column.name, row.and_then(FailedRow::failing).as_deref()))
+    Some(null_in(
+        found,
+        &column.name,
+        row.and_then(FailedRow::failing).as_deref(),
+    ))
 }
 
 /// 23502 with the row, whose values are in PostgreSQL's text form.
@@ -265,7 +279,10 @@ fn check_violation(
     })?;
     let mut error = DatabaseError::new(
         "23514",
-        format!("new row for relation \"{}\" violates check constraint \"{}\"", found.name.name, constraint.name),
+        format!(
+            "new row for relation \"{}\" violates check constraint \"{}\"",
+            found.name.name, constraint.name
+        ),
     );
     place(&mut error, found);
     error.constraint = Some(constraint.name.clone());

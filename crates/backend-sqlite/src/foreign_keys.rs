@@ -57,18 +57,27 @@ pub fn diagnose(
             && let Ok(mut notes) = noted.lock()
             && notes.len() < CHANGES_MAX
         {
-            notes.push(Change { table: table.to_owned(), old: old_row(case), new: new_row(case) });
+            notes.push(Change {
+                table: table.to_owned(),
+                old: old_row(case),
+                new: new_row(case),
+            });
         }
     }))?;
     connection.pragma_update(None, "defer_foreign_keys", true)?;
     let refused = again(connection).is_err();
     connection.preupdate_hook(None::<fn(rusqlite::hooks::Action, &str, &str, &PreUpdateCase)>)?;
-    let notes = notes.lock().map(|mut notes| std::mem::take(&mut *notes)).unwrap_or_default();
+    let notes = notes
+        .lock()
+        .map(|mut notes| std::mem::take(&mut *notes))
+        .unwrap_or_default();
     let mut found = None;
     for change in &notes {
-        let Some(relation) = catalog.relations.values().find(|relation| {
-            !relation.kind.is_view() && physical_name(&relation.name).as_str() == change.table
-        }) else {
+        let Some(relation) = catalog
+            .relations
+            .values()
+            .find(|relation| !relation.kind.is_view() && physical_name(&relation.name).as_str() == change.table)
+        else {
             continue;
         };
         found = missing_target(connection, catalog, relation, change)?;
@@ -84,24 +93,41 @@ pub fn diagnose(
 }
 
 fn old_row(case: &PreUpdateCase) -> Option<Vec<Value>> {
-    let (PreUpdateCase::Delete(old) | PreUpdateCase::Update { old_value_accessor: old, .. }) = case else {
+    let (PreUpdateCase::Delete(old)
+    | PreUpdateCase::Update {
+        old_value_accessor: old,
+        ..
+    }) = case
+    else {
         return None;
     };
-    (0..old.get_column_count()).map(|index| old.get_old_column_value(index).ok()?.try_into().ok()).collect()
+    (0..old.get_column_count())
+        .map(|index| old.get_old_column_value(index).ok()?.try_into().ok())
+        .collect()
 }
 
 fn new_row(case: &PreUpdateCase) -> Option<Vec<Value>> {
-    let (PreUpdateCase::Insert(new) | PreUpdateCase::Update { new_value_accessor: new, .. }) = case else {
+    let (PreUpdateCase::Insert(new)
+    | PreUpdateCase::Update {
+        new_value_accessor: new,
+        ..
+    }) = case
+    else {
         return None;
     };
-    (0..new.get_column_count()).map(|index| new.get_new_column_value(index).ok()?.try_into().ok()).collect()
+    (0..new.get_column_count())
+        .map(|index| new.get_new_column_value(index).ok()?.try_into().ok())
+        .collect()
 }
 
 fn keys_of(relation: &Relation) -> impl Iterator<Item = (&Ident, &ForeignKey)> {
-    relation.constraints.iter().filter_map(|constraint| match &constraint.kind {
-        ConstraintKind::ForeignKey(key) => Some((&constraint.name, key)),
-        _ => None,
-    })
+    relation
+        .constraints
+        .iter()
+        .filter_map(|constraint| match &constraint.kind {
+            ConstraintKind::ForeignKey(key) => Some((&constraint.name, key)),
+            _ => None,
+        })
 }
 
 /// A row that refers to nothing.
@@ -114,10 +140,17 @@ fn missing_target(
     let Some(row) = &change.new else { return Ok(None) };
     let order = file_order(connection, relation)?;
     for (name, key) in keys_of(relation) {
-        let columns: Vec<&Ident> =
-            key.columns.iter().filter_map(|index| Some(&relation.columns.get(*index)?.name)).collect();
-        let Some(values) = picked(&order, row, &columns) else { continue };
-        let Some(target) = catalog.relations.get(&key.target) else { continue };
+        let columns: Vec<&Ident> = key
+            .columns
+            .iter()
+            .filter_map(|index| Some(&relation.columns.get(*index)?.name))
+            .collect();
+        let Some(values) = picked(&order, row, &columns) else {
+            continue;
+        };
+        let Some(target) = catalog.relations.get(&key.target) else {
+            continue;
+        };
         let targets: Vec<&Ident> = key.target_columns.iter().collect();
         // The row itself may have changed again since; then this note says nothing.
         if values.contains(&Value::Null)
@@ -165,11 +198,15 @@ fn left_behind(
     children.sort_by_key(|(child, name, _)| (&child.name, *name));
     for (child, name, key) in children {
         let targets: Vec<&Ident> = key.target_columns.iter().collect();
-        let columns: Vec<&Ident> =
-            key.columns.iter().filter_map(|index| Some(&child.columns.get(*index)?.name)).collect();
-        let Some(values) = picked(&order, row, &targets) else { continue };
-        let restricts =
-            key.on_delete == ReferentialAction::Restrict || key.on_update == ReferentialAction::Restrict;
+        let columns: Vec<&Ident> = key
+            .columns
+            .iter()
+            .filter_map(|index| Some(&child.columns.get(*index)?.name))
+            .collect();
+        let Some(values) = picked(&order, row, &targets) else {
+            continue;
+        };
+        let restricts = key.on_delete == ReferentialAction::Restrict || key.on_update == ReferentialAction::Restrict;
         if values.contains(&Value::Null)
             || !has_row(connection, child, &columns, &values)?
             || (has_row(connection, relation, &targets, &values)? && !(undone && restricts))
@@ -220,13 +257,19 @@ fn has_row(
     let mut sql = SqlWriter::new();
     sql.sql("SELECT 1 FROM ").object(&relation.name).sql(" WHERE ");
     sql.list(" AND ", columns.iter().enumerate(), |sql, (index, column)| {
-        sql.ident(column).sql(" = ?").number(i64::try_from(index + 1).unwrap_or(i64::MAX));
+        sql.ident(column)
+            .sql(" = ?")
+            .number(i64::try_from(index + 1).unwrap_or(i64::MAX));
     });
     connection.prepare_cached(sql.text())?.exists(params_from_iter(values))
 }
 
 fn joined(columns: &[&Ident]) -> String {
-    columns.iter().map(|column| column.as_str()).collect::<Vec<_>>().join(", ")
+    columns
+        .iter()
+        .map(|column| column.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn texts(relation: &Relation, columns: &[&Ident], values: &[Value]) -> String {

@@ -14,8 +14,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::hooks::Wal;
 use rusqlite::Connection;
+use rusqlite::hooks::Wal;
 
 use crate::shared::Shared;
 
@@ -124,7 +124,9 @@ impl Keeper {
             let wanted = {
                 let Ok(mut state) = self.state.lock() else { return };
                 if !state.wanted && !state.stop {
-                    let Ok((woken, _)) = self.wake.wait_timeout(state, TICK) else { return };
+                    let Ok((woken, _)) = self.wake.wait_timeout(state, TICK) else {
+                        return;
+                    };
                     state = woken;
                 }
                 if state.stop {
@@ -150,8 +152,9 @@ impl Keeper {
 /// Moves what can be moved without waiting for anybody. Returns the pages that are left.
 fn checkpoint(connection: &Connection) -> rusqlite::Result<i64> {
     let mut statement = connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?;
-    let (busy, pages, moved) =
-        statement.query_row([], |row| Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))?;
+    let (busy, pages, moved) = statement.query_row([], |row| {
+        Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+    })?;
     // Busy: another checkpoint is at work.
     Ok(if busy { pages.max(1) } else { pages - moved })
 }

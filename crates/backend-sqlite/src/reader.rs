@@ -91,7 +91,10 @@ unsafe impl Send for Reader {}
 
 impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reader").field("held", &self.held).field("uses", &self.uses).finish_non_exhaustive()
+        f.debug_struct("Reader")
+            .field("held", &self.held)
+            .field("uses", &self.uses)
+            .finish_non_exhaustive()
     }
 }
 
@@ -133,7 +136,8 @@ impl Reader {
             return Ok(());
         }
         self.release();
-        self.control("BEGIN").map_err(|error| errors::refusal(&shared.catalog(), None, "BEGIN", &error))?;
+        self.control("BEGIN")
+            .map_err(|error| errors::refusal(&shared.catalog(), None, "BEGIN", &error))?;
         self.held = Some(commits);
         Ok(())
     }
@@ -156,14 +160,24 @@ impl Reader {
     ) -> rusqlite::Result<&mut Prepared<'static>> {
         if !self.programs.contains_key(&program) {
             if self.programs.len() >= PROGRAMS_MAX
-                && let Some(oldest) = self.programs.iter().min_by_key(|(_, kept)| kept.used).map(|(id, _)| *id)
+                && let Some(oldest) = self
+                    .programs
+                    .iter()
+                    .min_by_key(|(_, kept)| kept.used)
+                    .map(|(id, _)| *id)
             {
                 self.programs.remove(&oldest);
             }
             // SAFETY: the connection lives until `self` is dropped and stays where it is; `programs`, the only place that
             // keeps what borrows from it, is dropped before it, and is lent out for no longer than `self` is.
             let prepared = prepare(unsafe { self.connection.get_static() })?;
-            self.programs.insert(program, Kept { prepared, used: self.uses });
+            self.programs.insert(
+                program,
+                Kept {
+                    prepared,
+                    used: self.uses,
+                },
+            );
         }
         let uses = self.uses;
         match self.programs.get_mut(&program) {
@@ -308,7 +322,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn closed() -> BackendError {
-    BackendError::Unavailable { reason: "the database is closed".into() }
+    BackendError::Unavailable {
+        reason: "the database is closed".into(),
+    }
 }
 
 type Job = Box<dyn FnOnce(&mut Reader) + Send>;
@@ -328,10 +344,15 @@ impl ReadThreads {
         let mut threads = Vec::new();
         for _ in 0..shared.options.read_threads.max(1) {
             let (jobs, shared) = (Arc::clone(&jobs), Arc::clone(shared));
-            let thread = std::thread::Builder::new().name("sqlite-reader".into()).spawn(move || serve(&jobs, &shared))?;
+            let thread = std::thread::Builder::new()
+                .name("sqlite-reader".into())
+                .spawn(move || serve(&jobs, &shared))?;
             threads.push(thread);
         }
-        Ok(ReadThreads { queue: Mutex::new(Some(queue)), threads: Mutex::new(threads) })
+        Ok(ReadThreads {
+            queue: Mutex::new(Some(queue)),
+            threads: Mutex::new(threads),
+        })
     }
 
     /// Runs `read` on one of the threads. Errors: `Busy` if too many wait.

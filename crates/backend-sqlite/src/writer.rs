@@ -80,16 +80,31 @@ impl Writer {
         keeper: Arc<Keeper>,
     ) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(shared.options.write_queue);
-        let thread = std::thread::Builder::new().name("sqlite-writer".into()).spawn(move || {
-            let mut worker = Worker { connection, budget, shared, keeper, jobs, foreign_version: None, collations: 0 };
-            worker.run();
-        })?;
-        Ok(Writer { queue, thread: std::sync::Mutex::new(Some(thread)) })
+        let thread = std::thread::Builder::new()
+            .name("sqlite-writer".into())
+            .spawn(move || {
+                let mut worker = Worker {
+                    connection,
+                    budget,
+                    shared,
+                    keeper,
+                    jobs,
+                    foreign_version: None,
+                    collations: 0,
+                };
+                worker.run();
+            })?;
+        Ok(Writer {
+            queue,
+            thread: std::sync::Mutex::new(Some(thread)),
+        })
     }
 
     /// Queues a write. Errors: `Busy` if too many wait, `Unavailable` after `stop`.
     pub fn submit(&self, request: Request) -> Result<(), BackendError> {
-        self.queue.try_send(Job::Request(request)).map_err(|error| refused(&error))
+        self.queue
+            .try_send(Job::Request(request))
+            .map_err(|error| refused(&error))
     }
 
     /// Queues a task that gets the connection to itself, and waits for its answer.
@@ -103,7 +118,9 @@ impl Writer {
             let _ = answer.send(task(connection));
         });
         self.queue.try_send(Job::Task(task)).map_err(|error| refused(&error))?;
-        answered.await.map_err(|_| BackendError::Internal("a task on the writer did not finish".into()))
+        answered
+            .await
+            .map_err(|_| BackendError::Internal("a task on the writer did not finish".into()))
     }
 
     /// Finishes what is queued and ends the thread. Blocks; later calls return at once.
@@ -125,7 +142,9 @@ impl Writer {
 fn refused(error: &TrySendError<Job>) -> BackendError {
     match error {
         TrySendError::Full(_) => BackendError::Busy,
-        TrySendError::Disconnected(_) => BackendError::Unavailable { reason: "the database is closed".into() },
+        TrySendError::Disconnected(_) => BackendError::Unavailable {
+            reason: "the database is closed".into(),
+        },
     }
 }
 
@@ -201,7 +220,10 @@ impl Worker {
         self.budget.lift();
         if let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE") {
             for request in waiting.drain(..) {
-                answer(request.answer, Err(errors::refusal(&self.shared.catalog(), None, "BEGIN IMMEDIATE", &error)));
+                answer(
+                    request.answer,
+                    Err(errors::refusal(&self.shared.catalog(), None, "BEGIN IMMEDIATE", &error)),
+                );
             }
             return None;
         }
@@ -291,7 +313,9 @@ impl Worker {
         let timed_out = self.budget.spent() == Some(Spent::Time);
         self.budget.lift();
         if self.connection.is_autocommit() {
-            let error = result.err().unwrap_or_else(|| BackendError::Internal("the transaction vanished".into()));
+            let error = result
+                .err()
+                .unwrap_or_else(|| BackendError::Internal("the transaction vanished".into()));
             return Ended::TransactionLost {
                 fatal: !timed_out,
                 error: if timed_out { errors::timeout().into() } else { error },
@@ -340,7 +364,10 @@ impl Worker {
         let connection = &self.connection;
         catch_unwind(AssertUnwindSafe(|| work(connection))).unwrap_or_else(|panic| {
             let text = panic_text(&*panic);
-            tracing::error!(panic = text, "a write panicked; the request is refused and the writer goes on");
+            tracing::error!(
+                panic = text,
+                "a write panicked; the request is refused and the writer goes on"
+            );
             Err(BackendError::Internal(text.to_owned()))
         })
     }

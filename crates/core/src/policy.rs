@@ -7,8 +7,7 @@
 //! Source: PostgreSQL 15 manual, 5.7 (privileges), 5.8 (row security), CREATE POLICY (table of applied policies).
 
 use crate::catalog::{
-    AclEntry, Catalog, ColumnIndex, Enforcement, Grantee, Policy, PolicyCommand, Privilege, Relation,
-    Routine,
+    AclEntry, Catalog, ColumnIndex, Enforcement, Grantee, Policy, PolicyCommand, Privilege, Relation, Routine,
 };
 use crate::error::DatabaseError;
 use crate::name::Ident;
@@ -188,14 +187,23 @@ pub fn authorize_schema(catalog: &Catalog, role: &Ident, schema: &Ident) -> Resu
 /// Errors: 42501 `permission denied for function f`.
 pub fn authorize_routine(catalog: &Catalog, role: &Ident, routine: &Routine) -> Result<Access, DatabaseError> {
     if catalog.enforcement == Enforcement::Database {
-        return Ok(Access { role: role.clone(), guard: Guard::Database });
+        return Ok(Access {
+            role: role.clone(),
+            guard: Guard::Database,
+        });
     }
     authorize_schema(catalog, role, &routine.name.schema)?;
     if acl_allows(catalog, role, &routine.owner, &routine.acl, Privilege::Execute) {
-        return Ok(Access { role: role.clone(), guard: Guard::Open });
+        return Ok(Access {
+            role: role.clone(),
+            guard: Guard::Open,
+        });
     }
     let kind = if routine.is_procedure { "procedure" } else { "function" };
-    Err(DatabaseError::new("42501", format!("permission denied for {kind} {}", routine.name.name)))
+    Err(DatabaseError::new(
+        "42501",
+        format!("permission denied for {kind} {}", routine.name.name),
+    ))
 }
 
 fn is_superuser(catalog: &Catalog, role: &Ident) -> bool {

@@ -5,7 +5,9 @@
 use mainstay_core::error::DatabaseError;
 use mainstay_core::types::Type;
 use mainstay_sql::analyse::kinds::Implementation;
-use mainstay_sql::typed::{ContextValue, Expr, ExprKind, LikeKind, Literal, OperatorEntry, Query, RoutineCall, RteId};
+use mainstay_sql::typed::{
+    ContextValue, Expr, ExprKind, LikeKind, Literal, OperatorEntry, Query, RoutineCall, RteId, Statement,
+};
 use rusqlite::types::Value as Scalar;
 
 use super::binds::Bind;
@@ -13,6 +15,7 @@ use super::emitter::{Argument, Emitter, Parameters, Result, Rte, Scope};
 use super::query::Names;
 use super::shape;
 use super::types::{self, suffix};
+use super::walk;
 use crate::values::cast;
 
 impl Emitter<'_> {
@@ -693,17 +696,36 @@ impl Emitter<'_> {
         Ok(())
     }
 
+    /// The arguments stand in the body, where the owner's rights hold; tables that they read would be read with these.
+    fn refuse_argument_subqueries(&self, call: &RoutineCall) -> Result<()> {
+        let in_call = walk::relations(|visitor| walk::query(visitor, &call.body));
+        let in_body = match &*self.compiled.routine(&call.routine)? {
+            Statement::Query(query) => walk::relations(|visitor| walk::query(visitor, query)),
+            _ => 0,
+        };
+        if in_call <= in_body {
+            return Ok(());
+        }
+        Err(DatabaseError::unavailable(
+            "a subquery as an argument of a SECURITY DEFINER function",
+            &call.routine.name.to_string(),
+            1,
+            Some("a join"),
+        ))
+    }
+
     /// Writes a body under the rights that hold inside it, and checks what it uses.
     pub(super) fn inside_routine<T>(
         &mut self,
         call: &RoutineCall,
         write: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<T> {
-        let uses = super::privileges::Uses::of(|visitor| super::walk::query(visitor, &call.body));
+        let uses = super::privileges::Uses::of(|visitor| walk::query(visitor, &call.body));
         if !call.routine.security_definer {
             self.check_uses(&uses)?;
             return write(self);
         }
+        self.refuse_argument_subqueries(call)?;
         let owner = call.routine.owner.clone();
         let outer = (
             std::mem::replace(&mut self.user, owner.clone()),

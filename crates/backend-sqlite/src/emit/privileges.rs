@@ -30,7 +30,7 @@ impl Visitor for Uses {
         }
     }
 
-    fn from_item(&mut self, item: &FromItem) {
+    fn entry(&mut self, item: &FromItem) {
         if let FromItem::Relation { rte, .. }
         | FromItem::Subquery { rte, .. }
         | FromItem::Cte { rte, .. }

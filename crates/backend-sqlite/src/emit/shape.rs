@@ -79,8 +79,12 @@ fn mentions(expr: &Expr, rte: RteId) -> bool {
 
 /// The one value of a query that is nothing but a value.
 pub fn lone_value(query: &Query) -> Option<&Expr> {
-    let SetExpression::Select(select) = &query.body else { return None };
-    let [target] = select.target.as_slice() else { return None };
+    let SetExpression::Select(select) = &query.body else {
+        return None;
+    };
+    let [target] = select.target.as_slice() else {
+        return None;
+    };
     let bare = select.from.is_empty()
         && select.filter.is_none()
         && select.having.is_none()
@@ -104,7 +108,7 @@ pub fn refers_outside(query: &Query) -> bool {
                 self.named.insert(rte);
             }
         }
-        fn from_item(&mut self, item: &FromItem) {
+        fn entry(&mut self, item: &FromItem) {
             if let FromItem::Relation { rte, .. }
             | FromItem::Subquery { rte, .. }
             | FromItem::Cte { rte, .. }

@@ -10,7 +10,7 @@ pub trait Visitor {
     /// Before an expression's parts.
     fn expr(&mut self, _expr: &Expr) {}
     /// Before a FROM item's parts.
-    fn from_item(&mut self, _item: &FromItem) {}
+    fn entry(&mut self, _item: &FromItem) {}
     /// Before a routine's body.
     fn enter_routine(&mut self, _call: &RoutineCall) {}
     /// After a routine's body.
@@ -157,7 +157,7 @@ pub fn delete(visitor: &mut dyn Visitor, node: &Delete) {
 
 /// Walks one entry of FROM.
 pub fn from_item(visitor: &mut dyn Visitor, item: &FromItem) {
-    visitor.from_item(item);
+    visitor.entry(item);
     match item {
         FromItem::Relation { .. } | FromItem::Cte { .. } => {}
         FromItem::Subquery { query: inner, .. } => query(visitor, inner),
@@ -235,6 +235,19 @@ fn select(visitor: &mut dyn Visitor, node: &Select) {
     exprs(visitor, &node.filter);
     exprs(visitor, &node.group_by);
     exprs(visitor, &node.having);
+}
+
+/// How often relations stand in FROM of what is walked.
+pub fn relations(walk: impl FnOnce(&mut dyn Visitor)) -> usize {
+    struct Count(usize);
+    impl Visitor for Count {
+        fn entry(&mut self, item: &FromItem) {
+            self.0 += usize::from(matches!(item, FromItem::Relation { .. }));
+        }
+    }
+    let mut count = Count(0);
+    walk(&mut count);
+    count.0
 }
 
 /// True if the expression has a subquery anywhere.

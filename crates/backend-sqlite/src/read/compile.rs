@@ -41,7 +41,13 @@ pub type Result<T> = std::result::Result<T, DatabaseError>;
 pub fn compile(compiled: &Compiled, plan: &Plan, read: &Read) -> std::result::Result<ReadProgram, BackendError> {
     let count = counting(compiled, read)?;
     let page = (read.limit, read.offset);
-    Ok(program(compiled, plan.format, node(compiled, read, Root::All, None, 0)?.node, count, page))
+    Ok(program(
+        compiled,
+        plan.format,
+        node(compiled, read, Root::All, None, 0)?.node,
+        count,
+        page,
+    ))
 }
 
 /// Compiles the representation of written rows: `read` over the rows whose numbers are given as a JSON array when it
@@ -104,20 +110,20 @@ struct Parent<'a> {
     embed: &'a Embed,
 }
 
-fn node(
-    compiled: &Compiled,
-    read: &Read,
-    root: Root,
-    parent: Option<Parent<'_>>,
-    depth: usize,
-) -> Result<Joined> {
+fn node(compiled: &Compiled, read: &Read, root: Root, parent: Option<Parent<'_>>, depth: usize) -> Result<Joined> {
     if depth > EMBED_DEPTH_MAX {
         return Err(DatabaseError::new("54001", "stack depth limit exceeded").hint("Embed fewer relations."));
     }
     let relation = &read.source.relation;
     let mut children = Vec::with_capacity(read.embeds.len());
     for embed in &read.embeds {
-        children.push(node(compiled, &embed.read, Root::All, Some(Parent { relation, embed }), depth + 1)?);
+        children.push(node(
+            compiled,
+            &embed.read,
+            Root::All,
+            Some(Parent { relation, embed }),
+            depth + 1,
+        )?);
     }
     let mut builder = Builder::new(compiled, read.source.access.role());
     let rte = builder.declare(relation);
@@ -135,9 +141,18 @@ fn node(
                     plain.push((field.column, selected.len()));
                 }
                 selected.push(expr);
-                Member::Column { name: name.clone(), key: key_of(name), column: selected.len() - 1, kind }
+                Member::Column {
+                    name: name.clone(),
+                    key: key_of(name),
+                    column: selected.len() - 1,
+                    kind,
+                }
             }
-            Output::Embed { name, embed } => Member::Embed { name: name.clone(), key: key_of(name), child: *embed },
+            Output::Embed { name, embed } => Member::Embed {
+                name: name.clone(),
+                key: key_of(name),
+                child: *embed,
+            },
             Output::Spread { embed } => Member::Spread { child: *embed },
         });
     }
@@ -149,7 +164,10 @@ fn node(
                 .joins
                 .into_iter()
                 .map(|(placeholder, column)| {
-                    let known = plain.iter().find(|(known, _)| *known == column).map(|(_, place)| *place);
+                    let known = plain
+                        .iter()
+                        .find(|(known, _)| *known == column)
+                        .map(|(_, place)| *place);
                     let place = known.unwrap_or_else(|| {
                         plain.push((column, selected.len()));
                         selected.push(builder.column(rte, relation, column));
@@ -158,7 +176,11 @@ fn node(
                     (placeholder, place)
                 })
                 .collect();
-            Child { node: child.node, cardinality: embed.cardinality, joins }
+            Child {
+                node: child.node,
+                cardinality: embed.cardinality,
+                joins,
+            }
         })
         .collect();
     select(&mut builder, read, rte, root, parent, &selected)?;
@@ -171,7 +193,14 @@ fn node(
             _ => None,
         })
         .collect();
-    Ok(Joined { node: Node { query: Query { sql, binds }, members, children }, joins })
+    Ok(Joined {
+        node: Node {
+            query: Query { sql, binds },
+            members,
+            children,
+        },
+        joins,
+    })
 }
 
 /// Writes the node's statement.
@@ -203,7 +232,12 @@ fn select(
     }
     let alias = builder.from(&read.source.relation, rte, wanted)?;
     if root == Root::Rows {
-        builder.sql(" ON ").alias(alias).sql(".").sql(ROWID).sql(" = keys.value");
+        builder
+            .sql(" ON ")
+            .alias(alias)
+            .sql(".")
+            .sql(ROWID)
+            .sql(" = keys.value");
     }
     let junction = match &parent {
         Some(Parent { embed, .. }) => builder.junction(embed)?,
@@ -213,7 +247,12 @@ fn select(
     let whole = root == Root::All && parent.is_none();
     if let Some(Parent { relation, embed }) = parent {
         let parent_rte = builder.fresh_rte();
-        builder.place(parent_rte, Rte::Bound { relation: Arc::clone(relation) });
+        builder.place(
+            parent_rte,
+            Rte::Bound {
+                relation: Arc::clone(relation),
+            },
+        );
         builder.joined(embed, relation, parent_rte, rte, junction, &mut first)?;
     }
     builder.conditions(read, rte, &mut first)?;
@@ -257,13 +296,18 @@ fn sort_key(builder: &mut Builder<'_>, read: &Read, rte: RteId, key: &Order) -> 
             let expr = builder.field(rte, relation, field)?;
             builder.expr(&expr)?;
             let declared = &relation.columns[field.column];
-            (expr.ty, !declared.not_null || !field.path.is_empty() || relation.kind.is_view())
+            (
+                expr.ty,
+                !declared.not_null || !field.path.is_empty() || relation.kind.is_view(),
+            )
         }
         OrderTarget::Related { embed, field } => (builder.related(Subject::of_read(read, rte), *embed, field)?, true),
     };
     if matches!(ty.base(), mainstay_core::types::Type::Json) {
-        return Err(DatabaseError::new("42883", "could not identify an ordering operator for type json")
-            .hint("Use an explicit ordering operator or modify the query."));
+        return Err(
+            DatabaseError::new("42883", "could not identify an ordering operator for type json")
+                .hint("Use an explicit ordering operator or modify the query."),
+        );
     }
     if let Some(collation) = collation(&ty) {
         builder.sql(" COLLATE ").ident(&collation.name());
@@ -296,8 +340,16 @@ fn counting(compiled: &Compiled, read: &Read) -> Result<CountPlan> {
     builder.sql(" LIMIT ").bind(GIVEN).sql(")");
     let (sql, binds) = builder.finish();
     let bare = read.filter.is_none() && read.embeds.iter().all(|embed| !embed.inner) && is_bare(read);
-    let otherwise = if bare { highest_row(compiled, read) } else { exact_count(compiled, read)? };
-    Ok(CountPlan::Bounded { count: Query { sql, binds }, otherwise, cap })
+    let otherwise = if bare {
+        highest_row(compiled, read)
+    } else {
+        exact_count(compiled, read)?
+    };
+    Ok(CountPlan::Bounded {
+        count: Query { sql, binds },
+        otherwise,
+        cap,
+    })
 }
 
 /// True for a table that the role reads without policies.
@@ -315,7 +367,11 @@ fn exact_count(compiled: &Compiled, read: &Read) -> Result<Query> {
 
 fn highest_row(compiled: &Compiled, read: &Read) -> Query {
     let mut builder = Builder::new(compiled, read.source.access.role());
-    builder.sql("SELECT coalesce(max(").sql(ROWID).sql("), 0) FROM ").object(&read.source.relation.name);
+    builder
+        .sql("SELECT coalesce(max(")
+        .sql(ROWID)
+        .sql("), 0) FROM ")
+        .object(&read.source.relation.name);
     let (sql, binds) = builder.finish();
     Query { sql, binds }
 }

@@ -31,15 +31,25 @@ impl<'c> Prepared<'c> {
             CountPlan::Query(query) => (Some(statement(query)?), None),
             CountPlan::Bounded { count, otherwise, .. } => (Some(statement(count)?), Some(statement(otherwise)?)),
         };
-        Ok(Prepared { root: PreparedNode::new(connection, &program.root)?, count, otherwise })
+        Ok(Prepared {
+            root: PreparedNode::new(connection, &program.root)?,
+            count,
+            otherwise,
+        })
     }
 }
 
 impl<'c> PreparedNode<'c> {
     fn new(connection: &'c Connection, node: &Node) -> rusqlite::Result<Self> {
-        let children: rusqlite::Result<Vec<_>> =
-            node.children.iter().map(|child| PreparedNode::new(connection, &child.node)).collect();
-        Ok(PreparedNode { statement: connection.prepare_cached(&node.query.sql)?, children: children? })
+        let children: rusqlite::Result<Vec<_>> = node
+            .children
+            .iter()
+            .map(|child| PreparedNode::new(connection, &child.node))
+            .collect();
+        Ok(PreparedNode {
+            statement: connection.prepare_cached(&node.query.sql)?,
+            children: children?,
+        })
     }
 }
 

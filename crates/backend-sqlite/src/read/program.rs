@@ -131,7 +131,11 @@ pub enum CountPlan {
     /// By a statement of its own, in the same snapshot.
     Query(Query),
     /// By a statement that stops at a bound; where more match, by another.
-    Bounded { count: Query, otherwise: Query, cap: CountCap },
+    Bounded {
+        count: Query,
+        otherwise: Query,
+        cap: CountCap,
+    },
 }
 
 /// Up to where a count is exact.
@@ -173,7 +177,8 @@ impl Pace {
             ALWAYS_LONG => Place::ReaderThread,
             runs => {
                 // Two runs at once may count as one, which is of no account.
-                self.state.store(if runs == LONG_FROM { SHORT } else { runs - 1 }, Ordering::Relaxed);
+                self.state
+                    .store(if runs == LONG_FROM { SHORT } else { runs - 1 }, Ordering::Relaxed);
                 Place::ReaderThread
             }
         }

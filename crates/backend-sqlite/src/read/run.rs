@@ -44,8 +44,10 @@ pub fn run_returning(
     rows: &[i64],
 ) -> Result<Outcome, RunError> {
     let root = &program.root.query;
-    let mut prepared =
-        Prepared::new(connection, program).map_err(|error| RunError::Sqlite { error, sql: program.sql() })?;
+    let mut prepared = Prepared::new(connection, program).map_err(|error| RunError::Sqlite {
+        error,
+        sql: program.sql(),
+    })?;
     let mut list = String::with_capacity(rows.len() * 8 + 2);
     list.push('[');
     for (index, row) in rows.iter().enumerate() {
@@ -81,13 +83,23 @@ pub fn run(
     sources: &Sources<'_>,
     options: &Options,
 ) -> Result<Outcome, RunError> {
-    let zone = match sources.context.caller().and_then(|caller| caller.request.time_zone.as_deref()) {
+    let zone = match sources
+        .context
+        .caller()
+        .and_then(|caller| caller.request.time_zone.as_deref())
+    {
         Some(name) => Zone::find(name),
         None => None,
     };
     bind(&program.root, &mut prepared.root, sources)?;
-    let printer = Printer { strip: program.format == Format::JsonStripNulls, zone };
-    let mut outcome = Outcome { body: Vec::with_capacity(BODY_ROOM), ..Outcome::default() };
+    let printer = Printer {
+        strip: program.format == Format::JsonStripNulls,
+        zone,
+    };
+    let mut outcome = Outcome {
+        body: Vec::with_capacity(BODY_ROOM),
+        ..Outcome::default()
+    };
     outcome.rows = match program.format {
         Format::Json | Format::JsonStripNulls => {
             printer.rows(&program.root, &mut prepared.root, b',', &mut outcome.body)?
@@ -102,7 +114,10 @@ pub fn run(
 }
 
 fn failed(query: &Query) -> impl Fn(rusqlite::Error) -> RunError + '_ {
-    |error| RunError::Sqlite { error, sql: query.sql.clone() }
+    |error| RunError::Sqlite {
+        error,
+        sql: query.sql.clone(),
+    }
 }
 
 /// Binds what stays the same for all rows; SQLite keeps it when a statement is run again.
@@ -137,7 +152,10 @@ fn give(query: &Query, statement: &mut CachedStatement<'_>, value: impl ToSql) -
 fn refused(error: BindError, query: &Query) -> RunError {
     match error {
         BindError::Refused(error) => RunError::Backend(BackendError::Refused(error)),
-        BindError::Engine(error) => RunError::Sqlite { error, sql: query.sql.clone() },
+        BindError::Engine(error) => RunError::Sqlite {
+            error,
+            sql: query.sql.clone(),
+        },
         BindError::Bug(text) => RunError::Backend(BackendError::Internal(text.to_owned())),
     }
 }
@@ -338,12 +356,7 @@ impl Printer {
     }
 
     /// For each member of a to-many spread, the JSON array of its values.
-    fn arrays(
-        &self,
-        child: &Child,
-        row: &Row<'_>,
-        prepared: &mut PreparedNode<'_>,
-    ) -> Result<Vec<Vec<u8>>, RunError> {
+    fn arrays(&self, child: &Child, row: &Row<'_>, prepared: &mut PreparedNode<'_>) -> Result<Vec<Vec<u8>>, RunError> {
         join(child, row, prepared)?;
         let mut arrays = vec![vec![b'[']; child.node.names().len()];
         let PreparedNode { statement, children } = prepared;
@@ -415,12 +428,7 @@ impl Printer {
         Ok(())
     }
 
-    fn csv(
-        &self,
-        program: &ReadProgram,
-        prepared: &mut PreparedNode<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<u64, RunError> {
+    fn csv(&self, program: &ReadProgram, prepared: &mut PreparedNode<'_>, out: &mut Vec<u8>) -> Result<u64, RunError> {
         let node = &program.root;
         let PreparedNode { statement, children } = prepared;
         out.extend_from_slice(&program.header);

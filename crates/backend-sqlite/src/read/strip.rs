@@ -37,7 +37,11 @@ pub fn write_stripped(text: &str, out: &mut Vec<u8>) {
             open @ (b'{' | b'[') => {
                 begin(&mut stack, out);
                 out.push(open);
-                stack.push(Open { is_object: open == b'{', count: 0, member: None });
+                stack.push(Open {
+                    is_object: open == b'{',
+                    count: 0,
+                    member: None,
+                });
                 at += 1;
             }
             b'"' => {

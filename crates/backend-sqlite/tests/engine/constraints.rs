@@ -95,7 +95,11 @@ async fn constraints_are_named_as_postgresql_names_them() {
         assert_eq!(error.message, message, "{sql}");
         assert_eq!(error.detail.as_deref(), detail, "{sql}");
     }
-    let rows = backend.query(None, "SELECT count(*) FROM p", QueryMode::ReadOnly).await.unwrap().rows;
+    let rows = backend
+        .query(None, "SELECT count(*) FROM p", QueryMode::ReadOnly)
+        .await
+        .unwrap()
+        .rows;
     assert_eq!(rows, [[Some("3".to_owned())]]);
 }
 
@@ -105,7 +109,10 @@ async fn an_expression_index_names_itself() {
     let backend = backend(&folder, FIXTURE).await;
     let error = refused(&backend, "INSERT INTO p (id, code) VALUES (9, 'ONE')").await;
     assert_eq!(error.sqlstate, "23505");
-    assert_eq!(error.message, "duplicate key value violates unique constraint \"p_lower\"");
+    assert_eq!(
+        error.message,
+        "duplicate key value violates unique constraint \"p_lower\""
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -113,7 +120,11 @@ async fn a_deferred_key_may_be_broken_in_between() {
     let folder = tempfile::tempdir().unwrap();
     let backend = backend(&folder, FIXTURE).await;
     backend
-        .query(None, "INSERT INTO late VALUES (50); INSERT INTO p (id) VALUES (50)", QueryMode::ReadWrite)
+        .query(
+            None,
+            "INSERT INTO late VALUES (50); INSERT INTO p (id) VALUES (50)",
+            QueryMode::ReadWrite,
+        )
         .await
         .unwrap();
 }

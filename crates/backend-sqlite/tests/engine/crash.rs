@@ -24,7 +24,10 @@ fn rows_before_kill(round: u32) -> usize {
 
 #[test]
 fn acknowledged_rows_survive_kill_9() {
-    let rounds = std::env::var("MAINSTAY_CRASH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
+    let rounds = std::env::var("MAINSTAY_CRASH_ROUNDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(ROUNDS);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data.db");
     let mut acknowledged: Vec<i64> = Vec::new();
@@ -33,13 +36,20 @@ fn acknowledged_rows_survive_kill_9() {
         let begun = Instant::now();
         let engine = open(&path);
         let opened = begun.elapsed();
-        println!("round {round}: {} rows acknowledged, open again in {opened:?}", acknowledged.len());
+        println!(
+            "round {round}: {} rows acknowledged, open again in {opened:?}",
+            acknowledged.len()
+        );
         let reader = rusqlite::Connection::open(&path).unwrap();
-        let whole: String = reader.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        let whole: String = reader
+            .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+            .unwrap();
         assert_eq!(whole, "ok");
         let mut find = reader.prepare("SELECT who FROM t WHERE id = ?1").unwrap();
         for id in &acknowledged {
-            let who: String = find.query_row([id], |row| row.get(0)).unwrap_or_else(|_| panic!("row {id} is missing"));
+            let who: String = find
+                .query_row([id], |row| row.get(0))
+                .unwrap_or_else(|_| panic!("row {id} is missing"));
             assert_eq!(who, format!("writer of {id}"));
         }
         let rows = usize::try_from(number(&engine, "SELECT count(*) FROM t")).unwrap();
@@ -61,7 +71,9 @@ fn kill_a_child(path: &Path, rows: usize) -> Vec<i64> {
     for line in output.lines() {
         // The last line may be torn; a torn number would be another row's.
         let Ok(line) = line else { break };
-        let Some(id) = line.strip_prefix("ack ").and_then(|rest| rest.strip_suffix(" .")) else { continue };
+        let Some(id) = line.strip_prefix("ack ").and_then(|rest| rest.strip_suffix(" .")) else {
+            continue;
+        };
         acknowledged.push(id.parse().unwrap());
         if acknowledged.len() >= rows && !killed {
             child.kill().unwrap();
@@ -77,7 +89,11 @@ fn kill_a_child(path: &Path, rows: usize) -> Vec<i64> {
 #[ignore = "runs as the child of acknowledged_rows_survive_kill_9"]
 fn the_child_that_is_killed() {
     let Some(path) = std::env::var_os(CHILD) else { return };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let engine = Arc::new(open(Path::new(&path)));
         let first = number(&engine, "SELECT coalesce(max(id), 0) + 1 FROM t");

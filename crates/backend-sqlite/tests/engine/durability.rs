@@ -91,10 +91,15 @@ async fn a_panic_in_a_write_is_an_error_and_the_writer_lives() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_and_keeps_what_was_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
-    let options = Options { pages_max: Some(40), ..Options::at(folder.path().join("data.db")) };
+    let options = Options {
+        pages_max: Some(40),
+        ..Options::at(folder.path().join("data.db"))
+    };
     let engine = open_with(options);
     insert(&engine, 1, "kept").await.unwrap();
-    let big = write(&engine, "INSERT INTO t (who) SELECT hex(zeroblob(100000))").await.unwrap_err();
+    let big = write(&engine, "INSERT INTO t (who) SELECT hex(zeroblob(100000))")
+        .await
+        .unwrap_err();
     assert_eq!(sqlstate(&big), "53100");
     insert(&engine, 2, "still works").await.unwrap();
     assert_eq!(number(&engine, "SELECT count(*) FROM t"), 2);
@@ -106,7 +111,10 @@ async fn a_request_may_be_rolled_back_after_it_succeeded() {
     let engine = open(&folder.path().join("data.db"));
     let work = Box::new(|connection: &rusqlite::Connection| {
         connection.execute("INSERT INTO t (id) VALUES (7)", []).unwrap();
-        Ok(Outcome { affected: 1, ..Outcome::default() })
+        Ok(Outcome {
+            affected: 1,
+            ..Outcome::default()
+        })
     });
     assert_eq!(engine.write(0, TIMEOUT, true, work).await.unwrap().affected, 1);
     assert_eq!(number(&engine, "SELECT count(*) FROM t"), 0);
@@ -141,7 +149,9 @@ async fn the_log_starts_over_beside_readers_that_hold_snapshots() {
     let engine = open(&path);
     // About 20,000 pages in all, more than the log may keep.
     for id in 0..200 {
-        write(&engine, "INSERT INTO t (who) SELECT hex(randomblob(200000))").await.unwrap();
+        write(&engine, "INSERT INTO t (who) SELECT hex(randomblob(200000))")
+            .await
+            .unwrap();
         assert_eq!(number(&engine, "SELECT count(*) FROM t"), id + 1);
     }
     let log = std::fs::metadata(folder.path().join("data.db-wal")).unwrap().len();

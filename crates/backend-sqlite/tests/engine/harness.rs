@@ -36,9 +36,14 @@ pub async fn write(engine: &Engine, sql: &'static str) -> Result<Outcome, Backen
 /// The same with a time limit.
 pub async fn write_for(engine: &Engine, sql: &'static str, timeout: Duration) -> Result<Outcome, BackendError> {
     let work = Box::new(move |connection: &rusqlite::Connection| {
-        let affected = connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+        let affected = connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute([]));
         match affected {
-            Ok(affected) => Ok(Outcome { affected: affected as u64, ..Outcome::default() }),
+            Ok(affected) => Ok(Outcome {
+                affected: affected as u64,
+                ..Outcome::default()
+            }),
             Err(error) => {
                 let catalog = Catalog::empty(Enforcement::Catalog);
                 Err(mainstay_backend_sqlite::errors::refusal(&catalog, None, sql, &error))
@@ -55,7 +60,10 @@ pub async fn insert(engine: &Engine, id: i64, who: &str) -> Result<Outcome, Back
         connection
             .prepare_cached("INSERT INTO t (id, who) VALUES (?1, ?2)")
             .and_then(|mut statement| statement.execute((id, &who)))
-            .map(|_| Outcome { affected: 1, ..Outcome::default() })
+            .map(|_| Outcome {
+                affected: 1,
+                ..Outcome::default()
+            })
             .map_err(|error| {
                 let catalog = Catalog::empty(Enforcement::Catalog);
                 mainstay_backend_sqlite::errors::refusal(&catalog, None, "INSERT", &error)

@@ -1,6 +1,9 @@
 //! The embedded engine as its users see it: threads with plain SQL, reads from plans, constraints from the console.
 
-#![allow(clippy::unwrap_used, reason = "tests say what they expect; clippy only spares functions marked as tests")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "tests say what they expect; clippy only spares functions marked as tests"
+)]
 
 mod constraints;
 mod crash;

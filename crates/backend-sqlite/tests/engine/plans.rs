@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mainstay_backend_sqlite::SqliteBackend;
 use mainstay_core::backend::{Backend, Migration};
 use mainstay_core::caller::Caller;
 use mainstay_core::catalog::Catalog;
@@ -12,7 +13,6 @@ use mainstay_core::plan::{
     Output, Plan, Predicate, Read, Source, Value, ValueRef,
 };
 use mainstay_core::policy::{Needs, authorize};
-use mainstay_backend_sqlite::SqliteBackend;
 
 /// A read in the making. Values are shared by the read and its embeds.
 pub struct Reading<'a> {
@@ -37,7 +37,8 @@ impl Values {
     }
 
     pub fn list(&mut self, items: &[&str]) -> ValueRef {
-        self.0.push(Value::List(items.iter().map(|item| (*item).to_owned()).collect()));
+        self.0
+            .push(Value::List(items.iter().map(|item| (*item).to_owned()).collect()));
         self.0.len() - 1
     }
 }
@@ -66,14 +67,26 @@ impl<'a> Reading<'a> {
     pub fn select(mut self, columns: &[&str]) -> Self {
         for column in columns {
             let field = self.field(column);
-            self.read.output.push(Output::Column { name: Ident::new(column), field, cast: None });
+            self.read.output.push(Output::Column {
+                name: Ident::new(column),
+                field,
+                cast: None,
+            });
         }
         self
     }
 
     pub fn path(mut self, name: &str, column: &str, steps: Vec<JsonStep>, as_text: bool) -> Self {
-        let field = Field { path: steps, as_text, ..self.field(column) };
-        self.read.output.push(Output::Column { name: Ident::new(name), field, cast: None });
+        let field = Field {
+            path: steps,
+            as_text,
+            ..self.field(column)
+        };
+        self.read.output.push(Output::Column {
+            name: Ident::new(name),
+            field,
+            cast: None,
+        });
         self
     }
 
@@ -92,7 +105,11 @@ impl<'a> Reading<'a> {
 
     pub fn order(mut self, column: &str, descending: bool) -> Self {
         let target = OrderTarget::Field(self.field(column));
-        self.read.order.push(Order { target, descending, nulls_first: None });
+        self.read.order.push(Order {
+            target,
+            descending,
+            nulls_first: None,
+        });
         self
     }
 
@@ -110,21 +127,38 @@ impl<'a> Reading<'a> {
             }
             _ => None,
         };
-        let cardinality = if relationship.is_to_one() { Cardinality::One } else { Cardinality::Many };
+        let cardinality = if relationship.is_to_one() {
+            Cardinality::One
+        } else {
+            Cardinality::Many
+        };
         let name = Ident::new(name);
-        self.read.embeds.push(Embed { name, relationship, junction, cardinality, inner, read: child.read });
+        self.read.embeds.push(Embed {
+            name,
+            relationship,
+            junction,
+            cardinality,
+            inner,
+            read: child.read,
+        });
         self.read.embeds.len() - 1
     }
 
     pub fn embed(mut self, name: &str, child: Reading<'_>) -> Self {
         let embed = self.attach(name, child, false);
-        self.read.output.push(Output::Embed { name: Ident::new(name), embed });
+        self.read.output.push(Output::Embed {
+            name: Ident::new(name),
+            embed,
+        });
         self
     }
 
     pub fn inner(mut self, name: &str, child: Reading<'_>) -> Self {
         let embed = self.attach(name, child, true);
-        self.read.output.push(Output::Embed { name: Ident::new(name), embed });
+        self.read.output.push(Output::Embed {
+            name: Ident::new(name),
+            embed,
+        });
         self
     }
 
@@ -161,7 +195,11 @@ impl<'a> Reading<'a> {
 
 pub fn source(catalog: &Catalog, role: &str, table: &str) -> Source {
     let relation = Arc::clone(catalog.relation(&QualifiedName::new("public", table)).unwrap());
-    let needs = Needs { select: (0..relation.columns.len()).collect(), select_any: true, ..Needs::default() };
+    let needs = Needs {
+        select: (0..relation.columns.len()).collect(),
+        select_any: true,
+        ..Needs::default()
+    };
     let access = authorize(catalog, &Ident::new(role), &relation, &needs).unwrap();
     Source { relation, access }
 }
@@ -170,14 +208,25 @@ pub fn source(catalog: &Catalog, role: &str, table: &str) -> Source {
 pub async fn backend(folder: &tempfile::TempDir, sql: &str) -> SqliteBackend {
     let options = mainstay_backend_sqlite::Options::at(folder.path().join("data.db"));
     let backend = SqliteBackend::open(options).unwrap();
-    let migration = Migration { version: "20260101000000".into(), name: "fixture".into(), sql: sql.into() };
+    let migration = Migration {
+        version: "20260101000000".into(),
+        name: "fixture".into(),
+        sql: sql.into(),
+    };
     backend.migrate(&migration).await.unwrap();
     backend
 }
 
 /// Runs a plan as its role.
 pub async fn run(backend: &SqliteBackend, plan: &Plan, values: Values) -> Result<Outcome, BackendError> {
-    run_as(backend, &Caller::of_role(plan.role.clone()), plan, values, Options::default()).await
+    run_as(
+        backend,
+        &Caller::of_role(plan.role.clone()),
+        plan,
+        values,
+        Options::default(),
+    )
+    .await
 }
 
 /// Runs a plan as a caller.
@@ -189,7 +238,17 @@ pub async fn run_as(
     options: Options,
 ) -> Result<Outcome, BackendError> {
     let statement = backend.render(plan)?;
-    backend.run(caller, &statement, Input { values: values.0, payload: None, options }).await
+    backend
+        .run(
+            caller,
+            &statement,
+            Input {
+                values: values.0,
+                payload: None,
+                options,
+            },
+        )
+        .await
 }
 
 /// The body as text.

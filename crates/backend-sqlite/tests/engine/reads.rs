@@ -1,5 +1,6 @@
 //! Reads end to end: plan → statements → bytes.
 
+use mainstay_backend_sqlite::SqliteBackend;
 use mainstay_core::backend::{Backend, QueryMode};
 use mainstay_core::caller::Caller;
 use mainstay_core::catalog::Catalog;
@@ -7,7 +8,6 @@ use mainstay_core::error::BackendError;
 use mainstay_core::plan::{
     Count, Field, Format, IsValue, JsonStep, Operator, Options, Order, OrderTarget, Output, Predicate, Quantifier,
 };
-use mainstay_backend_sqlite::SqliteBackend;
 
 use crate::plans::{Reading, Values, backend, body, run, run_as};
 
@@ -69,7 +69,10 @@ async fn to_one_and_to_many_embeds_nest() {
     let folder = tempfile::tempdir().unwrap();
     let (backend, catalog) = fixture(&folder).await;
     let projects = of(&catalog, "projects").select(&["name"]).order("id", true);
-    let plan = of(&catalog, "clients").select(&["name"]).embed("projects", projects).order("id", false);
+    let plan = of(&catalog, "clients")
+        .select(&["name"])
+        .embed("projects", projects)
+        .order("id", false);
     assert_eq!(
         body(&backend, &plan.plan(Format::Json), Values::default()).await,
         concat!(
@@ -78,7 +81,10 @@ async fn to_one_and_to_many_embeds_nest() {
         )
     );
     let client = of(&catalog, "clients").select(&["id", "born"]);
-    let plan = of(&catalog, "projects").select(&["id"]).embed("client", client).order("id", false);
+    let plan = of(&catalog, "projects")
+        .select(&["id"])
+        .embed("client", client)
+        .order("id", false);
     assert_eq!(
         body(&backend, &plan.plan(Format::Json), Values::default()).await,
         concat!(
@@ -93,7 +99,10 @@ async fn many_to_many_goes_through_the_junction_and_self_joins_work() {
     let folder = tempfile::tempdir().unwrap();
     let (backend, catalog) = fixture(&folder).await;
     let users = of(&catalog, "users").select(&["name"]).order("id", false);
-    let plan = of(&catalog, "projects").select(&["id"]).embed("users", users).order("id", false);
+    let plan = of(&catalog, "projects")
+        .select(&["id"])
+        .embed("users", users)
+        .order("id", false);
     assert_eq!(
         body(&backend, &plan.plan(Format::Json), Values::default()).await,
         concat!(
@@ -102,7 +111,10 @@ async fn many_to_many_goes_through_the_junction_and_self_joins_work() {
         )
     );
     let boss = of(&catalog, "users").select(&["name"]);
-    let mut reading = of(&catalog, "users").select(&["name"]).embed("boss", boss).order("id", false);
+    let mut reading = of(&catalog, "users")
+        .select(&["name"])
+        .embed("boss", boss)
+        .order("id", false);
     let to_one = catalog
         .relationships_of(&reading.read.source.relation.name)
         .iter()
@@ -121,13 +133,19 @@ async fn embeds_reach_through_views() {
     let folder = tempfile::tempdir().unwrap();
     let (backend, catalog) = fixture(&folder).await;
     let open = of(&catalog, "open_projects").select(&["name"]).order("name", false);
-    let plan = of(&catalog, "clients").select(&["id"]).embed("open", open).order("id", false);
+    let plan = of(&catalog, "clients")
+        .select(&["id"])
+        .embed("open", open)
+        .order("id", false);
     assert_eq!(
         body(&backend, &plan.plan(Format::Json), Values::default()).await,
         r#"{"id":1,"open":[{"name":"alpha"}]},{"id":2,"open":[]}"#
     );
     let client = of(&catalog, "clients").select(&["name"]);
-    let plan = of(&catalog, "open_projects").select(&["id"]).embed("clients", client).order("id", false);
+    let plan = of(&catalog, "open_projects")
+        .select(&["id"])
+        .embed("clients", client)
+        .order("id", false);
     assert_eq!(
         body(&backend, &plan.plan(Format::Json), Values::default()).await,
         r#"{"id":1,"clients":{"name":"Apple"}},{"id":4,"clients":null}"#
@@ -140,8 +158,13 @@ async fn inner_embeds_and_null_embeds_filter_the_parent() {
     let (backend, catalog) = fixture(&folder).await;
     let mut values = Values::default();
     let name = values.text("alpha");
-    let projects = of(&catalog, "projects").select(&["id"]).compare("name", Operator::Eq, name);
-    let plan = of(&catalog, "clients").select(&["id"]).inner("projects", projects).plan(Format::Json);
+    let projects = of(&catalog, "projects")
+        .select(&["id"])
+        .compare("name", Operator::Eq, name);
+    let plan = of(&catalog, "clients")
+        .select(&["id"])
+        .inner("projects", projects)
+        .plan(Format::Json);
     assert_eq!(body(&backend, &plan, values).await, r#"{"id":1,"projects":[{"id":1}]}"#);
 
     let clients = of(&catalog, "clients");
@@ -156,7 +179,10 @@ async fn spreads_are_flat() {
     let folder = tempfile::tempdir().unwrap();
     let (backend, catalog) = fixture(&folder).await;
     let client = of(&catalog, "clients").select(&["name", "born"]);
-    let plan = of(&catalog, "projects").select(&["id"]).spread("clients", client).order("id", true);
+    let plan = of(&catalog, "projects")
+        .select(&["id"])
+        .spread("clients", client)
+        .order("id", true);
     let mut values = Values::default();
     let plan = plan.limit(values.integer(2)).plan(Format::Json);
     assert_eq!(
@@ -164,7 +190,10 @@ async fn spreads_are_flat() {
         r#"{"id":4,"name":null,"born":null},{"id":3,"name":"O'Hara \"x\"","born":null}"#
     );
     let projects = of(&catalog, "projects").select(&["name", "price"]).order("id", false);
-    let plan = of(&catalog, "clients").select(&["id"]).spread("projects", projects).order("id", false);
+    let plan = of(&catalog, "clients")
+        .select(&["id"])
+        .spread("projects", projects)
+        .order("id", false);
     assert_eq!(
         body(&backend, &plan.plan(Format::Json), Values::default()).await,
         concat!(
@@ -182,8 +211,15 @@ async fn filters_take_the_columns_type() {
         let mut values = Values::default();
         let reading = of(&catalog, "projects");
         let predicate = build(of(&catalog, "projects"), &mut values);
-        let plan = reading.select(&["id"]).filter(predicate).order("id", false).plan(Format::Json);
-        body(&backend, &plan, values).await.replace(r#"{"id":"#, "").replace('}', "")
+        let plan = reading
+            .select(&["id"])
+            .filter(predicate)
+            .order("id", false)
+            .plan(Format::Json);
+        body(&backend, &plan, values)
+            .await
+            .replace(r#"{"id":"#, "")
+            .replace('}', "")
     };
     let compare = |column: &'static str, operator: Operator, text: &'static str| {
         move |reading: Reading<'_>, values: &mut Values| Predicate::Compare {
@@ -225,13 +261,21 @@ async fn filters_take_the_columns_type() {
         values: values.list(&["1", "2"]),
     };
     assert_eq!(ids(&all).await, "3,4");
-    let is = |what: IsValue| move |reading: Reading<'_>, _: &mut Values| Predicate::Is { field: reading.field("open"), what };
+    let is = |what: IsValue| {
+        move |reading: Reading<'_>, _: &mut Values| Predicate::Is {
+            field: reading.field("open"),
+            what,
+        }
+    };
     assert_eq!(ids(&is(IsValue::Null)).await, "3");
     assert_eq!(ids(&is(IsValue::NotNull)).await, "1,2,4");
     assert_eq!(ids(&is(IsValue::True)).await, "1,4");
     assert_eq!(ids(&is(IsValue::Unknown)).await, "3");
     let not = |reading: Reading<'_>, _: &mut Values| {
-        Predicate::Not(Box::new(Predicate::Is { field: reading.field("open"), what: IsValue::True }))
+        Predicate::Not(Box::new(Predicate::Is {
+            field: reading.field("open"),
+            what: IsValue::True,
+        }))
     };
     assert_eq!(ids(&not).await, "2,3");
     let distinct = |reading: Reading<'_>, values: &mut Values| Predicate::IsDistinct {
@@ -240,13 +284,21 @@ async fn filters_take_the_columns_type() {
     };
     assert_eq!(ids(&distinct).await, "1,2,4");
     let either = |reading: Reading<'_>, values: &mut Values| {
-        let eq = |reading: &Reading<'_>, value| Predicate::Compare { field: reading.field("id"), operator: Operator::Eq, value };
+        let eq = |reading: &Reading<'_>, value| Predicate::Compare {
+            field: reading.field("id"),
+            operator: Operator::Eq,
+            value,
+        };
         let (one, four) = (values.text("1"), values.text("4"));
         Predicate::Or(vec![eq(&reading, one), eq(&reading, four)])
     };
     assert_eq!(ids(&either).await, "1,4");
     let within = |reading: Reading<'_>, values: &mut Values| Predicate::Compare {
-        field: Field { path: vec![JsonStep::Key(values.text("a"))], as_text: true, ..reading.field("extra") },
+        field: Field {
+            path: vec![JsonStep::Key(values.text("a"))],
+            as_text: true,
+            ..reading.field("extra")
+        },
         operator: Operator::Eq,
         value: values.text("x"),
     };
@@ -259,12 +311,20 @@ async fn a_bad_value_is_refused_as_postgresql_refuses_it() {
     let (backend, catalog) = fixture(&folder).await;
     for (column, text, sqlstate, message) in [
         ("id", "abc", "22P02", "invalid input syntax for type integer: \"abc\""),
-        ("id", "99999999999", "22003", "value \"99999999999\" is out of range for type integer"),
+        (
+            "id",
+            "99999999999",
+            "22003",
+            "value \"99999999999\" is out of range for type integer",
+        ),
         ("mood", "angry", "22P02", "invalid input value for enum mood: \"angry\""),
     ] {
         let mut values = Values::default();
         let value = values.text(text);
-        let plan = of(&catalog, "projects").select(&["id"]).compare(column, Operator::Eq, value).plan(Format::Json);
+        let plan = of(&catalog, "projects")
+            .select(&["id"])
+            .compare(column, Operator::Eq, value)
+            .plan(Format::Json);
         match run(&backend, &plan, values).await {
             Err(BackendError::Refused(error)) => {
                 assert_eq!((error.sqlstate.as_str(), error.message.as_str()), (sqlstate, message));
@@ -282,18 +342,32 @@ async fn many_filters_work_and_too_many_are_refused() {
         let field = of(&catalog, "projects").field("id");
         let one = |values: &mut Values, id: usize| {
             let value = values.text(&id.to_string());
-            Predicate::Compare { field: field.clone(), operator: Operator::Eq, value }
+            Predicate::Compare {
+                field: field.clone(),
+                operator: Operator::Eq,
+                value,
+            }
         };
         Predicate::Or((0..count).map(|id| one(values, id)).collect())
     };
     let mut values = Values::default();
     let filter = ids(10_000, &mut values);
-    let plan = of(&catalog, "projects").select(&["id"]).filter(filter).order("id", false).plan(Format::Json);
-    assert_eq!(body(&backend, &plan, values).await, r#"{"id":1},{"id":2},{"id":3},{"id":4}"#);
+    let plan = of(&catalog, "projects")
+        .select(&["id"])
+        .filter(filter)
+        .order("id", false)
+        .plan(Format::Json);
+    assert_eq!(
+        body(&backend, &plan, values).await,
+        r#"{"id":1},{"id":2},{"id":3},{"id":4}"#
+    );
 
     let mut values = Values::default();
     let filter = ids(40_000, &mut values);
-    let plan = of(&catalog, "projects").select(&["id"]).filter(filter).plan(Format::Json);
+    let plan = of(&catalog, "projects")
+        .select(&["id"])
+        .filter(filter)
+        .plan(Format::Json);
     let error = run(&backend, &plan, values).await.unwrap_err();
     assert_eq!(crate::harness::sqlstate(&error), "54001");
 
@@ -302,12 +376,18 @@ async fn many_filters_work_and_too_many_are_refused() {
     for _ in 0..140 {
         filter = Predicate::Not(Box::new(filter));
     }
-    let plan = of(&catalog, "projects").select(&["id"]).filter(filter.clone()).plan(Format::Json);
+    let plan = of(&catalog, "projects")
+        .select(&["id"])
+        .filter(filter.clone())
+        .plan(Format::Json);
     assert_eq!(body(&backend, &plan, values.clone()).await, "");
     for _ in 0..20 {
         filter = Predicate::Not(Box::new(filter));
     }
-    let plan = of(&catalog, "projects").select(&["id"]).filter(filter).plan(Format::Json);
+    let plan = of(&catalog, "projects")
+        .select(&["id"])
+        .filter(filter)
+        .plan(Format::Json);
     let error = run(&backend, &plan, values).await.unwrap_err();
     assert_eq!(crate::harness::sqlstate(&error), "54001");
 }
@@ -325,16 +405,30 @@ async fn order_puts_nulls_where_postgresql_puts_them() {
     ] {
         let mut reading = of(&catalog, "projects").select(&["id"]);
         let target = OrderTarget::Field(reading.field(column));
-        reading.read.order.push(Order { target, descending, nulls_first });
+        reading.read.order.push(Order {
+            target,
+            descending,
+            nulls_first,
+        });
         let reading = reading.order("id", false);
         let text = body(&backend, &reading.plan(Format::Json), Values::default()).await;
-        assert_eq!(text.replace(r#"{"id":"#, "").replace('}', ""), expected, "{column} {descending} {nulls_first:?}");
+        assert_eq!(
+            text.replace(r#"{"id":"#, "").replace('}', ""),
+            expected,
+            "{column} {descending} {nulls_first:?}"
+        );
     }
-    let mut reading = of(&catalog, "projects").select(&["id"]).embed("clients", of(&catalog, "clients"));
+    let mut reading = of(&catalog, "projects")
+        .select(&["id"])
+        .embed("clients", of(&catalog, "clients"));
     reading.read.output.truncate(1);
     let field = of(&catalog, "clients").field("name");
     let target = OrderTarget::Related { embed: 0, field };
-    reading.read.order.push(Order { target, descending: true, nulls_first: None });
+    reading.read.order.push(Order {
+        target,
+        descending: true,
+        nulls_first: None,
+    });
     let reading = reading.order("id", false);
     assert_eq!(
         body(&backend, &reading.plan(Format::Json), Values::default()).await,
@@ -365,7 +459,12 @@ async fn paths_casts_csv_and_stripped_nulls() {
     let (key, index) = (values.text("b"), values.integer(1));
     let plan = of(&catalog, "projects")
         .path("whole", "extra", vec![JsonStep::Key(key)], false)
-        .path("second", "extra", vec![JsonStep::Key(key), JsonStep::Index(index)], true)
+        .path(
+            "second",
+            "extra",
+            vec![JsonStep::Key(key), JsonStep::Index(index)],
+            true,
+        )
         .order("id", false)
         .limit(values.integer(1))
         .plan(Format::Json);
@@ -377,7 +476,10 @@ async fn paths_casts_csv_and_stripped_nulls() {
     let mut reading = of(&catalog, "projects").select(&["id", "open"]).order("id", false);
     for output in &mut reading.read.output {
         let Output::Column { cast, .. } = output else { continue };
-        *cast = Some(mainstay_core::plan::Cast { name: "text".into(), ty: Some(mainstay_core::types::Type::Text) });
+        *cast = Some(mainstay_core::plan::Cast {
+            name: "text".into(),
+            ty: Some(mainstay_core::types::Type::Text),
+        });
     }
     assert_eq!(
         body(&backend, &reading.plan(Format::Json), Values::default()).await,
@@ -388,7 +490,10 @@ async fn paths_casts_csv_and_stripped_nulls() {
     );
 
     let client = of(&catalog, "clients").select(&["name"]);
-    let plan = of(&catalog, "projects").select(&["id", "price", "open"]).embed("client", client).order("id", false);
+    let plan = of(&catalog, "projects")
+        .select(&["id", "price", "open"])
+        .embed("client", client)
+        .order("id", false);
     assert_eq!(
         body(&backend, &plan.plan(Format::Csv), Values::default()).await,
         concat!(
@@ -398,7 +503,10 @@ async fn paths_casts_csv_and_stripped_nulls() {
         )
     );
 
-    let plan = of(&catalog, "projects").select(&["id", "price", "extra"]).order("id", false).plan(Format::JsonStripNulls);
+    let plan = of(&catalog, "projects")
+        .select(&["id", "price", "extra"])
+        .order("id", false)
+        .plan(Format::JsonStripNulls);
     assert_eq!(
         body(&backend, &plan, Values::default()).await,
         r#"{"id":1,"price":10.50,"extra":{"a":"x","b":[1,{}]}},{"id":2},{"id":3,"price":9.00,"extra":{"a":2}},{"id":4,"price":100.00}"#
@@ -413,12 +521,24 @@ async fn counts_ignore_the_page() {
         for (limit, offset, rows) in [(2, 0, 2), (2, 3, 1), (10, 0, 4), (0, 0, 0), (5, 9, 0)] {
             let mut values = Values::default();
             let (limit, offset) = (values.integer(limit), values.integer(offset));
-            let plan =
-                of(&catalog, "projects").select(&["id"]).limit(limit).offset(offset).count(count).plan(Format::Json);
-            let options = Options { count_max: Some(2), ..Options::default() };
-            let outcome =
-                run_as(&backend, &Caller::of_role("postgres"), &plan, values, options).await.unwrap();
-            assert_eq!((outcome.rows, outcome.total), (rows, Some(4)), "{count:?} {limit} {offset}");
+            let plan = of(&catalog, "projects")
+                .select(&["id"])
+                .limit(limit)
+                .offset(offset)
+                .count(count)
+                .plan(Format::Json);
+            let options = Options {
+                count_max: Some(2),
+                ..Options::default()
+            };
+            let outcome = run_as(&backend, &Caller::of_role("postgres"), &plan, values, options)
+                .await
+                .unwrap();
+            assert_eq!(
+                (outcome.rows, outcome.total),
+                (rows, Some(4)),
+                "{count:?} {limit} {offset}"
+            );
         }
     }
 }
@@ -428,9 +548,14 @@ async fn singular_wants_exactly_one_row() {
     let folder = tempfile::tempdir().unwrap();
     let (backend, catalog) = fixture(&folder).await;
     let plan = of(&catalog, "projects").select(&["id"]).plan(Format::Json);
-    let options = Options { singular: true, ..Options::default() };
+    let options = Options {
+        singular: true,
+        ..Options::default()
+    };
     let caller = Caller::of_role("postgres");
-    let error = run_as(&backend, &caller, &plan, Values::default(), options).await.unwrap_err();
+    let error = run_as(&backend, &caller, &plan, Values::default(), options)
+        .await
+        .unwrap_err();
     assert!(matches!(error, BackendError::NotSingular { rows: 4 }), "{error:?}");
 }
 
@@ -450,7 +575,10 @@ async fn policies_filter_rows_embeds_and_counts() {
     )
     .await;
     let catalog = backend.catalog();
-    let caller = Caller { claims: r#"{"role":"web","name":"ann"}"#.into(), ..Caller::of_role("web") };
+    let caller = Caller {
+        claims: r#"{"role":"web","name":"ann"}"#.into(),
+        ..Caller::of_role("web")
+    };
     let mut values = Values::default();
     let note = Reading::of(&catalog, "web", "notes").select(&["owner"]);
     let plan = Reading::of(&catalog, "web", "lines")
@@ -459,15 +587,23 @@ async fn policies_filter_rows_embeds_and_counts() {
         .order("id", false)
         .limit(values.integer(5))
         .plan(Format::Json);
-    let outcome = run_as(&backend, &caller, &plan, values, Options::default()).await.unwrap();
+    let outcome = run_as(&backend, &caller, &plan, values, Options::default())
+        .await
+        .unwrap();
     assert_eq!(
         String::from_utf8(outcome.body).unwrap(),
         r#"{"id":1,"note":{"owner":"ann"}},{"id":2,"note":null}"#
     );
     let mut values = Values::default();
     let limit = values.integer(1);
-    let plan = Reading::of(&catalog, "web", "notes").select(&["id"]).limit(limit).count(Count::Exact).plan(Format::Json);
-    let outcome = run_as(&backend, &caller, &plan, values, Options::default()).await.unwrap();
+    let plan = Reading::of(&catalog, "web", "notes")
+        .select(&["id"])
+        .limit(limit)
+        .count(Count::Exact)
+        .plan(Format::Json);
+    let outcome = run_as(&backend, &caller, &plan, values, Options::default())
+        .await
+        .unwrap();
     assert_eq!(outcome.total, Some(1));
 }
 
@@ -477,9 +613,15 @@ async fn a_plan_of_an_old_catalog_is_stale() {
     let (backend, catalog) = fixture(&folder).await;
     let plan = of(&catalog, "projects").select(&["id"]).plan(Format::Json);
     let statement = backend.render(&plan).unwrap();
-    backend.query(None, "CREATE TABLE later (id int)", QueryMode::ReadWrite).await.unwrap();
+    backend
+        .query(None, "CREATE TABLE later (id int)", QueryMode::ReadWrite)
+        .await
+        .unwrap();
     let input = mainstay_core::plan::Input::default();
-    let error = backend.run(&Caller::of_role("postgres"), &statement, input).await.unwrap_err();
+    let error = backend
+        .run(&Caller::of_role("postgres"), &statement, input)
+        .await
+        .unwrap_err();
     assert!(matches!(error, BackendError::StaleCatalog), "{error:?}");
     assert!(matches!(backend.render(&plan).unwrap_err(), BackendError::StaleCatalog));
 }
@@ -488,20 +630,42 @@ async fn a_plan_of_an_old_catalog_is_stale() {
 async fn the_console_reads_writes_and_refuses() {
     let folder = tempfile::tempdir().unwrap();
     let (backend, _) = fixture(&folder).await;
-    let shown = backend.query(None, "SELECT id, open, price FROM projects ORDER BY id", QueryMode::ReadOnly).await.unwrap();
+    let shown = backend
+        .query(
+            None,
+            "SELECT id, open, price FROM projects ORDER BY id",
+            QueryMode::ReadOnly,
+        )
+        .await
+        .unwrap();
     assert_eq!(shown.columns, ["id", "open", "price"]);
-    assert_eq!(shown.rows[0], [Some("1".into()), Some("t".into()), Some("10.50".into())]);
+    assert_eq!(
+        shown.rows[0],
+        [Some("1".into()), Some("t".into()), Some("10.50".into())]
+    );
     assert_eq!(shown.tag, "SELECT 4");
-    let refused = backend.query(None, "DELETE FROM projects", QueryMode::ReadOnly).await.unwrap_err();
+    let refused = backend
+        .query(None, "DELETE FROM projects", QueryMode::ReadOnly)
+        .await
+        .unwrap_err();
     assert_eq!(crate::harness::sqlstate(&refused), "25006");
-    let inserted =
-        backend.query(None, "INSERT INTO users VALUES (9, 'zed', NULL)", QueryMode::ReadWrite).await.unwrap();
+    let inserted = backend
+        .query(None, "INSERT INTO users VALUES (9, 'zed', NULL)", QueryMode::ReadWrite)
+        .await
+        .unwrap();
     assert_eq!(inserted.tag, "INSERT 0 1");
     let failed = backend
-        .query(None, "INSERT INTO users VALUES (10, 'y', NULL); INSERT INTO users VALUES (9, 'x', NULL)", QueryMode::ReadWrite)
+        .query(
+            None,
+            "INSERT INTO users VALUES (10, 'y', NULL); INSERT INTO users VALUES (9, 'x', NULL)",
+            QueryMode::ReadWrite,
+        )
         .await
         .unwrap_err();
     assert_eq!(crate::harness::sqlstate(&failed), "23505");
-    let left = backend.query(None, "SELECT count(*) FROM users", QueryMode::ReadOnly).await.unwrap();
+    let left = backend
+        .query(None, "SELECT count(*) FROM users", QueryMode::ReadOnly)
+        .await
+        .unwrap();
     assert_eq!(left.rows, [[Some("4".to_owned())]]);
 }

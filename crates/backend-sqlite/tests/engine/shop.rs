@@ -49,7 +49,9 @@ async fn order_history_searches_indexes_and_sorts_nothing() {
     let mut values = Values::default();
     let status = values.text("paid");
     let limit = values.integer(20);
-    let items = of("order_items").select(&["quantity", "price"]).embed("product", of("products").select(&["name"]));
+    let items = of("order_items")
+        .select(&["quantity", "price"])
+        .embed("product", of("products").select(&["name"]));
     let plan = of("orders")
         .select(&["id", "placed_at"])
         .embed("items", items.order("product_id", false))
@@ -59,7 +61,10 @@ async fn order_history_searches_indexes_and_sorts_nothing() {
         .plan(Format::Json);
     let statement = backend.render(&plan).unwrap();
     let claims = r#"{"role":"customer","sub":"a0000000-0000-0000-0000-000000000001"}"#;
-    let ann = Caller { claims: claims.into(), ..Caller::of_role("customer") };
+    let ann = Caller {
+        claims: claims.into(),
+        ..Caller::of_role("customer")
+    };
     let outcome = run_as(&backend, &ann, &plan, values, Options::default()).await.unwrap();
     assert_eq!(
         String::from_utf8(outcome.body).unwrap(),
@@ -83,7 +88,12 @@ async fn order_history_searches_indexes_and_sorts_nothing() {
         }
     }
     println!("{steps:#?}");
-    assert!(steps.iter().all(|step| !step.starts_with("SCAN") && !step.contains("TEMP B-TREE")), "{steps:#?}");
+    assert!(
+        steps
+            .iter()
+            .all(|step| !step.starts_with("SCAN") && !step.contains("TEMP B-TREE")),
+        "{steps:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,10 +103,19 @@ async fn a_page_by_primary_key_walks_the_table_in_order() {
     let catalog = backend.catalog();
     let mut values = Values::default();
     let limit = values.integer(20);
-    let plan =
-        Reading::of(&catalog, "postgres", "orders").select(&["id"]).order("id", true).limit(limit).plan(Format::Json);
+    let plan = Reading::of(&catalog, "postgres", "orders")
+        .select(&["id"])
+        .order("id", true)
+        .limit(limit)
+        .plan(Format::Json);
     let sql = backend.render(&plan).unwrap().sql;
-    assert_eq!(&*sql, r#"SELECT r1."id" FROM "orders" AS r1 ORDER BY r1."id" DESC LIMIT ?1"#);
-    let shown = backend.query(None, "SELECT max(id) FROM orders", QueryMode::ReadOnly).await.unwrap();
+    assert_eq!(
+        &*sql,
+        r#"SELECT r1."id" FROM "orders" AS r1 ORDER BY r1."id" DESC LIMIT ?1"#
+    );
+    let shown = backend
+        .query(None, "SELECT max(id) FROM orders", QueryMode::ReadOnly)
+        .await
+        .unwrap();
     assert_eq!(shown.rows, [[Some("3".to_owned())]]);
 }

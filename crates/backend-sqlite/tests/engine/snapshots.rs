@@ -66,7 +66,9 @@ async fn a_panic_in_a_read_is_an_error() {
     let engine = open(&folder.path().join("data.db"));
     let tried = engine.read_here(|_| -> Result<(), BackendError> { panic!("on purpose") });
     assert!(matches!(tried, Tried::Done(Err(BackendError::Internal(_)))));
-    let there = engine.read_there(TIMEOUT, |_| -> Result<(), BackendError> { panic!("on purpose") }).await;
+    let there = engine
+        .read_there(TIMEOUT, |_| -> Result<(), BackendError> { panic!("on purpose") })
+        .await;
     assert!(matches!(there, Err(BackendError::Internal(_))));
     assert_eq!(number(&engine, "SELECT count(*) FROM t"), 0);
     write(&engine, "INSERT INTO t (id) VALUES (1)").await.unwrap();
@@ -127,8 +129,13 @@ async fn a_second_engine_on_the_same_file_is_refused() {
     let path = folder.path().join("data.db");
     let _engine = open(&path);
     let second = mainstay_backend_sqlite::engine::Engine::open(mainstay_backend_sqlite::Options::at(&path), |_| {
-        Ok(mainstay_core::catalog::Catalog::empty(mainstay_core::catalog::Enforcement::Catalog))
+        Ok(mainstay_core::catalog::Catalog::empty(
+            mainstay_core::catalog::Enforcement::Catalog,
+        ))
     });
     let error = second.unwrap_err();
-    assert!(error.to_string().contains("in use by another Mainstay process"), "{error}");
+    assert!(
+        error.to_string().contains("in use by another Mainstay process"),
+        "{error}"
+    );
 }

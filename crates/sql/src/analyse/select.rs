@@ -316,7 +316,9 @@ impl State<'_> {
             match &item.expr.kind {
                 Written::Star(names) => {
                     let columns = self.star(names, item.expr.position)?;
-                    found.extend(columns.into_iter().map(|(name, expr)| Target { name, expr }));
+                    // The star's own place, as in PostgreSQL: whoever writes a view's star out looks for it.
+                    let position = item.expr.position;
+                    found.extend(columns.into_iter().map(|(name, expr)| Target { name, expr: expr.at(position) }));
                 }
                 Written::Field { expr, field: None } => {
                     let position = item.expr.position;

@@ -74,10 +74,9 @@ impl Kept {
                 kind: ExprKind::Column { column, .. },
                 ..
             }) = place
+                && !columns.contains(column)
             {
-                if !columns.contains(column) {
-                    columns.push(*column);
-                }
+                columns.push(*column);
             }
         });
         columns

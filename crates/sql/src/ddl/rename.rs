@@ -106,6 +106,14 @@ impl Run<'_> {
                 .map(|(_, _, position)| *position)
                 .collect();
             if !positions.is_empty() {
+                if stored.joins_naturally()? {
+                    let feature = format!(
+                        "renaming a column that the natural join in {} may pair",
+                        stored.relation.name
+                    );
+                    let object = format!("{}.{from}", table.name);
+                    return Err(self.refuse(&feature, &object, Some("JOIN … ON")));
+                }
                 let text = stored.renamed(&Renamed::Column {
                     positions: &positions,
                     from,
@@ -126,13 +134,13 @@ impl Run<'_> {
             }
             let relation = Arc::make_mut(entry);
             for constraint in &mut relation.constraints {
-                if let ConstraintKind::ForeignKey(key) = &mut constraint.kind {
-                    if key.target == *table {
-                        key.target_columns
-                            .iter_mut()
-                            .filter(|name| *name == from)
-                            .for_each(|name| *name = to.clone());
-                    }
+                if let ConstraintKind::ForeignKey(key) = &mut constraint.kind
+                    && key.target == *table
+                {
+                    key.target_columns
+                        .iter_mut()
+                        .filter(|name| *name == from)
+                        .for_each(|name| *name = to.clone());
                 }
             }
             for source in relation
@@ -202,10 +210,10 @@ impl Run<'_> {
         for entry in self.catalog.relations.values_mut() {
             let relation = Arc::make_mut(entry);
             for constraint in &mut relation.constraints {
-                if let ConstraintKind::ForeignKey(key) = &mut constraint.kind {
-                    if key.target == *from {
-                        key.target = to.clone();
-                    }
+                if let ConstraintKind::ForeignKey(key) = &mut constraint.kind
+                    && key.target == *from
+                {
+                    key.target = to.clone();
                 }
             }
             for source in relation
@@ -219,11 +227,11 @@ impl Run<'_> {
             }
         }
         for entry in self.catalog.sequences.values_mut() {
-            if let Some((owner, column)) = &entry.owned_by {
-                if owner == from {
-                    let column = column.clone();
-                    Arc::make_mut(entry).owned_by = Some((to.clone(), column));
-                }
+            if let Some((owner, column)) = &entry.owned_by
+                && owner == from
+            {
+                let column = column.clone();
+                Arc::make_mut(entry).owned_by = Some((to.clone(), column));
             }
         }
         self.put_back(rewritten, &from.name)?;
@@ -412,6 +420,14 @@ fn retype(catalog: &mut Catalog, from: &QualifiedName, to: &QualifiedName) {
 }
 
 impl Stored {
+    /// True if a NATURAL JOIN pairs columns by their names of the day.
+    fn joins_naturally(&self) -> Result<bool> {
+        match self.place {
+            Place::View => spell::joins_naturally(&self.text),
+            _ => Ok(false),
+        }
+    }
+
     fn renamed(&self, rename: &Renamed<'_>) -> Result<String> {
         match self.place {
             Place::View => spell::renamed_in_query(&self.text, rename),

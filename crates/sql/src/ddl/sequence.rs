@@ -154,13 +154,11 @@ impl Run<'_> {
         sequence.increment = options.increment.unwrap_or(sequence.increment);
         let (type_min, type_max) = bounds(&sequence.ty);
         let ascending = sequence.increment > 0;
-        match options.min {
-            Some(min) => sequence.min = min.unwrap_or(if ascending { 1 } else { type_min }),
-            None => {}
+        if let Some(min) = options.min {
+            sequence.min = min.unwrap_or(if ascending { 1 } else { type_min });
         }
-        match options.max {
-            Some(max) => sequence.max = max.unwrap_or(if ascending { type_max } else { -1 }),
-            None => {}
+        if let Some(max) = options.max {
+            sequence.max = max.unwrap_or(if ascending { type_max } else { -1 });
         }
         sequence.start = options.start.unwrap_or(sequence.start);
         sequence.cycle = options.cycle.unwrap_or(sequence.cycle);

@@ -12,7 +12,7 @@ use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::types::Type;
 
 use super::{Result, identifier, walk};
-use crate::ast::{ExprKind, ObjectName, Query, Statement};
+use crate::ast::{ExprKind, ObjectName, Query, SetExpression, Statement};
 use crate::parse;
 use crate::typed::{self, RteId};
 
@@ -170,12 +170,12 @@ impl<'c> Names<'c> {
 /// `typed` is the analysis of exactly this text. Errors: 0A000 where a star cannot be told apart.
 pub(super) fn without_stars(text: &str, typed: &typed::Query) -> Result<String> {
     let query = parse_query(text)?;
-    let mut stars: Vec<(u32, usize)> = Vec::new();
+    let mut stars: Vec<u32> = Vec::new();
     walk::query(&query, &mut |written| {
-        if let walk::Written::Item(item) = written {
-            if let ExprKind::Star(names) = &item.expr.kind {
-                stars.push((item.expr.position, names.len()));
-            }
+        if let walk::Written::Item(item) = written
+            && matches!(item.expr.kind, ExprKind::Star(_))
+        {
+            stars.push(item.expr.position);
         }
     });
     if stars.is_empty() {
@@ -200,7 +200,7 @@ pub(super) fn without_stars(text: &str, typed: &typed::Query) -> Result<String> 
         let walk::Typed::Select(select) = place else { return };
         for target in &select.target {
             let position = target.expr.position;
-            if stars.iter().any(|(star, _)| *star == position) {
+            if stars.contains(&position) {
                 let spelled = match &target.expr.kind {
                     typed::ExprKind::Column { rte, .. } if aliases.contains_key(rte) => {
                         format!("{}.{}", identifier(&aliases[rte]), identifier(&target.name))
@@ -212,18 +212,48 @@ pub(super) fn without_stars(text: &str, typed: &typed::Query) -> Result<String> 
         }
     });
     let mut edits = Vec::new();
-    for (position, _) in stars {
+    for position in stars {
+        // What EXISTS selects is nobody's column.
         let Some(columns) = expansions.get(&position) else {
             continue;
         };
-        let removed = star_length(text, position);
         edits.push(Edit {
             position,
-            removed,
+            removed: star_length(text, position),
             text: columns.join(", "),
         });
     }
-    Ok(edited(text, edits))
+    let text = edited(text, edits);
+    if outer_star(&parse_query(&text)?.body) {
+        return Err(DatabaseError::new(
+            "0A000",
+            "the columns behind * cannot be told apart; write them out",
+        ));
+    }
+    Ok(text)
+}
+
+/// True if the result's own columns still come from a star.
+fn outer_star(body: &SetExpression) -> bool {
+    match body {
+        SetExpression::Select(select) => select
+            .target
+            .iter()
+            .any(|item| matches!(item.expr.kind, ExprKind::Star(_))),
+        SetExpression::Values(_) => false,
+        SetExpression::Query(query) => outer_star(&query.body),
+        SetExpression::Operation { left, right, .. } => outer_star(left) || outer_star(right),
+    }
+}
+
+/// True if a query has a NATURAL JOIN anywhere.
+pub(super) fn joins_naturally(text: &str) -> Result<bool> {
+    let query = parse_query(text)?;
+    let mut natural = false;
+    walk::query(&query, &mut |written| {
+        natural |= matches!(written, walk::Written::NaturalJoin)
+    });
+    Ok(natural)
 }
 
 /// Characters of `a.b.*` that begins at `position`.
@@ -299,27 +329,28 @@ impl Renamed<'_> {
                 }
                 _ => {}
             },
-            (Renamed::Type { from, to }, walk::Written::Type(ty)) => {
-                if ty.schema.as_ref() == Some(&from.schema) && ty.name == from.name {
-                    edits.push(name_edit(text, ty.position, 2, &spelled(to)));
-                }
+            (Renamed::Type { from, to }, walk::Written::Type(ty))
+                if ty.schema.as_ref() == Some(&from.schema) && ty.name == from.name =>
+            {
+                edits.push(name_edit(text, ty.position, 2, &spelled(to)));
             }
-            (Renamed::Column { positions, from, to }, walk::Written::Column(names, position)) => {
-                if positions.contains(&position) && names.last() == Some(*from) {
-                    edits.push(last_name_edit(text, position, names.len(), &identifier(to)));
-                }
+            (Renamed::Column { positions, from, to }, walk::Written::Column(names, position))
+                if positions.contains(&position) && names.last() == Some(*from) =>
+            {
+                edits.push(last_name_edit(text, position, names.len(), &identifier(to)));
             }
             (Renamed::Column { positions, from, .. }, walk::Written::Item(item)) => {
                 // A column of a select list keeps the name that others know it by.
-                if let (ExprKind::Column(names), None) = (&item.expr.kind, &item.alias) {
-                    if positions.contains(&item.expr.position) && names.last() == Some(*from) {
-                        let end = end_of_names(text, item.expr.position, names.len());
-                        edits.push(Edit {
-                            position: end,
-                            removed: 0,
-                            text: format!(" AS {}", identifier(from)),
-                        });
-                    }
+                if let (ExprKind::Column(names), None) = (&item.expr.kind, &item.alias)
+                    && positions.contains(&item.expr.position)
+                    && names.last() == Some(*from)
+                {
+                    let end = end_of_names(text, item.expr.position, names.len());
+                    edits.push(Edit {
+                        position: end,
+                        removed: 0,
+                        text: format!(" AS {}", identifier(from)),
+                    });
                 }
             }
             _ => {}
@@ -365,8 +396,7 @@ fn end_of_names(text: &str, position: u32, parts: usize) -> u32 {
     let mut left = parts;
     let mut quoted = false;
     let mut at = position;
-    let mut characters = text.chars().skip(position as usize - 1).peekable();
-    while let Some(character) = characters.next() {
+    for character in text.chars().skip(position as usize - 1) {
         match character {
             '"' => quoted = !quoted,
             _ if quoted => {}

@@ -665,3 +665,22 @@ fn notices_are_those_of_postgresql() {
     );
     assert!(schema.constraints("ch").is_empty());
 }
+
+#[test]
+fn a_view_keeps_the_columns_that_its_star_had() {
+    let schema = Schema::of(
+        "create table t (id int, \"Big\" text);
+         create view v as select * from t;
+         create view w as select x.*, 1 as one, y.* from t x join (select * from v) y using (id);
+         alter table t add column late int;",
+    );
+    let definition = |name: &str| {
+        let relation = &schema.catalog.relations[&QualifiedName::new("public", name)];
+        relation.view.as_ref().unwrap().definition.clone()
+    };
+    assert_eq!(definition("v"), "SELECT t.id, t.\"Big\" FROM public.t");
+    assert_eq!(
+        definition("w"),
+        "SELECT x.id, x.\"Big\", 1 AS one, y.id, y.\"Big\" FROM public.t x JOIN (SELECT v.id, v.\"Big\" FROM public.v) y USING (id)"
+    );
+}

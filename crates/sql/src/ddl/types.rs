@@ -80,10 +80,8 @@ impl Run<'_> {
     }
 
     fn named_type(&self, written: &TypeName, object: &str, line: u32) -> Result<Type> {
-        if let Some(schema) = &written.schema {
-            if *schema != *"pg_catalog" {
-                self.existing_schema(schema)?;
-            }
+        if let Some(schema) = written.schema.as_ref().filter(|schema| **schema != *"pg_catalog") {
+            self.existing_schema(schema)?;
         }
         let name = ObjectName {
             schema: written.schema.clone(),

@@ -20,6 +20,7 @@ pub(super) enum Written<'a> {
     Star,
     /// An entry of a select list.
     Item(&'a ast::SelectItem),
+    NaturalJoin,
     /// A common table expression's name.
     Cte(&'a Ident),
 }
@@ -88,7 +89,8 @@ fn from_item<'a>(item: &'a ast::FromItem, found: Found<'_, 'a>) {
             from_item(right, found);
             match condition {
                 ast::JoinCondition::On(on) => expression(on, found),
-                ast::JoinCondition::None | ast::JoinCondition::Using { .. } | ast::JoinCondition::Natural => {}
+                ast::JoinCondition::Natural => found(Written::NaturalJoin),
+                ast::JoinCondition::None | ast::JoinCondition::Using { .. } => {}
             }
         }
     }

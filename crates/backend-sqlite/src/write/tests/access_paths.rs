@@ -10,7 +10,7 @@ use super::Database;
 use crate::emit::{Emitter, Rte};
 
 const SCHEMA: &str = r"
-create table members (team int, uid uuid, primary key (team, uid));
+create table members (team int, uid uuid, primary key (uid, team));
 create table items (
   id int primary key, owner uuid not null, team int, name text not null, price numeric(8,2), made timestamptz not null
 );
@@ -137,6 +137,22 @@ fn what_a_role_reads_is_written_like_this() {
             r#"FROM "items" AS r4 WHERE (r4."owner" = ?1)) AS r3 WHERE (r3."id" = r2."item"))) AS r1"#
         )
     );
+}
+
+#[test]
+fn an_argument_is_not_read_with_a_definers_rights() {
+    let database = Database::with(
+        "create table secret (id int primary key); alter table secret enable row level security;
+         create function doubled(a int) returns int language sql security definer as 'select a + a';
+         grant select on secret to authenticated; grant execute on function doubled(int) to authenticated;",
+    );
+    let caller = mainstay_core::caller::Caller::of_role("authenticated");
+    let found = database.run(Some(&caller), "select doubled(2)").unwrap();
+    assert_eq!(super::lines(&found), ["4"]);
+    let refused = database
+        .run(Some(&caller), "select doubled((select max(id) from secret))")
+        .unwrap_err();
+    assert_eq!(refused.sqlstate, "0A000");
 }
 
 #[test]
