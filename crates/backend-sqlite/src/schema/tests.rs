@@ -151,7 +151,7 @@ fn a_table_is_strict_with_named_checks_and_keys_beside_it() {
   "stock" INTEGER CONSTRAINT "_ms_type:stock" CHECK ("stock" BETWEEN -32768 AND 32767),
   "sold" INTEGER CONSTRAINT "_ms_type:sold" CHECK ("sold" IN (0, 1)),
   "author" INTEGER,
-  CONSTRAINT "books_price_check" CHECK ((("price" COLLATE "pg_numeric" >= '0'))),
+  CONSTRAINT "books_price_check" CHECK (("price" COLLATE "pg_numeric" >= '0')),
   CONSTRAINT "books_author_fkey" FOREIGN KEY ("author") REFERENCES "authors" ("id") ON DELETE CASCADE
 ) STRICT"#
     );

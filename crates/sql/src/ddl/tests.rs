@@ -671,7 +671,7 @@ fn a_view_keeps_the_columns_that_its_star_had() {
     let schema = Schema::of(
         "create table t (id int, \"Big\" text);
          create view v as select * from t;
-         create view w as select x.*, 1 as one, y.* from t x join (select * from v) y using (id);
+         create view w (a, b, c, d, e) as select x.*, 1 as one, y.* from t x join (select * from v) y using (id);
          alter table t add column late int;",
     );
     let definition = |name: &str| {
