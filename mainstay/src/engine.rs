@@ -108,11 +108,11 @@ pub async fn open(database: &Database, config: &Config) -> Result<Arc<dyn Backen
                 schemas: config.rest.schemas.iter().map(Ident::new).collect(),
                 extra_search_path: config.rest.extra_search_path.iter().map(Ident::new).collect(),
                 app_settings: config.rest.app_settings.iter().map(settings).collect(),
-                bootstrap: Some(if is_classic {
-                    postgres::Grants::Classic
-                } else {
-                    postgres::Grants::Closed
-                }),
+                bootstrap: match (config.rest.own_roles, is_classic) {
+                    (true, _) => None,
+                    (false, true) => Some(postgres::Grants::Classic),
+                    (false, false) => Some(postgres::Grants::Closed),
+                },
                 ..postgres::Options::new(url)
             };
             Ok(Arc::new(PostgresBackend::open(options).await?))

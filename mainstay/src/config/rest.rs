@@ -23,6 +23,8 @@ pub struct Rest {
     pub extra_search_path: Vec<String>,
     /// `None`: no anonymous access.
     pub anon_role: Option<String>,
+    /// The roles are the operator's own: a database is not given Supabase's.
+    pub own_roles: bool,
     pub max_rows: Option<u64>,
     pub pre_request: Option<String>,
     pub tx_end: TxEnd,
@@ -139,6 +141,7 @@ impl Rest {
                     .list("api.extra_search_path")?
                     .unwrap_or_else(|| vec!["public".into()]),
             },
+            own_roles: source.text("db_anon_role")?.is_some_and(|role| role != "anon"),
             anon_role: match source.text("db_anon_role")? {
                 Some(role) if role.is_empty() => None,
                 Some(role) => Some(role),

@@ -3,6 +3,8 @@
 //! PostgreSQL is the oracle: wherever the engines could differ, the same requests go to both and status, headers, body
 //! and the tables afterwards are compared byte for byte.
 
+#![allow(clippy::unwrap_used, reason = "a failed fixture is a failed test")]
+
 mod bad_input;
 mod both;
 mod crash;

@@ -27,6 +27,8 @@ pub enum Fill {
     Context(ContextValue),
     RandomUuid,
     NextVal(Arc<Sequence>),
+    /// A sequence that the role may not use: an error, but only when a row needs it.
+    Forbidden(DatabaseError),
     /// The same for every row of a statement.
     Once(Prepared),
     /// Anew for every row.
@@ -75,7 +77,12 @@ impl Fill {
             }
             ExprKind::Sequence(call) => {
                 if let SequenceCall::NextVal(sequence) = &**call {
-                    return Ok(Fill::NextVal(Arc::clone(sequence)));
+                    let allowed =
+                        sequences::authorize(emitter.catalog(), emitter.role(), sequence, &sequences::NEXT_PRIVILEGES);
+                    return Ok(match allowed {
+                        Ok(()) => Fill::NextVal(Arc::clone(sequence)),
+                        Err(refusal) => Fill::Forbidden(refusal),
+                    });
                 }
             }
             // `nextval` gives int8; the column may be narrower, which its constraint checks.
@@ -105,6 +112,7 @@ impl Fill {
             Fill::Constant(value) => return Ok(value.clone()),
             Fill::RandomUuid => return Ok(Scalar::Text(uuid::Uuid::new_v4().to_string())),
             Fill::NextVal(sequence) => return sequences::next(conn, sequence).map(Scalar::Integer),
+            Fill::Forbidden(refusal) => return Err(refusal.clone().into()),
             Fill::EachRow(prepared) => return evaluate(prepared, conn, sources),
             Fill::Context(_) | Fill::Once(_) => {}
         }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use mainstay_core::catalog::{ColumnIndex, Identity, PolicyCommand, Privilege, Relation};
+use mainstay_core::catalog::{ColumnIndex, ConstraintKind, Identity, IndexPart, PolicyCommand, Privilege, Relation};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
 use mainstay_core::plan::{self, ConflictAction, Input, Missing, Outcome, Plan, Value, ValueRef};
@@ -85,6 +85,7 @@ pub fn compile(compiled: &Compiled, plan: &Plan, insert: &plan::Insert) -> Resul
                 .iter()
                 .map(|column| base(&target, *column))
                 .collect::<Result<Vec<_>, _>>()?;
+            require_unique_key(&relation, &key)?;
             Some(match conflict.action {
                 ConflictAction::Ignore => Conflict::ignore(&relation, key),
                 ConflictAction::Merge => {
@@ -226,6 +227,36 @@ impl InsertProgram {
         }
         Ok(rows)
     }
+}
+
+/// Errors: 42P10 unless some unique key covers exactly these columns.
+fn require_unique_key(relation: &Relation, key: &[ColumnIndex]) -> Result<(), DatabaseError> {
+    let covers =
+        |columns: &[ColumnIndex]| columns.len() == key.len() && columns.iter().all(|column| key.contains(column));
+    let by_constraint = relation.constraints.iter().any(|constraint| match &constraint.kind {
+        ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns } => covers(columns),
+        _ => false,
+    });
+    let by_index = relation
+        .indexes
+        .iter()
+        .filter(|index| index.unique && index.predicate.is_none())
+        .any(|index| {
+            let columns: Option<Vec<ColumnIndex>> = index
+                .keys
+                .iter()
+                .map(|key| match key.part {
+                    IndexPart::Column(column) => Some(column),
+                    IndexPart::Expression(_) => None,
+                })
+                .collect();
+            columns.is_some_and(|columns| covers(&columns))
+        });
+    if by_constraint || by_index {
+        return Ok(());
+    }
+    let message = "there is no unique or exclusion constraint matching the ON CONFLICT specification";
+    Err(DatabaseError::new("42P10", message))
 }
 
 /// The base table's column. Errors: 0A000 for a view's computed column.

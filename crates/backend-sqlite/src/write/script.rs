@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use mainstay_core::backend::QueryResult;
-use mainstay_core::catalog::Relation;
+use mainstay_core::catalog::{Privilege, Relation};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
 use mainstay_core::plan::Value;
@@ -126,6 +126,9 @@ impl QueryProgram {
     fn compile(mut emitter: Emitter<'_>, query: &Query) -> Result<Self, DatabaseError> {
         let mut query = query.clone();
         let calls = take_calls(&mut query)?;
+        for call in calls.iter().flatten() {
+            call.authorize(&emitter)?;
+        }
         emitter.statement_query(&query)?;
         Ok(QueryProgram {
             prepared: Prepared::from(emitter.finish()),
@@ -157,6 +160,16 @@ impl QueryProgram {
 }
 
 impl Call {
+    /// Errors: 42501 `permission denied for sequence s`.
+    fn authorize(&self, emitter: &Emitter<'_>) -> Result<(), DatabaseError> {
+        let (sequence, privileges): (_, &[Privilege]) = match self {
+            Call::Next(sequence) => (sequence, &sequences::NEXT_PRIVILEGES),
+            Call::Current(sequence) => (sequence, &[Privilege::Usage, Privilege::Select]),
+            Call::Set { sequence, .. } => (sequence, &[Privilege::Update]),
+        };
+        sequences::authorize(emitter.catalog(), emitter.role(), sequence, privileges)
+    }
+
     fn make(&self, conn: &Connection, value: &Scalar) -> Result<Scalar, BackendError> {
         match (self, value) {
             (Call::Next(sequence), _) => sequences::next(conn, sequence).map(Scalar::Integer),

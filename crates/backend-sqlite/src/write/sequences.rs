@@ -4,8 +4,10 @@
 //!
 //! Source: PostgreSQL manual, 9.17. Unlike there, a rollback leaves no gap (`portability.md` §12, difference 3).
 
-use mainstay_core::catalog::Sequence;
+use mainstay_core::catalog::{Catalog, Privilege, Sequence};
 use mainstay_core::error::{BackendError, DatabaseError};
+use mainstay_core::name::Ident;
+use mainstay_core::policy;
 use rusqlite::Connection;
 
 const READ: &str = "SELECT last_value, is_called FROM _ms_sequences WHERE schema = ?1 AND name = ?2";
@@ -16,6 +18,26 @@ struct State {
     value: i64,
     called: bool,
 }
+
+/// Errors: 42501 `permission denied for sequence s` unless `role` holds one of `privileges` on it.
+pub fn authorize(
+    catalog: &Catalog,
+    role: &Ident,
+    sequence: &Sequence,
+    privileges: &[Privilege],
+) -> Result<(), DatabaseError> {
+    let allowed = privileges
+        .iter()
+        .any(|privilege| policy::acl_allows(catalog, role, &sequence.owner, &sequence.acl, *privilege));
+    if allowed {
+        return Ok(());
+    }
+    let message = format!("permission denied for sequence {}", sequence.name.name);
+    Err(DatabaseError::new("42501", message))
+}
+
+/// What `nextval` needs: one of these.
+pub const NEXT_PRIVILEGES: [Privilege; 2] = [Privilege::Usage, Privilege::Update];
 
 /// `nextval`. Errors: 2200H at the end.
 pub fn next(conn: &Connection, sequence: &Sequence) -> Result<i64, BackendError> {

@@ -35,8 +35,6 @@ pub fn status(error: &DatabaseError, is_anonymous: bool) -> StatusCode {
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     }
     match code.get(..2).unwrap_or_default() {
-        // PostgREST says 500; but what is nested too deeply is what the caller sent.
-        "54" if error.sqlstate == "54001" => StatusCode::BAD_REQUEST,
         "08" | "53" => StatusCode::SERVICE_UNAVAILABLE,
         "0L" | "0P" | "28" => StatusCode::FORBIDDEN,
         "09" | "25" | "2D" | "38" | "39" | "3B" | "40" | "54" | "55" | "57" | "58" | "F0" | "HV" | "P0" | "XX" => {
@@ -62,7 +60,7 @@ mod tests {
             ("08006", 503, 503),
             ("53300", 503, 503),
             ("53400", 500, 500),
-            ("54001", 400, 400),
+            ("54001", 500, 500),
             ("57014", 500, 500),
             ("P0001", 400, 400),
             ("P0002", 500, 500),

@@ -22,6 +22,9 @@ pub struct Payload {
     pub keys: BTreeSet<String>,
 }
 
+/// Brackets within brackets in a body; both engines take this many.
+const DEPTH_MAX: usize = 500;
+
 const NOT_JSON: &str = "Empty or invalid json";
 const NOT_UNIFORM: &str = "All object keys must match";
 
@@ -38,6 +41,9 @@ pub fn rows(body: &Bytes, media: &MediaType, columns_given: bool) -> Result<Payl
 }
 
 fn json_rows(body: &Bytes, columns_given: bool) -> Result<Payload, Error> {
+    if is_deeper_than(body, DEPTH_MAX) {
+        return Err(Error::TooDeep { what: "the body" });
+    }
     match shape_of(body)? {
         JsonShape::Rows { keys } => Ok(Payload {
             json: body.clone(),
@@ -53,6 +59,25 @@ fn json_rows(body: &Bytes, columns_given: bool) -> Result<Payload, Error> {
             keys: BTreeSet::new(),
         }),
     }
+}
+
+/// True if brackets stand within more than `max` others. Looks at brackets outside strings alone.
+fn is_deeper_than(text: &[u8], max: usize) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > max {
+            return true;
+        }
+    }
+    false
 }
 
 /// What a JSON text is made of.
@@ -384,6 +409,13 @@ fn form_row(body: &Bytes) -> Result<Payload, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn depth_counts_brackets_outside_strings() {
+        assert!(is_deeper_than(b"[[[1]]]", 2));
+        assert!(!is_deeper_than(b"[[[1]]]", 3));
+        assert!(!is_deeper_than(br#"["[[[[", "\"[[["]"#, 1));
+    }
 
     fn read(media: MediaType, body: &'static str) -> Result<(String, Vec<String>), String> {
         rows(&Bytes::from_static(body.as_bytes()), &media, false)

@@ -20,217 +20,230 @@ use crate::typed::{CastContext, CastMethod, ContextValue, Expr, ExprKind, Litera
 impl State<'_> {
     /// Types an expression. A quoted literal, null or parameter stays `unknown` until something needs a type.
     pub fn expr(&mut self, written: &ast::Expr) -> Result<Expr> {
+        let mut expr = self.form(written)?;
+        match start(written) {
+            0 => {}
+            position => expr.position = position,
+        }
+        Ok(expr)
+    }
+
+    /// One call per form and nothing else: this is on the stack once for every level of nesting.
+    fn form(&mut self, written: &ast::Expr) -> Result<Expr> {
         let position = written.position;
-        let expr = match &written.kind {
-            Written::Null => Expr::null(),
-            Written::Bool(value) => literal_expr(Literal::Bool(*value), Type::Bool),
-            Written::Integer(value) => literal_expr(Literal::Integer(i64::from(*value)), Type::Int4),
-            Written::Number(digits) => number(digits)?,
-            Written::String(text) => literal_expr(Literal::Text(text.as_str().into()), Type::Unknown),
-            Written::Parameter(number) => self.parameter(*number, position)?,
-            Written::Column(names) => self.column(names, position)?,
-            Written::Star(names) => match names.as_slice() {
-                // As an argument or operand, `t.*` is the row.
-                [names @ .., name] if names.len() < 2 => match self.item(names.first(), name, position)? {
-                    Some(item) => whole_row(self, &item),
-                    None => self.column(&[name.clone(), Ident::new("*")], position)?,
-                },
-                _ => {
-                    let error = DatabaseError::new("42601", "row expansion via \"*\" is not supported here");
-                    return Err(place(error, position));
-                }
-            },
-            Written::Field { expr, field } => self.field(expr, field.as_ref(), position)?,
+        match &written.kind {
+            Written::Null
+            | Written::Bool(_)
+            | Written::Integer(_)
+            | Written::Number(_)
+            | Written::String(_)
+            | Written::Default
+            | Written::ArraySubquery(_)
+            | Written::Grouping(_) => self.leaf(&written.kind, position),
+            Written::Parameter(number) => self.parameter(*number, position),
+            Written::Column(names) => self.column(names, position),
+            Written::Star(names) => self.star_row(names, position),
+            Written::Field { expr, field } => self.field(expr, field.as_ref(), position),
             Written::Subscript {
                 expr,
-                lower,
-                upper,
-                slice,
-            } => {
-                if *slice || lower.is_some() {
-                    return Err(self.refuse("array slices", "", None, position));
-                }
-                let Some(index) = upper else {
-                    return Err(self.refuse("array slices", "", None, position));
-                };
-                self.subscript(expr, index, position)?
-            }
-            Written::Operator {
-                schema: _,
-                name,
-                left,
-                right,
-            } => self.operator(name, left.as_deref(), right, position)?,
+                lower: None,
+                upper: Some(index),
+                slice: false,
+            } => self.subscript(expr, index, position),
+            Written::Subscript { .. } => Err(self.refuse("array slices", "", None, position)),
+            Written::Operator { name, left, right, .. } => self.operator(name, left.as_deref(), right, position),
             Written::QuantifiedArray { name, all, left, right } => {
-                self.quantified_array(name, *all, left, right, position)?
+                self.quantified_array(name, *all, left, right, position)
             }
-            Written::And(list) => Expr::new(ExprKind::And(self.conditions(list, "AND")?), Type::Bool),
-            Written::Or(list) => Expr::new(ExprKind::Or(self.conditions(list, "OR")?), Type::Bool),
-            Written::Not(inner) => {
-                let inner = self.expr(inner)?;
-                negate(condition(self.catalog, inner, "NOT")?)
-            }
-            Written::IsNull { expr, negated } => {
-                let inner = self.expr(expr)?;
-                let inner = self.settle(inner)?;
-                Expr::new(
-                    ExprKind::IsNull {
-                        expr: Box::new(inner),
-                        negated: *negated,
-                    },
-                    Type::Bool,
-                )
-            }
-            Written::BooleanTest { expr, value, negated } => {
-                let clause = match (value, negated) {
-                    (Some(true), false) => "IS TRUE",
-                    (Some(true), true) => "IS NOT TRUE",
-                    (Some(false), false) => "IS FALSE",
-                    (Some(false), true) => "IS NOT FALSE",
-                    (None, false) => "IS UNKNOWN",
-                    (None, true) => "IS NOT UNKNOWN",
-                };
-                let inner = self.expr(expr)?;
-                let inner = condition(self.catalog, inner, clause)?;
-                let kind = ExprKind::BooleanTest {
-                    expr: Box::new(inner),
-                    value: *value,
-                    negated: *negated,
-                };
-                Expr::new(kind, Type::Bool)
-            }
-            Written::DistinctFrom { left, right, negated } => self.distinct_from(left, right, *negated, position)?,
-            Written::NullIf { left, right } => {
-                let (left, right) = (self.expr(left)?, self.expr(right)?);
-                let (operator, left, right) = self.equality("=", left, right, position)?;
-                let (ty, modifier) = (left.ty.clone(), left.modifier);
-                let kind = ExprKind::NullIf {
-                    operator,
-                    left: Box::new(left),
-                    right: Box::new(right),
-                };
-                Expr {
-                    modifier,
-                    ..Expr::new(kind, ty)
-                }
-            }
-            Written::InList { expr, list, negated } => self.in_list(expr, list, *negated, position)?,
+            Written::And(list) => self.connected(list, "AND", ExprKind::And),
+            Written::Or(list) => self.connected(list, "OR", ExprKind::Or),
+            Written::Not(inner) => self.not(inner),
+            Written::IsNull { expr, negated } => self.is_null(expr, *negated),
+            Written::BooleanTest { expr, value, negated } => self.boolean_test(expr, *value, *negated),
+            Written::DistinctFrom { left, right, negated } => self.distinct_from(left, right, *negated, position),
+            Written::NullIf { left, right } => self.null_if(left, right, position),
+            Written::InList { expr, list, negated } => self.in_list(expr, list, *negated, position),
             Written::Like {
                 kind,
                 expr,
                 pattern,
                 escape,
                 negated,
-            } => self.like(*kind, expr, pattern, escape.as_deref(), *negated, position)?,
+            } => self.like(*kind, expr, pattern, escape.as_deref(), *negated, position),
             Written::Between {
                 expr,
                 low,
                 high,
                 symmetric,
                 negated,
-            } => self.between(expr, low, high, *symmetric, *negated, position)?,
+            } => self.between(expr, low, high, *symmetric, *negated, position),
             Written::Case {
                 operand,
                 whens,
                 otherwise,
-            } => self.case(operand.as_deref(), whens, otherwise.as_deref(), position)?,
-            Written::Coalesce(list) => {
-                let (list, ty, modifier) = self.common(list, "COALESCE")?;
-                Expr {
-                    modifier,
-                    ..Expr::new(ExprKind::Coalesce(list), ty)
-                }
-            }
-            Written::Greatest(list) => {
-                let (list, ty, modifier) = self.common(list, "GREATEST")?;
-                self.ordered(&ty, position)?;
-                Expr {
-                    modifier,
-                    ..Expr::new(ExprKind::Greatest(list), ty)
-                }
-            }
-            Written::Least(list) => {
-                let (list, ty, modifier) = self.common(list, "LEAST")?;
-                self.ordered(&ty, position)?;
-                Expr {
-                    modifier,
-                    ..Expr::new(ExprKind::Least(list), ty)
-                }
-            }
-            Written::Cast { expr, ty } => self.explicit_cast(expr, ty, position)?,
-            Written::Collate { expr, collation } => {
-                let inner = self.expr(expr)?;
-                if !matches!(&*collation.name, "C" | "POSIX" | "default" | "ucs_basic") {
-                    let feature = format!("collation {}", collation.name);
-                    return Err(self.refuse(&feature, "", Some("COLLATE \"C\""), position));
-                }
-                if inner.ty == Type::Unknown {
-                    coerce::cast(
-                        self.catalog,
-                        inner,
-                        &Type::Text,
-                        TypeModifier::None,
-                        CastContext::Implicit,
-                    )?
-                } else if inner.ty.is_textual() {
-                    inner
-                } else {
-                    let message = format!("collations are not supported by type {}", inner.ty);
-                    return Err(place(DatabaseError::new("42804", message), position));
-                }
-            }
-            Written::Function(call) => self.call(call, position)?,
-            Written::Value { function, precision } => self.value_function(*function, *precision, position)?,
-            Written::Row(fields) => {
-                let fields = self.fields(fields)?;
-                row(fields)
-            }
-            Written::Array(elements) if elements.is_empty() => {
-                let error = DatabaseError::new("42P18", "cannot determine type of empty array")
-                    .hint("Explicitly cast to the desired type, for example ARRAY[]::integer[].");
-                return Err(place(error, position));
-            }
-            Written::Array(elements) => {
-                let (elements, ty, _) = self.common(elements, "ARRAY")?;
-                Expr::new(ExprKind::Array(elements), Type::Array(Box::new(ty)))
-            }
-            Written::ScalarSubquery(query) => {
-                let query = self.subquery(query)?;
-                let [column] = query.columns.as_slice() else {
-                    return Err(place(
-                        DatabaseError::new("42601", "subquery must return only one column"),
-                        position,
-                    ));
-                };
-                let (ty, modifier) = (column.ty.clone(), column.modifier);
-                Expr {
-                    modifier,
-                    ..Expr::new(ExprKind::ScalarSubquery(Box::new(query)), ty)
-                }
-            }
-            Written::Exists(query) => {
-                let query = self.subquery(query)?;
-                Expr::new(ExprKind::Exists(Box::new(query)), Type::Bool)
-            }
+            } => self.case(operand.as_deref(), whens, otherwise.as_deref(), position),
+            Written::Coalesce(list) => self.chosen(list, "COALESCE", ExprKind::Coalesce, position),
+            Written::Greatest(list) => self.chosen(list, "GREATEST", ExprKind::Greatest, position),
+            Written::Least(list) => self.chosen(list, "LEAST", ExprKind::Least, position),
+            Written::Cast { expr, ty } => self.explicit_cast(expr, ty, position),
+            Written::Collate { expr, collation } => self.collate(expr, collation, position),
+            Written::Function(call) => self.call(call, position),
+            Written::Value { function, precision } => self.value_function(*function, *precision, position),
+            Written::Row(fields) => self.fields(fields).map(row),
+            Written::Array(elements) => self.array(elements, position),
+            Written::ScalarSubquery(query) => self.scalar_subquery(query, position),
+            Written::Exists(query) => self.exists(query),
             Written::QuantifiedSubquery { name, all, left, query } => {
-                self.quantified_subquery(name, *all, left, query, position)?
+                self.quantified_subquery(name, *all, left, query, position)
+            }
+        }
+    }
+
+    /// Constants, and what is not an expression here.
+    fn leaf(&self, kind: &Written, position: u32) -> Result<Expr> {
+        Ok(match kind {
+            Written::Bool(value) => literal_expr(Literal::Bool(*value), Type::Bool),
+            Written::Integer(value) => literal_expr(Literal::Integer(i64::from(*value)), Type::Int4),
+            Written::Number(digits) => return number(digits),
+            Written::String(text) => literal_expr(Literal::Text(text.as_str().into()), Type::Unknown),
+            Written::Default => {
+                let error = DatabaseError::new("42601", "DEFAULT is not allowed in this context");
+                return Err(place(error, position));
             }
             Written::ArraySubquery(_) => {
                 return Err(self.refuse("ARRAY(SELECT …)", "", Some("json_agg"), position));
             }
-            Written::Default => {
-                return Err(place(
-                    DatabaseError::new("42601", "DEFAULT is not allowed in this context"),
-                    position,
-                ));
-            }
             Written::Grouping(_) => return Err(self.refuse("GROUPING", "", None, position)),
-        };
-        let position = start(written);
-        Ok(Expr {
-            position: if position == 0 { expr.position } else { position },
-            ..expr
+            _ => Expr::null(),
         })
+    }
+
+    /// As an argument or operand, `t.*` is the row.
+    fn star_row(&mut self, names: &[Ident], position: u32) -> Result<Expr> {
+        match names {
+            [schema @ .., name] if schema.len() < 2 => match self.item(schema.first(), name, position)? {
+                Some(item) => Ok(whole_row(self, &item)),
+                None => self.column(&[name.clone(), Ident::new("*")], position),
+            },
+            _ => {
+                let error = DatabaseError::new("42601", "row expansion via \"*\" is not supported here");
+                Err(place(error, position))
+            }
+        }
+    }
+
+    fn connected(&mut self, list: &[ast::Expr], name: &str, kind: fn(Vec<Expr>) -> ExprKind) -> Result<Expr> {
+        Ok(Expr::new(kind(self.conditions(list, name)?), Type::Bool))
+    }
+
+    fn not(&mut self, inner: &ast::Expr) -> Result<Expr> {
+        let inner = self.expr(inner)?;
+        condition(self.catalog, inner, "NOT").map(negate)
+    }
+
+    fn is_null(&mut self, inner: &ast::Expr, negated: bool) -> Result<Expr> {
+        let inner = self.expr(inner)?;
+        let expr = Box::new(self.settle(inner)?);
+        Ok(Expr::new(ExprKind::IsNull { expr, negated }, Type::Bool))
+    }
+
+    fn boolean_test(&mut self, inner: &ast::Expr, value: Option<bool>, negated: bool) -> Result<Expr> {
+        let clause = match (value, negated) {
+            (Some(true), false) => "IS TRUE",
+            (Some(true), true) => "IS NOT TRUE",
+            (Some(false), false) => "IS FALSE",
+            (Some(false), true) => "IS NOT FALSE",
+            (None, false) => "IS UNKNOWN",
+            (None, true) => "IS NOT UNKNOWN",
+        };
+        let inner = self.expr(inner)?;
+        let expr = Box::new(condition(self.catalog, inner, clause)?);
+        Ok(Expr::new(ExprKind::BooleanTest { expr, value, negated }, Type::Bool))
+    }
+
+    fn null_if(&mut self, left: &ast::Expr, right: &ast::Expr, position: u32) -> Result<Expr> {
+        let (left, right) = (self.expr(left)?, self.expr(right)?);
+        let (operator, left, right) = self.equality("=", left, right, position)?;
+        let (ty, modifier) = (left.ty.clone(), left.modifier);
+        let kind = ExprKind::NullIf {
+            operator,
+            left: Box::new(left),
+            right: Box::new(right),
+        };
+        Ok(Expr {
+            modifier,
+            ..Expr::new(kind, ty)
+        })
+    }
+
+    /// COALESCE, GREATEST and LEAST.
+    fn chosen(
+        &mut self,
+        list: &[ast::Expr],
+        name: &str,
+        kind: fn(Vec<Expr>) -> ExprKind,
+        position: u32,
+    ) -> Result<Expr> {
+        let (list, ty, modifier) = self.common(list, name)?;
+        if name != "COALESCE" {
+            self.ordered(&ty, position)?;
+        }
+        Ok(Expr {
+            modifier,
+            ..Expr::new(kind(list), ty)
+        })
+    }
+
+    fn collate(&mut self, inner: &ast::Expr, collation: &ast::ObjectName, position: u32) -> Result<Expr> {
+        let inner = self.expr(inner)?;
+        if !matches!(&*collation.name, "C" | "POSIX" | "default" | "ucs_basic") {
+            let feature = format!("collation {}", collation.name);
+            return Err(self.refuse(&feature, "", Some("COLLATE \"C\""), position));
+        }
+        if inner.ty == Type::Unknown {
+            return coerce::cast(
+                self.catalog,
+                inner,
+                &Type::Text,
+                TypeModifier::None,
+                CastContext::Implicit,
+            );
+        }
+        if inner.ty.is_textual() {
+            return Ok(inner);
+        }
+        let message = format!("collations are not supported by type {}", inner.ty);
+        Err(place(DatabaseError::new("42804", message), position))
+    }
+
+    fn array(&mut self, elements: &[ast::Expr], position: u32) -> Result<Expr> {
+        if elements.is_empty() {
+            let error = DatabaseError::new("42P18", "cannot determine type of empty array")
+                .hint("Explicitly cast to the desired type, for example ARRAY[]::integer[].");
+            return Err(place(error, position));
+        }
+        let (elements, ty, _) = self.common(elements, "ARRAY")?;
+        Ok(Expr::new(ExprKind::Array(elements), Type::Array(Box::new(ty))))
+    }
+
+    fn scalar_subquery(&mut self, query: &ast::Query, position: u32) -> Result<Expr> {
+        let query = self.subquery(query)?;
+        let [column] = query.columns.as_slice() else {
+            return Err(place(
+                DatabaseError::new("42601", "subquery must return only one column"),
+                position,
+            ));
+        };
+        let (ty, modifier) = (column.ty.clone(), column.modifier);
+        Ok(Expr {
+            modifier,
+            ..Expr::new(ExprKind::ScalarSubquery(Box::new(query)), ty)
+        })
+    }
+
+    fn exists(&mut self, query: &ast::Query) -> Result<Expr> {
+        let query = Box::new(self.subquery(query)?);
+        Ok(Expr::new(ExprKind::Exists(query), Type::Bool))
     }
 
     /// An expression that must be a condition. Errors: 42804.

@@ -318,7 +318,10 @@ impl State<'_> {
                     let columns = self.star(names, item.expr.position)?;
                     // The star's own place, as in PostgreSQL: whoever writes a view's star out looks for it.
                     let position = item.expr.position;
-                    found.extend(columns.into_iter().map(|(name, expr)| Target { name, expr: expr.at(position) }));
+                    found.extend(columns.into_iter().map(|(name, expr)| Target {
+                        name,
+                        expr: expr.at(position),
+                    }));
                 }
                 Written::Field { expr, field: None } => {
                     let position = item.expr.position;

@@ -83,6 +83,9 @@ impl Run<'_> {
     }
 
     fn check_column_names(&self, create: &CreateTable) -> Result<()> {
+        if create.columns.is_empty() {
+            return Err(self.refuse("tables without columns", &create.name.name, Some("one column at least")));
+        }
         if create.columns.len() > COLUMNS_MAX {
             return Err(DatabaseError::new(
                 "54011",

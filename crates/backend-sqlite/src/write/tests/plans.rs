@@ -350,6 +350,8 @@ fn an_upsert_merges_or_ignores_and_counts_what_is_new() {
         (outcome.affected, outcome.inserted, body(&outcome)),
         (1, 1, r#"{"title":"c10"}"#)
     );
+    let no_key = api.upsert(&["title", "code"], &["title"], ConflictAction::Merge, &[]);
+    assert!(code(api.run(no_key, "{}", &[], Options::default())).starts_with("42P10"));
     let twice = api.upsert(&["title", "code"], &["code"], ConflictAction::Merge, &[]);
     let rows = r#"[{"title":"a","code":"c1"},{"title":"b","code":"c1"}]"#;
     assert!(code(api.run(twice, rows, &[], Options::default())).starts_with("21000"));

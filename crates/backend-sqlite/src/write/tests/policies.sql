@@ -11,6 +11,8 @@ create table loop_a (id int primary key);
 create table loop_b (id int primary key);
 create table partly (id int primary key, open text, hidden text);
 create table ranked (id int primary key, score numeric(6,2) unique, note text);
+create table numbered (id serial primary key, note text);
+create table identified (id int generated always as identity primary key, note text);
 create view v_owner as select id, task from todos;
 create view v_invoker with (security_invoker = true) as select id, task from todos;
 create view v_low with (security_invoker = true) as select id, owner, task, n from todos where n < 10 with check option;
@@ -44,6 +46,7 @@ create policy la on loop_a using (exists (select 1 from loop_b b where b.id = lo
 create policy lb on loop_b using (exists (select 1 from loop_a a where a.id = loop_b.id));
 create policy b_all on boards to authenticated using (is_member(team));
 grant all on members, todos, notes, quota, inbox, loop_a, loop_b, boards, ranked, v_owner, v_invoker, v_low to authenticated;
+grant all on numbered, identified to authenticated;
 grant select on todos to anon;
 grant select (id, open), insert (id, open), update (open) on partly to authenticated;
 insert into members values

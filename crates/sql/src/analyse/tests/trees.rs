@@ -398,3 +398,28 @@ fn the_portable_fixtures_rows_and_views_are_analysed() {
     }
     assert!(views > 10, "{views}");
 }
+
+#[test]
+fn depth_probe() {
+    let (catalog, session) = catalog();
+    let n: usize = std::env::var("N").unwrap().parse().unwrap();
+    let text = format!("select {}1 from t", "1 + (".repeat(n)).replace(" from t", &format!("{} from t", ")".repeat(n)));
+    let text2 = format!("select txt{} from t", " || txt".repeat(n));
+    std::thread::Builder::new()
+        .stack_size(2 << 20)
+        .spawn(move || {
+            println!("{:?}", analyse(&catalog, &session, &text).map(|_| ()));
+            println!("{:?}", analyse(&catalog, &session, &text2).map(|_| ()));
+            let text = format!("select {}1{} from t", "upper(concat(".repeat(n / 2), "))".repeat(n / 2));
+            println!("{:?}", analyse(&catalog, &session, &text).map(|_| ()));
+            let text = format!(
+                "select {}1{} from t",
+                "case when true then ".repeat(n),
+                " end".repeat(n)
+            );
+            println!("{:?}", analyse(&catalog, &session, &text).map(|_| ()));
+        })
+        .unwrap()
+        .join()
+        .unwrap();
+}
