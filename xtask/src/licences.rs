@@ -51,6 +51,7 @@ pub fn check() -> Result<usize> {
 fn offences(metadata: &Json, built: &BTreeSet<String>, rules: &Rules) -> Result<(usize, Vec<String>)> {
     let mut checked = 0;
     let mut offences = Vec::new();
+    let mut registry = None;
     for package in metadata.get("packages").elements() {
         let (Some(name), Some(version)) = (package.get("name").str(), package.get("version").str()) else {
             continue;
@@ -64,10 +65,9 @@ fn offences(metadata: &Json, built: &BTreeSet<String>, rules: &Rules) -> Result<
         }
         match package.get("source").str() {
             None => {}
-            // The default registry, by the name cargo gives it in lock files.
-            Some(source) if source.contains("crates.io-index") => {}
+            Some(source) if source.starts_with("registry+") && *registry.get_or_insert(source) == source => {}
             Some(_) => offences.push(format!(
-                "{name} {version} comes from somewhere else than the default registry"
+                "{name} {version} does not come from the one registry that all others come from"
             )),
         }
         let Some(licence) = package.get("license").str() else {
@@ -331,10 +331,10 @@ mod tests {
         let metadata = Json::parse(
             r#"{"packages": [
                   {"name": "ours", "version": "1.0", "license": "MIT", "source": null},
-                  {"name": "gpl", "version": "2.0", "license": "GPL-3.0", "source": "x crates.io-index"},
+                  {"name": "gpl", "version": "2.0", "license": "GPL-3.0", "source": "registry+x"},
                   {"name": "git", "version": "3.0", "license": "MIT", "source": "git+x"},
-                  {"name": "none", "version": "4.0", "license": null, "source": "x crates.io-index"},
-                  {"name": "unused", "version": "5.0", "license": "GPL-3.0", "source": "x crates.io-index"}]}"#,
+                  {"name": "none", "version": "4.0", "license": null, "source": "registry+x"},
+                  {"name": "unused", "version": "5.0", "license": "GPL-3.0", "source": "registry+x"}]}"#,
         )
         .unwrap();
         let tree = "ours v1.0 (/here)\ngpl v2.0\n\ngit v3.0 (x)\nnone v4.0 (proc-macro)\ngpl v2.0 (*)\n";
