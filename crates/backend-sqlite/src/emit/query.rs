@@ -314,6 +314,9 @@ impl Emitter<'_> {
         self.targets(select, names, false)?;
         self.sql(" FROM ");
         self.secured_relation(relation, *rte, wanted)?;
+        if wanted.written {
+            return Ok(());
+        }
         self.filters(select)
     }
 

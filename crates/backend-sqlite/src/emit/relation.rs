@@ -32,12 +32,22 @@ pub struct Wanted<'a> {
     pub commands: &'a [PolicyCommand],
     /// The base table's row number is a column, [`ROWID`].
     pub rowid: bool,
+    /// Rows that the statement has written: they passed their checks, and policies and views' conditions hide none.
+    pub written: bool,
 }
 
 /// Reading.
 pub const READ: Wanted<'static> = Wanted {
     commands: &[PolicyCommand::Select],
     rowid: false,
+    written: false,
+};
+
+/// Rows that the statement has written, by their numbers.
+pub const WRITTEN: Wanted<'static> = Wanted {
+    rowid: true,
+    written: true,
+    ..READ
 };
 
 impl Emitter<'_> {
@@ -67,7 +77,7 @@ impl Emitter<'_> {
         if relation.view.is_some() {
             return self.write_view(relation, wanted);
         }
-        if !policy::row_security_applies(self.catalog(), &self.role, relation) {
+        if wanted.written || !policy::row_security_applies(self.catalog(), &self.role, relation) {
             self.writer.object(&relation.name);
             return Ok(());
         }

@@ -177,7 +177,16 @@ fn check_statement(
                 }
             })
         }
-        Statement::Query(query) => Analyser::new(current, session).query(query).map(drop),
+        Statement::Query(query) => match ddl::setting_of(query) {
+            Some(set) => {
+                let set = ParsedStatement {
+                    ast: Statement::Set(set),
+                    ..statement.clone()
+                };
+                ddl::apply(current, session, &set).map(drop)
+            }
+            None => Analyser::new(current, session).query(query).map(drop),
+        },
         Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
             Analyser::new(current, session).statement(&statement.ast).map(drop)
         }

@@ -134,6 +134,13 @@ impl Script {
         match &statement.ast {
             Statement::Ddl(_) | Statement::Set(_) | Statement::Unsupported(_) => self.change(conn, statement),
             Statement::Query(query) => {
+                if let Some(set) = ddl::setting_of(query) {
+                    let set = ParsedStatement {
+                        ast: Statement::Set(set),
+                        ..statement.clone()
+                    };
+                    return self.change(conn, &set);
+                }
                 let typed = Analyser::new(self.compiled.catalog(), &self.session).query(query)?;
                 let context = Context::of_owner(self.now);
                 console::select(conn, &self.compiled, &self.session, &context, &typed).map(drop)

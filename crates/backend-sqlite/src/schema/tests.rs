@@ -93,7 +93,10 @@ impl File {
         let tables = self.column("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql IS NOT NULL ORDER BY 1");
         let mut lines = self.column("SELECT coalesce(sql, name) FROM sqlite_schema ORDER BY name");
         for table in tables {
-            let mut statement = self.conn.prepare(&format!("SELECT * FROM \"{}\"", table.replace('"', "\"\""))).unwrap();
+            let mut statement = self
+                .conn
+                .prepare(&format!("SELECT * FROM \"{}\"", table.replace('"', "\"\"")))
+                .unwrap();
             let count = statement.column_count();
             let rows = statement
                 .query_map([], |row| {

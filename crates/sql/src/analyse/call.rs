@@ -51,25 +51,45 @@ pub struct Resolved {
 impl State<'_> {
     /// Types a function call.
     pub fn call(&mut self, call: &FunctionCall, position: u32) -> Result<Expr> {
-        if call.within_group {
-            return Err(self.refuse(&format!("{}(…) WITHIN GROUP", call.name), "", None, position));
-        }
-        if let Some(expr) = self.special_call(call, position)? {
-            return Ok(expr);
-        }
-        let builtin = is_builtin(&call.name);
-        let is_aggregate = builtin && aggregates::aggregates(&call.name.name).next().is_some();
-        if is_aggregate && call.over.is_none() {
-            return self.aggregate_call(call, position);
-        }
-        if call.over.is_some() {
-            return self.window_call(call, position);
-        }
-        if builtin && aggregates::windows(&call.name.name).next().is_some() {
-            let message = format!("window function {} requires an OVER clause", call.name.name);
-            return Err(place(DatabaseError::new("42809", message), position));
+        if let Some(result) = self.other_call(call, position) {
+            return result;
         }
         let arguments = self.arguments(call)?;
+        self.plain_call(call, arguments, position)
+    }
+
+    /// Anything but a scalar function: request values, sequences, aggregates, windows.
+    fn other_call(&mut self, call: &FunctionCall, position: u32) -> Option<Result<Expr>> {
+        if call.within_group {
+            return Some(Err(self.refuse(
+                &format!("{}(…) WITHIN GROUP", call.name),
+                "",
+                None,
+                position,
+            )));
+        }
+        if let Some(result) = self.special_call(call, position).transpose() {
+            return Some(result);
+        }
+        if call.over.is_some() {
+            return Some(self.window_call(call, position));
+        }
+        if !is_builtin(&call.name) {
+            return None;
+        }
+        if aggregates::aggregates(&call.name.name).next().is_some() {
+            return Some(self.aggregate_call(call, position));
+        }
+        if aggregates::windows(&call.name.name).next().is_some() {
+            let message = format!("window function {} requires an OVER clause", call.name.name);
+            return Some(Err(place(DatabaseError::new("42809", message), position)));
+        }
+        None
+    }
+
+    /// A call of a scalar function with typed arguments. Apart from [`call`](Self::call), which is on the stack once
+    /// for every level of nesting.
+    fn plain_call(&mut self, call: &FunctionCall, arguments: Vec<Expr>, position: u32) -> Result<Expr> {
         if let Some(expr) = self.cast_call(call, &arguments, position)? {
             return Ok(expr);
         }

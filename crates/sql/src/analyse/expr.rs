@@ -253,7 +253,11 @@ impl State<'_> {
     }
 
     fn conditions(&mut self, list: &[ast::Expr], clause: &str) -> Result<Vec<Expr>> {
-        list.iter().map(|item| self.condition(item, clause)).collect()
+        let mut conditions = Vec::with_capacity(list.len());
+        for item in list {
+            conditions.push(self.condition(item, clause)?);
+        }
+        Ok(conditions)
     }
 
     /// The type as written. Errors: 42704, 0A000.
@@ -461,27 +465,37 @@ impl State<'_> {
             }
             None => None,
         };
-        let mut conditions = Vec::with_capacity(whens.len());
-        let mut results = Vec::with_capacity(whens.len());
+        let mut parts = Vec::with_capacity(whens.len());
         for (written, result) in whens {
-            let mut test = self.expr(written)?;
-            if let Some(operand) = &operand {
-                test = self.apply("=", Some(operand.clone()), test, written.position)?;
-            }
-            conditions.push(condition(self.catalog, test, "CASE/WHEN")?);
-            results.push(self.expr(result)?);
+            let test = self.expr(written)?;
+            let test = self.case_test(operand.as_ref(), test, written.position)?;
+            parts.push((test, self.expr(result)?));
         }
         let otherwise = match otherwise {
             Some(otherwise) => self.expr(otherwise)?,
             None => Expr::null(),
         };
+        self.case_of(parts, otherwise, position)
+    }
+
+    fn case_test(&mut self, operand: Option<&Expr>, test: Expr, position: u32) -> Result<Expr> {
+        let test = match operand {
+            Some(operand) => self.apply("=", Some(operand.clone()), test, position)?,
+            None => test,
+        };
+        condition(self.catalog, test, "CASE/WHEN")
+    }
+
+    fn case_of(&mut self, parts: Vec<(Expr, Expr)>, otherwise: Expr, position: u32) -> Result<Expr> {
         // ELSE is asked first for the common type; errors name the types in that order.
-        let all: Vec<&Expr> = std::iter::once(&otherwise).chain(&results).collect();
+        let all: Vec<&Expr> = std::iter::once(&otherwise)
+            .chain(parts.iter().map(|(_, result)| result))
+            .collect();
         let ty = common_type(&all, "CASE")?;
         let modifier = common_modifier(&all);
         let otherwise = to_common(self.catalog, otherwise, &ty, "CASE/ELSE")?;
-        let mut done = Vec::with_capacity(results.len());
-        for (condition, result) in conditions.into_iter().zip(results) {
+        let mut done = Vec::with_capacity(parts.len());
+        for (condition, result) in parts {
             self.note_parameter(&result, &ty);
             done.push((condition, to_common(self.catalog, result, &ty, "CASE/WHEN")?));
         }
@@ -497,7 +511,14 @@ impl State<'_> {
 
     /// Several expressions that become one type.
     fn common(&mut self, list: &[ast::Expr], context: &str) -> Result<(Vec<Expr>, Type, TypeModifier)> {
-        let list: Vec<Expr> = list.iter().map(|item| self.expr(item)).collect::<Result<_>>()?;
+        let mut typed = Vec::with_capacity(list.len());
+        for item in list {
+            typed.push(self.expr(item)?);
+        }
+        self.made_common(typed, context)
+    }
+
+    fn made_common(&mut self, list: Vec<Expr>, context: &str) -> Result<(Vec<Expr>, Type, TypeModifier)> {
         let all: Vec<&Expr> = list.iter().collect();
         let ty = common_type(&all, context)?;
         let modifier = common_modifier(&all);

@@ -25,6 +25,7 @@ mod removal;
 mod rename;
 mod routine;
 mod sequence;
+mod setting;
 mod spell;
 mod table;
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub use alter::steps;
 pub use change::{Change, Notice, SequenceValue};
 pub use initial::{DefaultGrants, initial_catalog, set_default_grants};
 pub use quote::{identifier, literal};
+pub use setting::setting_of;
 
 use crate::ast::ddl::{DdlStatement, PublicationAction};
 use crate::ast::{Set, Statement};
@@ -61,7 +63,7 @@ type Result<T> = std::result::Result<T, DatabaseError>;
 pub fn apply(catalog: &mut Catalog, session: &mut Session, statement: &ParsedStatement) -> Result<Vec<Change>> {
     match &statement.ast {
         Statement::Set(set) => {
-            apply_set(session, set, statement.line)?;
+            setting::apply(session, set, statement.line)?;
             Ok(vec![Change::Catalog])
         }
         Statement::Ddl(ddl) => {
@@ -85,71 +87,6 @@ pub fn apply(catalog: &mut Catalog, session: &mut Session, statement: &ParsedSta
             refused.alternative.as_deref(),
         )),
         _ => Err(DatabaseError::new("XX000", "not a statement that changes the catalog")),
-    }
-}
-
-/// Settings that migrations carry and that mean nothing here.
-const HARMLESS_SETTINGS: &[&str] = &[
-    "application_name",
-    "bytea_output",
-    "check_function_bodies",
-    "client_encoding",
-    "client_min_messages",
-    "default_table_access_method",
-    "default_tablespace",
-    "default_transaction_isolation",
-    "default_with_oids",
-    "idle_in_transaction_session_timeout",
-    "lock_timeout",
-    "row_security",
-    "session_replication_role",
-    "standard_conforming_strings",
-    "statement_timeout",
-    "transaction_timeout",
-    "xmloption",
-];
-
-fn apply_set(session: &mut Session, set: &Set, line: u32) -> Result<()> {
-    match set.name.as_str() {
-        "search_path" => {
-            session.search_path = match &set.values {
-                None => vec![Ident::new("public")],
-                Some(values) => values
-                    .iter()
-                    .filter(|name| !matches!(name.as_str(), "" | "$user" | "pg_catalog" | "pg_temp"))
-                    .map(Ident::new)
-                    .collect(),
-            };
-            Ok(())
-        }
-        // A session keeps its role: what a caller may become is decided before it begins.
-        "role" | "session_authorization" => {
-            let named = set.values.as_deref().and_then(<[String]>::first).map(String::as_str);
-            match named {
-                None | Some("none") => Ok(()),
-                Some(role) if *session.user == *role => Ok(()),
-                Some(_) => Err(DatabaseError::unavailable("SET ROLE", "", line, Some("OWNER TO"))),
-            }
-        }
-        "timezone" => match set
-            .values
-            .as_deref()
-            .and_then(<[String]>::first)
-            .map(|zone| zone.to_lowercase())
-        {
-            None => Ok(()),
-            Some(zone) if matches!(zone.as_str(), "utc" | "gmt" | "etc/utc") => Ok(()),
-            Some(zone) => Err(DatabaseError::unavailable(
-                &format!("SET timezone = '{zone}'"),
-                "",
-                line,
-                Some("times with their offset"),
-            )),
-        },
-        name if HARMLESS_SETTINGS.contains(&name) => Ok(()),
-        // Settings with a dot are the application's own.
-        name if name.contains('.') => Ok(()),
-        name => Err(DatabaseError::unavailable(&format!("SET {name}"), "", line, None)),
     }
 }
 
