@@ -18,6 +18,9 @@ use super::types::{self, suffix};
 use super::walk;
 use crate::values::cast;
 
+/// Parts of a conjunction that are written one after the other.
+const JOINED_FLAT_MAX: usize = 64;
+
 impl Emitter<'_> {
     /// Writes one expression.
     ///
@@ -202,13 +205,21 @@ impl Emitter<'_> {
         Ok(())
     }
 
+    /// Parts with a word between them. Many are written as a balanced tree: SQLite limits how deep one may be.
     fn joined(&mut self, parts: &[Expr], word: &'static str) -> Result<()> {
         self.sql("(");
-        for (index, part) in parts.iter().enumerate() {
-            if index > 0 {
-                self.sql(word);
+        if parts.len() > JOINED_FLAT_MAX {
+            let (left, right) = parts.split_at(parts.len() / 2);
+            self.joined(left, word)?;
+            self.sql(word);
+            self.joined(right, word)?;
+        } else {
+            for (index, part) in parts.iter().enumerate() {
+                if index > 0 {
+                    self.sql(word);
+                }
+                self.expr(part)?;
             }
-            self.expr(part)?;
         }
         self.sql(")");
         Ok(())

@@ -21,7 +21,7 @@ use super::run::key_of;
 use crate::emit::binds::Bind;
 use crate::emit::compiled::Compiled;
 use crate::emit::emitter::Rte;
-use crate::emit::relation::{READ, ROWID, Wanted};
+use crate::emit::relation::{READ, ROWID, WRITTEN};
 use crate::emit::types::collation;
 use crate::values::cast::Kind;
 
@@ -225,7 +225,7 @@ fn select(
     builder.sql(" FROM ");
     let wanted = match root {
         Root::All => READ,
-        Root::Rows => Wanted { rowid: true, ..READ },
+        Root::Rows => WRITTEN,
     };
     if root == Root::Rows {
         builder.sql("json_each(").bind(GIVEN).sql(") AS keys CROSS JOIN ");

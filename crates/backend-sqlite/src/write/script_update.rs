@@ -296,6 +296,7 @@ fn matching(
         Wanted {
             commands: matched.commands,
             rowid: true,
+            written: false,
         },
     )?;
     for item in matched.from {

@@ -359,7 +359,15 @@ pub fn matching(
     let rte = builder.declare(&source.relation);
     // Bare: embeds are in subqueries of their own, so no other entry of this FROM has the name.
     builder.sql("SELECT ").sql(ROWID).sql(" FROM ");
-    builder.from(&source.relation, rte, Wanted { commands, rowid: true })?;
+    builder.from(
+        &source.relation,
+        rte,
+        Wanted {
+            commands,
+            rowid: true,
+            written: false,
+        },
+    )?;
     builder.conditions(&read, rte, &mut true)?;
     Ok(Prepared::from(builder.finish()))
 }
