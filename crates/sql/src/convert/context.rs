@@ -1,8 +1,17 @@
 //! Where a node stands: byte offsets of the parser turned into lines and character positions.
 
+use std::cell::Cell;
+
 use mainstay_core::error::DatabaseError;
 
 use crate::ast::Unsupported;
+
+/// Levels of nested expressions in a statement. With [`QUERY_LEVELS`] it keeps analysis, emission and drop of a tree
+/// within a thread's usual 2 MB even in an unoptimised build.
+pub(crate) const DEPTH_MAX: u32 = 200;
+
+/// What a nested query counts for.
+pub(crate) const QUERY_LEVELS: u32 = 8;
 
 /// Bytes between two entries of [`Context::counts`].
 const BLOCK_BYTES: usize = 256;
@@ -19,6 +28,8 @@ pub(crate) struct Context<'a> {
     line: u32,
     /// Characters of the statement before each block of its bytes; empty for ASCII, where bytes are characters.
     counts: Vec<u32>,
+    /// How deep the conversion stands in nested expressions and queries.
+    depth: Cell<u32>,
 }
 
 impl<'a> Context<'a> {
@@ -39,7 +50,35 @@ impl<'a> Context<'a> {
             end,
             line,
             counts,
+            depth: Cell::new(0),
         }
+    }
+
+    /// Runs `convert` so many levels further in. Trees are walked by recursion, also on threads with small stacks, so
+    /// their depth is limited where they are made.
+    ///
+    /// Errors: 54001 above [`DEPTH_MAX`].
+    pub(crate) fn nested<T>(
+        &self,
+        levels: u32,
+        location: i32,
+        convert: impl FnOnce() -> Result<T, DatabaseError>,
+    ) -> Result<T, DatabaseError> {
+        let before = self.depth.get();
+        if before + levels > DEPTH_MAX {
+            let error = DatabaseError::new("54001", "stack depth limit exceeded").detail(format!(
+                "Expressions may be nested {DEPTH_MAX} deep, queries {}.",
+                DEPTH_MAX / QUERY_LEVELS
+            ));
+            return Err(match self.position(location) {
+                0 => error,
+                position => error.at(position),
+            });
+        }
+        self.depth.set(before + levels);
+        let result = convert();
+        self.depth.set(before);
+        result
     }
 
     /// The statement's own text.

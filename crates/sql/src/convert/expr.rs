@@ -32,6 +32,10 @@ fn optional_box(node: &Option<Box<Node>>, ctx: &Context<'_>) -> Converted<Option
 
 /// Reads an expression.
 pub(crate) fn expression(node: &Node, ctx: &Context<'_>) -> Converted<Expr> {
+    ctx.nested(1, -1, || form(node, ctx))
+}
+
+fn form(node: &Node, ctx: &Context<'_>) -> Converted<Expr> {
     let (kind, location) = match kind(node)? {
         NodeEnum::AConst(constant) => (literal(constant, ctx)?, constant.location),
         NodeEnum::ColumnRef(column) => (column_reference(column), column.location),

@@ -4,6 +4,7 @@ use mainstay_core::name::Ident;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{self, CteMaterialize, JoinType, LimitOption, Node, SelectStmt, SortByDir, SortByNulls};
 
+use super::context::QUERY_LEVELS;
 use super::expr::{expression, function_call, optional, window};
 use super::names::{alias, idents, relation};
 use super::{Context, Converted, items, kind, required};
@@ -14,6 +15,10 @@ use crate::ast::{
 
 /// Reads a query.
 pub(super) fn query(select: &SelectStmt, ctx: &Context<'_>) -> Converted<Query> {
+    ctx.nested(QUERY_LEVELS, -1, || query_parts(select, ctx))
+}
+
+fn query_parts(select: &SelectStmt, ctx: &Context<'_>) -> Converted<Query> {
     Ok(Query {
         with: with(select.with_clause.as_ref(), ctx)?,
         body: body(select, ctx)?,
@@ -100,7 +105,7 @@ fn body(select: &SelectStmt, ctx: &Context<'_>) -> Converted<SetExpression> {
         _ => return Ok(SetExpression::Select(Box::new(select_body(select, ctx)?))),
     };
     let side = |side: &Option<Box<SelectStmt>>| match side {
-        Some(side) => operand(side, ctx),
+        Some(side) => ctx.nested(1, -1, || operand(side, ctx)),
         None => Err(mainstay_core::error::DatabaseError::new(
             "XX000",
             "the parser left out a query",
@@ -216,7 +221,7 @@ pub(super) fn from_item(node: &Node, ctx: &Context<'_>) -> Converted<FromItem> {
             position: 0,
         }),
         NodeEnum::RangeFunction(function) => table_function(function, ctx),
-        NodeEnum::JoinExpr(join) => join_item(join, ctx),
+        NodeEnum::JoinExpr(join) => ctx.nested(1, -1, || join_item(join, ctx)),
         NodeEnum::RangeTableSample(sample) => Err(ctx.refuse("TABLESAMPLE", sample.location, None)),
         NodeEnum::RangeTableFunc(table) => Err(ctx.refuse("XMLTABLE", table.location, None)),
         NodeEnum::JsonTable(table) => {

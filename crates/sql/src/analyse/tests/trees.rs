@@ -400,26 +400,44 @@ fn the_portable_fixtures_rows_and_views_are_analysed() {
 }
 
 #[test]
-fn depth_probe() {
+fn the_deepest_trees_fit_a_small_stack() {
+    const STACK_BYTES: usize = 2 << 20;
     let (catalog, session) = catalog();
-    let n: usize = std::env::var("N").unwrap().parse().unwrap();
-    let text = format!("select {}1 from t", "1 + (".repeat(n)).replace(" from t", &format!("{} from t", ")".repeat(n)));
-    let text2 = format!("select txt{} from t", " || txt".repeat(n));
+    let nested =
+        |open: &str, close: &str, times: usize| format!("select {}1{} from t", open.repeat(times), close.repeat(times));
+    let texts = [
+        nested("1 + (", ")", 180),
+        nested("upper(concat(", "))", 90),
+        nested("case when true then ", " end", 180),
+        nested("(select ", ")", 20),
+        nested("(select 1 where 1 in (select ", "))", 10),
+        format!("select txt{} from t", " || txt".repeat(180)),
+        format!("select 1{}", " union all select 1".repeat(180)),
+    ];
+    let walk = move || {
+        for text in &texts {
+            let result = analyse(&catalog, &session, text);
+            assert!(result.is_ok(), "{text}: {result:?}");
+        }
+    };
     std::thread::Builder::new()
-        .stack_size(2 << 20)
-        .spawn(move || {
-            println!("{:?}", analyse(&catalog, &session, &text).map(|_| ()));
-            println!("{:?}", analyse(&catalog, &session, &text2).map(|_| ()));
-            let text = format!("select {}1{} from t", "upper(concat(".repeat(n / 2), "))".repeat(n / 2));
-            println!("{:?}", analyse(&catalog, &session, &text).map(|_| ()));
-            let text = format!(
-                "select {}1{} from t",
-                "case when true then ".repeat(n),
-                " end".repeat(n)
-            );
-            println!("{:?}", analyse(&catalog, &session, &text).map(|_| ()));
-        })
+        .stack_size(STACK_BYTES)
+        .spawn(walk)
         .unwrap()
         .join()
         .unwrap();
+}
+
+#[test]
+fn deeper_trees_are_refused() {
+    let (catalog, session) = catalog();
+    for text in [
+        format!("select txt{} from t", " || txt".repeat(5_000)),
+        format!("select {}1{}", "(select ".repeat(60), ")".repeat(60)),
+        format!("select 1{}", " union select 1".repeat(2_000)),
+        format!("select {}1{}", "-(".repeat(3_000), ")".repeat(3_000)),
+    ] {
+        let error = analyse(&catalog, &session, &text).unwrap_err();
+        assert_eq!(error.sqlstate, "54001", "{error:?}");
+    }
 }
