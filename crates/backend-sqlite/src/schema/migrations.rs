@@ -216,10 +216,7 @@ fn line_at(text: &str, position: Option<u32>) -> u32 {
 
 /// Removes every user object and every recorded migration. Gives the catalog to publish.
 pub fn reset(conn: &mut Connection, catalog: &Arc<Catalog>) -> Result<Catalog, BackendError> {
-    let grants = match catalog.default_privileges.iter().any(|entry| entry.schema.is_some()) {
-        true => DefaultGrants::Classic,
-        false => DefaultGrants::Closed,
-    };
+    let grants = store::default_grants(conn)?;
     // With foreign keys on, every drop would first delete row by row.
     conn.pragma_update(None, "foreign_keys", false).map_err(broken)?;
     let done = clear(conn, catalog, grants);

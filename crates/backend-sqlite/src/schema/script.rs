@@ -16,6 +16,7 @@ use mainstay_sql::session::Session;
 use rusqlite::Connection;
 
 use super::carry_out::carry_out;
+use super::sequences;
 use super::store::{broken, save};
 use crate::emit::compiled::Compiled;
 use crate::emit::context::Context;
@@ -143,6 +144,9 @@ impl Script {
                 }
                 let typed = Analyser::new(self.compiled.catalog(), &self.session).query(query)?;
                 let context = Context::of_owner(self.now);
+                if sequences::call(conn, &self.compiled, &self.session, &context, &typed)?.is_some() {
+                    return Ok(());
+                }
                 console::select(conn, &self.compiled, &self.session, &context, &typed).map(drop)
             }
             Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => self.write(conn, statement),

@@ -40,6 +40,10 @@ CREATE UNIQUE INDEX "supabase_migrations.schema_migrations_pkey"
     ON "supabase_migrations.schema_migrations" (version);
 "#;
 
+/// Facts in `_ms_meta`.
+const VERSION_FACT: &str = "catalog_version";
+const GRANTS_FACT: &str = "default_grants";
+
 /// Where the record of migrations stands.
 pub const MIGRATIONS_SCHEMA: &str = "supabase_migrations";
 const MIGRATIONS_TABLE: &str = "schema_migrations";
@@ -92,25 +96,45 @@ pub(super) fn create(conn: &Connection, grants: DefaultGrants, version: u64) -> 
     add_migrations_table(&mut catalog);
     catalog.version = version;
     save(conn, None, &catalog)?;
+    write_fact(conn, GRANTS_FACT, spelled(grants))?;
     Ok(catalog)
 }
 
-/// Brings the default privileges in line with the project's setting and stores them if that changed anything.
+fn spelled(grants: DefaultGrants) -> &'static str {
+    match grants {
+        DefaultGrants::Closed => "closed",
+        DefaultGrants::Classic => "classic",
+    }
+}
+
+/// What the file's default privileges began with.
+pub(super) fn default_grants(conn: &Connection) -> Result<DefaultGrants, BackendError> {
+    let classic = read_fact(conn, GRANTS_FACT)?.as_deref() == Some(spelled(DefaultGrants::Classic));
+    Ok(if classic {
+        DefaultGrants::Classic
+    } else {
+        DefaultGrants::Closed
+    })
+}
+
+/// Brings the default privileges in line with the project's setting when that has changed. What migrations have said
+/// about them since stands otherwise.
 pub fn set_default_grants(
     conn: &mut Connection,
     catalog: Catalog,
     grants: DefaultGrants,
 ) -> Result<Catalog, BackendError> {
-    let mut wanted = catalog.clone();
-    ddl::set_default_grants(&mut wanted, grants);
-    if wanted.default_privileges.len() == catalog.default_privileges.len() {
+    if default_grants(conn)? == grants {
         return Ok(catalog);
     }
+    let mut wanted = catalog.clone();
+    ddl::set_default_grants(&mut wanted, grants);
     wanted.version += 1;
     let transaction = conn
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(broken)?;
     save(&transaction, Some(&catalog), &wanted)?;
+    write_fact(&transaction, GRANTS_FACT, spelled(grants))?;
     transaction.commit().map_err(broken)?;
     Ok(wanted)
 }
@@ -127,12 +151,7 @@ pub fn load_catalog(conn: &Connection) -> Result<Catalog, BackendError> {
         let (kind, name) = (text(0).map_err(broken)?, text(1).map_err(broken)?);
         put(&mut catalog, kind, name, text(2).map_err(broken)?)?;
     }
-    let version: Option<String> = conn
-        .query_row("SELECT value FROM _ms_meta WHERE name = 'catalog_version'", [], |row| {
-            row.get(0)
-        })
-        .optional()
-        .map_err(broken)?;
+    let version = read_fact(conn, VERSION_FACT)?;
     catalog.version = version.and_then(|text| text.parse().ok()).unwrap_or(1);
     catalog.derive_relationships();
     Ok(catalog)
@@ -217,13 +236,22 @@ pub fn save(conn: &Connection, before: Option<&Catalog>, after: &Catalog) -> Res
         )
         .map_err(broken)?;
     }
+    write_fact(conn, VERSION_FACT, &after.version.to_string())
+}
+
+fn read_fact(conn: &Connection, name: &str) -> Result<Option<String>, BackendError> {
+    conn.query_row("SELECT value FROM _ms_meta WHERE name = ?1", [name], |row| row.get(0))
+        .optional()
+        .map_err(broken)
+}
+
+fn write_fact(conn: &Connection, name: &str, value: &str) -> Result<(), BackendError> {
     conn.execute(
-        "INSERT INTO _ms_meta (name, value) VALUES ('catalog_version', ?1)
-         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        params![after.version.to_string()],
+        "INSERT INTO _ms_meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        [name, value],
     )
-    .map_err(broken)?;
-    Ok(())
+    .map(drop)
+    .map_err(broken)
 }
 
 /// The rows of a catalog, without those of objects that `other` shares with it.

@@ -426,3 +426,42 @@ fn the_shared_fixtures_and_the_shop_load() {
         ["1.50", "3.00", "7.25"]
     );
 }
+
+#[test]
+fn what_a_migration_says_of_default_privileges_outlives_a_restart() {
+    let mut file = File::new(DefaultGrants::Classic);
+    file.migrate("alter default privileges in schema public revoke all on tables from anon")
+        .unwrap();
+    let open_to_anon = |file: &mut File, grants| {
+        file.catalog = Arc::new(open_with(&mut file.conn, Some(grants)).unwrap());
+        file.migrate(&format!("create table t{} (id int)", file.applied))
+            .unwrap();
+        let name = QualifiedName::new("public", format!("t{}", file.applied - 1));
+        let acl = &file.catalog.relations[&name].acl;
+        acl.iter()
+            .any(|entry| entry.grantee == Grantee::Role(Ident::new("anon")))
+    };
+    assert!(!open_to_anon(&mut file, DefaultGrants::Classic));
+    assert!(!open_to_anon(&mut file, DefaultGrants::Closed));
+    assert!(open_to_anon(&mut file, DefaultGrants::Classic));
+}
+
+#[test]
+fn a_dump_that_empties_the_search_path_loads() {
+    let file = File::of(
+        "SET statement_timeout = 0; SET client_encoding = 'UTF8'; SET row_security = off;
+         SELECT pg_catalog.set_config('search_path', '', false);
+         CREATE TYPE public.mood AS ENUM ('sad', 'ok');
+         CREATE TABLE public.people (id integer NOT NULL, mood public.mood DEFAULT 'ok'::public.mood);
+         CREATE SEQUENCE public.people_id_seq AS integer START WITH 1 INCREMENT BY 1 NO MINVALUE NO MAXVALUE CACHE 1;
+         ALTER SEQUENCE public.people_id_seq OWNED BY public.people.id;
+         ALTER TABLE ONLY public.people ALTER COLUMN id SET DEFAULT nextval('public.people_id_seq'::regclass);
+         ALTER TABLE ONLY public.people ADD CONSTRAINT people_pkey PRIMARY KEY (id);
+         ALTER TABLE public.people OWNER TO postgres;
+         INSERT INTO public.people DEFAULT VALUES;
+         SELECT pg_catalog.setval('public.people_id_seq', 7, true);
+         SELECT setval('public.people_id_seq', (SELECT max(id) + 6 FROM public.people));
+         INSERT INTO public.people DEFAULT VALUES;",
+    );
+    assert_eq!(file.column("SELECT id FROM people ORDER BY 1"), ["1", "8"]);
+}

@@ -46,8 +46,8 @@ pub use initial::{DefaultGrants, initial_catalog, set_default_grants};
 pub use quote::{identifier, literal};
 pub use setting::setting_of;
 
+use crate::ast::Statement;
 use crate::ast::ddl::{DdlStatement, PublicationAction};
-use crate::ast::{Set, Statement};
 use crate::parse::ParsedStatement;
 use crate::session::Session;
 

@@ -1,0 +1,104 @@
+//! Settings: `SET`, `RESET`, and `SELECT set_config(…)`, with which dumps empty the search path.
+
+use mainstay_core::error::DatabaseError;
+use mainstay_core::name::Ident;
+
+use super::Result;
+use crate::ast::{ExprKind, Query, Set, SetExpression};
+use crate::session::Session;
+
+/// Settings that migrations carry and that mean nothing here.
+const HARMLESS_SETTINGS: &[&str] = &[
+    "application_name",
+    "bytea_output",
+    "check_function_bodies",
+    "client_encoding",
+    "client_min_messages",
+    "default_table_access_method",
+    "default_tablespace",
+    "default_transaction_isolation",
+    "default_with_oids",
+    "idle_in_transaction_session_timeout",
+    "lock_timeout",
+    "row_security",
+    "session_replication_role",
+    "standard_conforming_strings",
+    "statement_timeout",
+    "transaction_timeout",
+    "xmloption",
+];
+
+/// Changes the session. Errors: 0A000 for a setting that would change answers.
+pub(super) fn apply(session: &mut Session, set: &Set, line: u32) -> Result<()> {
+    match set.name.as_str() {
+        "search_path" => {
+            session.search_path = match &set.values {
+                None => vec![Ident::new("public")],
+                Some(values) => values
+                    .iter()
+                    .filter(|name| !matches!(name.as_str(), "" | "$user" | "pg_catalog" | "pg_temp"))
+                    .map(Ident::new)
+                    .collect(),
+            };
+            Ok(())
+        }
+        // A session keeps its role: what a caller may become is decided before it begins.
+        "role" | "session_authorization" => {
+            let named = set.values.as_deref().and_then(<[String]>::first).map(String::as_str);
+            match named {
+                None | Some("none") => Ok(()),
+                Some(role) if *session.user == *role => Ok(()),
+                Some(_) => Err(DatabaseError::unavailable("SET ROLE", "", line, Some("OWNER TO"))),
+            }
+        }
+        "timezone" => match set
+            .values
+            .as_deref()
+            .and_then(<[String]>::first)
+            .map(|zone| zone.to_lowercase())
+        {
+            None => Ok(()),
+            Some(zone) if matches!(zone.as_str(), "utc" | "gmt" | "etc/utc") => Ok(()),
+            Some(zone) => Err(DatabaseError::unavailable(
+                &format!("SET timezone = '{zone}'"),
+                "",
+                line,
+                Some("times with their offset"),
+            )),
+        },
+        name if HARMLESS_SETTINGS.contains(&name) => Ok(()),
+        // Settings with a dot are the application's own.
+        name if name.contains('.') => Ok(()),
+        name => Err(DatabaseError::unavailable(&format!("SET {name}"), "", line, None)),
+    }
+}
+
+/// `SELECT set_config('name', 'value', …)` by itself, as the SET that it is.
+pub fn setting_of(query: &Query) -> Option<Set> {
+    let SetExpression::Select(select) = &query.body else {
+        return None;
+    };
+    let [item] = select.target.as_slice() else { return None };
+    let ExprKind::Function(call) = &item.expr.kind else {
+        return None;
+    };
+    if *call.name.name != *"set_config" || !select.from.is_empty() {
+        return None;
+    }
+    let [name, value, local] = call.arguments.as_slice() else {
+        return None;
+    };
+    let (ExprKind::String(name), ExprKind::String(value)) = (&name.value.kind, &value.value.kind) else {
+        return None;
+    };
+    Some(Set {
+        name: name.to_lowercase(),
+        values: Some(
+            value
+                .split(',')
+                .map(|part| part.trim().trim_matches('"').to_owned())
+                .collect(),
+        ),
+        local: matches!(local.value.kind, ExprKind::Bool(true)),
+    })
+}
