@@ -435,7 +435,7 @@ fn deeper_trees_are_refused() {
         format!("select txt{} from t", " || txt".repeat(5_000)),
         format!("select {}1{}", "(select ".repeat(60), ")".repeat(60)),
         format!("select 1{}", " union select 1".repeat(2_000)),
-        format!("select {}1{}", "-(".repeat(3_000), ")".repeat(3_000)),
+        format!("select {}1{}", "@ (".repeat(3_000), ")".repeat(3_000)),
     ] {
         let error = analyse(&catalog, &session, &text).unwrap_err();
         assert_eq!(error.sqlstate, "54001", "{error:?}");
