@@ -5,7 +5,6 @@
 //! Parsing is for migrations, routine bodies, policies and the console; no request's text comes here.
 
 use std::collections::HashMap;
-use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use mainstay_core::error::DatabaseError;
@@ -18,8 +17,10 @@ use crate::convert::{self, Context, newlines};
 /// The longest text that is parsed, in bytes. Above it a statement is refused.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
 
-/// The parser thread's stack, in bytes: trees are as deep as their text allows, and are walked by recursion.
-const STACK_BYTES: usize = 64 << 20;
+/// The parser thread's stack, in bytes of address space. The parser's trees are as deep as it allows (10,000 messages)
+/// and are decoded and dropped by recursion, in an unoptimised build with some 13 kB a message; memory is only used
+/// by texts that are so deep.
+const STACK_BYTES: usize = 256 << 20;
 
 /// Texts kept after parsing. Policies, defaults, checks and views are analysed again for every new plan.
 const TEXTS_KEPT_MAX: usize = 4096;
@@ -41,8 +42,7 @@ pub struct ParsedStatement {
 /// Errors: 42601 with PostgreSQL's message and a 1-based character position in `text`; 54000 above [`TEXT_BYTES_MAX`];
 /// 0A000 for a part of a statement that only PostgreSQL has.
 pub fn parse(text: &str) -> Result<Vec<ParsedStatement>, DatabaseError> {
-    let text: Arc<str> = Arc::from(text);
-    on_parser_thread(move || parse_here(&text))
+    on_parser_thread(|| parse_here(text))
 }
 
 /// [`parse`] for texts that are analysed again and again: views' definitions, routines' bodies.
@@ -56,10 +56,7 @@ pub fn kept(text: &str) -> Result<Arc<Vec<ParsedStatement>>, DatabaseError> {
 /// Errors: as [`parse`]; positions are in `text`.
 pub fn expression(text: &str) -> Result<Arc<Expr>, DatabaseError> {
     static KEPT: LazyLock<Mutex<Kept<Expr>>> = LazyLock::new(Mutex::default);
-    remember(&KEPT, text, || {
-        let owned: Arc<str> = Arc::from(text);
-        on_parser_thread(move || expression_here(&owned))
-    })
+    remember(&KEPT, text, || on_parser_thread(|| expression_here(text)))
 }
 
 type Kept<T> = HashMap<Box<str>, Arc<T>>;
@@ -81,35 +78,20 @@ fn remember<T>(
     Ok(made)
 }
 
-type Job = Box<dyn FnOnce() + Send>;
-
-/// Runs `work` on the one thread whose stack is deep enough, and waits for it.
-fn on_parser_thread<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, DatabaseError> + Send + 'static,
-) -> Result<T, DatabaseError> {
-    static JOBS: LazyLock<Result<Sender<Job>, String>> = LazyLock::new(|| {
-        let (sender, receiver): (Sender<Job>, Receiver<Job>) = mpsc::channel();
-        std::thread::Builder::new()
+/// Runs `work` on a thread whose stack is deep enough, and waits for it. One at a time: the stack of a deep text is
+/// memory that only its end gives back.
+fn on_parser_thread<T: Send>(work: impl FnOnce() -> Result<T, DatabaseError> + Send) -> Result<T, DatabaseError> {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let failed = |reason: String| DatabaseError::new("XX000", format!("the parser's thread failed: {reason}"));
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
             .name("sql-parser".to_owned())
             .stack_size(STACK_BYTES)
-            .spawn(move || {
-                for job in receiver {
-                    job();
-                }
-            })
-            .map(|_| sender)
-            .map_err(|error| error.to_string())
-    });
-    let failed = |reason: &str| DatabaseError::new("XX000", format!("the parser's thread failed: {reason}"));
-    let jobs = JOBS.as_ref().map_err(|reason| failed(reason))?;
-    let (answer, waiting) = mpsc::sync_channel(1);
-    let job: Job = Box::new(move || {
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
-            .unwrap_or_else(|_| Err(DatabaseError::new("XX000", "the parser's thread failed: panic")));
-        let _ = answer.send(result);
-    });
-    jobs.send(job).map_err(|_| failed("it has ended"))?;
-    waiting.recv().map_err(|_| failed("no answer"))?
+            .spawn_scoped(scope, work)
+            .map_err(|error| failed(error.to_string()))?;
+        thread.join().unwrap_or_else(|_| Err(failed("panic".to_owned())))
+    })
 }
 
 fn raw_statements(text: &str) -> Result<Vec<RawStmt>, DatabaseError> {
@@ -321,11 +303,33 @@ mod tests {
     }
 
     #[test]
+    fn the_deepest_texts_that_the_parser_reads_are_refused() {
+        for text in [
+            format!("select {}x{}", "@ (".repeat(4_900), ")".repeat(4_900)),
+            format!("select x{}", " || x".repeat(4_900)),
+            format!("select {}1{}", "(select ".repeat(1_650), ")".repeat(1_650)),
+        ] {
+            assert_eq!(parse(&text).unwrap_err().sqlstate, "54001");
+        }
+    }
+
+    #[test]
     fn an_expression_is_one_expression() {
         assert_eq!(expression("a = 1 -- so").unwrap().position, 3);
         assert!(expression("1) , (2").is_err());
         assert!(expression("1 from t").is_err());
         assert_eq!(expression("a b c").unwrap_err().position, Some(3));
+    }
+
+    #[test]
+    fn parsing_takes_little_time() {
+        let begin = std::time::Instant::now();
+        for at in 0..100 {
+            parse(&format!("select {at} + a from t where b = 'x'")).unwrap();
+        }
+        let each = begin.elapsed() / 100;
+        eprintln!("a statement: {each:?}");
+        assert!(each < std::time::Duration::from_millis(5), "{each:?}");
     }
 
     #[test]
