@@ -4,6 +4,7 @@ mod access_paths;
 mod calls;
 mod plans;
 mod policies;
+mod rate;
 mod statements;
 
 use std::sync::Arc;
