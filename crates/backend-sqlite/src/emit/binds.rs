@@ -9,8 +9,8 @@ use mainstay_core::error::DatabaseError;
 use mainstay_core::plan::{Value, ValueRef};
 use rusqlite::types::{ToSqlOutput, Value as Scalar, ValueRef as ScalarRef};
 
+use super::comparison::prefix_range;
 use super::context::{Context, ContextValue};
-use super::expression::prefix_range;
 use super::input::InputType;
 
 /// Where a placeholder's value comes from.

@@ -9,8 +9,8 @@ use mainstay_sql::typed::{
     WindowFunction,
 };
 
+use super::comparison::unavailable_operator;
 use super::emitter::{Emitter, Result};
-use super::expression::unavailable_operator;
 use super::types;
 
 impl Emitter<'_> {

@@ -11,6 +11,7 @@
 pub mod binds;
 mod call;
 mod cast;
+mod comparison;
 pub mod compiled;
 pub mod context;
 pub mod emitter;
@@ -21,6 +22,7 @@ pub mod privileges;
 pub mod query;
 pub mod relation;
 mod shape;
+mod subquery;
 pub mod types;
 pub mod walk;
 pub mod writer;
