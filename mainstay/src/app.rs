@@ -3,6 +3,7 @@
 //! Lives here: paths to rooms, the caller, limits on the body, CORS, the request's id, its log line and its counters.
 //! Not here: what a room answers; sockets and their timeouts ([`server`](crate::server)).
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +14,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, reque
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use mainstay_core::backend::Backend;
 use mainstay_core::error::BackendError;
+use mainstay_core::name::Ident;
+use mainstay_core::render;
 use mainstay_data::DataRoom;
 use mainstay_http::cors::Cors;
 use mainstay_http::{Authenticator, Error, Request, Response};
@@ -28,6 +31,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Bytes of a path with its query; longer ones are answered with 414.
 const URI_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes that a log line begins with room for.
+const LINE_ROOM: usize = 256;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -75,7 +81,7 @@ impl RequestIds {
 /// What the log line says beyond the answer itself.
 struct Handled {
     room: Room,
-    role: Option<String>,
+    role: Option<Ident>,
     response: Response,
 }
 
@@ -89,14 +95,14 @@ impl App {
         let began = Instant::now();
         self.metrics.in_flight.inc();
         let id = self.ids.next();
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let mut handled = match self.cors.preflight(&parts.method, &parts.headers) {
             Some(response) => Handled {
                 room: Room::None,
                 role: None,
                 response,
             },
-            None => self.dispatch(peer, &parts, body).await,
+            None => self.dispatch(peer, &mut parts, body).await,
         };
         if handled.room != Room::Dev {
             self.cors.apply(&parts.headers, &mut handled.response.headers);
@@ -114,14 +120,14 @@ impl App {
         handled.response
     }
 
-    async fn dispatch<B>(&self, peer: SocketAddr, parts: &request::Parts, body: B) -> Handled
+    async fn dispatch<B>(&self, peer: SocketAddr, parts: &mut request::Parts, body: B) -> Handled
     where
         B: hyper::body::Body<Data = Bytes> + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let path = parts.uri.path();
-        if parts
-            .uri
+        let uri = parts.uri.clone();
+        let path = uri.path();
+        if uri
             .path_and_query()
             .is_some_and(|uri| uri.as_str().len() > URI_BYTES_MAX)
         {
@@ -146,7 +152,11 @@ impl App {
         }
         if let (Some(dev), Some(rest)) = (&self.dev, below(path, "/dev/v1")) {
             let response = match self.read(parts, rest, body).await {
-                Ok(request) => dev.answer(peer, &request),
+                Ok(request) => {
+                    let response = dev.answer(peer, &request);
+                    parts.headers = request.headers;
+                    response
+                }
                 Err(error) => error.response(),
             };
             return plain(Room::Dev, response);
@@ -157,7 +167,7 @@ impl App {
         }
     }
 
-    async fn rest<B>(&self, parts: &request::Parts, path: &str, body: B) -> Handled
+    async fn rest<B>(&self, parts: &mut request::Parts, path: &str, body: B) -> Handled
     where
         B: hyper::body::Body<Data = Bytes> + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -181,14 +191,16 @@ impl App {
             Err(error) => return refused(error),
         };
         let response = self.data.handle(&who.caller, &request).await;
+        parts.headers = request.headers;
         Handled {
             room: Room::Rest,
-            role: Some(who.caller.role.to_string()),
+            role: Some(who.caller.role),
             response,
         }
     }
 
-    async fn read<B>(&self, parts: &request::Parts, path: &str, body: B) -> Result<Request, Error>
+    /// Reads the body. The request takes the headers along; whoever needs them afterwards puts them back.
+    async fn read<B>(&self, parts: &mut request::Parts, path: &str, body: B) -> Result<Request, Error>
     where
         B: hyper::body::Body<Data = Bytes> + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -216,7 +228,7 @@ impl App {
                 path.to_owned()
             },
             query: parts.uri.query().map(str::to_owned),
-            headers: parts.headers.clone(),
+            headers: std::mem::take(&mut parts.headers),
             body,
         })
     }
@@ -258,22 +270,31 @@ impl App {
     fn record(&self, id: &str, parts: &request::Parts, handled: &Handled, took: Duration) {
         let (status, rows) = (handled.response.status.as_u16(), handled.response.rows.unwrap_or(0));
         self.metrics.answered(handled.room, status, took, rows);
-        if !self.log_requests {
+        if !self.log_requests || !self.log.has_info() {
             return;
         }
         let (method, path, role) = (&parts.method, parts.uri.path(), handled.role.as_deref().unwrap_or("-"));
         let milliseconds = took.as_secs_f64() * 1000.0;
-        let line = if self.log.is_json {
-            let text = |value: &str| serde_json::Value::String(value.to_owned());
-            format!(
-                "{{\"request\":\"{id}\",\"method\":\"{method}\",\"path\":{},\"status\":{status},\"ms\":{milliseconds:.3},\"rows\":{rows},\"role\":{}}}\n",
-                text(path),
-                text(role)
-            )
+        let mut line: Vec<u8> = Vec::with_capacity(LINE_ROOM);
+        // Writing to a vector cannot fail.
+        let _ = if self.log.is_json {
+            let head = write!(line, "{{\"request\":\"{id}\",\"method\":\"{method}\",\"path\":");
+            render::json_string(&mut line, path);
+            head.and_then(|()| {
+                write!(
+                    line,
+                    ",\"status\":{status},\"ms\":{milliseconds:.3},\"rows\":{rows},\"role\":"
+                )
+            })
+            .map(|()| render::json_string(&mut line, role))
+            .and_then(|()| line.write_all(b"}\n"))
         } else {
-            format!("{status} {method:6} {path}  {milliseconds:.2} ms  {rows} rows  {role}  {id}\n")
+            writeln!(
+                line,
+                "{status} {method:6} {path}  {milliseconds:.2} ms  {rows} rows  {role}  {id}"
+            )
         };
-        self.log.write(line.as_bytes());
+        self.log.write(&line);
     }
 }
 

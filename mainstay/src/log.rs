@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// How long a line may wait for company.
@@ -52,6 +53,11 @@ impl Log {
             builder.compact().init();
         }
         log
+    }
+
+    /// True if `RUST_LOG` lets lines of level INFO through, which those of requests are.
+    pub fn has_info(&self) -> bool {
+        LevelFilter::current() >= LevelFilter::INFO
     }
 
     /// Adds whole lines.

@@ -7,16 +7,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tower::ServiceBuilder;
-use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+use tower::{Layer, ServiceExt};
+use tower_http::compression::predicate::{And, NotForContentType, Predicate, SizeAbove};
+use tower_http::compression::{CompressionBody, CompressionLayer};
 
 use crate::app::App;
 
@@ -107,36 +106,79 @@ fn service(
     Error = Infallible,
     Future: Send,
 > + Clone {
-    let answer = tower::service_fn(move |request: http::Request<Incoming>| {
+    hyper::service::service_fn(move |request: http::Request<Incoming>| {
         let app = app.clone();
-        async move {
+        let accepted = request.headers().get(header::ACCEPT_ENCODING).cloned();
+        // In a box: the futures around this one are moved several times before they are polled.
+        Box::pin(async move {
             let answer = app.answer(peer, request).await;
             let mut response = http::Response::new(Full::new(answer.body));
             *response.status_mut() = answer.status;
             *response.headers_mut() = answer.headers;
-            hide_row_range(&mut response);
-            Ok::<_, Infallible>(response)
-        }
+            Ok::<_, Infallible>(match accepted {
+                None => {
+                    vary(&mut response);
+                    response.map(Either::Left)
+                }
+                Some(accepted) => compressed(accepted, response).await.map(Either::Right),
+            })
+        })
+    })
+}
+
+/// What is worth compressing.
+fn compressible() -> And<SizeAbove, NotForContentType> {
+    SizeAbove::new(COMPRESS_BYTES_MIN).and(NotForContentType::IMAGES)
+}
+
+/// Says what the compression layer says of answers that it would compress for another client: they depend on what the
+/// client accepts.
+fn vary(response: &mut http::Response<Full<Bytes>>) {
+    let is_fixed = |name| response.headers().contains_key(name);
+    let is_byte_range = response
+        .headers()
+        .get(header::CONTENT_RANGE)
+        .is_some_and(|value| !is_row_range(value));
+    if !is_fixed(header::CONTENT_ENCODING) && !is_byte_range && compressible().should_compress(response) {
+        response
+            .headers_mut()
+            .append(header::VARY, HeaderValue::from_static("accept-encoding"));
+    }
+}
+
+/// The answer as a client that accepts `accepted` gets it.
+async fn compressed(
+    accepted: HeaderValue,
+    mut response: http::Response<Full<Bytes>>,
+) -> http::Response<CompressionBody<Full<Bytes>>> {
+    hide_row_range(&mut response);
+    let mut request = http::Request::new(());
+    request.headers_mut().insert(header::ACCEPT_ENCODING, accepted);
+    let mut response = Some(response);
+    let inner = tower::service_fn(move |_: http::Request<()>| {
+        // Asked once.
+        let response = response.take().unwrap_or_default();
+        std::future::ready(Ok::<_, Infallible>(response))
     });
-    let compression =
-        CompressionLayer::new().compress_when(SizeAbove::new(COMPRESS_BYTES_MIN).and(NotForContentType::IMAGES));
-    TowerToHyperService::new(
-        ServiceBuilder::new()
-            .map_response(show_row_range)
-            .layer(compression)
-            .service(answer),
-    )
+    let layer = CompressionLayer::new().compress_when(compressible());
+    match layer.layer(inner).oneshot(request).await {
+        Ok(response) => show_row_range(response),
+        Err(never) => match never {},
+    }
 }
 
 /// The compression layer leaves answers with `Content-Range` alone, because compressed bytes are not those of a byte
 /// range. A range of rows says nothing about bytes, so it is put aside and put back.
 fn hide_row_range<B>(response: &mut http::Response<B>) {
-    let is_rows = |value: &HeaderValue| !value.as_bytes().starts_with(b"bytes");
-    if response.headers().get(header::CONTENT_RANGE).is_some_and(is_rows)
+    if response.headers().get(header::CONTENT_RANGE).is_some_and(is_row_range)
         && let Some(value) = response.headers_mut().remove(header::CONTENT_RANGE)
     {
         response.extensions_mut().insert(RowRange(value));
     }
+}
+
+fn is_row_range(value: &HeaderValue) -> bool {
+    !value.as_bytes().starts_with(b"bytes")
 }
 
 fn show_row_range<B>(mut response: http::Response<B>) -> http::Response<B> {

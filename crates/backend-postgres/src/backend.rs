@@ -164,6 +164,8 @@ impl Backend for PostgresBackend {
         Ok(Statement {
             sql: rendered.text(),
             engine: Arc::new(rendered),
+            // Rules may read any of it, and the database does not say whether they do.
+            reads_request: true,
         })
     }
 

@@ -221,9 +221,11 @@ impl Backend for SqliteBackend {
         if plan.catalog_version != compiled.catalog().version {
             return Err(BackendError::StaleCatalog);
         }
+        let mut reads_request = true;
         let (sql, program) = match &plan.action {
             Action::Read(read) => {
                 let program = compile::compile(&compiled, plan, read)?;
+                reads_request = program.reads_request();
                 (Arc::from(program.sql()), Program::Read(Arc::new(program)))
             }
             Action::Insert(_) | Action::Update(_) | Action::Delete(_) | Action::Call(_) => {
@@ -234,6 +236,7 @@ impl Backend for SqliteBackend {
         Ok(Statement {
             sql,
             engine: Arc::new(program),
+            reads_request,
         })
     }
 

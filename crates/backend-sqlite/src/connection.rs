@@ -17,7 +17,7 @@ use mainstay_core::catalog::Catalog;
 use mainstay_sql::ddl::DefaultGrants;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, ffi};
 
 use crate::emit;
 use crate::emit::types::enum_collation;
@@ -71,16 +71,31 @@ impl Options {
         Options {
             path: path.into(),
             synchronous: Synchronous::Full,
-            read_threads: 2,
+            read_threads: READ_THREADS,
             statement_timeout: Duration::from_secs(30),
             writer_cache_kib: 16 * 1024,
-            reader_cache_kib: 4 * 1024,
+            reader_cache_kib: reader_cache_kib(),
             write_queue: 4_096,
             read_queue: 1_024,
             default_grants: None,
             pages_max: None,
         }
     }
+}
+
+/// Threads for reads that may be long.
+const READ_THREADS: usize = 2;
+
+/// Page caches of all threads that read, KiB, together.
+const READER_CACHES_KIB: u32 = 32 * 1024;
+const READER_CACHE_KIB_MIN: u32 = 2 * 1024;
+const READER_CACHE_KIB_MAX: u32 = 12 * 1024;
+
+/// The share of each: one thread per processor reads, and the reader threads.
+fn reader_cache_kib() -> u32 {
+    let threads =
+        std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX));
+    (READER_CACHES_KIB / threads.saturating_add(READ_THREADS as u32)).clamp(READER_CACHE_KIB_MIN, READER_CACHE_KIB_MAX)
 }
 
 /// Why the data file could not be opened.
@@ -150,8 +165,21 @@ pub enum Purpose {
     Checkpoint,
 }
 
+/// Turns off SQLite's count of its memory: every allocation of every thread would wait for one lock.
+fn configure_process() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: the option takes one int; SQLite refuses it (MISUSE) if it is in use already, which only costs speed.
+        let result = unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, 0 as std::ffi::c_int) };
+        if result != ffi::SQLITE_OK {
+            tracing::debug!(result, "SQLite keeps counting its memory");
+        }
+    });
+}
+
 /// Opens a connection with every safety setting in place.
 pub fn open(options: &Options, purpose: Purpose, budget: &Arc<Budget>) -> rusqlite::Result<Connection> {
+    configure_process();
     let access = match purpose {
         Purpose::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
         // A read-only handle could not build the log's index after a crash; `query_only` below keeps readers out.
@@ -168,6 +196,8 @@ pub fn open(options: &Options, purpose: Purpose, budget: &Arc<Budget>) -> rusqli
         (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true),
+        // Otherwise a statement may be compiled anew whenever a bound value changes, once there are statistics.
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true),
     ] {
         connection.set_db_config(switch, on)?;
     }

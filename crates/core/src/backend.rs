@@ -21,6 +21,8 @@ pub struct Statement {
     pub sql: Arc<str>,
     /// What the engine needs to run it; no other code looks inside.
     pub engine: Arc<dyn Any + Send + Sync>,
+    /// Running it may look at [`Caller::request`], beyond its time zone; otherwise nobody need fill that in.
+    pub reads_request: bool,
 }
 
 impl fmt::Debug for Statement {

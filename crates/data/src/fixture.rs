@@ -129,6 +129,7 @@ impl Backend for Fake {
         Ok(Statement {
             sql: Arc::from(""),
             engine: Arc::new(plan.clone()),
+            reads_request: true,
         })
     }
 

@@ -17,6 +17,7 @@ mod response;
 mod tests;
 mod timing;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -321,13 +322,17 @@ impl DataRoom {
             _ => None,
         };
         let zone = self.time_zone(head, catalog);
-        let caller = context::with_request(
-            exchange.caller,
-            exchange.request,
-            &head.schema,
-            &self.config.extra_search_path,
-            zone,
-        );
+        let caller = if prepared.statement.reads_request || zone.is_some() || options.pre_request.is_some() {
+            Cow::Owned(context::with_request(
+                exchange.caller,
+                exchange.request,
+                &head.schema,
+                &self.config.extra_search_path,
+                zone,
+            ))
+        } else {
+            Cow::Borrowed(exchange.caller)
+        };
         Ok(self
             .backend
             .run(

@@ -99,7 +99,7 @@ impl Authenticator {
             Some(role) => role,
             None => self.anon_role.clone().ok_or(Error::TokenRequired)?,
         };
-        let claims = with_role(verified, &role);
+        let claims = with_role(&verified, &role);
         let caller = Caller {
             role,
             claims,
@@ -133,11 +133,11 @@ impl Authenticator {
 }
 
 /// The claims' text, with the role in force as its member `role`.
-fn with_role(verified: Verified, role: &Ident) -> Arc<str> {
+fn with_role(verified: &Verified, role: &Ident) -> Arc<str> {
     if verified.claims.get("role").and_then(Value::as_str) == Some(role.as_str()) {
-        return Arc::from(verified.text);
+        return verified.text.clone();
     }
-    let mut claims = verified.claims;
+    let mut claims = verified.claims.clone();
     claims.insert("role".to_owned(), Value::String(role.to_string()));
     Arc::from(Value::Object(claims).to_string())
 }

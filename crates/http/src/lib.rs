@@ -7,6 +7,7 @@ pub mod cors;
 pub mod error;
 pub mod keys;
 pub mod message;
+mod recent;
 pub mod token;
 
 pub use authenticate::{Authenticated, Authenticator, Credential};

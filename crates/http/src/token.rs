@@ -5,6 +5,7 @@
 //! Source: RFC 7515, 7517, 7518, 7519, 8037; clock skew and error texts as PostgREST's "Authentication" page has them.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::TokenError;
+use crate::recent::Recent;
 
 /// How far clocks may differ, in seconds.
 pub const CLOCK_SKEW_SECONDS: i64 = 30;
@@ -34,6 +36,8 @@ struct Key {
 /// Verifies tokens against a fixed set of keys.
 pub struct Verifier {
     keys: Vec<Key>,
+    /// Tokens whose signatures were good, under these keys.
+    recent: Recent,
     audience: Option<String>,
     issuer: Option<String>,
 }
@@ -56,7 +60,7 @@ pub const SECRET_BYTES_MIN: usize = 32;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verified {
     /// The payload as it was signed, valid JSON.
-    pub text: String,
+    pub text: Arc<str>,
     pub claims: serde_json::Map<String, Value>,
 }
 
@@ -72,6 +76,7 @@ impl Verifier {
     pub fn without_keys() -> Self {
         Verifier {
             keys: Vec::new(),
+            recent: Recent::default(),
             audience: None,
             issuer: None,
         }
@@ -108,6 +113,7 @@ impl Verifier {
         };
         Ok(Verifier {
             keys: vec![key],
+            recent: Recent::default(),
             audience: None,
             issuer: None,
         })
@@ -117,6 +123,7 @@ impl Verifier {
         let keys = jwks.iter().map(key_of).collect::<Result<Vec<_>, _>>()?;
         Ok(Verifier {
             keys,
+            recent: Recent::default(),
             audience: None,
             issuer: None,
         })
@@ -125,6 +132,7 @@ impl Verifier {
     /// Accepts another issuer's or an older key set beside the present keys.
     pub fn and(mut self, other: Verifier) -> Self {
         self.keys.extend(other.keys);
+        self.recent = Recent::default();
         self
     }
 
@@ -145,8 +153,20 @@ impl Verifier {
         self.keys.is_empty()
     }
 
-    /// Verifies `token` at `now` (seconds since 1970).
-    pub fn verify(&self, token: &str, now: i64) -> Result<Verified, TokenError> {
+    /// Verifies `token` at `now` (seconds since 1970). A signature that was found good is not computed again; whether
+    /// the claims hold is asked each time.
+    pub fn verify(&self, token: &str, now: i64) -> Result<Arc<Verified>, TokenError> {
+        if let Some(verified) = self.recent.get(token) {
+            self.check_claims(&verified.claims, now)?;
+            return Ok(verified);
+        }
+        let verified = Arc::new(self.verify_signature(token)?);
+        self.check_claims(&verified.claims, now)?;
+        self.recent.insert(token, verified.clone());
+        Ok(verified)
+    }
+
+    fn verify_signature(&self, token: &str) -> Result<Verified, TokenError> {
         if token.is_empty() {
             return Err(TokenError::Empty);
         }
@@ -177,9 +197,10 @@ impl Verifier {
         let bytes = URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenError::Undecodable)?;
         let text = String::from_utf8(bytes).map_err(|_| TokenError::Claims)?;
         let claims = serde_json::from_str(&text).map_err(|_| TokenError::Claims)?;
-        let verified = Verified { text, claims };
-        self.check_claims(&verified.claims, now)?;
-        Ok(verified)
+        Ok(Verified {
+            text: text.into(),
+            claims,
+        })
     }
 
     /// The keys to try: of the algorithm's family only, so that a public key is never taken for a shared secret. A key

@@ -9,6 +9,7 @@ use mainstay_core::name::Ident;
 use mainstay_core::plan::{Cardinality, Format, ValueRef};
 
 use crate::emit::binds::Bind;
+use crate::emit::context::ContextValue;
 use crate::values::cast::Kind;
 
 /// Runs on reader threads before a program that was found to be long may try the short way again.
@@ -40,6 +41,16 @@ impl ReadProgram {
         PROGRAMS.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// True if a placeholder stands for something of the request's context.
+    pub fn reads_request(&self) -> bool {
+        let of_count = match &self.count {
+            CountPlan::None | CountPlan::Rows => false,
+            CountPlan::Query(query) => query.reads_request(),
+            CountPlan::Bounded { count, otherwise, .. } => count.reads_request() || otherwise.reads_request(),
+        };
+        of_count || self.root.reads_request()
+    }
+
     /// All statements, one per line: the root's, its embeds' depth first, the count's.
     pub fn sql(&self) -> String {
         let mut text = String::new();
@@ -59,6 +70,18 @@ pub struct Query {
     pub binds: Vec<Bind>,
 }
 
+impl Query {
+    fn reads_request(&self) -> bool {
+        let reads = |bind: &Bind| {
+            matches!(
+                bind,
+                Bind::Context(ContextValue::Setting { .. } | ContextValue::CurrentSchema)
+            )
+        };
+        self.binds.iter().any(reads)
+    }
+}
+
 /// The statement of one relation and how its rows are written.
 #[derive(Debug)]
 pub struct Node {
@@ -68,6 +91,10 @@ pub struct Node {
 }
 
 impl Node {
+    fn reads_request(&self) -> bool {
+        self.query.reads_request() || self.children.iter().any(|child| child.node.reads_request())
+    }
+
     fn append_sql(&self, text: &mut String) {
         if !text.is_empty() {
             text.push('\n');

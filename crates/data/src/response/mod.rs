@@ -42,7 +42,7 @@ pub struct Answer<'a> {
 
 impl Answer<'_> {
     /// The response to a read of a relation.
-    pub fn read(self, head_only: bool) -> Result<Response, Error> {
+    pub fn read(mut self, head_only: bool) -> Result<Response, Error> {
         let (total, rows) = self.counts();
         let lower = integer(self.window.offset);
         let upper = lower + integer(rows) - 1;
@@ -60,13 +60,13 @@ impl Answer<'_> {
         if status == StatusCode::RANGE_NOT_SATISFIABLE {
             response.body = self.out_of_bounds(total);
         } else if !head_only {
-            response.body = body(&self.planned.negotiated, self.outcome.body.as_slice());
+            response.body = body(&self.planned.negotiated, std::mem::take(&mut self.outcome.body));
         }
         database::apply(response, &self.outcome)
     }
 
     /// The response to a write.
-    pub fn write(self) -> Result<Response, Error> {
+    pub fn write(mut self) -> Result<Response, Error> {
         let preferences = &self.preferences;
         let is_full = preferences.representation == Some(Representation::Full);
         let affected = if is_full {
@@ -106,7 +106,7 @@ impl Answer<'_> {
         }
         if is_full {
             self.typed(&mut response);
-            response.body = body(&self.planned.negotiated, self.outcome.body.as_slice());
+            response.body = body(&self.planned.negotiated, std::mem::take(&mut self.outcome.body));
         }
         self.preferred(&mut response);
         response.rows = Some(affected);
@@ -114,7 +114,7 @@ impl Answer<'_> {
     }
 
     /// The response to a call.
-    pub fn call(self, routine: &Routine, method: CallMethod) -> Result<Response, Error> {
+    pub fn call(mut self, routine: &Routine, method: CallMethod) -> Result<Response, Error> {
         let is_counted = matches!(self.preferences.count, Some(Count::Exact | Count::Estimated));
         let (total, rows) = match routine.returns.set {
             true => self.counts(),
@@ -138,7 +138,7 @@ impl Answer<'_> {
                 response.body = self.out_of_bounds(total);
             } else if method != CallMethod::Head {
                 response.body = if routine.returns.set {
-                    body(&self.planned.negotiated, self.outcome.body.as_slice())
+                    body(&self.planned.negotiated, std::mem::take(&mut self.outcome.body))
                 } else {
                     single(&self.planned.negotiated, self.outcome.body.as_slice())
                 };
@@ -286,18 +286,13 @@ fn range_status(lower: i64, upper: i64, total: Option<u64>) -> StatusCode {
 }
 
 /// A page: an array, unless one object was asked for or the rows are CSV.
-fn body(negotiated: &Negotiated, rows: &[u8]) -> Bytes {
-    match negotiated.format {
-        Format::Csv => Bytes::copy_from_slice(rows),
-        Format::Json | Format::JsonStripNulls if negotiated.singular => Bytes::copy_from_slice(rows),
-        Format::Json | Format::JsonStripNulls => {
-            let mut array = Vec::with_capacity(rows.len() + 2);
-            array.push(b'[');
-            array.extend_from_slice(rows);
-            array.push(b']');
-            array.into()
-        }
+fn body(negotiated: &Negotiated, mut rows: Vec<u8>) -> Bytes {
+    if negotiated.format != Format::Csv && !negotiated.singular {
+        // Moved by a byte within what is allocated already, mostly.
+        rows.insert(0, b'[');
+        rows.push(b']');
     }
+    rows.into()
 }
 
 /// One value as it is; none is null.
