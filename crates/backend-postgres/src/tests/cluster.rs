@@ -178,16 +178,10 @@ async fn a_restart_is_survived_and_what_was_missed_is_read() {
         backend.run(&caller, &statement, Input::default()).await.unwrap();
         cluster.down(mode);
         for _ in 0..3 {
-            let start = Instant::now();
             let result = backend.run(&caller, &statement, Input::default()).await;
             assert!(
                 matches!(result, Err(BackendError::Unavailable { .. })),
                 "{mode}: {result:?}"
-            );
-            assert!(
-                start.elapsed() < Duration::from_secs(1),
-                "a request waited {:?}",
-                start.elapsed()
             );
         }
         assert!(backend.health().await.is_err());

@@ -114,14 +114,12 @@ async fn a_slow_read_does_not_hold_up_the_others() {
         })
         .collect();
     tokio::time::sleep(std::time::Duration::from_millis(150)).await;
-    let start = std::time::Instant::now();
     for _ in 0..5 {
         backend.run(&caller, &fast, Input::default()).await.unwrap();
     }
     assert!(
-        start.elapsed() < std::time::Duration::from_millis(900),
-        "{:?}",
-        start.elapsed()
+        long.iter().all(|task| !task.is_finished()),
+        "the long queries were over before"
     );
     for task in long {
         task.await.unwrap().unwrap();
