@@ -127,15 +127,12 @@ fn each(
     let mut last = QueryResult::default();
     for statement in statements {
         last = match &statement.ast {
-            Statement::Query(query) => {
-                let query = Analyser::new(compiled.catalog(), &session).query(query)?;
-                select(connection, compiled, &session, &context, &query)?
-            }
             Statement::Set(set) => setting(&mut session, set),
             Statement::Transaction(control) => tag(transaction_tag(control)),
             Statement::Unsupported(what) => return Err(unsupported(what)),
             Statement::Ddl(_) => return Err(BackendError::Internal("DDL among statements that have none".into())),
-            Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
+            // A query here may call `nextval` and `setval`, as seeds do.
+            Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
                 let typed = Analyser::new(compiled.catalog(), &session).statement(&statement.ast)?;
                 writes::run_statement(connection, compiled, &session.user, &context, &typed)?
             }

@@ -143,6 +143,24 @@ fn queries_read_unless_told_to_write() {
 }
 
 #[test]
+fn a_seed_may_set_sequences() {
+    let project = Project::of("create table t (id serial primary key, name text);").file(
+        "supabase/seed.sql",
+        "insert into t values (40, 'x');\nselect setval('t_id_seq', 40);\n",
+    );
+    let path = path(&project);
+    let reset = run(&["db", "reset", "--yes", path]);
+    assert!(reset.status.success(), "{}", out(&reset));
+    assert!(
+        run(&["db", "query", "--write", "insert into t (name) values ('y')", path])
+            .status
+            .success()
+    );
+    let rows = out(&run(&["db", "query", "--json", "select id from t order by id", path]));
+    assert_eq!(rows.trim(), r#"[{"id":"40"},{"id":"41"}]"#);
+}
+
+#[test]
 fn settings_of_a_supabase_project_are_taken_and_unknown_keys_named() {
     let project = Project::of(TABLE).config("typo_here = 1\n[auth.email]\nenable_signup = true\n[nonsense]\na = 1");
     let text = out(&run(&["doctor", path(&project)]));
