@@ -84,12 +84,21 @@ impl Catalog {
         self.relationships.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Every role whose rights `role` has: itself and, transitively, the roles granted to it.
+    /// Every role whose rights `role` has by itself: it and, where it inherits, the roles granted to it, and so on.
     pub fn effective_roles(&self, role: &Ident) -> Vec<Ident> {
+        self.reachable_roles(role, |entry| entry.inherit)
+    }
+
+    /// Every role that `role` is or may switch to: it and the roles granted to it, and so on, inherited or not.
+    pub fn memberships(&self, role: &Ident) -> Vec<Ident> {
+        self.reachable_roles(role, |_| true)
+    }
+
+    fn reachable_roles(&self, role: &Ident, passes_on: impl Fn(&Role) -> bool) -> Vec<Ident> {
         let mut found = vec![role.clone()];
         let mut next = 0;
         while next < found.len() {
-            if let Some(entry) = self.roles.get(&found[next]) {
+            if let Some(entry) = self.roles.get(&found[next]).filter(|entry| passes_on(entry)) {
                 for parent in &entry.member_of {
                     if !found.contains(parent) {
                         found.push(parent.clone());
@@ -489,6 +498,7 @@ pub struct Role {
     pub superuser: bool,
     pub bypass_rls: bool,
     pub login: bool,
+    /// It has the rights of the roles granted to it without switching to them.
     pub inherit: bool,
     /// Roles granted to this one.
     pub member_of: Vec<Ident>,

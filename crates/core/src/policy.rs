@@ -84,6 +84,29 @@ pub fn authorize(catalog: &Catalog, role: &Ident, relation: &Relation, needs: &N
     })
 }
 
+/// The role that a request's role is taken from, as a connection's would be by `SET ROLE`.
+const SWITCHER: &str = "authenticator";
+
+/// Checks that a request may run as `role`: only a role granted to `authenticator` can be switched to.
+///
+/// Errors: 22023 for a role that is not there, 42501 `permission denied to set role "r"`.
+pub fn authorize_role(catalog: &Catalog, role: &Ident) -> Result<(), DatabaseError> {
+    if catalog.enforcement == Enforcement::Database {
+        return Ok(());
+    }
+    if !catalog.roles.contains_key(role) {
+        return Err(DatabaseError::new("22023", format!("role \"{role}\" does not exist")));
+    }
+    let switcher = Ident::new(SWITCHER);
+    if *role != switcher && catalog.memberships(&switcher).contains(role) {
+        return Ok(());
+    }
+    Err(DatabaseError::new(
+        "42501",
+        format!("permission denied to set role \"{role}\""),
+    ))
+}
+
 /// True if `role` reads `relation` through policies: row security is on and the role neither bypasses it nor owns the
 /// relation without FORCE.
 pub fn row_security_applies(catalog: &Catalog, role: &Ident, relation: &Relation) -> bool {

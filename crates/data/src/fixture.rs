@@ -211,14 +211,18 @@ pub fn catalog() -> Catalog {
             acl: vec![usage],
         },
     )]);
-    for role in ["anon", "author"] {
+    for (role, member_of) in [
+        ("anon", vec![]),
+        ("author", vec![]),
+        ("authenticator", vec![Ident::new("anon"), Ident::new("author")]),
+    ] {
         let role = Role {
             name: Ident::new(role),
             superuser: false,
             bypass_rls: false,
             login: false,
             inherit: true,
-            member_of: Vec::new(),
+            member_of,
             statement_timeout_ms: None,
             comment: None,
         };

@@ -67,6 +67,7 @@ impl Planner<'_> {
         let draft = resolver.draft(&joined)?;
         let negotiated = self.negotiate()?;
         self.check_preferences()?;
+        policy::authorize_role(self.catalog, self.role)?;
         let mut read = draft.authorize(self.catalog, self.role, None)?;
         read.count = self.head.preferences.count.unwrap_or_default();
         let leaves_none_out = self.windows.root.is_all() && self.config.max_rows.is_none();
@@ -142,6 +143,7 @@ impl Planner<'_> {
         if self.head.preferences.is_strict() && self.head.preferences.max_affected.is_some() && !set {
             return Err(Error::MaxAffectedSingle);
         }
+        policy::authorize_role(self.catalog, self.role)?;
         let access = policy::authorize_routine(self.catalog, self.role, &routine)?;
         let arguments = call::arguments(&routine, given, &mut resolver.template);
         let result = match read {

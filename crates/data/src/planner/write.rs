@@ -245,6 +245,7 @@ fn sources(
         select.extend(&draft.needs);
     }
     needs.select = select.into_iter().collect();
+    policy::authorize_role(resolver.catalog, write.role)?;
     let access = policy::authorize(resolver.catalog, write.role, &relation, &needs)?;
     let read = match draft {
         Some(draft) => Some(draft.authorize(resolver.catalog, write.role, Some(access.clone()))?),

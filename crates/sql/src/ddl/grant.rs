@@ -80,7 +80,7 @@ impl Run<'_> {
                 format!("role \"{role}\" is a member of role \"{role}\""),
             ));
         }
-        if self.catalog.effective_roles(role).contains(member) {
+        if self.catalog.memberships(role).contains(member) {
             return Err(DatabaseError::new(
                 "0LP01",
                 format!("role \"{role}\" is a member of role \"{member}\""),
