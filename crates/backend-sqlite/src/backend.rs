@@ -21,6 +21,7 @@ use crate::emit::binds::Sources;
 use crate::emit::context::Context;
 use crate::engine::{Engine, Tried};
 use crate::errors;
+use crate::foreign_keys;
 use crate::read::compile;
 use crate::read::prepared::{self, Prepared};
 use crate::read::program::{Place, ReadProgram};
@@ -123,11 +124,15 @@ impl SqliteBackend {
             return self.call(caller, program, input, timeout).await;
         }
         let rollback = input.options.rollback;
-        let (program, caller) = (Arc::clone(program), caller.clone());
+        let (program, asking) = (Arc::clone(program), caller.clone());
         let (version, compiled) = (program.catalog_version(), self.shared().compiled());
         let work =
-            Box::new(move |connection: &Connection| write::execute(connection, &compiled, &program, &caller, &input));
-        self.engine.write(version, timeout, rollback, work).await
+            Box::new(move |connection: &Connection| write::execute(connection, &compiled, &program, &asking, &input));
+        let mut result = self.engine.write(version, timeout, rollback, work).await;
+        if let Err(BackendError::Refused(error)) = &mut result {
+            foreign_keys::conceal(error, &self.shared().catalog(), &caller.role);
+        }
+        result
     }
 
     /// A call that does not write, or must not: it runs like a read.

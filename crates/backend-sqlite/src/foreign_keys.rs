@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use mainstay_core::catalog::{Catalog, ConstraintKind, ForeignKey, ReferentialAction, Relation};
 use mainstay_core::error::{BackendError, DatabaseError};
-use mainstay_core::name::Ident;
+use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::plan::Outcome;
 use rusqlite::hooks::PreUpdateCase;
 use rusqlite::types::Value;
@@ -20,6 +20,7 @@ use rusqlite::{Connection, params_from_iter};
 use crate::emit::writer::{SqlWriter, physical_name};
 use crate::errors::place;
 use crate::values::cast::{Kind, output};
+use crate::write::disclosure::Disclosure;
 
 /// Changed rows that are looked at; the broken key is nearly always in the first.
 const CHANGES_MAX: usize = 10_000;
@@ -90,6 +91,44 @@ pub fn diagnose(
     }
     connection.pragma_update(None, "defer_foreign_keys", false)?;
     Ok(found)
+}
+
+/// Takes the key's values out of the detail unless `role` may see them.
+pub fn conceal(error: &mut DatabaseError, catalog: &Catalog, role: &Ident) {
+    if error.sqlstate != "23503" || error.detail.is_none() {
+        return;
+    }
+    let (Some(schema), Some(table)) = (&error.schema, &error.table) else {
+        return;
+    };
+    let child = catalog
+        .relations
+        .get(&QualifiedName::new(schema.clone(), table.clone()));
+    let key = child.and_then(|child| keys_of(child).find(|(name, _)| Some(*name) == error.constraint.as_ref()));
+    let (Some(child), Some((_, key))) = (child, key) else {
+        error.detail = None;
+        return;
+    };
+    let is_insert = error.message.starts_with("insert");
+    let shown = if is_insert {
+        Disclosure::of(catalog, role, child).allows_key(&key.columns)
+    } else {
+        catalog.relations.get(&key.target).is_some_and(|target| {
+            let columns: Option<Vec<_>> = key
+                .target_columns
+                .iter()
+                .map(|column| Some(target.column(column)?.0))
+                .collect();
+            columns.is_some_and(|columns| Disclosure::of(catalog, role, target).allows_key(&columns))
+        })
+    };
+    if !shown {
+        error.detail = Some(if is_insert {
+            format!("Key is not present in table \"{}\".", key.target.name)
+        } else {
+            format!("Key is still referenced from table \"{}\".", child.name.name)
+        });
+    }
 }
 
 fn old_row(case: &PreUpdateCase) -> Option<Vec<Value>> {

@@ -86,6 +86,11 @@ pub fn compile(compiled: &Compiled, plan: &Plan, insert: &plan::Insert) -> Resul
                 .map(|column| base(&target, *column))
                 .collect::<Result<Vec<_>, _>>()?;
             require_unique_key(&relation, &key)?;
+            // Under a view its base table asks for the same rights as the view does.
+            Target::resolve(compiled, role, written, Privilege::Select, &conflict.columns)?;
+            if conflict.action == ConflictAction::Merge {
+                Target::resolve(compiled, role, written, Privilege::Update, &insert.columns)?;
+            }
             Some(match conflict.action {
                 ConflictAction::Ignore => Conflict::ignore(&relation, key),
                 ConflictAction::Merge => {

@@ -68,6 +68,13 @@ pub fn compile<'c>(
     };
     policy::authorize(compiled.catalog(), role, &insert.relation, &needs)?;
     let target = Target::resolve(compiled, role, &insert.relation, Privilege::Insert, &insert.columns)?;
+    if let Some(key) = &key {
+        // Under a view its base table asks for the same rights as the view does.
+        Target::resolve(compiled, role, &insert.relation, Privilege::Select, &key.columns)?;
+    }
+    if let Some(updated) = &needs.update {
+        Target::resolve(compiled, role, &insert.relation, Privilege::Update, updated)?;
+    }
     let relation = Arc::clone(&target.relation);
     let mut columns = Vec::with_capacity(insert.columns.len());
     for (place, column) in insert.columns.iter().enumerate() {

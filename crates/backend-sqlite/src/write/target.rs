@@ -98,6 +98,13 @@ impl Target {
                     return Err(denied(relation));
                 }
             }
+            // A row of defaults still needs the right on one column.
+            if columns.is_empty()
+                && privilege == Privilege::Insert
+                && !policy::any_column_allows(compiled.catalog(), &role, relation, privilege)
+            {
+                return Err(denied(relation));
+            }
             if privilege == Privilege::Delete
                 && !policy::acl_allows(compiled.catalog(), &role, &relation.owner, &relation.acl, privilege)
             {
