@@ -103,12 +103,6 @@ create or replace function auth.email() returns text language sql stable as $$
 $$;
 "#;
 
-const CLOSED: &str = r#"
-alter default privileges in schema public grant all on tables to service_role;
-alter default privileges in schema public grant all on sequences to service_role;
-alter default privileges in schema public grant all on functions to service_role;
-"#;
-
 const CLASSIC: &str = r#"
 alter default privileges in schema public grant all on tables to anon, authenticated, service_role;
 alter default privileges in schema public grant all on sequences to anon, authenticated, service_role;
@@ -142,7 +136,8 @@ pub(crate) async fn prepare(connection: &Connection, user: &str, grants: Grants)
 /// What a bare database is given, as one transaction.
 fn script(grants: Grants) -> String {
     let privileges = match grants {
-        Grants::Closed => CLOSED,
+        // What is new is granted to nobody, as on the embedded engine.
+        Grants::Closed => "",
         Grants::Classic => CLASSIC,
     };
     // Schemas before privileges: the latter resolve `public` only.
@@ -152,7 +147,7 @@ fn script(grants: Grants) -> String {
 /// What `public` needs after it was dropped and made anew.
 pub(crate) fn public_schema(grants: Grants) -> String {
     let privileges = match grants {
-        Grants::Closed => CLOSED,
+        Grants::Closed => "",
         Grants::Classic => CLASSIC,
     };
     format!("grant usage on schema public to anon, authenticated, service_role;\n{privileges}")
