@@ -12,6 +12,7 @@ mod defaults_safe;
 mod differential;
 mod existence_oracle;
 mod fail_closed;
+mod grants;
 mod jwt_claims;
 mod oracle_columns;
 mod oracle_rows;
