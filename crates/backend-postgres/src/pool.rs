@@ -6,7 +6,7 @@
 //! pauses.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use mainstay_core::error::BackendError;
@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::errors::unreachable;
 use crate::options::Options;
-use crate::wire::{ConnectError, Connection, Target};
+use crate::wire::{ConnectError, Connection, StatementText, Step, Target};
 
 /// A read connection without an answer for this long is held up.
 const STALLED_MS: u64 = 15;
@@ -26,6 +26,16 @@ const READ_BASE: usize = 2;
 const EXCLUSIVE_WAIT: Duration = Duration::from_secs(10);
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
+
+/// Where nobody chose otherwise, a page found through an index costs about what the next page of a table costs, as on
+/// any disk without a moving arm (and as Supabase sets it). With PostgreSQL's default of 4, an embed reads a small table
+/// as a whole for every row that it is looked up for.
+static PLANNER: LazyLock<StatementText> = LazyLock::new(|| {
+    StatementText::new(
+        "SELECT pg_catalog.set_config('random_page_cost', '1.1', false) \
+         WHERE pg_catalog.current_setting('random_page_cost') = '4'",
+    )
+});
 
 /// What a shared connection is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +148,20 @@ impl Pool {
 
     /// Opens one connection that the pool does not keep.
     pub async fn connect(&self) -> Result<Arc<Connection>, ConnectError> {
-        Connection::open(&self.target, self.unnamed_only, None).await
+        let connection = Connection::open(&self.target, self.unnamed_only, None).await?;
+        // Behind a pooler in transaction mode the session is not ours to set.
+        if !self.unnamed_only {
+            let step = Step {
+                statement: &PLANNER,
+                parameters: &[],
+                formats: &[],
+            };
+            // Without it plans are slower, and a connection that is lost already is found out by whoever uses it.
+            if let Ok(reply) = connection.send(&[step]) {
+                let _ = reply.wait().await;
+            }
+        }
+        Ok(connection)
     }
 
     /// A connection to send a burst on. Errors: `Unavailable`, `Busy`.

@@ -41,6 +41,12 @@ pub enum Rte {
         relation: Arc<Relation>,
         assigned: Rc<[ColumnIndex]>,
     },
+    /// As in `Relation`, but some columns are known to equal columns of a bound row: (column, column of the bound row).
+    Joined {
+        alias: Alias,
+        relation: Arc<Relation>,
+        bound: Rc<[(ColumnIndex, ColumnIndex)]>,
+    },
     /// A row whose values are bound: [`Bind::Row`]. Generated columns are computed in place.
     Bound { relation: Arc<Relation> },
     /// Bare column names, for the file's schema.

@@ -333,6 +333,14 @@ impl Emitter<'_> {
                 self.alias(*alias).sql(".");
                 self.writer.ident(name);
             }
+            Rte::Joined { alias, relation, bound } => {
+                if let Some((_, of_row)) = bound.iter().find(|(known, _)| *known == column) {
+                    return self.bind(Bind::Row(*of_row));
+                }
+                let name = &relation.columns.get(column).ok_or_else(missing)?.name;
+                self.alias(*alias).sql(".");
+                self.writer.ident(name);
+            }
             Rte::Bound { relation } => {
                 let found = relation.columns.get(column).ok_or_else(missing)?;
                 if found.generated.is_some() {

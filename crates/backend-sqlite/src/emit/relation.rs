@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mainstay_core::catalog::{Policy, PolicyCommand, Relation};
+use mainstay_core::catalog::{ColumnIndex, Policy, PolicyCommand, Relation};
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::Ident;
 use mainstay_core::policy;
@@ -34,6 +34,9 @@ pub struct Wanted<'a> {
     pub rowid: bool,
     /// Rows that the statement has written: they passed their checks, and policies and views' conditions hide none.
     pub written: bool,
+    /// Columns that the statement's condition holds equal to columns of a bound row: policies read the bound ones, so
+    /// that a policy's subquery that asks no more of the row is run once and not for each row.
+    pub joined: &'a [(ColumnIndex, ColumnIndex)],
 }
 
 /// Reading.
@@ -41,6 +44,7 @@ pub const READ: Wanted<'static> = Wanted {
     commands: &[PolicyCommand::Select],
     rowid: false,
     written: false,
+    joined: &[],
 };
 
 /// Rows that the statement has written, by their numbers.
@@ -99,9 +103,10 @@ impl Emitter<'_> {
         self.sql(" FROM ");
         self.writer.object(&relation.name);
         self.sql(" AS ").alias(inner).sql(" WHERE ");
-        let row = Rte::Relation {
+        let row = Rte::Joined {
             alias: inner,
             relation: Arc::clone(relation),
+            bound: wanted.joined.into(),
         };
         self.guard(relation, wanted.commands, Side::Using, &row)?;
         self.sql(")");

@@ -8,11 +8,12 @@
 
 use std::sync::Arc;
 
-use mainstay_core::catalog::{ColumnIndex, Relation};
+use mainstay_core::catalog::{ColumnIndex, Relation, RelationshipKind};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::plan::{Count, Embed, Format, Order, OrderTarget, Output, Plan, Read, ValueRef};
 use mainstay_core::policy::Guard;
 use mainstay_core::render;
+use mainstay_core::types::Type;
 use mainstay_sql::typed::{Expr, RteId};
 
 use super::filter::{Builder, Subject};
@@ -21,7 +22,7 @@ use super::run::key_of;
 use crate::emit::binds::Bind;
 use crate::emit::compiled::Compiled;
 use crate::emit::emitter::Rte;
-use crate::emit::relation::{READ, ROWID, WRITTEN};
+use crate::emit::relation::{READ, ROWID, WRITTEN, Wanted};
 use crate::emit::types::collation;
 use crate::values::cast::Kind;
 
@@ -223,8 +224,15 @@ fn select(
         builder.sql("1");
     }
     builder.sql(" FROM ");
+    let joined = parent
+        .as_ref()
+        .map(|parent| bound_columns(parent, &read.source.relation))
+        .unwrap_or_default();
     let wanted = match root {
-        Root::All => READ,
+        Root::All => Wanted {
+            joined: &joined,
+            ..READ
+        },
         Root::Rows => WRITTEN,
     };
     if root == Root::Rows {
@@ -276,6 +284,23 @@ fn select(
     Ok(())
 }
 
+/// The embed's columns that its join holds equal to columns of the parent's row, where equal values are the same value.
+fn bound_columns(parent: &Parent<'_>, relation: &Relation) -> Vec<(ColumnIndex, ColumnIndex)> {
+    let (RelationshipKind::ManyToOne { columns, .. }
+    | RelationshipKind::OneToMany { columns, .. }
+    | RelationshipKind::OneToOne { columns, .. }) = &parent.embed.relationship.kind
+    else {
+        return Vec::new();
+    };
+    let found = columns.iter().filter_map(|(from, to)| {
+        let (of_parent, from) = parent.relation.column(from)?;
+        let (of_embed, to) = relation.column(to)?;
+        let is_same = from.ty == to.ty && matches!(to.ty, Type::Int2 | Type::Int4 | Type::Int8 | Type::Uuid);
+        (is_same && from.generated.is_none()).then_some((of_embed, of_parent))
+    });
+    found.collect()
+}
+
 fn order(builder: &mut Builder<'_>, read: &Read, rte: RteId, root: Root) -> Result<()> {
     let mut first = true;
     for key in &read.order {
@@ -303,7 +328,7 @@ fn sort_key(builder: &mut Builder<'_>, read: &Read, rte: RteId, key: &Order) -> 
         }
         OrderTarget::Related { embed, field } => (builder.related(Subject::of_read(read, rte), *embed, field)?, true),
     };
-    if matches!(ty.base(), mainstay_core::types::Type::Json) {
+    if matches!(ty.base(), Type::Json) {
         return Err(
             DatabaseError::new("42883", "could not identify an ordering operator for type json")
                 .hint("Use an explicit ordering operator or modify the query."),

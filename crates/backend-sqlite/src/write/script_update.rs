@@ -296,7 +296,7 @@ fn matching(
         Wanted {
             commands: matched.commands,
             rowid: true,
-            written: false,
+            ..crate::emit::relation::READ
         },
     )?;
     for item in matched.from {

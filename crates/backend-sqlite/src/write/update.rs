@@ -365,7 +365,7 @@ pub fn matching(
         Wanted {
             commands,
             rowid: true,
-            written: false,
+            ..crate::emit::relation::READ
         },
     )?;
     builder.conditions(&read, rte, &mut true)?;
