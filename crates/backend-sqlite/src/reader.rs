@@ -126,6 +126,8 @@ impl Reader {
         let version = shared.catalog_version();
         if version != self.catalog_version {
             self.programs.clear();
+            // The new catalog is published before the commit counter moves: what is held may be older than its tables.
+            self.release();
             register_collations(self.connection.get(), &shared.catalog())
                 .map_err(|error| errors::refusal(&shared.catalog(), None, "register collations", &error))?;
             self.catalog_version = version;
