@@ -87,18 +87,20 @@ pub fn authorize(catalog: &Catalog, role: &Ident, relation: &Relation, needs: &N
 /// The role that a request's role is taken from, as a connection's would be by `SET ROLE`.
 const SWITCHER: &str = "authenticator";
 
-/// Checks that a request may run as `role`: only a role granted to `authenticator` can be switched to.
+/// Checks that a request may run as `role`: a role granted to `authenticator`, or one that nobody signs in as and that
+/// stands above no rule. The latter is what a connection that may switch to any role gives PostgREST's users.
 ///
 /// Errors: 22023 for a role that is not there, 42501 `permission denied to set role "r"`.
 pub fn authorize_role(catalog: &Catalog, role: &Ident) -> Result<(), DatabaseError> {
     if catalog.enforcement == Enforcement::Database {
         return Ok(());
     }
-    if !catalog.roles.contains_key(role) {
+    let Some(entry) = catalog.roles.get(role) else {
         return Err(DatabaseError::new("22023", format!("role \"{role}\" does not exist")));
-    }
+    };
+    let is_plain = !(entry.superuser || entry.bypass_rls || entry.login);
     let switcher = Ident::new(SWITCHER);
-    if *role != switcher && catalog.memberships(&switcher).contains(role) {
+    if *role != switcher && (is_plain || catalog.memberships(&switcher).contains(role)) {
         return Ok(());
     }
     Err(DatabaseError::new(
