@@ -4,6 +4,7 @@ use mainstay_core::backend::{QueryMode, QueryResult};
 use mainstay_core::caller::Caller;
 use mainstay_core::catalog::{Catalog, Grantee, Privilege, RelationKind};
 use mainstay_core::error::BackendError;
+use mainstay_sql::parse::without_transactions;
 
 use crate::backend::Inner;
 use crate::bootstrap::PLATFORM_SCHEMAS;
@@ -20,14 +21,15 @@ const NAMED_MAX: usize = 10;
 
 /// Runs `sql` in one transaction and gives back the last statement's rows.
 ///
-/// The text may hold any number of statements. A text that ends the transaction itself (`COMMIT`) ends it for what
-/// follows too; read-only mode therefore holds for the session as well.
+/// The text may hold any number of statements; its own BEGINs and COMMITs are left out. Errors: 2D000 for a text that
+/// would undo or leave the transaction. Read-only mode holds for the session as well.
 pub async fn query(
     inner: &Inner,
     caller: Option<&Caller>,
     sql: &str,
     mode: QueryMode,
 ) -> Result<QueryResult, BackendError> {
+    let sql = without_transactions(sql)?;
     let exclusive = inner.pool.exclusive().await?;
     let connection = exclusive.connection();
     let read_only = mode == QueryMode::ReadOnly;
@@ -47,7 +49,7 @@ pub async fn query(
         }
     }
     simple(connection, &begin).await?;
-    let result = simple(connection, sql).await;
+    let result = simple(connection, &sql).await;
     // The text may have left settings behind, so nobody else gets this connection.
     let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
     let ended = simple(connection, end).await;

@@ -4,6 +4,7 @@
 
 use mainstay_core::backend::{AppliedMigration, CheckedMigration, Migration, MigrationError, Problem};
 use mainstay_core::error::{BackendError, DatabaseError};
+use mainstay_sql::parse::without_transactions;
 
 use crate::backend::Inner;
 use crate::bootstrap;
@@ -94,9 +95,19 @@ fn record(migration: &Migration) -> String {
     )
 }
 
-/// Runs a file's statements; an error says which one failed and where it begins.
+/// Runs a file's statements but its BEGINs and COMMITs: the transaction is ours. An error says which one failed and
+/// where it begins.
 async fn run_file(connection: &Connection, sql: &str) -> Result<(), MigrationError> {
     let lost = |error| MigrationError::Backend(closed(error));
+    let sql = without_transactions(sql).map_err(|error| {
+        let (statement, line) = place(sql, 0, &error);
+        MigrationError::Statement {
+            statement,
+            line,
+            error: error.into(),
+        }
+    })?;
+    let sql = sql.as_ref();
     let parsed = connection.send_simple(sql).map_err(lost)?.wait().await.map_err(lost)?;
     let Some(error) = parsed.error else { return Ok(()) };
     match refused(error) {

@@ -4,6 +4,7 @@
 //! Not here: the trees (`ast`), their conversion (`convert`).
 //! Parsing is for migrations, routine bodies, policies and the console; no request's text comes here.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -50,6 +51,78 @@ pub fn parse(text: &str) -> Result<Vec<ParsedStatement>, DatabaseError> {
         length if length <= SCRIPT_BYTES_MAX => parse_in_parts(text),
         _ => Err(too_long("script", SCRIPT_BYTES_MAX)),
     })
+}
+
+/// `text` without its `BEGIN`s and `COMMIT`s, for who runs it in a transaction of their own. Blanks stand in their
+/// place, one a character, so that positions and lines stay as they are.
+///
+/// Errors: 2D000 for what would undo or leave that transaction. A text that cannot be split comes back as it is: whoever
+/// runs it finds the same fault.
+pub fn without_transactions(text: &str) -> Result<Cow<'_, str>, DatabaseError> {
+    let Ok(pieces) = pg_query::split_with_scanner(text) else {
+        return Ok(Cow::Borrowed(text));
+    };
+    let mut made = String::new();
+    let mut copied = 0;
+    for piece in pieces {
+        let start = skip_blank(piece, 0);
+        let statement = piece.get(start..).unwrap_or_default();
+        if !begins_like_transaction_control(statement) {
+            continue;
+        }
+        let Some(kind) = on_parser_thread(|| Ok(transaction_control(statement)))? else {
+            continue;
+        };
+        use pg_query::protobuf::TransactionStmtKind as Kind;
+        let begin = statement.as_ptr() as usize - text.as_ptr() as usize;
+        if !matches!(
+            kind,
+            Kind::TransStmtBegin | Kind::TransStmtStart | Kind::TransStmtCommit
+        ) {
+            let message = "a script runs in one transaction of its own and cannot undo or leave it";
+            let position = text.get(..begin).unwrap_or_default().chars().count() as u32 + 1;
+            return Err(DatabaseError::new("2D000", message)
+                .hint("Leave the statement out.")
+                .at(position));
+        }
+        made.push_str(text.get(copied..begin).unwrap_or_default());
+        made.extend(statement.chars().map(|one| if one == '\n' { one } else { ' ' }));
+        copied = begin + statement.len();
+    }
+    if copied == 0 {
+        return Ok(Cow::Borrowed(text));
+    }
+    made.push_str(text.get(copied..).unwrap_or_default());
+    Ok(Cow::Owned(made))
+}
+
+fn begins_like_transaction_control(statement: &str) -> bool {
+    let end = statement
+        .find(|one: char| !one.is_ascii_alphabetic())
+        .unwrap_or(statement.len());
+    let word = &statement[..end];
+    [
+        "begin",
+        "start",
+        "commit",
+        "end",
+        "rollback",
+        "abort",
+        "savepoint",
+        "release",
+        "prepare",
+    ]
+    .iter()
+    .any(|known| word.eq_ignore_ascii_case(known))
+}
+
+fn transaction_control(statement: &str) -> Option<pg_query::protobuf::TransactionStmtKind> {
+    let raw = raw_statements(statement).ok()?;
+    let [only] = raw.as_slice() else { return None };
+    match only.stmt.as_deref()?.node.as_ref()? {
+        NodeEnum::TransactionStmt(control) => Some(control.kind()),
+        _ => None,
+    }
 }
 
 /// [`parse`] for texts that are analysed again and again: views' definitions, routines' bodies.
@@ -320,6 +393,33 @@ mod tests {
         let found = parse("-- first\nselect 1;\n\n/* a /* nested */ one */ select 'ä' ;\nselect 3 ").unwrap();
         let seen: Vec<_> = found.iter().map(|one| (one.text.as_str(), one.line)).collect();
         assert_eq!(seen, [("select 1", 2), ("select 'ä'", 4), ("select 3", 5)]);
+    }
+
+    #[test]
+    fn a_script_loses_its_own_transactions_and_nothing_else() {
+        let kept = |text: &str| without_transactions(text).map(Cow::into_owned);
+        assert_eq!(kept("select 'begin; commit'").unwrap(), "select 'begin; commit'");
+        assert_eq!(
+            kept("-- ä\nBEGIN;\nselect 1; commit /* x\n */ and chain; end").unwrap(),
+            format!(
+                "-- ä\n     ;\nselect 1; {}\n{}; {}",
+                " ".repeat(11),
+                " ".repeat(13),
+                " ".repeat(3)
+            ),
+        );
+        let body = "create function f() returns int language plpgsql as $$ begin return 1; end $$";
+        assert_eq!(kept(body).unwrap(), body);
+        assert_eq!(kept("prepare p as select 1").unwrap(), "prepare p as select 1");
+        for text in [
+            "rollback",
+            "select 1; ABORT;",
+            "savepoint a",
+            "prepare transaction 'x'",
+            "commit prepared 'x'",
+        ] {
+            assert_eq!(kept(text).unwrap_err().sqlstate, "2D000", "{text}");
+        }
     }
 
     #[test]

@@ -47,7 +47,13 @@ async fn a_bare_database_is_prepared_once_and_closed_unless_asked() {
                 .await
         }
     };
-    assert!(matches!(read("anon").await, Err(BackendError::Refused(error)) if error.sqlstate == "42501"));
+    for role in ["anon", "service_role"] {
+        assert!(matches!(read(role).await, Err(BackendError::Refused(error)) if error.sqlstate == "42501"));
+    }
+    backend
+        .query(None, "grant select on t to service_role", QueryMode::ReadWrite)
+        .await
+        .unwrap();
     assert_eq!(
         read("service_role").await.unwrap().rows[0][0].as_deref(),
         Some("service_role")
@@ -155,6 +161,24 @@ async fn migrations_are_whole_or_nothing_and_recorded() {
             .relations
             .contains_key(&QualifiedName::new("public", "b"))
     );
+
+    // Their own COMMIT ends neither the migration nor the check.
+    let ends = migration(
+        "20240106000000",
+        "begin;\ncreate table g (id int);\ncommit;\nselect nope;",
+    );
+    let leaves = migration("20240107000000", "create table g (id int);\n\nrollback;");
+    for (migration, line, state) in [(&ends, 4, "42703"), (&leaves, 3, "2D000")] {
+        let checked = backend.check(std::slice::from_ref(migration)).await;
+        let problem = &checked[0].problems[0];
+        assert_eq!((problem.line, problem.error.sqlstate.as_str()), (line, state));
+        backend.migrate(migration).await.unwrap_err();
+        let left = backend
+            .query(None, "select to_regclass('g')", QueryMode::ReadOnly)
+            .await
+            .unwrap();
+        assert_eq!(left.rows[0][0], None);
+    }
 
     let next = migration("20240105000000", "create table f (id int references a);");
     let checked = backend.check(&[good, bad, next]).await;

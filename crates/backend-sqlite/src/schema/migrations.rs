@@ -190,7 +190,7 @@ fn check_statement(
         Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
             Analyser::new(current, session).statement(&statement.ast).map(drop)
         }
-        Statement::Transaction(_) => Ok(()),
+        Statement::Transaction(control) => script::refuse_control(control, statement.line),
     };
     if let Err(error) = outcome {
         checked.problems.push(Problem {

@@ -150,12 +150,7 @@ impl Script {
                 console::select(conn, &self.compiled, &self.session, &context, &typed).map(drop)
             }
             Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => self.write(conn, statement),
-            // The whole script is one transaction already.
-            Statement::Transaction(Transaction::Begin | Transaction::Commit) => Ok(()),
-            Statement::Transaction(_) => {
-                let way = Some("one migration file for what belongs together");
-                Err(DatabaseError::unavailable("ROLLBACK and SAVEPOINT in a script", "", statement.line, way).into())
-            }
+            Statement::Transaction(control) => Ok(refuse_control(control, statement.line)?),
         }
     }
 
@@ -198,4 +193,18 @@ impl Script {
             }
         }
     }
+}
+
+/// The whole script is one transaction already. Errors: 0A000 for what would undo or leave it.
+pub fn refuse_control(control: &Transaction, line: u32) -> Result<(), DatabaseError> {
+    if matches!(control, Transaction::Begin | Transaction::Commit) {
+        return Ok(());
+    }
+    let way = Some("one migration file for what belongs together");
+    Err(DatabaseError::unavailable(
+        "ROLLBACK and SAVEPOINT in a script",
+        "",
+        line,
+        way,
+    ))
 }
