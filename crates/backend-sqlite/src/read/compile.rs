@@ -8,10 +8,11 @@
 
 use std::sync::Arc;
 
-use mainstay_core::catalog::{ColumnIndex, Relation, RelationshipKind};
+use mainstay_core::catalog::{ColumnIndex, ConstraintKind, Relation, RelationshipKind};
 use mainstay_core::error::{BackendError, DatabaseError};
-use mainstay_core::plan::{Count, Embed, Format, Order, OrderTarget, Output, Plan, Read, ValueRef};
-use mainstay_core::policy::Guard;
+use mainstay_core::name::Ident;
+use mainstay_core::plan::{Cardinality, Count, Embed, Format, Order, OrderTarget, Output, Plan, Read, ValueRef};
+use mainstay_core::policy::{self, Guard};
 use mainstay_core::render;
 use mainstay_core::types::Type;
 use mainstay_sql::typed::{Expr, RteId};
@@ -24,6 +25,7 @@ use crate::emit::compiled::Compiled;
 use crate::emit::emitter::Rte;
 use crate::emit::relation::{READ, ROWID, WRITTEN, Wanted};
 use crate::emit::types::collation;
+use crate::emit::walk;
 use crate::values::cast::Kind;
 
 /// `count=planned` is exact up to this number of rows.
@@ -116,16 +118,32 @@ fn node(compiled: &Compiled, read: &Read, root: Root, parent: Option<Parent<'_>>
         return Err(DatabaseError::new("54001", "stack depth limit exceeded").hint("Embed fewer relations."));
     }
     let relation = &read.source.relation;
+    let has_junction = parent.as_ref().is_some_and(|parent| parent.embed.junction.is_some());
     let mut children = Vec::with_capacity(read.embeds.len());
-    for embed in &read.embeds {
-        children.push(node(
+    // For each embed its place among the children, or none if it is joined.
+    let mut places = Vec::with_capacity(read.embeds.len());
+    for (index, embed) in read.embeds.iter().enumerate() {
+        if !has_junction
+            && read
+                .output
+                .iter()
+                .any(|output| matches!(output, Output::Embed { embed, .. } if *embed == index))
+            && is_joined(compiled, read, embed)?
+        {
+            places.push(None);
+            continue;
+        }
+        places.push(Some(children.len()));
+        let child = node(
             compiled,
             &embed.read,
             Root::All,
             Some(Parent { relation, embed }),
             depth + 1,
-        )?);
+        )?;
+        children.push((child, embed));
     }
+    let mut joined: Vec<(RteId, &Embed)> = Vec::new();
     let mut builder = Builder::new(compiled, read.source.access.role());
     let rte = builder.declare(relation);
     let mut selected: Vec<Expr> = Vec::new();
@@ -136,8 +154,7 @@ fn node(compiled: &Compiled, read: &Read, root: Root, parent: Option<Parent<'_>>
         members.push(match output {
             Output::Column { name, field, cast } => {
                 let expr = builder.output(rte, relation, field, cast.as_ref())?;
-                let kind = Kind::of(&expr.ty)
-                    .ok_or_else(|| DatabaseError::unavailable(&format!("type {}", expr.ty), "", 1, None))?;
+                let kind = kind_of(&expr)?;
                 if field.path.is_empty() && cast.is_none() {
                     plain.push((field.column, selected.len()));
                 }
@@ -149,17 +166,27 @@ fn node(compiled: &Compiled, read: &Read, root: Root, parent: Option<Parent<'_>>
                     kind,
                 }
             }
-            Output::Embed { name, embed } => Member::Embed {
-                name: name.clone(),
-                key: key_of(name),
-                child: *embed,
+            Output::Embed { name, embed } => match places[*embed] {
+                Some(child) => Member::Embed {
+                    name: name.clone(),
+                    key: key_of(name),
+                    child,
+                },
+                None => {
+                    let embed = &read.embeds[*embed];
+                    let rte = builder.declare(&embed.read.source.relation);
+                    joined.push((rte, embed));
+                    joined_member(&mut builder, name, embed, rte, &mut selected)?
+                }
             },
-            Output::Spread { embed } => Member::Spread { child: *embed },
+            Output::Spread { embed } => match places[*embed] {
+                Some(child) => Member::Spread { child },
+                None => return Err(DatabaseError::new("XX000", "a joined embed is spread")),
+            },
         });
     }
     let children = children
         .into_iter()
-        .zip(&read.embeds)
         .map(|(child, embed)| {
             let joins = child
                 .joins
@@ -184,7 +211,7 @@ fn node(compiled: &Compiled, read: &Read, root: Root, parent: Option<Parent<'_>>
             }
         })
         .collect();
-    select(&mut builder, read, rte, root, parent, &selected)?;
+    select(&mut builder, read, rte, root, parent, &selected, &joined)?;
     let (sql, binds) = builder.finish();
     let joins = binds
         .iter()
@@ -212,6 +239,7 @@ fn select(
     root: Root,
     parent: Option<Parent<'_>>,
     selected: &[Expr],
+    embeds: &[(RteId, &Embed)],
 ) -> Result<()> {
     builder.sql("SELECT ");
     for (index, expr) in selected.iter().enumerate() {
@@ -246,6 +274,12 @@ fn select(
             .sql(".")
             .sql(ROWID)
             .sql(" = keys.value");
+    }
+    for (embedded, embed) in embeds {
+        builder.sql(" LEFT JOIN ");
+        builder.from(&embed.read.source.relation, *embedded, READ)?;
+        builder.sql(" ON 1");
+        builder.joined(embed, &read.source.relation, rte, *embedded, None, &mut false)?;
     }
     let junction = match &parent {
         Some(Parent { embed, .. }) => builder.junction(embed)?,
@@ -282,6 +316,104 @@ fn select(
         builder.sql(" OFFSET ").bind(Bind::Integer(offset));
     }
     Ok(())
+}
+
+/// True if `embed` has at most one row for a row of its parent and nothing of its own to say about it: then it is read
+/// by the parent's statement. Running a statement costs as much as finding a row does.
+fn is_joined(compiled: &Compiled, parent: &Read, embed: &Embed) -> Result<bool> {
+    let read = &embed.read;
+    let relation = &read.source.relation;
+    let is_plain = embed.cardinality == Cardinality::One
+        && read.embeds.is_empty()
+        && read.filter.is_none()
+        && read.limit.is_none()
+        && read.offset.is_none()
+        && relation.view.is_none()
+        && !read.output.is_empty()
+        && read.source.access.role() == parent.source.access.role();
+    if !is_plain || !is_unique(embed) {
+        return Ok(false);
+    }
+    if !policy::row_security_applies(compiled.catalog(), read.source.access.role(), relation) {
+        return Ok(true);
+    }
+    // A subquery would keep SQLite from looking the row up where the outer statement stands.
+    for policy in &relation.policies {
+        for text in policy.using.iter().chain(&policy.check) {
+            if walk::has_subquery(&compiled.condition(relation, text)?.expr) {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// True if the embed's columns of the join hold a key of its table.
+fn is_unique(embed: &Embed) -> bool {
+    let (RelationshipKind::ManyToOne { columns, .. } | RelationshipKind::OneToOne { columns, .. }) =
+        &embed.relationship.kind
+    else {
+        return false;
+    };
+    let relation = &embed.read.source.relation;
+    let is_of_join = |key: &ColumnIndex| columns.iter().any(|(_, to)| relation.columns[*key].name == *to);
+    relation.constraints.iter().any(|constraint| match &constraint.kind {
+        ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns } => {
+            !columns.is_empty() && columns.iter().all(is_of_join)
+        }
+        _ => false,
+    })
+}
+
+/// The member of an embed that the parent's statement reads; its columns are appended to `selected`.
+fn joined_member(
+    builder: &mut Builder<'_>,
+    name: &Ident,
+    embed: &Embed,
+    rte: RteId,
+    selected: &mut Vec<Expr>,
+) -> Result<Member> {
+    let relation = &embed.read.source.relation;
+    let (RelationshipKind::ManyToOne { columns, .. } | RelationshipKind::OneToOne { columns, .. }) =
+        &embed.relationship.kind
+    else {
+        return Err(DatabaseError::new("XX000", "a joined embed is not to-one"));
+    };
+    let key = columns.first().and_then(|(_, to)| relation.column(to));
+    let (key, _) = key.ok_or_else(|| DatabaseError::new("XX000", "a joined embed has no key"))?;
+    let mut presence = None;
+    let mut members = Vec::with_capacity(embed.read.output.len());
+    for output in &embed.read.output {
+        let Output::Column { name, field, cast } = output else {
+            return Err(DatabaseError::new("XX000", "a joined embed has embeds"));
+        };
+        let expr = builder.output(rte, relation, field, cast.as_ref())?;
+        let kind = kind_of(&expr)?;
+        if field.column == key && field.path.is_empty() && cast.is_none() {
+            presence = Some(selected.len());
+        }
+        members.push(Member::Column {
+            name: name.clone(),
+            key: key_of(name),
+            column: selected.len(),
+            kind,
+        });
+        selected.push(expr);
+    }
+    let presence = presence.unwrap_or_else(|| {
+        selected.push(builder.column(rte, relation, key));
+        selected.len() - 1
+    });
+    Ok(Member::Joined {
+        name: name.clone(),
+        key: key_of(name),
+        presence,
+        members,
+    })
+}
+
+fn kind_of(expr: &Expr) -> Result<Kind> {
+    Kind::of(&expr.ty).ok_or_else(|| DatabaseError::unavailable(&format!("type {}", expr.ty), "", 1, None))
 }
 
 /// The embed's columns that its join holds equal to columns of the parent's row, where equal values are the same value.

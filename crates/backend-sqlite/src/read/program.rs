@@ -110,7 +110,9 @@ impl Node {
         let mut names = Vec::new();
         for member in &self.members {
             match member {
-                Member::Column { name, .. } | Member::Embed { name, .. } => names.push(name),
+                Member::Column { name, .. } | Member::Embed { name, .. } | Member::Joined { name, .. } => {
+                    names.push(name)
+                }
                 Member::Spread { child } => names.extend(self.children[*child].node.names()),
             }
         }
@@ -142,6 +144,14 @@ pub enum Member {
         name: Ident,
         key: Box<[u8]>,
         child: usize,
+    },
+    /// A to-one embed that the statement itself reads.
+    Joined {
+        name: Ident,
+        key: Box<[u8]>,
+        /// Column that is null where there is no row.
+        presence: usize,
+        members: Vec<Member>,
     },
     Spread {
         child: usize,

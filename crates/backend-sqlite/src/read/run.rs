@@ -251,7 +251,7 @@ impl Printer {
     ) -> Result<(), RunError> {
         out.push(b'{');
         let start = out.len();
-        self.members(node, row, children, start, out)?;
+        self.members(node, &node.members, row, children, start, out)?;
         out.push(b'}');
         Ok(())
     }
@@ -260,12 +260,13 @@ impl Printer {
     fn members(
         &self,
         node: &Node,
+        members: &[Member],
         row: &Row<'_>,
         children: &mut [PreparedNode<'_>],
         start: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), RunError> {
-        for member in &node.members {
+        for member in members {
             match member {
                 Member::Column { key, column, kind, .. } => {
                     let value = row.get_ref(*column).map_err(failed(&node.query))?;
@@ -274,6 +275,16 @@ impl Printer {
                     }
                     open(start, key, out);
                     self.value(kind, value, out);
+                }
+                Member::Joined {
+                    key, presence, members, ..
+                } => {
+                    let is_there = row.get_ref(*presence).map_err(failed(&node.query))? != Cell::Null;
+                    if self.strip && !is_there {
+                        continue;
+                    }
+                    open(start, key, out);
+                    self.joined(node, is_there.then_some(members), row, out)?;
                 }
                 Member::Embed { key, child, .. } => {
                     let before = out.len();
@@ -288,6 +299,25 @@ impl Printer {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Writes a joined embed's object, or null where it has no row.
+    fn joined(
+        &self,
+        node: &Node,
+        members: Option<&Vec<Member>>,
+        row: &Row<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RunError> {
+        let Some(members) = members else {
+            out.extend_from_slice(b"null");
+            return Ok(());
+        };
+        out.push(b'{');
+        let start = out.len();
+        self.members(node, members, row, &mut [], start, out)?;
+        out.push(b'}');
         Ok(())
     }
 
@@ -337,7 +367,7 @@ impl Printer {
             let PreparedNode { statement, children } = prepared;
             let mut rows = statement.raw_query();
             if let Some(row) = rows.next().map_err(failed(&child.node.query))? {
-                return self.members(&child.node, row, children, start, out);
+                return self.members(&child.node, &child.node.members, row, children, start, out);
             }
             if !self.strip {
                 for name in child.node.names() {
@@ -402,6 +432,15 @@ impl Printer {
                         Form::Json => self.value(kind, value, &mut out),
                         Form::Text => out = self.text(kind, value)?.into_bytes(),
                     }
+                    cells.push(Some(out));
+                }
+                Member::Joined { presence, members, .. } => {
+                    if row.get_ref(*presence).map_err(failed(&node.query))? == Cell::Null {
+                        cells.push(None);
+                        continue;
+                    }
+                    let mut out = Vec::new();
+                    self.joined(node, Some(members), row, &mut out)?;
                     cells.push(Some(out));
                 }
                 Member::Embed { child, .. } => {
