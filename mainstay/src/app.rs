@@ -254,7 +254,10 @@ impl App {
                     response
                 }
             },
-            "/metrics" if peer.ip().is_loopback() || self.authenticator.is_service(&parts.headers, now_seconds()) => {
+            "/metrics"
+                if dev::is_from_here(peer, &parts.headers)
+                    || self.authenticator.is_service(&parts.headers, now_seconds()) =>
+            {
                 Response::body(
                     StatusCode::OK,
                     "application/openmetrics-text; version=1.0.0; charset=utf-8",

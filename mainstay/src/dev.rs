@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use mainstay_core::secret::Secret;
 use mainstay_http::{Error, Request, Response, keys};
 use serde::Deserialize;
@@ -32,7 +32,7 @@ struct TokenBody {
 impl Dev {
     /// Answers `GET /config` and `POST /token`.
     pub fn answer(&self, peer: SocketAddr, request: &Request) -> Response {
-        if !peer.ip().is_loopback() || !is_own_page(request) {
+        if !is_from_here(peer, &request.headers) || !is_own_page(request) {
             return Error::LoopbackOnly.response();
         }
         let mut response = match (&request.method, request.path.as_str()) {
@@ -73,6 +73,14 @@ impl Dev {
             }
         }
     }
+}
+
+/// Headers in which a proxy says whom it speaks for.
+const PROXY_HEADERS: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
+
+/// True if a program on this machine asks for itself: what a proxy or tunnel on it passes on comes from elsewhere.
+pub fn is_from_here(peer: SocketAddr, headers: &HeaderMap) -> bool {
+    peer.ip().is_loopback() && !PROXY_HEADERS.iter().any(|name| headers.contains_key(*name))
 }
 
 /// True if the request names this machine as its host and comes from no other origin.

@@ -184,6 +184,14 @@ async fn health_and_metrics_answer() {
             metrics.contains("mainstay_http_requests_total{room=\"Rest\",status=\"2xx\"} 1"),
             "{metrics}"
         );
+        // What a proxy on this machine passes on does not come from this machine.
+        for header in ["x-forwarded-for", "forwarded", "x-real-ip"] {
+            let passed_on = [(header, "203.0.113.7")];
+            let answer = anonymous.send(Method::GET, "/metrics", &passed_on, "").await;
+            assert_eq!(answer.status, 403, "{header}");
+            let answer = server.service().send(Method::GET, "/metrics", &passed_on, "").await;
+            assert_eq!(answer.status, 200, "{header}");
+        }
         assert_eq!(anonymous.send(Method::POST, "/health/live", &[], "").await.status, 405);
     }
 }

@@ -61,14 +61,23 @@ fn every_statement_answers_as_postgresql_does() {
 #[test]
 fn thousands_of_rows_are_inserted_by_one_statement() {
     const ROWS: usize = 5_000;
-    let database = Database::with("create table many (id int primary key, name text, price numeric(8,2), made timestamptz)");
+    let database =
+        Database::with("create table many (id int primary key, name text, price numeric(8,2), made timestamptz)");
     let row = |id: usize| format!("({id}, 'row {id}', {id}.5, '2024-03-01T10:00:00Z')");
     let rows: Vec<String> = (1..=ROWS).map(row).collect();
     let began = std::time::Instant::now();
-    let result = database.run(None, &format!("insert into many values {}", rows.join(", "))).unwrap();
+    let result = database
+        .run(None, &format!("insert into many values {}", rows.join(", ")))
+        .unwrap();
     assert_eq!(result.tag, format!("INSERT 0 {ROWS}"));
-    let result = database.run(None, "insert into many select g, 'g' || g, g / 3.0, now() from generate_series(10001, 15000) g");
+    let result = database.run(
+        None,
+        "insert into many select g, 'g' || g, g / 3.0, now() from generate_series(10001, 15000) g",
+    );
     assert_eq!(result.unwrap().tag, format!("INSERT 0 {ROWS}"));
     println!("{:?}", began.elapsed());
-    assert_eq!(database.rows("select count(*), sum(price) from many where id <= 5000"), ["5000|12505000.00"]);
+    assert_eq!(
+        database.rows("select count(*), sum(price) from many where id <= 5000"),
+        ["5000|12505000.00"]
+    );
 }
