@@ -20,7 +20,7 @@ use mainstay_data::DataRoom;
 use mainstay_http::cors::Cors;
 use mainstay_http::{Authenticator, Error, Request, Response};
 
-use crate::dev::Dev;
+use crate::dev::{self, Dev};
 use crate::keyring::now_seconds;
 use crate::log::Log;
 use crate::metrics::{Metrics, Room};
