@@ -24,6 +24,7 @@ use crate::dev::{self, Dev};
 use crate::keyring::now_seconds;
 use crate::log::Log;
 use crate::metrics::{Metrics, Room};
+use crate::outbox::{self, Outbox};
 use crate::site::Site;
 
 /// How long a body may take to arrive.
@@ -51,6 +52,7 @@ pub struct App {
     pub body_bytes_max: usize,
     pub trace_header: Option<HeaderName>,
     pub ids: RequestIds,
+    pub outbox: Outbox,
 }
 
 /// Makes request ids: a start that differs per process, then a count.
@@ -103,6 +105,13 @@ impl App {
                 response,
             },
             None => self.dispatch(peer, &mut parts, body).await,
+        };
+        handled.response.body = match self.outbox.admit(std::mem::take(&mut handled.response.body)) {
+            Ok(body) => body,
+            Err(outbox::Full) => {
+                handled.response = Error::TooMuchWaiting.response();
+                std::mem::take(&mut handled.response.body)
+            }
         };
         if handled.room != Room::Dev {
             self.cors.apply(&parts.headers, &mut handled.response.headers);

@@ -12,5 +12,6 @@ pub mod engine;
 pub mod keyring;
 pub mod log;
 pub mod metrics;
+pub mod outbox;
 pub mod server;
 pub mod site;

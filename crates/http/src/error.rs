@@ -36,6 +36,8 @@ pub mod codes {
     pub const INTERNAL: Code = Code::fixed("MS-HTTP-008");
     /// The answer is only for callers on this machine or with the secret key.
     pub const LOOPBACK_ONLY: Code = Code::fixed("MS-HTTP-009");
+    /// Too many bytes of answers wait for slow clients.
+    pub const TOO_MUCH_WAITING: Code = Code::fixed("MS-HTTP-010");
 }
 
 /// What a token can do wrong. Texts are PostgREST's, because clients show them.
@@ -119,6 +121,8 @@ pub enum Error {
     Internal,
     #[error("only for callers on this machine or with the secret key")]
     LoopbackOnly,
+    #[error("too many large answers are still being sent")]
+    TooMuchWaiting,
 }
 
 impl Error {
@@ -133,6 +137,7 @@ impl Error {
             Error::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Error::BadHeader(..) => StatusCode::BAD_REQUEST,
             Error::LoopbackOnly => StatusCode::FORBIDDEN,
+            Error::TooMuchWaiting => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -146,6 +151,11 @@ impl Error {
         };
         if let Some(value) = challenge.and_then(|text| HeaderValue::from_str(&text).ok()) {
             response.headers.insert(http::header::WWW_AUTHENTICATE, value);
+        }
+        if *self == Error::TooMuchWaiting {
+            response
+                .headers
+                .insert(http::header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }
@@ -167,6 +177,7 @@ impl PublicError for Error {
             Error::BadHeader(..) => codes::BAD_HEADER,
             Error::Internal => codes::INTERNAL,
             Error::LoopbackOnly => codes::LOOPBACK_ONLY,
+            Error::TooMuchWaiting => codes::TOO_MUCH_WAITING,
         }
     }
 
@@ -184,6 +195,7 @@ impl PublicError for Error {
                 Some("Send the project's key in the header `apikey`; `mainstay keys` prints it.".into())
             }
             Error::BadKey => Some("`mainstay keys` prints this project's keys.".into()),
+            Error::TooMuchWaiting => Some("Ask for fewer rows with `limit`, or try again.".into()),
             _ => None,
         }
     }

@@ -26,6 +26,7 @@ use crate::dev::Dev;
 use crate::keyring;
 use crate::log::Log;
 use crate::metrics::Metrics;
+use crate::outbox::Outbox;
 use crate::server;
 use crate::site::Site;
 
@@ -136,6 +137,7 @@ fn app(config: &Config, backend: Arc<dyn Backend>, keys: &ApiKeys, mode: Mode, l
         body_bytes_max: config.body_bytes_max,
         trace_header: config.rest.trace_header.as_ref().and_then(|name| name.parse().ok()),
         ids: RequestIds::default(),
+        outbox: Outbox::default(),
     })
 }
 
