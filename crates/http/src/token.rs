@@ -405,6 +405,90 @@ mod tests {
         assert_eq!(verifier.verify(&forged, NOW), Err(TokenError::NoKey));
     }
 
+    /// A private key in PKCS #8 with its public JWK, made for the test.
+    fn key_pair(algorithm: Algorithm) -> (EncodingKey, Value) {
+        use aws_lc_rs::encoding::AsDer;
+        use aws_lc_rs::rand::SystemRandom;
+        use aws_lc_rs::signature::{
+            ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair,
+        };
+        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        match algorithm {
+            Algorithm::ES256 => {
+                let document =
+                    EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref()).unwrap();
+                // SEC 1: 0x04, then x and y of 32 bytes each.
+                let point = pair.public_key().as_ref();
+                let jwk = json!({"kty": "EC", "crv": "P-256", "kid": "k", "alg": "ES256",
+                    "x": encode(&point[1..33]), "y": encode(&point[33..65])});
+                (EncodingKey::from_ec_der(document.as_ref()), jwk)
+            }
+            Algorithm::EdDSA => {
+                let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+                let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap();
+                let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": "k", "alg": "EdDSA",
+                    "x": encode(pair.public_key().as_ref())});
+                (EncodingKey::from_ed_der(document.as_ref()), jwk)
+            }
+            _ => {
+                let pair = RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
+                let public = pair.public_key();
+                let jwk = json!({"kty": "RSA", "kid": "k", "alg": "RS256",
+                    "n": encode(public.modulus().big_endian_without_leading_zero()),
+                    "e": encode(public.exponent().big_endian_without_leading_zero())});
+                let body = base64::engine::general_purpose::STANDARD.encode(pair.as_der().unwrap().as_ref());
+                // RFC 7468: lines of 64 characters.
+                let lines: Vec<&str> = body
+                    .as_bytes()
+                    .chunks(64)
+                    .map(|line| std::str::from_utf8(line).unwrap())
+                    .collect();
+                let pem = format!(
+                    "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+                    lines.join("\n")
+                );
+                (EncodingKey::from_rsa_pem(pem.as_bytes()).unwrap(), jwk)
+            }
+        }
+    }
+
+    #[test]
+    fn every_asymmetric_algorithm_verifies_by_its_own_key_alone() {
+        let algorithms = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
+        let pairs: Vec<(EncodingKey, Value)> = algorithms.iter().map(|algorithm| key_pair(*algorithm)).collect();
+        for (index, algorithm) in algorithms.iter().enumerate() {
+            for (other, (_, jwk)) in pairs.iter().enumerate() {
+                let set = json!({"keys": [jwk]}).to_string();
+                let verifier = Verifier::from_secret(&Secret::new(set), false).unwrap();
+                let header = jsonwebtoken::Header {
+                    kid: Some("k".into()),
+                    ..jsonwebtoken::Header::new(*algorithm)
+                };
+                let token = encode(&header, &json!({"role": "authenticated"}), &pairs[index].0).unwrap();
+                let verdict = verifier.verify(&token, NOW).map(|_| ());
+                assert_eq!(
+                    verdict.is_ok(),
+                    index == other,
+                    "{algorithm:?} by key {other}: {verdict:?}"
+                );
+            }
+            let (_, stranger) = key_pair(*algorithm);
+            let verifier = Verifier::from_secret(&Secret::new(stranger.to_string()), false).unwrap();
+            let token = encode(
+                &jsonwebtoken::Header::new(*algorithm),
+                &json!({"role": "x"}),
+                &pairs[index].0,
+            )
+            .unwrap();
+            assert_eq!(
+                verifier.verify(&token, NOW).map(|_| ()),
+                Err(TokenError::NoKey),
+                "{algorithm:?}"
+            );
+        }
+    }
+
     #[test]
     fn short_secrets_are_refused() {
         assert!(matches!(
