@@ -142,9 +142,6 @@ pub fn portable(
         migration.push_str(&std::fs::read_to_string(&path).context(path.display())?);
         migration.push('\n');
     }
-    migration.push_str(
-        "grant postgrest_test_anonymous, postgrest_test_default_role, postgrest_test_author to authenticator;\n",
-    );
     let mut project = Project::new("conformance", engine, cluster)?;
     project.write(
         "supabase/config.toml",
