@@ -151,6 +151,11 @@ impl<'a> Context<'a> {
     fn claim_text(&self, name: &str) -> Option<String> {
         let claims = self.caller.map(|caller| &*caller.claims)?;
         let member = json::field(claims, name)?;
+        // A string without escapes, as ids and roles are, is its own text.
+        let plain = member.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        if let Some(plain) = plain.filter(|plain| !plain.contains(['"', '\\'])) {
+            return Some(plain.to_owned());
+        }
         // As `jsonb` prints it, because `auth.jwt()` is one. A token's claims were read as JSON when it was verified.
         json::as_text(&jsonb::canonical(member).ok()?).ok()?
     }

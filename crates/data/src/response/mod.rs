@@ -23,6 +23,7 @@ use crate::request::query::{self, Parameter};
 use crate::request::range::{Window, content_range};
 use crate::request::{Action, CallMethod, Head, Resource};
 
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const CONTENT_PROFILE: HeaderName = HeaderName::from_static("content-profile");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
@@ -243,6 +244,10 @@ impl Answer<'_> {
 
 /// Names the media type of a body, with its character set where it is text.
 pub fn typed(response: &mut Response, media: &MediaType) {
+    if *media == MediaType::Json {
+        response.headers.insert(header::CONTENT_TYPE, JSON);
+        return;
+    }
     let charset = if matches!(media, MediaType::OctetStream | MediaType::Other(_)) {
         ""
     } else {
