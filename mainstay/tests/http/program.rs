@@ -291,3 +291,33 @@ async fn http_2_without_tls_and_compression_work() {
         assert_eq!(String::from_utf8_lossy(&output.stdout), "2 200");
     }
 }
+
+#[tokio::test]
+async fn dev_applies_a_migration_when_it_is_saved() {
+    use std::io::{BufRead, BufReader};
+    let project = Project::of(TABLE);
+    let mut child = Command::new(PROGRAM)
+        .args(["dev", path(&project), "--listen", "127.0.0.1:0"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let ready = lines.next().unwrap().unwrap();
+    let client = mainstay_testing::Client::new(ready.strip_prefix("Mainstay is ready at ").unwrap());
+    assert_eq!(client.get("saved").await.status, 404);
+    let project = project.migration("create table saved (id int primary key); grant select on saved to anon;");
+    // The server looks when the file system tells it of the change; until then the table is missing.
+    let mut status = 404;
+    for _ in 0..200 {
+        status = client.get("saved").await.status.as_u16();
+        if status != 404 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    drop(project);
+    assert_eq!(status, 200);
+}
