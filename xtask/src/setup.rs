@@ -117,10 +117,9 @@ fn has_libclang() -> bool {
     }
     let folder_has_it = |folder: &Path| {
         std::fs::read_dir(folder).is_ok_and(|entries| {
-            entries.flatten().any(|entry| {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                name.starts_with("libclang.so") || name.starts_with("libclang-") || name == "libclang.dylib"
-            })
+            entries
+                .flatten()
+                .any(|entry| names_libclang(&entry.file_name().to_string_lossy()) && entry.path().exists())
         })
     };
     let versions = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
@@ -139,6 +138,17 @@ fn has_libclang() -> bool {
         .chain(fixed.iter().map(PathBuf::from))
         .chain(macos.iter().map(|path| Path::new(path).join("lib")))
         .any(|folder| folder_has_it(&folder))
+}
+
+/// `libclang.so.1`, `libclang-14.so`, `libclang.dylib`; not `libclang-cpp.so`, which comes with other packages.
+fn names_libclang(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("libclang") else {
+        return false;
+    };
+    let versioned = rest
+        .strip_prefix('-')
+        .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    rest.starts_with(".so") || rest == ".dylib" || versioned && rest.contains(".so")
 }
 
 /// The folder of PostgreSQL's server programs: the oldest version from 15 on, since that is the one promised.
@@ -229,5 +239,26 @@ pub fn build_mainstay(profile: &str) -> Result<PathBuf> {
             built.display(),
             target().display()
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names_libclang;
+
+    #[test]
+    fn the_c_interface_is_told_from_its_neighbours() {
+        for name in [
+            "libclang.so",
+            "libclang.so.1",
+            "libclang-14.so.1",
+            "libclang-14.so",
+            "libclang.dylib",
+        ] {
+            assert!(names_libclang(name), "{name}");
+        }
+        for name in ["libclang-cpp.so.14", "libclang-cpp.so", "libclang.a", "libclangAST.so"] {
+            assert!(!names_libclang(name), "{name}");
+        }
     }
 }
