@@ -12,6 +12,7 @@ use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
 use mainstay_sql::analyse::Analyser;
 use mainstay_sql::ast::{Set, Statement, Transaction};
+use mainstay_sql::ddl;
 use mainstay_sql::parse::{self, ParsedStatement};
 use mainstay_sql::session::Session;
 use mainstay_sql::typed::Query;
@@ -50,8 +51,11 @@ pub fn read(
                 let query = Analyser::new(compiled.catalog(), &session).query(query)?;
                 select(connection, compiled, &session, &context, &query)?
             }
-            Statement::Set(set) => setting(&mut session, set),
-            Statement::Transaction(control) => tag(transaction_tag(control)),
+            Statement::Set(set) => setting(&mut session, set, statement.line)?,
+            Statement::Transaction(control) => {
+                schema::script::refuse_control(control, statement.line)?;
+                tag(transaction_tag(control))
+            }
             Statement::Unsupported(what) => return Err(unsupported(what)),
             Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Ddl(_) => {
                 let verb = statement
@@ -127,8 +131,11 @@ fn each(
     let mut last = QueryResult::default();
     for statement in statements {
         last = match &statement.ast {
-            Statement::Set(set) => setting(&mut session, set),
-            Statement::Transaction(control) => tag(transaction_tag(control)),
+            Statement::Set(set) => setting(&mut session, set, statement.line)?,
+            Statement::Transaction(control) => {
+                schema::script::refuse_control(control, statement.line)?;
+                tag(transaction_tag(control))
+            }
             Statement::Unsupported(what) => return Err(unsupported(what)),
             Statement::Ddl(_) => return Err(BackendError::Internal("DDL among statements that have none".into())),
             // A query here may call `nextval` and `setval`, as seeds do.
@@ -213,14 +220,9 @@ pub fn select(
     Ok(result)
 }
 
-fn setting(session: &mut Session, set: &Set) -> QueryResult {
-    if set.name == "search_path" {
-        session.search_path = match &set.values {
-            Some(path) => path.iter().map(Ident::new).collect(),
-            None => Session::default().search_path,
-        };
-    }
-    tag(if set.values.is_some() { "SET" } else { "RESET" })
+fn setting(session: &mut Session, set: &Set, line: u32) -> Result<QueryResult, BackendError> {
+    ddl::set(session, set, line)?;
+    Ok(tag(if set.values.is_some() { "SET" } else { "RESET" }))
 }
 
 fn transaction_tag(control: &Transaction) -> &'static str {

@@ -669,3 +669,35 @@ async fn the_console_reads_writes_and_refuses() {
         .unwrap();
     assert_eq!(left.rows, [[Some("4".to_owned())]]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_console_undoes_nothing_silently_and_heeds_no_setting_it_has_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (backend, _) = fixture(&folder).await;
+    for text in [
+        "BEGIN; DELETE FROM members; ROLLBACK",
+        "DELETE FROM members; SAVEPOINT s",
+        "SET timezone = 'Europe/Berlin'; SELECT '2024-01-01'::date::timestamptz",
+        "SET extra_float_digits = 0; SELECT 0.1::float8 + 0.2",
+        "SET ROLE anon; SELECT * FROM members",
+    ] {
+        for mode in [QueryMode::ReadOnly, QueryMode::ReadWrite] {
+            let Err(error) = backend.query(None, text, mode).await else {
+                panic!("{text}");
+            };
+            let expected: &[&str] = if mode == QueryMode::ReadOnly {
+                &["0A000", "25006"]
+            } else {
+                &["0A000"]
+            };
+            assert!(expected.contains(&crate::harness::sqlstate(&error)), "{text}: {error}");
+        }
+    }
+    let text = "BEGIN; SET search_path = public; SET statement_timeout = 0; SELECT count(*) FROM members; COMMIT";
+    backend.query(None, text, QueryMode::ReadWrite).await.unwrap();
+    let kept = backend
+        .query(None, "SELECT count(*) FROM members", QueryMode::ReadOnly)
+        .await
+        .unwrap();
+    assert_eq!(kept.rows, [[Some("4".to_owned())]]);
+}

@@ -44,7 +44,7 @@ pub use alter::steps;
 pub use change::{Change, Notice, SequenceValue};
 pub use initial::{DefaultGrants, initial_catalog, set_default_grants};
 pub use quote::{identifier, literal};
-pub use setting::setting_of;
+pub use setting::{set, setting_of};
 
 use crate::ast::Statement;
 use crate::ast::ddl::{DdlStatement, PublicationAction};
@@ -63,7 +63,7 @@ type Result<T> = std::result::Result<T, DatabaseError>;
 pub fn apply(catalog: &mut Catalog, session: &mut Session, statement: &ParsedStatement) -> Result<Vec<Change>> {
     match &statement.ast {
         Statement::Set(set) => {
-            setting::apply(session, set, statement.line)?;
+            setting::set(session, set, statement.line)?;
             Ok(vec![Change::Catalog])
         }
         Statement::Ddl(ddl) => {

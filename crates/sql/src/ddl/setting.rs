@@ -29,7 +29,7 @@ const HARMLESS_SETTINGS: &[&str] = &[
 ];
 
 /// Changes the session. Errors: 0A000 for a setting that would change answers.
-pub(super) fn apply(session: &mut Session, set: &Set, line: u32) -> Result<()> {
+pub fn set(session: &mut Session, set: &Set, line: u32) -> Result<()> {
     match set.name.as_str() {
         "search_path" => {
             session.search_path = match &set.values {
