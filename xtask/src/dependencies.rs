@@ -20,6 +20,8 @@ const ROOMS: &[&str] = &[
 const BACKENDS: &[&str] = &["mainstay-backend-sqlite", "mainstay-backend-postgres"];
 /// Crates that stand alone: they measure or build the others from outside.
 const OUTSIDE: &[&str] = &["xtask", "mainstay-bench-floor", "mainstay-bench-load"];
+/// The differential fuzzer.
+const FUZZ: &str = "mainstay-fuzz";
 /// Who alone may name a library, because the rest of the tree must not know it.
 const KEEPERS: &[(&str, &[&str])] = &[
     ("pg_query", &["mainstay-sql"]),
@@ -29,7 +31,12 @@ const KEEPERS: &[(&str, &[&str])] = &[
     ),
     (
         "tokio-postgres",
-        &["mainstay-backend-postgres", "mainstay-bench-floor", "mainstay-testing"],
+        &[
+            "mainstay-backend-postgres",
+            "mainstay-bench-floor",
+            "mainstay-testing",
+            "mainstay-fuzz",
+        ],
     ),
 ];
 
@@ -38,9 +45,11 @@ fn may_name(from: &str, to: &str) -> bool {
     const CORE: &str = "mainstay-core";
     const SQL: &str = "mainstay-sql";
     match from {
-        "mainstay" => to != "mainstay-testing" && !OUTSIDE.contains(&to),
+        "mainstay" => to != "mainstay-testing" && to != FUZZ && !OUTSIDE.contains(&to),
         "mainstay-core" => false,
         "mainstay-sql" | "mainstay-http" => to == CORE,
+        // Asks the embedded engine in its own process; only `xtask` starts it.
+        FUZZ => to == CORE || to == SQL || BACKENDS.contains(&to),
         "mainstay-testing" => to == CORE || to == SQL || BACKENDS.contains(&to),
         "mainstay-schema" => [CORE, SQL, "mainstay-http"].contains(&to),
         _ if BACKENDS.contains(&from) => [CORE, SQL].contains(&to),

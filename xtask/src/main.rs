@@ -12,6 +12,7 @@ mod demo;
 #[cfg(test)]
 mod dependencies;
 mod e2e;
+mod fuzz;
 mod json;
 mod licences;
 mod postgres;
@@ -37,6 +38,10 @@ Mainstay's tasks.
       The portable conformance cases on both engines; --write updates docs/conformance.md.
   cargo xtask conformance --full --postgrest-src DIR [--write] [--verbose]
       All base cases on PostgreSQL with the full fixtures of a PostgREST checkout.
+  cargo xtask fuzz [--cases N] [--seed S] [--seconds T] [--threads N] [--failures N] [--no-shrink] [--verbose]
+      Generated statements on both engines; any difference is printed, made small, with its seed.
+  cargo xtask regress --postgres-src DIR [--only NAME] [--write] [--verbose]
+      PostgreSQL 15's own regression files on both engines; --write updates docs/portability.md.
   cargo xtask smoke [--engine sqlite|postgres]
       The check with the published supabase-js.
   cargo xtask bench [--seconds N] [--rounds N] [--orders N] [--only OPERATIONS] [--engine sqlite|postgres] [--write]
@@ -108,6 +113,8 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
         "demo" => demo::run(&mut arguments),
         "test" => test::run(&mut arguments),
         "conformance" => conformance::run(&mut arguments),
+        "fuzz" => fuzz::run(&mut arguments),
+        "regress" => fuzz::regress(&mut arguments),
         "smoke" => smoke::run(&mut arguments),
         "bench" => bench::run(&mut arguments),
         "shop-data" => shop_data::run(&mut arguments),

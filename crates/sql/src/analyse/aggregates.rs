@@ -44,6 +44,16 @@ const fn window(name: &'static str, arguments: &'static [Arg], result: Arg) -> W
     }
 }
 
+/// Every aggregate, for those who generate calls.
+pub fn all() -> &'static [AggregateEntry] {
+    AGGREGATES
+}
+
+/// Every window function that is not an aggregate.
+pub fn all_windows() -> &'static [WindowEntry] {
+    WINDOWS
+}
+
 /// The aggregates called `name`.
 pub fn aggregates(name: &str) -> impl Iterator<Item = &'static AggregateEntry> {
     AGGREGATES.iter().filter(move |entry| entry.name == name)

@@ -56,6 +56,16 @@ pub fn overloads(name: &str) -> &'static [&'static FunctionEntry] {
     BY_NAME.get(name).map(Vec::as_slice).unwrap_or_default()
 }
 
+/// Every scalar function, for those who generate calls.
+pub fn all() -> &'static [FunctionEntry] {
+    FUNCTIONS
+}
+
+/// Every set-returning function.
+pub fn all_sets() -> &'static [SetFunctionEntry] {
+    SET_FUNCTIONS
+}
+
 /// The set-returning functions called `name`.
 pub fn set_overloads(name: &str) -> impl Iterator<Item = &'static SetFunctionEntry> {
     SET_FUNCTIONS.iter().filter(move |entry| entry.name == name)

@@ -34,6 +34,11 @@ pub fn overloads(name: &str) -> &'static [&'static OperatorEntry] {
     BY_NAME.get(name).map(Vec::as_slice).unwrap_or_default()
 }
 
+/// Every operator, for those who generate expressions.
+pub fn all() -> &'static [OperatorEntry] {
+    &ALL
+}
+
 /// The `=` whose arguments are both `argument`.
 pub fn equality(argument: Arg) -> Option<&'static OperatorEntry> {
     overloads("=")

@@ -1,0 +1,168 @@
+//! What counts as the same answer.
+//!
+//! Lives here: rows in order or in any, SQLSTATEs, the documented differences that a run of random statements meets.
+//! Not here: how answers are got (`engines`).
+
+use std::fmt;
+
+use crate::engines::{Answer, Rows};
+
+/// What a statement leaves open.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms {
+    /// Its ORDER BY decides the place of every row.
+    pub is_ordered: bool,
+    /// More than one of its parts can fail, so which failure is reported is open (documented difference 7).
+    pub may_fail_twice: bool,
+}
+
+/// The outcome of one statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Same,
+    /// Refused by name, with the feature.
+    Refused(String),
+    /// A documented difference, by its number in `docs/portability.md`.
+    Documented(u8),
+    Different(String),
+}
+
+/// Compares what the embedded engine and PostgreSQL say.
+pub fn compare(terms: Terms, embedded: &Answer, server: &Answer) -> Verdict {
+    match (embedded, server) {
+        (_, Answer::Broken(text)) => Verdict::Different(text.clone()),
+        (Answer::Broken(text), _) => Verdict::Different(format!("the embedded engine breaks: {text}")),
+        (Answer::Refused(feature), _) => Verdict::Refused(feature_name(feature)),
+        (Answer::Done(ours), Answer::Done(theirs)) => match rows(terms, ours, theirs) {
+            None => Verdict::Same,
+            Some(text) => Verdict::Different(text),
+        },
+        (Answer::Error { sqlstate: ours, .. }, Answer::Error { sqlstate: theirs, .. }) if ours == theirs => {
+            Verdict::Same
+        }
+        (Answer::Error { sqlstate: ours, .. }, Answer::Error { sqlstate: theirs, .. })
+            if terms.may_fail_twice && is_of_a_value(ours) && is_of_a_value(theirs) =>
+        {
+            Verdict::Documented(7)
+        }
+        (ours, theirs) => Verdict::Different(format!(
+            "embedded engine: {}\n    PostgreSQL: {}",
+            Shown(ours),
+            Shown(theirs)
+        )),
+    }
+}
+
+/// True for the errors that rows cause one by one.
+fn is_of_a_value(sqlstate: &str) -> bool {
+    sqlstate.starts_with("22") || sqlstate.starts_with("23") || matches!(sqlstate, "21000" | "42501" | "54000")
+}
+
+/// The feature of a refusal without its place: `type point (column b.place, line 2); …` is `type point`.
+fn feature_name(text: &str) -> String {
+    let end = text.rfind(" (").or_else(|| text.find(';')).unwrap_or(text.len());
+    text[..end].to_owned()
+}
+
+fn rows(terms: Terms, ours: &Rows, theirs: &Rows) -> Option<String> {
+    if ours.names != theirs.names && !(ours.names.is_empty() && theirs.rows.is_empty()) {
+        return Some(format!("columns {:?}, PostgreSQL {:?}", ours.names, theirs.names));
+    }
+    if !ours.types.is_empty() && !theirs.types.is_empty() && ours.types != theirs.types {
+        return Some(format!("types {:?}, PostgreSQL {:?}", ours.types, theirs.types));
+    }
+    if ours.rows.len() != theirs.rows.len() {
+        return Some(format!(
+            "{} rows, PostgreSQL {}: {:?}, PostgreSQL {:?}",
+            ours.rows.len(),
+            theirs.rows.len(),
+            few(&ours.rows),
+            few(&theirs.rows)
+        ));
+    }
+    let (mut left, mut right) = (ours.rows.clone(), theirs.rows.clone());
+    if !terms.is_ordered {
+        left.sort();
+        right.sort();
+    }
+    if let Some((ours, theirs)) = left.iter().zip(&right).find(|(ours, theirs)| ours != theirs) {
+        return Some(format!("row {ours:?}, PostgreSQL {theirs:?}"));
+    }
+    match (ours.count, theirs.count) {
+        (Some(ours), Some(theirs)) if ours != theirs => Some(format!("{ours} rows changed, PostgreSQL {theirs}")),
+        _ => None,
+    }
+}
+
+fn few(rows: &[Vec<Option<String>>]) -> &[Vec<Option<String>>] {
+    &rows[..rows.len().min(4)]
+}
+
+/// An answer in one line.
+pub struct Shown<'a>(pub &'a Answer);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Answer::Done(rows) => write!(f, "{} rows {:?}", rows.rows.len(), few(&rows.rows)),
+            Answer::Error { sqlstate, message } => write!(f, "{sqlstate} {message}"),
+            Answer::Refused(text) => write!(f, "refused: {text}"),
+            Answer::Broken(text) => write!(f, "broken: {text}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(rows: &[&str]) -> Answer {
+        Answer::Done(Rows {
+            names: vec!["a".into()],
+            rows: rows.iter().map(|value| vec![Some((*value).to_owned())]).collect(),
+            ..Rows::default()
+        })
+    }
+
+    fn error(sqlstate: &str) -> Answer {
+        Answer::Error {
+            sqlstate: sqlstate.into(),
+            message: String::new(),
+        }
+    }
+
+    #[test]
+    fn only_what_is_left_open_is_forgiven() {
+        let open = Terms::default();
+        let ordered = Terms {
+            is_ordered: true,
+            ..open
+        };
+        assert_eq!(compare(open, &done(&["1", "2"]), &done(&["2", "1"])), Verdict::Same);
+        let different = |verdict| matches!(verdict, Verdict::Different(_));
+        assert!(different(compare(ordered, &done(&["1", "2"]), &done(&["2", "1"]))));
+        assert!(different(compare(open, &done(&["1", "1"]), &done(&["1"]))));
+        assert!(different(compare(open, &done(&["1.0"]), &done(&["1"]))));
+        assert!(different(compare(open, &error("22003"), &done(&["1"]))));
+        assert!(different(compare(open, &error("22003"), &error("22012"))));
+        let twice = Terms {
+            may_fail_twice: true,
+            ..open
+        };
+        assert_eq!(compare(twice, &error("22003"), &error("22012")), Verdict::Documented(7));
+        assert!(different(compare(twice, &error("42883"), &error("22012"))));
+        assert!(different(compare(
+            open,
+            &Answer::Broken("panic".into()),
+            &error("22012")
+        )));
+        assert_eq!(
+            compare(
+                open,
+                &Answer::Refused("type point (b.place, line 2); use".into()),
+                &done(&[])
+            ),
+            Verdict::Refused("type point".into())
+        );
+    }
+}

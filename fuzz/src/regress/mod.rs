@@ -1,0 +1,264 @@
+//! PostgreSQL's own regression files as a refusal test: each statement is answered as PostgreSQL 15 answers it, or
+//! refused by name.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`split`] | a script's statements |
+//! | [`rules`] | documented differences, by explicit rule |
+//! | [`document`] | the table for `docs/portability.md` |
+//!
+//! The files are PostgreSQL's and stay outside the repository. Each runs in a fresh database after `test_setup.sql`.
+//! What the embedded engine refuses is not run on PostgreSQL either, and what differs is rolled back there, so that
+//! later statements meet the same tables on both sides.
+
+mod document;
+mod rules;
+mod split;
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::compare::{Shown, Terms, Verdict, compare};
+use crate::engines::{Answer, Embedded, Failure, Question, Server};
+
+pub use document::body;
+use split::Statement;
+
+/// What became of one file.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    pub file: String,
+    pub statements: usize,
+    pub equal: usize,
+    pub refused: usize,
+    /// Documented differences: the rule's reason and how often.
+    pub documented: Vec<(String, usize)>,
+    pub different: Vec<Difference>,
+    /// Features that were refused, and how often.
+    pub features: Vec<(String, usize)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Difference {
+    pub line: usize,
+    pub statement: String,
+    pub text: String,
+}
+
+/// What a run is asked to do.
+#[derive(Clone, Debug)]
+pub struct Orders {
+    /// The unpacked source of PostgreSQL 15.
+    pub source: PathBuf,
+    /// Only files whose name contains this.
+    pub only: Option<String>,
+    pub threads: usize,
+    /// Prints each refusal too.
+    pub verbose: bool,
+}
+
+/// Files that need more than a database: other files of the tree, locales, psql itself, crash tests.
+const LEFT_OUT: &[&str] = &["infinite_recurse", "psql_pipeline"];
+
+/// Runs the files and says what became of each.
+pub fn run(orders: &Orders, url: &str) -> Result<Vec<Tally>, Failure> {
+    let folder = orders.source.join("src/test/regress/sql");
+    let setup = read(&folder.join("test_setup.sql"))?;
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)?
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
+        .filter(|path| !LEFT_OUT.contains(&name_of(path).as_str()))
+        .filter(|path| {
+            orders
+                .only
+                .as_ref()
+                .is_none_or(|only| name_of(path).contains(only.as_str()))
+        })
+        .collect();
+    files.sort();
+    let next = AtomicUsize::new(0);
+    let tallies = Mutex::new(Vec::new());
+    let work = || -> Result<(), Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        while let Some(path) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let tally = runtime.block_on(file(url, &setup, path, orders.verbose))?;
+            println!(
+                "{:28} {:5} statements, {:5} equal, {:5} refused, {:4} documented, {:4} different",
+                tally.file,
+                tally.statements,
+                tally.equal,
+                tally.refused,
+                tally.documented.iter().map(|(_, count)| count).sum::<usize>(),
+                tally.different.len()
+            );
+            for difference in &tally.different {
+                println!(
+                    "  {}:{}: {}\n    {}",
+                    tally.file,
+                    difference.line,
+                    difference.statement.split_whitespace().collect::<Vec<_>>().join(" "),
+                    difference.text
+                );
+            }
+            tallies
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+                .push(tally);
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| -> Result<(), Failure> {
+        let threads: Vec<_> = (0..orders.threads).map(|_| scope.spawn(work)).collect();
+        for thread in threads {
+            thread.join().map_err(|_| "a thread of the run panicked")??;
+        }
+        Ok(())
+    })?;
+    let mut tallies = tallies.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    tallies.sort_by(|left, right| left.file.cmp(&right.file));
+    Ok(tallies)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    // A few files are in other encodings on purpose; their odd bytes are not what is compared here.
+    let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Runs one file in fresh databases.
+async fn file(url: &str, setup: &str, path: &Path, verbose: bool) -> Result<Tally, Failure> {
+    let mut session = Session {
+        embedded: Embedded::new()?,
+        server: Server::new(url).await?,
+        settings: Vec::new(),
+    };
+    let name = name_of(path);
+    if name != "test_setup" {
+        for statement in split::split(setup) {
+            session.ask(&statement).await;
+        }
+        session.settings.clear();
+    }
+    let mut tally = Tally {
+        file: name,
+        ..Tally::default()
+    };
+    for statement in split::split(&read(path)?) {
+        tally.statements += 1;
+        match session.ask(&statement).await {
+            Verdict::Same => tally.equal += 1,
+            Verdict::Refused(feature) => {
+                if verbose {
+                    println!("  refused {}:{}: {feature}", tally.file, statement.line);
+                }
+                tally.refused += 1;
+                count(&mut tally.features, feature);
+            }
+            Verdict::Documented(_) => count(&mut tally.documented, "difference 7".into()),
+            Verdict::Different(text) => match rules::documented(&statement.text, &text) {
+                Some(reason) => count(&mut tally.documented, reason.to_owned()),
+                None => tally.different.push(Difference {
+                    line: statement.line,
+                    statement: statement.text,
+                    text,
+                }),
+            },
+        }
+        if session.server.is_gone() {
+            // A statement took the connection with it: the file goes on with a new one.
+            session.server = Server::new(url).await?;
+        }
+    }
+    session.embedded.close().await;
+    session.server.close().await?;
+    Ok(tally)
+}
+
+fn count(list: &mut Vec<(String, usize)>, name: String) {
+    match list.iter_mut().find(|(found, _)| *found == name) {
+        Some((_, count)) => *count += 1,
+        None => list.push((name, 1)),
+    }
+}
+
+/// Both engines on the way through a file.
+struct Session {
+    embedded: Embedded,
+    server: Server,
+    /// `SET` statements in force: the embedded engine's console forgets them with each text.
+    settings: Vec<String>,
+}
+
+impl Session {
+    async fn ask(&mut self, statement: &Statement) -> Verdict {
+        if statement.has_variables {
+            return Verdict::Refused("psql variables".into());
+        }
+        let text = &statement.text;
+        let first = text
+            .split(|c: char| !c.is_ascii_alphabetic())
+            .next()
+            .unwrap_or_default();
+        let first = first.to_ascii_lowercase();
+        // The console runs each text in a transaction of its own.
+        let control = [
+            "begin",
+            "start",
+            "commit",
+            "end",
+            "rollback",
+            "abort",
+            "savepoint",
+            "release",
+        ];
+        if control.contains(&first.as_str()) {
+            return Verdict::Refused("transactions over several texts".into());
+        }
+        let mut sql = String::new();
+        for setting in &self.settings {
+            sql.push_str(setting);
+            sql.push(';');
+        }
+        sql.push_str(text);
+        let question = Question {
+            sql,
+            person: None,
+            has_columns: true,
+        };
+        let (ours, keys) = self.embedded.ask_ordered(&question).await;
+        if let Answer::Refused(_) = ours {
+            return compare(Terms::default(), &ours, &ours);
+        }
+        let theirs = self.server.ask_in_transaction(text, &ours).await;
+        if matches!(first.as_str(), "set" | "reset") && matches!(ours, Answer::Done(_)) {
+            self.settings.push(text.clone());
+        }
+        let (ours, theirs) = match (ours, theirs) {
+            (Answer::Done(ours), Answer::Done(theirs)) => {
+                let in_order = keys.iter().all(|key| {
+                    let column = |rows: &[Vec<Option<String>>]| -> Vec<Option<String>> {
+                        rows.iter().map(|row| row.get(*key).cloned().flatten()).collect()
+                    };
+                    column(&ours.rows) == column(&theirs.rows)
+                });
+                if !in_order && ours.rows.len() == theirs.rows.len() {
+                    return Verdict::Different(format!(
+                        "another order: {}, PostgreSQL {}",
+                        Shown(&Answer::Done(ours)),
+                        Shown(&Answer::Done(theirs))
+                    ));
+                }
+                (Answer::Done(ours), Answer::Done(theirs))
+            }
+            other => other,
+        };
+        compare(Terms::default(), &ours, &theirs)
+    }
+}
