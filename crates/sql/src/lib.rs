@@ -1,7 +1,7 @@
 //! PostgreSQL text → AST → typed tree, and DDL → catalog.
 //!
 //! Lives here: everything that reads or types PostgreSQL's dialect. `parse` makes statements ([`ast`]), `analyse`
-//! resolves them against a catalog ([`typed`]), `ddl` changes a catalog.
+//! resolves them against a catalog ([`typed`]), `ddl` changes a catalog, `system` shows one as rows.
 //! Not here: any engine's SQL, values' arithmetic and text forms (`backend-*`), HTTP.
 //! `pg_query` is named in `parse` and `convert` only.
 
@@ -11,5 +11,6 @@ mod convert;
 pub mod ddl;
 pub mod parse;
 pub mod session;
+pub mod system;
 pub mod typed;
 pub mod walk;

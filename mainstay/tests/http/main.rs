@@ -20,3 +20,4 @@ mod oracle_rows;
 mod policies;
 mod program;
 mod sql_built;
+mod system_catalogs;

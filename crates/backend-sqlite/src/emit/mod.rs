@@ -24,6 +24,7 @@ pub mod query;
 pub mod relation;
 mod shape;
 mod subquery;
+mod system;
 pub mod types;
 pub mod walk;
 pub mod writer;

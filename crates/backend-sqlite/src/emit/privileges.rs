@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mainstay_core::catalog::{Privilege, Relation, Routine};
 use mainstay_core::error::DatabaseError;
 use mainstay_core::policy::{self, Needs};
+use mainstay_sql::system;
 use mainstay_sql::typed::{Expr, ExprKind, FromItem, RoutineCall, RteId};
 
 use super::emitter::{Emitter, Result};
@@ -91,6 +92,10 @@ impl Emitter<'_> {
         let mut relations: Vec<_> = uses.relations.iter().collect();
         relations.sort_by_key(|(rte, _)| **rte);
         for (_, (relation, columns)) in relations {
+            // Everyone may read the system catalogs.
+            if system::is_system(relation) {
+                continue;
+            }
             if self.is_stored() {
                 self.check_select(relation, columns)?;
                 continue;

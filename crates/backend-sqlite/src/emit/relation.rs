@@ -6,6 +6,7 @@ use mainstay_core::catalog::{ColumnIndex, Policy, PolicyCommand, Relation};
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::Ident;
 use mainstay_core::policy;
+use mainstay_sql::system;
 use mainstay_sql::typed::{RteId, SetExpression};
 
 use super::emitter::{Alias, Emitter, Result, Rte, Scope};
@@ -78,6 +79,9 @@ impl Emitter<'_> {
 
     /// The relation without an alias.
     fn write_relation(&mut self, relation: &Arc<Relation>, wanted: Wanted<'_>) -> Result<()> {
+        if system::is_system(relation) {
+            return self.write_system(relation);
+        }
         if relation.view.is_some() {
             return self.write_view(relation, wanted);
         }

@@ -152,7 +152,7 @@ impl State<'_> {
         let mut constants = Vec::new();
         let mut others = Vec::new();
         for item in list {
-            let item = self.expr(item)?;
+            let item = self.operand(item)?;
             if has_columns(&item) {
                 others.push(item)
             } else {

@@ -141,7 +141,7 @@ impl State<'_> {
     }
 
     fn is_null(&mut self, inner: &ast::Expr, negated: bool) -> Result<Expr> {
-        let inner = self.expr(inner)?;
+        let inner = self.tested_for_null(inner)?;
         let expr = Box::new(self.settle(inner)?);
         Ok(Expr::new(ExprKind::IsNull { expr, negated }, Type::Bool))
     }
@@ -388,9 +388,20 @@ impl State<'_> {
         {
             return Err(self.refuse("a row compared with a subquery", "", Some("IN"), position));
         }
-        let left = left.map(|left| self.expr(left)).transpose()?;
-        let right = self.expr(right)?;
+        let left = left.map(|left| self.operand(left)).transpose()?;
+        let right = self.operand(right)?;
         self.apply(name, left, right, position)
+    }
+
+    /// An operand; `'schema.table'::regclass` is the relation's identifier here, and only here: elsewhere its text would
+    /// be asked for too.
+    pub(super) fn operand(&mut self, written: &ast::Expr) -> Result<Expr> {
+        match &written.kind {
+            Written::Cast { expr, ty } if *ty.name == *"regclass" && ty.array_dimensions == 0 => {
+                self.regclass(expr, written.position)
+            }
+            _ => self.expr(written),
+        }
     }
 
     /// Resolves an operator and remembers what parameters became.

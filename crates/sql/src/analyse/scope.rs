@@ -16,6 +16,7 @@ use mainstay_core::types::Type;
 use super::Result;
 use super::coerce::place;
 use crate::ast::{self, ObjectName};
+use crate::system;
 use crate::typed::{CteId, Expr, ExprKind, OutputColumn, RteId};
 
 /// Everything one analysis carries along.
@@ -285,13 +286,22 @@ impl<'a> State<'a> {
 
     /// The relation called `name`. Errors: 42P01 `relation "x" does not exist`, 3F000.
     pub fn relation(&self, name: &ObjectName) -> Result<&'a Arc<Relation>> {
+        if let Some(found) = system::relation(name.schema.as_ref(), &name.name) {
+            return Ok(found);
+        }
         let found = match &name.schema {
+            Some(schema) if system::is_system_schema(schema) => {
+                return Err(self.refuse("this system catalog", &name.to_string(), None, name.position));
+            }
             Some(schema) => self
                 .catalog
                 .relation(&QualifiedName::new(schema.clone(), name.name.clone())),
             None => self.catalog.find_relation(&self.search_path, &name.name),
         };
         found.ok_or_else(|| {
+            if name.schema.is_none() && name.name.starts_with("pg_") {
+                return self.refuse("this system catalog", &name.name, None, name.position);
+            }
             let mut error = DatabaseError::new("42P01", format!("relation \"{name}\" does not exist"));
             let pending = |level: &Level| level.pending_ctes.contains(&name.name);
             if name.schema.is_none() && self.levels.iter().any(pending) {
@@ -443,6 +453,20 @@ impl<'a> State<'a> {
         place(DatabaseError::new("42P10", message).detail(detail), position)
     }
 
+    /// A system catalog that a missing column may be meant of: PostgreSQL's has more columns than ours.
+    fn system_relation(&self, alias: Option<&Ident>) -> Option<&QualifiedName> {
+        let level = self.levels.last()?;
+        let mut named = level
+            .items
+            .iter()
+            .filter(|item| alias.is_none() || item.name.as_ref() == alias);
+        named.find_map(|item| {
+            item.qualified
+                .as_ref()
+                .filter(|name| system::is_system_schema(&name.schema))
+        })
+    }
+
     fn missing_relation(&self, schema: Option<&Ident>, name: &Ident, position: u32) -> DatabaseError {
         let shown = match schema {
             Some(schema) => format!("{schema}.{name}"),
@@ -478,6 +502,10 @@ impl<'a> State<'a> {
     }
 
     fn missing_column(&self, relation: Option<&Ident>, name: &Ident, position: u32) -> DatabaseError {
+        if let Some(system) = self.system_relation(relation) {
+            let feature = format!("column {name} of {system}");
+            return self.refuse(&feature, "", None, position);
+        }
         let message = match relation {
             Some(relation) => format!("column {relation}.{name} does not exist"),
             None => format!("column \"{name}\" does not exist"),

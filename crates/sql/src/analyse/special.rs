@@ -13,6 +13,7 @@ use super::coerce::{self, place};
 use super::expr::literal_expr;
 use super::scope::State;
 use crate::ast::{self, ExprKind as Written, FunctionCall, ObjectName};
+use crate::system;
 use crate::typed::{CastContext, ContextValue, Expr, ExprKind, Literal, SequenceCall};
 
 impl State<'_> {
@@ -139,6 +140,54 @@ impl State<'_> {
             DatabaseError::new("42P01", format!("relation \"{name}\" does not exist")),
             at,
         ))
+    }
+
+    /// The identifier of the relation that a literal names. Errors: 42P01.
+    pub(super) fn regclass(&mut self, written: &ast::Expr, position: u32) -> Result<Expr> {
+        let Some(text) = constant_text(written) else {
+            return Err(self.refuse("regclass of what is not a literal", "", None, position));
+        };
+        let name = object_name(&text, position)?;
+        let Some(found) = self.visible_relation(&name) else {
+            let message = format!("relation \"{name}\" does not exist");
+            return Err(place(DatabaseError::new("42P01", message), position));
+        };
+        let value = system::relation_identifier(self.catalog, &found);
+        Ok(literal_expr(Literal::Integer(value), Type::Oid).at(position))
+    }
+
+    /// What `IS NULL` asks of: `to_regclass('name')` may be asked that and nothing else, since its own type is not here.
+    pub(super) fn tested_for_null(&mut self, written: &ast::Expr) -> Result<Expr> {
+        let Written::Function(call) = &written.kind else {
+            return self.expr(written);
+        };
+        let [name] = call.arguments.as_slice() else {
+            return self.expr(written);
+        };
+        let Some(text) = constant_text(&name.value) else {
+            return self.expr(written);
+        };
+        if *call.name.name != *"to_regclass" || !is_builtin(&call.name) {
+            return self.expr(written);
+        }
+        let name = object_name(&text, written.position)?;
+        let value = match self.visible_relation(&name) {
+            None => Literal::Null,
+            Some(found) => Literal::Text(found.to_string().into()),
+        };
+        Ok(literal_expr(value, Type::Text).at(written.position))
+    }
+
+    /// The table, view, sequence or index of that name.
+    fn visible_relation(&self, name: &ast::ObjectName) -> Option<QualifiedName> {
+        let schemas = match &name.schema {
+            Some(schema) => std::slice::from_ref(schema),
+            None => self.search_path.as_slice(),
+        };
+        schemas
+            .iter()
+            .map(|schema| QualifiedName::new(schema.clone(), name.name.clone()))
+            .find(|full| system::relation_identifier(self.catalog, full) != 0)
     }
 
     /// `pg_get_serial_sequence(table, column)`: the quoted name of the column's sequence.
