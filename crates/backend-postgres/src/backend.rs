@@ -11,6 +11,7 @@ use mainstay_core::caller::Caller;
 use mainstay_core::catalog::Catalog;
 use mainstay_core::error::BackendError;
 use mainstay_core::plan::{Input, Outcome, Plan};
+use mainstay_core::transfer::Transfer;
 
 use crate::errors::OpenError;
 use crate::introspect::{self, Surroundings};
@@ -26,7 +27,7 @@ const SERVER_VERSION_MIN: u32 = 150_000;
 
 /// A PostgreSQL database.
 pub struct PostgresBackend {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 /// What the background tasks share with the backend.
@@ -260,6 +261,10 @@ impl Backend for PostgresBackend {
                 warnings: console::warnings(&state.catalog, &state.surroundings, &self.inner.options),
             })
         })
+    }
+
+    fn transfer(&self) -> &dyn Transfer {
+        self
     }
 
     fn close<'a>(&'a self) -> BoxFuture<'a, ()> {

@@ -18,6 +18,7 @@ mod pool;
 mod render;
 mod run;
 mod settings;
+mod transfer;
 mod wire;
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use mainstay_core::caller::Caller;
 use mainstay_core::catalog::Catalog;
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::plan::{Action, Input, Outcome, Plan};
+use mainstay_core::transfer::Transfer;
 use rusqlite::Connection;
 
 use crate::connection::{OpenError, Options};
@@ -36,7 +37,7 @@ const HEALTH_WAIT: Duration = Duration::from_secs(5);
 /// The embedded engine on one data file.
 #[derive(Debug)]
 pub struct SqliteBackend {
-    engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
 }
 
 /// What a [`Statement`] of this engine holds.
@@ -359,6 +360,10 @@ impl Backend for SqliteBackend {
                 warnings,
             })
         })
+    }
+
+    fn transfer(&self) -> &dyn Transfer {
+        self
     }
 
     fn close<'a>(&'a self) -> BoxFuture<'a, ()> {

@@ -13,6 +13,7 @@
 //! | [`write`] | inserts, updates, deletes, calls |
 //! | [`emit`] | typed tree → SQLite's SQL, policies |
 //! | [`schema`] | the stored catalog, migrations |
+//! | [`transfer`] | a database's rows out to another engine, or in from one |
 //! | `console` | SQL text for people |
 //! | [`values`] | PostgreSQL's values and functions |
 //!
@@ -30,6 +31,7 @@ pub mod read;
 pub mod reader;
 pub mod schema;
 pub mod shared;
+pub mod transfer;
 pub mod values;
 pub mod write;
 pub mod writer;

@@ -10,6 +10,7 @@ use crate::caller::Caller;
 use crate::catalog::Catalog;
 use crate::error::{BackendError, DatabaseError};
 use crate::plan::{Input, Outcome, Plan};
+use crate::transfer::Transfer;
 
 /// A boxed future that may cross threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -82,6 +83,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Can it answer now? Errors say why not.
     fn health<'a>(&'a self) -> BoxFuture<'a, Result<Health, BackendError>>;
+
+    /// What this engine does when a database is moved.
+    fn transfer(&self) -> &dyn Transfer;
 
     /// Finishes what was acknowledged and lets go of files and connections.
     fn close<'a>(&'a self) -> BoxFuture<'a, ()>;

@@ -14,4 +14,5 @@ pub mod policy;
 mod relationship;
 pub mod render;
 pub mod secret;
+pub mod transfer;
 pub mod types;

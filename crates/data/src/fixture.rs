@@ -187,6 +187,10 @@ impl Backend for Fake {
         unimplemented!()
     }
 
+    fn transfer(&self) -> &dyn mainstay_core::transfer::Transfer {
+        unimplemented!()
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         unimplemented!()
     }

@@ -87,6 +87,13 @@ impl Sql {
         self
     }
 
+    /// Appends a string literal: text from the catalog or from the operator, never from a request.
+    pub fn literal(&mut self, text: &str) -> &mut Self {
+        let literal = literal(text);
+        self.text.push_str(&literal);
+        self
+    }
+
     /// Appends another text; its placeholders are numbered anew.
     pub fn append(&mut self, other: Sql) -> &mut Self {
         if self.params.is_empty() {

@@ -1,7 +1,7 @@
 //! PostgreSQL's wire protocol, as far as we speak it: one connection that many requests share.
 //!
-//! Lives here: connecting and signing in ([`startup`]), bursts and their replies ([`connection`]), reading replies
-//! ([`reply`]). Message framing, SCRAM and MD5 come from `postgres-protocol`.
+//! Lives here: connecting and signing in ([`startup`]), bursts and their replies ([`connection`]), copying rows in bulk
+//! ([`copy`]), reading replies ([`reply`]). Message framing, SCRAM and MD5 come from `postgres-protocol`.
 //! Not here: what is sent and why (`run`), how many connections there are (`pool`).
 //!
 //! Why not `tokio-postgres`'s client: it prepares statements in a round trip of its own, outside the transaction and so
@@ -12,11 +12,13 @@
 //! Source: PostgreSQL 15 manual, chapter 55 (frontend/backend protocol), 55.2.4 (pipelining).
 
 mod connection;
+mod copy;
 mod reply;
 mod startup;
 mod statement;
 
 pub use connection::{Connection, Notification, Step};
+pub use copy::CopyConnection;
 pub use reply::{Parsed, ReplyReader, ServerError, StepReply};
 pub use startup::{ConnectError, Target};
 pub use statement::StatementText;
