@@ -13,6 +13,7 @@ Examples:
   mainstay migrate new \"add invoices\"  begin a migration, then write PostgreSQL into it
   mainstay serve shop --migrate        serve it in production
   mainstay serve shop --database-url postgres://app@db/app   the same project on PostgreSQL
+  mainstay grow shop --to postgres://app@db/app   carry everything over, and prove both sides equal
 
 A project is a folder with supabase/ in it: config.toml, migrations/, seed.sql. Data lives in .mainstay/ beside it.";
 
@@ -39,6 +40,8 @@ pub enum Command {
     /// Ask the database, or begin it anew
     #[command(subcommand)]
     Db(Db),
+    /// Carry the whole database to PostgreSQL, or back into a file, and prove both sides equal
+    Grow(Grow),
     /// Print the project's API keys
     Keys(Keys),
     /// Look for what is wrong: settings, keys, database, migrations, tables open to the world
@@ -54,6 +57,16 @@ pub struct Target {
     /// sqlite:PATH or postgres://…; the default is the project's own file, .mainstay/data.db
     #[arg(long, value_name = "URL", env = "MAINSTAY_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Grow {
+    /// The project and the database to carry away from
+    #[command(flatten)]
+    pub source: Target,
+    /// The database to carry into: postgres://… or sqlite:PATH, without tables; or one that an interrupted move left
+    #[arg(long, value_name = "URL", env = "MAINSTAY_GROW_TO", hide_env_values = true)]
+    pub to: String,
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@
 
 pub mod answer;
 pub mod client;
+pub mod database;
 pub mod engine;
 pub mod project;
 pub mod server;
@@ -18,6 +19,7 @@ pub mod token;
 
 pub use answer::Answer;
 pub use client::Client;
+pub use database::Database;
 pub use engine::{Engine, engines};
 pub use project::Project;
 pub use server::Server;

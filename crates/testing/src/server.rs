@@ -182,7 +182,7 @@ async fn administer(sql: &str) -> Result<(), tokio_postgres::Error> {
     result
 }
 
-async fn create_database() -> String {
+pub(crate) async fn create_database() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let name = format!(
         "mainstay_test_{}_{}",
@@ -201,7 +201,7 @@ async fn create_database() -> String {
     unreachable!("the loop returns or panics");
 }
 
-async fn drop_database(name: &str) {
+pub(crate) async fn drop_database(name: &str) {
     // What is left of a failed run goes with the throw-away server.
     let _ = administer(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
 }

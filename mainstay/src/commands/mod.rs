@@ -2,6 +2,7 @@
 
 mod database;
 mod doctor;
+mod grow;
 mod init;
 mod keys;
 mod migrate;
@@ -31,6 +32,8 @@ pub enum CommandError {
     #[error(transparent)]
     Schema(#[from] mainstay_schema::Error),
     #[error(transparent)]
+    Ops(#[from] mainstay_ops::Error),
+    #[error(transparent)]
     Open(#[from] engine::OpenError),
     #[error(transparent)]
     Backend(#[from] BackendError),
@@ -58,6 +61,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Serve(serve) => serve::run(&serve, serve::Mode::Production).await,
             Command::Migrate(command) => migrate::run(&command).await,
             Command::Db(command) => database::run(&command).await,
+            Command::Grow(grow) => grow::run(&grow).await,
             Command::Keys(keys) => keys::run(&keys),
             Command::Doctor(target) => doctor::run(&target).await,
         }
@@ -74,15 +78,8 @@ pub fn run(cli: Cli) -> ExitCode {
 /// Prints an error with its code, its details and what to do.
 fn explain(error: &CommandError) {
     match error {
-        CommandError::Schema(error) => {
-            eprintln!("error: {error} [{}]", error.code());
-            if let Some(details) = error.details() {
-                eprintln!("  {details}");
-            }
-            if let Some(hint) = error.hint() {
-                eprintln!("  hint: {hint}");
-            }
-        }
+        CommandError::Schema(error) => explain_public(error),
+        CommandError::Ops(error) => explain_public(error),
         CommandError::Backend(BackendError::Refused(error)) => {
             eprintln!("error: {} [{}]", error.message, error.sqlstate);
             for line in [&error.detail, &error.hint].into_iter().flatten() {
@@ -91,6 +88,16 @@ fn explain(error: &CommandError) {
         }
         CommandError::Backend(error) => eprintln!("error: {error}: {}", reason(error)),
         other => eprintln!("error: {other}"),
+    }
+}
+
+fn explain_public(error: &dyn PublicError) {
+    eprintln!("error: {error} [{}]", error.code());
+    if let Some(details) = error.details() {
+        eprintln!("  {details}");
+    }
+    if let Some(hint) = error.hint() {
+        eprintln!("  hint: {hint}");
     }
 }
 

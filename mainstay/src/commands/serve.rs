@@ -85,6 +85,9 @@ async fn serve_logged(serve: &Serve, mode: Mode, log: Log) -> Result<(), Command
 
 /// Brings the database to the project's state, or refuses to serve an older one.
 async fn prepare(opened: &Opened, mode: Mode, migrate: bool) -> Result<(), CommandError> {
+    if let Some(source) = opened.backend.transfer().unfinished().await? {
+        return Err(mainstay_ops::Error::Unfinished(source).into());
+    }
     if mode == Mode::Dev || migrate {
         let count = up(&opened.migrator, false).await?;
         if count > 0 {
@@ -141,7 +144,7 @@ fn app(config: &Config, backend: Arc<dyn Backend>, keys: &ApiKeys, mode: Mode, l
     })
 }
 
-fn data_config(config: &Config) -> mainstay_data::Config {
+pub(super) fn data_config(config: &Config) -> mainstay_data::Config {
     let rest = &config.rest;
     mainstay_data::Config {
         schemas: rest.schemas.iter().map(Ident::new).collect(),

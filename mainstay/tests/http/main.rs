@@ -14,6 +14,7 @@ mod differential;
 mod existence_oracle;
 mod fail_closed;
 mod grants;
+mod grow;
 mod jwt_claims;
 mod oracle_columns;
 mod oracle_rows;

@@ -38,6 +38,7 @@ fn help_teaches_with_examples() {
         "db",
         "keys",
         "doctor",
+        "grow",
         "Examples:",
         "postgres://",
     ] {

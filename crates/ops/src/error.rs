@@ -1,0 +1,104 @@
+//! What can stand in the way of an operator's work.
+
+use mainstay_core::error::{BackendError, Code, PublicError};
+use mainstay_core::name::QualifiedName;
+
+/// The public codes of this crate. Listed in `docs/errors.md`.
+pub mod codes {
+    use mainstay_core::error::Code;
+
+    /// The target of a move holds something already.
+    pub const NOT_EMPTY: Code = Code::fixed("MS-OPS-001");
+    /// Source and target do not have the same tables and columns.
+    pub const SCHEMAS_DIFFER: Code = Code::fixed("MS-OPS-002");
+    /// After the move the two sides are not equal.
+    pub const ROWS_DIFFER: Code = Code::fixed("MS-OPS-003");
+    /// The database is the target of a move that has not come to its end.
+    pub const UNFINISHED: Code = Code::fixed("MS-OPS-004");
+    /// After the move some reads are answered differently.
+    pub const READS_DIFFER: Code = Code::fixed("MS-OPS-006");
+    /// An engine refused.
+    pub const DATABASE: Code = Code::fixed("MS-OPS-005");
+}
+
+/// Everything this crate can refuse.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{target} is not empty: it has {what}")]
+    NotEmpty { target: String, what: String },
+    #[error("the two schemas differ: {0}")]
+    SchemasDiffer(String),
+    #[error("after the move the two sides differ in {}", list(.0))]
+    RowsDiffer(Vec<QualifiedName>),
+    #[error("after the move {differing} of {reads} reads are answered differently")]
+    ReadsDiffer { differing: usize, reads: usize },
+    #[error("a move from {0} into this database has not come to its end")]
+    Unfinished(String),
+    #[error("{doing}: {error}")]
+    Database { doing: String, error: BackendError },
+}
+
+fn list(names: &[QualifiedName]) -> String {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+impl PublicError for Error {
+    fn code(&self) -> Code {
+        match self {
+            Error::NotEmpty { .. } => codes::NOT_EMPTY,
+            Error::SchemasDiffer(_) => codes::SCHEMAS_DIFFER,
+            Error::RowsDiffer(_) => codes::ROWS_DIFFER,
+            Error::ReadsDiffer { .. } => codes::READS_DIFFER,
+            Error::Unfinished(_) => codes::UNFINISHED,
+            Error::Database { .. } => codes::DATABASE,
+        }
+    }
+
+    fn details(&self) -> Option<String> {
+        match self {
+            Error::Database {
+                error: BackendError::Refused(error),
+                ..
+            } => {
+                let detail = error
+                    .detail
+                    .as_deref()
+                    .map(|text| format!(": {text}"))
+                    .unwrap_or_default();
+                Some(format!("SQLSTATE {}{detail}", error.sqlstate))
+            }
+            Error::Database {
+                error: BackendError::Unavailable { reason } | BackendError::Internal(reason),
+                ..
+            } => Some(reason.clone()),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Error::NotEmpty { .. } => Some("Give a database without tables; nothing was changed in this one.".into()),
+            Error::SchemasDiffer(_) => Some(
+                "Both sides must come from the same migrations: `mainstay migrate status` says where each stands."
+                    .into(),
+            ),
+            Error::RowsDiffer(_) => Some(
+                "Somebody wrote to the source during the move, or to the target. Stop the writers and run the same \
+                 command again: it carries these tables anew."
+                    .into(),
+            ),
+            Error::ReadsDiffer { .. } => Some(
+                "All rows are there and equal, but a policy, a grant or a view acts otherwise; the reads are shown above. \
+                 The target stays marked as unfinished."
+                    .into(),
+            ),
+            Error::Unfinished(_) => Some("Run `mainstay grow` again: it goes on where it stopped.".into()),
+            Error::Database {
+                error: BackendError::Refused(error),
+                ..
+            } => error.hint.clone(),
+            Error::Database { .. } => Some("Run the same command again: it goes on where it stopped.".into()),
+        }
+    }
+}
