@@ -17,6 +17,7 @@ mod json;
 mod licences;
 mod postgres;
 mod process;
+mod schemas;
 mod server;
 mod setup;
 mod shop_data;
@@ -46,6 +47,8 @@ Mainstay's tasks.
       The check with the published supabase-js.
   cargo xtask bench [--seconds N] [--rounds N] [--orders N] [--only OPERATIONS] [--engine sqlite|postgres] [--write]
       The shop beside the same work written by hand; --write updates docs/benchmarks.md.
+  cargo xtask schemas --from DIR [--write]
+      Public projects' migrations on the embedded engine; --write updates docs/portability.md.
   cargo xtask shop-data --orders N [--out FILE]
       Writes SQL that fills the shop with N orders; the same N gives the same bytes.
   cargo xtask setup
@@ -117,6 +120,7 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
         "regress" => fuzz::regress(&mut arguments),
         "smoke" => smoke::run(&mut arguments),
         "bench" => bench::run(&mut arguments),
+        "schemas" => schemas::run(&mut arguments),
         "shop-data" => shop_data::run(&mut arguments),
         "setup" => setup::run(&mut arguments),
         "postgres" => postgres::run(&mut arguments),
