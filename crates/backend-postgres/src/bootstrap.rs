@@ -1,12 +1,15 @@
-//! Gives a bare PostgreSQL the roles, schemas and functions that projects written for Supabase refer to.
+//! Gives a bare PostgreSQL the roles, schemas, functions and tables that projects written for Supabase refer to.
 //!
-//! A database that has `auth.uid()` is taken as it is, whoever made it. Everything here may run twice.
-//! Not here: tables of `auth`, `storage` and `realtime`; their rooms bring them as migrations.
+//! A real Supabase database is left alone. Elsewhere what is there is taken as it is, whoever made it, and what is
+//! missing is made. Everything here may run twice.
+//! Not here: the tables' own text, which both engines share (`mainstay_sql::platform`).
 
 use mainstay_core::error::BackendError;
+use mainstay_sql::platform::{SERVICE_ROLES, STEPS, Step};
 
 use crate::decode::text_field;
 use crate::errors::{OpenError, closed, refused};
+use crate::render::sql::literal;
 use crate::wire::Connection;
 
 /// Who gets rights on new objects in `public` without a `GRANT`.
@@ -17,21 +20,6 @@ pub enum Grants {
     /// `anon`, `authenticated` and `service_role`, as Supabase's default privileges have it.
     Classic,
 }
-
-/// Objects of the platform that users' migrations neither make nor drop.
-pub const PLATFORM_SCHEMAS: [&str; 11] = [
-    "auth",
-    "extensions",
-    "storage",
-    "realtime",
-    "_realtime",
-    "graphql",
-    "graphql_public",
-    "vault",
-    "pgsodium",
-    "pgbouncer",
-    "supabase_functions",
-];
 
 const ROLES: &str = r#"
 do $$ begin
@@ -109,7 +97,7 @@ alter default privileges in schema public grant all on sequences to anon, authen
 alter default privileges in schema public grant all on functions to anon, authenticated, service_role;
 "#;
 
-/// Prepares the database unless it has been prepared, in one transaction. Errors: `MissingRights`, `Unreachable`.
+/// Prepares the database as far as it is not, each part in one transaction. Errors: `MissingRights`, `Unreachable`.
 pub(crate) async fn prepare(connection: &Connection, user: &str, grants: Grants) -> Result<(), OpenError> {
     let unavailable = |error: BackendError| match error {
         BackendError::Refused(error) => OpenError::MissingRights {
@@ -118,6 +106,9 @@ pub(crate) async fn prepare(connection: &Connection, user: &str, grants: Grants)
         },
         other => OpenError::Unreachable(other.to_string()),
     };
+    if simple(connection, IS_SUPABASE).await.map_err(unavailable)? {
+        return Ok(());
+    }
     let present = simple(
         connection,
         "SELECT 1 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
@@ -125,13 +116,114 @@ pub(crate) async fn prepare(connection: &Connection, user: &str, grants: Grants)
     )
     .await
     .map_err(unavailable)?;
-    if present {
+    if !present {
+        tracing::info!("preparing the database: roles, schemas and functions of the platform");
+        simple(connection, &script(grants)).await.map_err(unavailable)?;
+    }
+    match complete(connection).await {
+        Ok(()) => Ok(()),
+        // Somebody else prepared it, and we may not add to that: their affair.
+        Err(BackendError::Refused(error)) if present && error.sqlstate == "42501" => {
+            tracing::warn!(
+                "tables of the platform are missing and may not be made: {}",
+                error.message
+            );
+            Ok(())
+        }
+        Err(error) => Err(unavailable(error)),
+    }
+}
+
+/// Supabase's own services own schema `auth` there.
+const IS_SUPABASE: &str = "SELECT 1 FROM pg_catalog.pg_namespace
+     WHERE nspname = 'auth' AND pg_catalog.pg_get_userbyid(nspowner) LIKE 'supabase%'";
+
+/// Makes the roles of services and the platform's tables that are missing.
+async fn complete(connection: &Connection) -> Result<(), BackendError> {
+    if missing(connection).await?.is_empty() {
         return Ok(());
     }
-    tracing::info!("preparing the database: roles, schemas and functions of the platform");
-    simple(connection, &script(grants)).await.map_err(unavailable)?;
-    Ok(())
+    let made = async {
+        simple(connection, &format!("BEGIN; {LOCK}")).await?;
+        // Another process may have been faster.
+        let steps = missing(connection).await?;
+        if steps.is_empty() {
+            return Ok(());
+        }
+        simple(connection, &service_roles()).await?;
+        for step in steps {
+            tracing::info!(step = step.name, "making tables of the platform");
+            simple(connection, step.sql).await?;
+        }
+        Ok(())
+    };
+    let made = made.await;
+    simple(connection, if made.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    made
 }
+
+/// One process at a time; the number is ours alone.
+const LOCK: &str = "SELECT pg_catalog.pg_advisory_xact_lock(7305808869229539);";
+
+/// The steps whose marker the database has not.
+async fn missing(connection: &Connection) -> Result<Vec<&'static Step>, BackendError> {
+    let mut open = Vec::new();
+    for step in STEPS {
+        let (schema, relation, column) = step.marker;
+        let column = match column {
+            Some(column) => format!("a.attname = {}", literal(column)),
+            None => "true".to_owned(),
+        };
+        let (schema, relation) = (literal(schema), literal(relation));
+        let present = simple(
+            connection,
+            &format!(
+                "SELECT 1 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                 WHERE n.nspname = {schema} AND c.relname = {relation} AND NOT a.attisdropped AND {column} LIMIT 1"
+            ),
+        )
+        .await?;
+        if !present {
+            open.push(step);
+        }
+    }
+    Ok(open)
+}
+
+/// Roles belong to the whole cluster: one that is there stays as it is.
+fn service_roles() -> String {
+    let names: Vec<String> = SERVICE_ROLES.iter().map(|name| literal(name)).collect();
+    format!(
+        "DO $$
+DECLARE wanted name;
+BEGIN
+  FOREACH wanted IN ARRAY ARRAY[{}]::name[] LOOP
+    BEGIN
+      IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = wanted) THEN
+        EXECUTE format('CREATE ROLE %I NOLOGIN NOINHERIT', wanted);
+      END IF;
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN
+      NULL; -- another process was faster
+    WHEN insufficient_privilege THEN
+      RAISE NOTICE 'role % is missing and may not be made', wanted;
+    END;
+  END LOOP;
+END $$",
+        names.join(", ")
+    )
+}
+
+/// Takes the policies off the platform's tables: only users' migrations make any.
+pub(crate) const WITHOUT_POLICIES: &str = "DO $$
+DECLARE found record;
+BEGIN
+  FOR found IN SELECT policyname, schemaname, tablename FROM pg_catalog.pg_policies
+               WHERE schemaname IN ('auth', 'storage', 'realtime') LOOP
+    EXECUTE format('DROP POLICY %I ON %I.%I', found.policyname, found.schemaname, found.tablename);
+  END LOOP;
+END $$;
+";
 
 /// What a bare database is given, as one transaction.
 fn script(grants: Grants) -> String {

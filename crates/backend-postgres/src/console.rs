@@ -5,9 +5,9 @@ use mainstay_core::caller::Caller;
 use mainstay_core::catalog::{Catalog, Grantee, Privilege, RelationKind};
 use mainstay_core::error::BackendError;
 use mainstay_sql::parse::without_transactions;
+use mainstay_sql::platform::is_platform_schema;
 
 use crate::backend::Inner;
-use crate::bootstrap::PLATFORM_SCHEMAS;
 use crate::decode::{Fields, text_field};
 use crate::errors::{closed, refused};
 use crate::introspect::Surroundings;
@@ -133,7 +133,7 @@ pub async fn is_empty(inner: &Inner) -> Result<bool, BackendError> {
 
 /// True for schemas that users' migrations make.
 pub fn is_user_schema(name: &str) -> bool {
-    !PLATFORM_SCHEMAS.contains(&name) && name != "supabase_migrations" && !name.starts_with("pg_")
+    !is_platform_schema(name) && name != "supabase_migrations" && !name.starts_with("pg_")
 }
 
 /// A sign of life.

@@ -10,6 +10,7 @@ pub mod ast;
 mod convert;
 pub mod ddl;
 pub mod parse;
+pub mod platform;
 pub mod session;
 pub mod system;
 pub mod typed;

@@ -265,3 +265,71 @@ async fn a_notification_reloads_the_catalog() {
     }
     done(database, backend).await;
 }
+
+/// What a Supabase project's migrations name without making it.
+const ON_THE_PLATFORM: &str = "
+    create table public.profiles (id uuid primary key references auth.users on delete cascade, email text);
+    insert into auth.users (id, email) values ('6b1a7c1e-0000-4000-8000-000000000001', 'a@example.com');
+    insert into public.profiles select id, email from auth.users;
+    insert into storage.buckets (id, name, public) values ('avatars', 'avatars', true);
+    create policy see on storage.objects for select using (bucket_id = 'avatars' and storage.extension(name) = 'png');
+    create policy listen on realtime.messages for select to authenticated using (realtime.topic() = 'room');
+    grant select on public.profiles to supabase_auth_admin, dashboard_user;
+    delete from auth.users; delete from storage.buckets;";
+
+async fn ask(backend: &PostgresBackend, sql: &str) -> Vec<Vec<Option<String>>> {
+    backend.query(None, sql, QueryMode::ReadWrite).await.unwrap().rows
+}
+
+#[tokio::test]
+async fn the_platform_is_made_once_and_only_where_it_is_missing() {
+    let Some(database) = TestDatabase::create().await else {
+        return;
+    };
+    let options = Options {
+        bootstrap: Some(Grants::Classic),
+        ..Options::new(&database.url)
+    };
+    let backend = PostgresBackend::open(options.clone()).await.unwrap();
+    backend
+        .migrate(&migration("20240101000000", ON_THE_PLATFORM))
+        .await
+        .unwrap();
+    // The policies stand on tables that stay, and go all the same.
+    backend.reset().await.unwrap();
+    backend
+        .migrate(&migration("20240101000000", ON_THE_PLATFORM))
+        .await
+        .unwrap();
+    let open = "select has_table_privilege('authenticated', 'auth.users', 'select'),
+                       has_table_privilege('anon', 'storage.objects', 'insert')";
+    assert_eq!(ask(&backend, open).await, [[Some("f".into()), Some("t".into())]]);
+
+    // Made by an older program, or by hand: what is there stays, what is missing is made.
+    ask(
+        &backend,
+        "drop schema storage cascade; create schema storage; drop table realtime.messages;
+        drop schema auth cascade; create schema auth; create table auth.users (id uuid primary key);
+        create function auth.uid() returns uuid language sql as 'select null::uuid'",
+    )
+    .await;
+    backend.close().await;
+    let backend = PostgresBackend::open(options.clone()).await.unwrap();
+    let found = "select to_regclass('storage.objects') is not null, to_regclass('realtime.messages') is not null,
+                        (select count(*) from information_schema.columns where table_schema = 'auth')";
+    assert_eq!(
+        ask(&backend, found).await,
+        [[Some("t".into()), Some("t".into()), Some("1".into())]]
+    );
+
+    // Supabase's own is left alone.
+    ask(
+        &backend,
+        "drop table realtime.messages; alter schema auth owner to supabase_admin",
+    )
+    .await;
+    backend.close().await;
+    let backend = PostgresBackend::open(options).await.unwrap();
+    assert_eq!(ask(&backend, "select to_regclass('realtime.messages')").await, [[None]]);
+    done(database, backend).await;
+}

@@ -19,6 +19,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::platform;
 use crate::connection::register_collations;
 
 /// The layout of the `_ms_*` tables. A file of a newer layout is refused.
@@ -82,6 +83,7 @@ pub fn open_with(conn: &mut Connection, grants: Option<DefaultGrants>) -> Result
     }
     let catalog = load_catalog(conn)?;
     register_collations(conn, &catalog).map_err(broken)?;
+    let catalog = platform::bring_up(conn, catalog)?;
     match grants {
         Some(grants) => set_default_grants(conn, catalog, grants),
         None => Ok(catalog),
@@ -239,13 +241,13 @@ pub fn save(conn: &Connection, before: Option<&Catalog>, after: &Catalog) -> Res
     write_fact(conn, VERSION_FACT, &after.version.to_string())
 }
 
-fn read_fact(conn: &Connection, name: &str) -> Result<Option<String>, BackendError> {
+pub(super) fn read_fact(conn: &Connection, name: &str) -> Result<Option<String>, BackendError> {
     conn.query_row("SELECT value FROM _ms_meta WHERE name = ?1", [name], |row| row.get(0))
         .optional()
         .map_err(broken)
 }
 
-fn write_fact(conn: &Connection, name: &str, value: &str) -> Result<(), BackendError> {
+pub(super) fn write_fact(conn: &Connection, name: &str, value: &str) -> Result<(), BackendError> {
     conn.execute(
         "INSERT INTO _ms_meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         [name, value],

@@ -9,12 +9,14 @@ use mainstay_core::catalog::{
 use mainstay_core::name::Ident;
 
 use super::grant::{FUNCTION_PRIVILEGES, SEQUENCE_PRIVILEGES, TABLE_PRIVILEGES};
+use crate::platform;
 
 /// The role that migrations run as and that owns what they make.
 const OWNER: &str = "postgres";
 /// The roles that requests run as.
 const API_ROLES: &[&str] = &["anon", "authenticated", "service_role"];
-const SCHEMAS: &[&str] = &["public", "auth", "extensions", "storage", "realtime", "graphql_public"];
+/// Schemas whose objects the roles of requests may name, as on Supabase.
+const USABLE_SCHEMAS: &[&str] = &["public", "auth", "extensions", "storage", "realtime", "graphql_public"];
 
 /// `[mainstay] grants`: what a new object in `public` is granted by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,13 +30,35 @@ pub enum DefaultGrants {
 /// The catalog before the first migration.
 pub fn initial_catalog(grants: DefaultGrants) -> Catalog {
     let mut catalog = Catalog::empty(Enforcement::Catalog);
-    for (name, superuser, bypass_rls, login) in [
+    complete(&mut catalog);
+    // PostgreSQL lets everyone call a new function; a global REVOKE takes this entry away.
+    catalog.default_privileges.push(DefaultPrivilege {
+        owner: Ident::new(OWNER),
+        schema: None,
+        object: DefaultPrivilegeObject::Functions,
+        grant: AclEntry {
+            grantee: Grantee::Public,
+            privilege: Privilege::Execute,
+            column: None,
+            grantable: false,
+        },
+    });
+    set_default_grants(&mut catalog, grants);
+    catalog
+}
+
+/// Adds the roles and schemas of the platform that the catalog lacks: an older program made the file without them.
+pub fn complete(catalog: &mut Catalog) {
+    let built_in = [
         (OWNER, true, true, true),
         ("anon", false, false, false),
         ("authenticated", false, false, false),
         ("service_role", false, true, false),
         ("authenticator", false, false, true),
-    ] {
+    ];
+    // A service's role counts as one that signs in, so that no token can name it.
+    let services = platform::SERVICE_ROLES.iter().map(|name| (*name, false, false, true));
+    for (name, superuser, bypass_rls, login) in built_in.into_iter().chain(services) {
         let member_of = if name == "authenticator" {
             API_ROLES.iter().map(Ident::new).collect()
         } else {
@@ -50,45 +74,32 @@ pub fn initial_catalog(grants: DefaultGrants) -> Catalog {
             statement_timeout_ms: None,
             comment: None,
         };
-        catalog.roles.insert(role.name.clone(), role);
+        catalog.roles.entry(role.name.clone()).or_insert(role);
     }
-    for name in SCHEMAS {
-        let usage = |grantee| AclEntry {
-            grantee,
-            privilege: Privilege::Usage,
-            column: None,
-            grantable: false,
-        };
-        let mut acl: Vec<AclEntry> = API_ROLES
-            .iter()
-            .map(|role| usage(Grantee::Role(Ident::new(role))))
-            .collect();
-        if *name == "public" {
-            acl.push(usage(Grantee::Public));
-        }
-        catalog.schemas.insert(
-            Ident::new(name),
-            Schema {
-                owner: Ident::new(OWNER),
-                comment: None,
-                acl,
-            },
-        );
+    for name in std::iter::once(&"public").chain(platform::SCHEMAS) {
+        catalog.schemas.entry(Ident::new(name)).or_insert_with(|| Schema {
+            owner: Ident::new(OWNER),
+            comment: None,
+            acl: schema_acl(name),
+        });
     }
-    // PostgreSQL lets everyone call a new function; a global REVOKE takes this entry away.
-    catalog.default_privileges.push(DefaultPrivilege {
-        owner: Ident::new(OWNER),
-        schema: None,
-        object: DefaultPrivilegeObject::Functions,
-        grant: AclEntry {
-            grantee: Grantee::Public,
-            privilege: Privilege::Execute,
-            column: None,
-            grantable: false,
-        },
-    });
-    set_default_grants(&mut catalog, grants);
-    catalog
+}
+
+fn schema_acl(name: &str) -> Vec<AclEntry> {
+    let usage = |grantee| AclEntry {
+        grantee,
+        privilege: Privilege::Usage,
+        column: None,
+        grantable: false,
+    };
+    let mut acl: Vec<AclEntry> = Vec::new();
+    if USABLE_SCHEMAS.contains(&name) {
+        acl.extend(API_ROLES.iter().map(|role| usage(Grantee::Role(Ident::new(role)))));
+    }
+    if name == "public" {
+        acl.push(usage(Grantee::Public));
+    }
+    acl
 }
 
 /// Brings the default privileges of schema `public` in line with the project's setting. Objects that exist keep theirs.
@@ -112,7 +123,7 @@ pub fn set_default_grants(catalog: &mut Catalog, grants: DefaultGrants) {
 
 /// True for the roles that every database has.
 pub(super) fn is_built_in_role(name: &str) -> bool {
-    name == OWNER || name == "authenticator" || API_ROLES.contains(&name)
+    name == OWNER || name == "authenticator" || API_ROLES.contains(&name) || platform::SERVICE_ROLES.contains(&name)
 }
 
 fn classic_entries() -> Vec<DefaultPrivilege> {
@@ -147,5 +158,5 @@ fn same(a: &DefaultPrivilege, b: &DefaultPrivilege) -> bool {
 
 /// True for the schemas that every database has.
 pub(super) fn is_built_in_schema(name: &str) -> bool {
-    SCHEMAS.contains(&name)
+    name == "public" || platform::is_platform_schema(name)
 }

@@ -1,0 +1,80 @@
+//! The platform: roles, schemas and tables that a Supabase project finds there and its migrations refer to.
+//!
+//! Lives here: one text for both engines, in PostgreSQL's dialect, as numbered steps. Each engine carries out the steps
+//! that a database has not had; they are no migrations of the user's, are not listed with them and outlive a reset.
+//! Not here: what reads and writes these tables (the rooms `auth`, `storage`, `realtime`), `auth.uid()` and its sisters
+//! (known to the analyser).
+//!
+//! Source: `reference/supabase-surface.md` §2; the platform fixture of the conformance suite.
+
+use mainstay_core::name::QualifiedName;
+
+/// Schemas that are the platform's: users' migrations neither make nor drop them.
+pub const SCHEMAS: &[&str] = &[
+    "auth",
+    "extensions",
+    "storage",
+    "realtime",
+    "_realtime",
+    "graphql",
+    "graphql_public",
+    "vault",
+    "pgsodium",
+    "pgbouncer",
+    "supabase_functions",
+];
+
+/// Roles of Supabase's services: migrations name them in `OWNER TO` and `GRANT`, nobody signs in as them here.
+pub const SERVICE_ROLES: &[&str] = &[
+    "supabase_admin",
+    "supabase_auth_admin",
+    "supabase_functions_admin",
+    "supabase_read_only_user",
+    "supabase_realtime_admin",
+    "supabase_replication_admin",
+    "supabase_storage_admin",
+    "dashboard_user",
+    "pgbouncer",
+];
+
+/// One step of the platform.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// What it brings; unique.
+    pub name: &'static str,
+    /// Schema, relation and perhaps a column: a database that has this is taken to have had the step, whoever made it.
+    pub marker: (&'static str, &'static str, Option<&'static str>),
+    /// PostgreSQL text.
+    pub sql: &'static str,
+}
+
+impl Step {
+    /// The relation of the marker.
+    pub fn relation(&self) -> QualifiedName {
+        QualifiedName::new(self.marker.0, self.marker.1)
+    }
+}
+
+/// All steps in order. A step that has been released never changes; what is new is a new step.
+pub const STEPS: &[Step] = &[
+    Step {
+        name: "auth",
+        marker: ("auth", "users", None),
+        sql: include_str!("auth.sql"),
+    },
+    Step {
+        name: "storage",
+        marker: ("storage", "objects", None),
+        sql: include_str!("storage.sql"),
+    },
+    Step {
+        name: "realtime",
+        marker: ("realtime", "messages", None),
+        sql: include_str!("realtime.sql"),
+    },
+];
+
+/// True for schemas that are the platform's.
+pub fn is_platform_schema(name: &str) -> bool {
+    SCHEMAS.contains(&name)
+}
