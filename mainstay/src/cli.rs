@@ -127,6 +127,9 @@ pub enum Migrate {
     Check {
         #[command(flatten)]
         target: Target,
+        /// Print JSON, one object for each remark
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -158,7 +158,7 @@ pub async fn check(inner: &Inner, migrations: &[Migration]) -> Vec<CheckedMigrat
         && let Some(first) = checked.first_mut()
     {
         let error = DatabaseError::new("08006", format!("the check could not be run: {error}"));
-        first.problems.push(Problem { line: 1, error });
+        first.problems.push(Problem::new(1, error));
     }
     checked
 }
@@ -180,7 +180,7 @@ async fn check_all(
         match run_file(connection, &migration.sql).await {
             Ok(()) => {}
             Err(MigrationError::Statement { line, error, .. }) => {
-                result.problems.push(Problem { line, error: *error });
+                result.problems.push(Problem::new(line, *error));
                 simple(connection, "ROLLBACK TO SAVEPOINT mainstay_check").await?;
             }
             Err(MigrationError::Backend(error)) => return Err(error),
@@ -201,6 +201,7 @@ pub async fn reset(inner: &Inner) -> Result<(), BackendError> {
         script.push_str(&format!("DROP SCHEMA IF EXISTS {} CASCADE;\n", quoted(schema)));
     }
     script.push_str("CREATE SCHEMA public;\n");
+    script.push_str(bootstrap::WITHOUT_POLICIES);
     let platform_roles = ["anon", "authenticated", "service_role"];
     if platform_roles.iter().all(|role| catalog.roles.contains_key(*role)) {
         script.push_str(&bootstrap::public_schema(

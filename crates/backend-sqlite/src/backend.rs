@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use mainstay_core::backend::{
     AppliedMigration, Backend, BoxFuture, CheckedMigration, Health, Migration, MigrationError, QueryMode, QueryResult,
-    Statement,
+    Statement, Watch,
 };
 use mainstay_core::caller::Caller;
 use mainstay_core::catalog::Catalog;
@@ -301,6 +301,23 @@ impl Backend for SqliteBackend {
             self.engine
                 .task(move |connection| {
                     let catalog = schema::migrate(connection, &shared.catalog(), &migration)?;
+                    shared.publish(catalog);
+                    Ok(())
+                })
+                .await?
+        })
+    }
+
+    fn migrate_watched<'a>(
+        &'a self,
+        migration: &'a Migration,
+        watch: Watch,
+    ) -> BoxFuture<'a, Result<(), MigrationError>> {
+        Box::pin(async move {
+            let (shared, migration) = (Arc::clone(&self.engine.shared), migration.clone());
+            self.engine
+                .task(move |connection| {
+                    let catalog = schema::migrate_watched(connection, &shared.catalog(), &migration, Some(watch))?;
                     shared.publish(catalog);
                     Ok(())
                 })

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::caller::Caller;
 use crate::catalog::Catalog;
 use crate::error::{BackendError, DatabaseError};
+use crate::name::QualifiedName;
 use crate::plan::{Input, Outcome, Plan};
 use crate::transfer::Transfer;
 
@@ -69,6 +70,16 @@ pub trait Backend: Send + Sync + 'static {
     /// new catalog is published.
     fn migrate<'a>(&'a self, migration: &'a Migration) -> BoxFuture<'a, Result<(), MigrationError>>;
 
+    /// The same, telling `watch` how far long changes of rows have come, where the engine knows.
+    fn migrate_watched<'a>(
+        &'a self,
+        migration: &'a Migration,
+        watch: Watch,
+    ) -> BoxFuture<'a, Result<(), MigrationError>> {
+        let _ = watch;
+        self.migrate(migration)
+    }
+
     /// Says whether `migration` could be applied after those before it, without keeping anything.
     fn check<'a>(&'a self, migrations: &'a [Migration]) -> BoxFuture<'a, Vec<CheckedMigration>>;
 
@@ -90,6 +101,19 @@ pub trait Backend: Send + Sync + 'static {
     /// Finishes what was acknowledged and lets go of files and connections.
     fn close<'a>(&'a self) -> BoxFuture<'a, ()>;
 }
+
+/// How far a change of a table's rows has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    pub table: QualifiedName,
+    /// Rows.
+    pub done: u64,
+    /// Rows.
+    pub total: u64,
+}
+
+/// Hears of progress, on the thread that makes it.
+pub type Watch = Arc<dyn Fn(&Progress) + Send + Sync>;
 
 /// May a console statement write?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +179,19 @@ pub struct Problem {
     /// 1-based.
     pub line: u32,
     pub error: DatabaseError,
+    /// The migration and line whose own problem this one follows from: what should be there was not made.
+    pub follows: Option<(String, u32)>,
+}
+
+impl Problem {
+    /// A problem of its own.
+    pub fn new(line: u32, error: DatabaseError) -> Self {
+        Problem {
+            line,
+            error,
+            follows: None,
+        }
+    }
 }
 
 /// A sign of life with what an operator wants to know.

@@ -408,6 +408,9 @@ pub struct EnumType {
     pub labels: Vec<String>,
     pub owner: Ident,
     pub comment: Option<String>,
+    /// Labels that the running transaction has added: not to be used before it commits.
+    #[serde(skip)]
+    pub uncommitted: Vec<String>,
 }
 
 /// A domain type.

@@ -34,6 +34,14 @@ impl Project {
         self.root.join("supabase").join("migrations")
     }
 
+    /// A migration's file, relative to the project's folder.
+    pub fn file_of(migration: &Migration) -> String {
+        match migration.name.as_str() {
+            "" => format!("supabase/migrations/{}.sql", migration.version),
+            name => format!("supabase/migrations/{}_{name}.sql", migration.version),
+        }
+    }
+
     /// Reads all migrations in order of version. A project without the folder has none.
     pub fn migrations(&self) -> Result<Vec<Migration>, Error> {
         let dir = self.migrations_dir();

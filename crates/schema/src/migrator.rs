@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mainstay_core::backend::{AppliedMigration, Backend, CheckedMigration, Migration, QueryMode};
+use mainstay_core::backend::{AppliedMigration, Backend, CheckedMigration, Migration, QueryMode, Watch};
 use mainstay_core::catalog::Enforcement;
 
 use crate::error::Error;
@@ -77,15 +77,22 @@ impl Migrator {
 
     /// Applies what is pending, one transaction each, and stops at the first failure. `progress` hears of each before
     /// it begins: position from 1, how many in all, the migration. Returns how many were applied.
-    pub async fn up(
+    pub async fn up(&self, include_all: bool, progress: impl FnMut(usize, usize, &Migration)) -> Result<usize, Error> {
+        self.up_watched(include_all, progress, Arc::new(|_| {})).await
+    }
+
+    /// The same; `watch` hears how far long changes of rows have come.
+    pub async fn up_watched(
         &self,
         include_all: bool,
         mut progress: impl FnMut(usize, usize, &Migration),
+        watch: Watch,
     ) -> Result<usize, Error> {
         let pending = self.pending(include_all).await?;
         for (position, migration) in pending.iter().enumerate() {
             progress(position + 1, pending.len(), migration);
-            self.backend.migrate(migration).await.map_err(|error| Error::Failed {
+            let done = self.backend.migrate_watched(migration, Arc::clone(&watch)).await;
+            done.map_err(|error| Error::Failed {
                 version: migration.version.clone(),
                 name: migration.name.clone(),
                 error,
@@ -122,6 +129,15 @@ impl Migrator {
             .filter(|file| self.is_for_this_engine(file) && is_new(file))
             .collect();
         Ok(self.backend.check(&open).await)
+    }
+
+    /// The migrations that are for the other kind of engine.
+    pub fn left_out(&self) -> Result<Vec<Migration>, Error> {
+        let files = self.project.migrations()?;
+        Ok(files
+            .into_iter()
+            .filter(|file| !self.is_for_this_engine(file))
+            .collect())
     }
 
     fn is_for_this_engine(&self, migration: &Migration) -> bool {

@@ -5,10 +5,11 @@
 //! Parsing is for migrations, routine bodies, policies and the console; no request's text comes here.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use mainstay_core::error::DatabaseError;
+use mainstay_core::name::Ident;
 use pg_query::NodeEnum;
 use pg_query::protobuf::RawStmt;
 
@@ -51,6 +52,100 @@ pub fn parse(text: &str) -> Result<Vec<ParsedStatement>, DatabaseError> {
         length if length <= SCRIPT_BYTES_MAX => parse_in_parts(text),
         _ => Err(too_long("script", SCRIPT_BYTES_MAX)),
     })
+}
+
+/// One statement of a text that is read as far as it can be.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// The line of the whole text on which it starts, from 1.
+    pub line: u32,
+    /// As [`parse`] words it.
+    pub parsed: Result<ParsedStatement, DatabaseError>,
+    /// Names of what it makes: relations, types, functions, columns.
+    pub defines: Vec<Ident>,
+    /// Every name in it, in lower case.
+    pub words: HashSet<String>,
+}
+
+/// Reads each statement by itself, so that one that cannot be read does not hide the others.
+///
+/// Errors: for a text that cannot even be split into statements.
+pub fn parse_each(text: &str) -> Result<Vec<Piece>, DatabaseError> {
+    on_parser_thread(|| {
+        let Ok(pieces) = pg_query::split_with_scanner(text) else {
+            // The parser says what is wrong, and where.
+            raw_statements(text)?;
+            return Err(DatabaseError::new("42601", "the text cannot be split into statements"));
+        };
+        let mut ranges = Vec::new();
+        let mut covered = 0;
+        for piece in pieces {
+            let begin = piece.as_ptr() as usize - text.as_ptr() as usize;
+            ranges.extend(between(text, covered, begin));
+            ranges.push((begin, begin + piece.len()));
+            covered = begin + piece.len();
+        }
+        ranges.extend(between(text, covered, text.len()));
+        let mut found = Vec::new();
+        let (mut counted, mut line) = (0, 1);
+        for (begin, end) in ranges {
+            let start = skip_blank(text, begin).min(end);
+            line += newlines(&text.as_bytes()[counted..start]);
+            counted = start;
+            let own = text.get(start..end).unwrap_or_default();
+            if own.trim().is_empty() {
+                continue;
+            }
+            let parsed = parse_from_line(own, line).and_then(|mut statements| {
+                statements
+                    .pop()
+                    .ok_or_else(|| DatabaseError::new("42601", "an empty statement"))
+            });
+            let defines = raw_statements(own)
+                .ok()
+                .and_then(|raw| raw.into_iter().next())
+                .and_then(|raw| raw.stmt)
+                .and_then(|node| node.node)
+                .map(|node| convert::defined(&node))
+                .unwrap_or_default();
+            found.push(Piece {
+                line,
+                parsed: parsed
+                    .map(|statement| ParsedStatement {
+                        offset: start,
+                        ..statement
+                    })
+                    .map_err(without_position),
+                defines,
+                words: words(own),
+            });
+        }
+        Ok(found)
+    })
+}
+
+/// What the splitter leaves out because no keyword is in it, up to each semicolon.
+fn between(text: &str, from: usize, to: usize) -> Vec<(usize, usize)> {
+    let mut ranges = Vec::new();
+    let mut begin = from;
+    for part in text.get(from..to).unwrap_or_default().split(';') {
+        ranges.push((begin, begin + part.len()));
+        begin += part.len() + 1;
+    }
+    ranges
+}
+
+/// A position in one statement means nothing in the whole text.
+fn without_position(mut error: DatabaseError) -> DatabaseError {
+    error.position = None;
+    error
+}
+
+fn words(text: &str) -> HashSet<String> {
+    text.split(|one: char| !(one.is_alphanumeric() || one == '_'))
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect()
 }
 
 /// `text` without its `BEGIN`s and `COMMIT`s, for who runs it in a transaction of their own. Blanks stand in their
@@ -231,9 +326,14 @@ fn parse_in_parts(text: &str) -> Result<Vec<ParsedStatement>, DatabaseError> {
 }
 
 fn parse_here(text: &str) -> Result<Vec<ParsedStatement>, DatabaseError> {
+    parse_from_line(text, 1)
+}
+
+/// Reads a part of a text whose first line has this number.
+fn parse_from_line(text: &str, first_line: u32) -> Result<Vec<ParsedStatement>, DatabaseError> {
     let raw = raw_statements(text)?;
     let mut found = Vec::with_capacity(raw.len());
-    let (mut counted, mut line) = (0, 1);
+    let (mut counted, mut line) = (0, first_line);
     for statement in &raw {
         let Some(node) = statement.stmt.as_deref().and_then(|node| node.node.as_ref()) else {
             continue;
@@ -382,6 +482,18 @@ fn error_offset(text: &str, message: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_statement_is_read_by_itself() {
+        let pieces = parse_each(
+            "-- a remark; with a semicolon\nselect 1;;\n\nselct 1;\ncreate table t (\n a point); /* x */\nselect ';' ; bad",
+        )
+        .unwrap();
+        let shown: Vec<(u32, bool)> = pieces.iter().map(|piece| (piece.line, piece.parsed.is_ok())).collect();
+        assert_eq!(shown, [(2, true), (4, false), (5, true), (7, true), (7, false)]);
+        assert_eq!(pieces[2].defines, ["t"]);
+        assert!(pieces[2].words.contains("point"));
+    }
 
     fn position_of(text: &str) -> (String, Option<u32>) {
         let error = parse(text).unwrap_err();

@@ -1,15 +1,18 @@
 //! `mainstay migrate`: apply, list, begin and check migrations.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use mainstay_core::backend::Migration;
+use mainstay_core::backend::{Migration, Progress, Watch};
 use mainstay_schema::{Migrator, Project, State};
 
 use super::CommandError;
 use crate::cli::Migrate;
-use crate::engine::Database;
 use crate::keyring::now_seconds;
+
+/// Between two lines of progress where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(2);
 
 /// Carries out one of the migration commands.
 pub async fn run(command: &Migrate) -> Result<(), CommandError> {
@@ -45,50 +48,7 @@ pub async fn run(command: &Migrate) -> Result<(), CommandError> {
             println!("{}", path.display());
             Ok(())
         }
-        Migrate::Check { target } => {
-            let config = super::load(&target.dir)?;
-            let database = Database::parse(target.database_url.as_deref(), &config)?;
-            // The whole project is tried from nothing on the embedded engine; on PostgreSQL only what is pending is,
-            // because there is no database to try the rest in.
-            let scratch =
-                tempfile::tempdir().map_err(|error| CommandError::Other(format!("no scratch folder: {error}")))?;
-            let tried = match &database {
-                Database::Sqlite(_) => Database::Sqlite(scratch.path().join("check.db")),
-                Database::Postgres(_) => database.clone(),
-            };
-            let backend = crate::engine::open(&tried, &config).await?;
-            let checked = Migrator::new(backend.clone(), Project::new(&config.root)).check().await;
-            backend.close().await;
-            let mut problems = 0;
-            for migration in checked? {
-                for (kind, remarks) in [("error", &migration.problems), ("note", &migration.notices)] {
-                    for remark in remarks {
-                        println!(
-                            "{}:{}: {kind}: {}",
-                            migration.version, remark.line, remark.error.message
-                        );
-                        for line in [&remark.error.detail, &remark.error.hint].into_iter().flatten() {
-                            println!("    {line}");
-                        }
-                    }
-                }
-                problems += migration.problems.len();
-            }
-            match problems {
-                0 => {
-                    println!("The migrations can be applied to {}.", engine_name(&database));
-                    Ok(())
-                }
-                count => Err(CommandError::Other(format!("{count} problem(s); nothing was changed"))),
-            }
-        }
-    }
-}
-
-fn engine_name(database: &Database) -> String {
-    match database {
-        Database::Sqlite(_) => "the embedded engine".to_owned(),
-        Database::Postgres(_) => database.describe(),
+        Migrate::Check { target, json } => super::check::run(target, *json).await,
     }
 }
 
@@ -99,12 +59,31 @@ pub async fn up(migrator: &Migrator, include_all: bool) -> Result<usize, mainsta
     let style = ProgressStyle::with_template("{spinner} {pos}/{len} {wide_msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.enable_steady_tick(Duration::from_millis(120));
+    let current = Arc::new(Mutex::new(String::new()));
     let show = |position: usize, total: usize, migration: &Migration| {
+        let name = format!("{}_{}", migration.version, migration.name);
         bar.set_length(total as u64);
         bar.set_position(position as u64);
-        bar.set_message(format!("{}_{}", migration.version, migration.name));
+        bar.set_message(name.clone());
+        *current.lock().unwrap_or_else(PoisonError::into_inner) = name;
     };
-    let result = migrator.up(include_all, show).await;
+    let (rows, name, told) = (bar.clone(), Arc::clone(&current), Mutex::new(None::<Instant>));
+    let watch: Watch = Arc::new(move |progress: &Progress| {
+        let text = format!("{}: {} of {} rows", progress.table, progress.done, progress.total);
+        if !rows.is_hidden() {
+            let name = name.lock().unwrap_or_else(PoisonError::into_inner);
+            rows.set_message(format!("{name}  {text}"));
+            return;
+        }
+        // Nobody sees the bar: a line now and then.
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = told.is_none_or(|last| last.elapsed() >= LINE_EVERY);
+        if is_due && progress.done < progress.total {
+            *told = Some(Instant::now());
+            eprintln!("{text}");
+        }
+    });
+    let result = migrator.up_watched(include_all, show, watch).await;
     bar.finish_and_clear();
     result
 }

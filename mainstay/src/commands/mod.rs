@@ -1,5 +1,6 @@
 //! Carries out what the command line asks.
 
+mod check;
 mod database;
 mod doctor;
 mod grow;

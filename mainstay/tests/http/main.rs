@@ -5,7 +5,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed fixture is a failed test")]
 
-mod arrays;
 mod bad_input;
 mod both;
 mod crash;
@@ -16,6 +15,7 @@ mod fail_closed;
 mod grants;
 mod grow;
 mod jwt_claims;
+mod migrations;
 mod oracle_columns;
 mod oracle_rows;
 mod policies;

@@ -173,6 +173,7 @@ fn add_types(catalog: &mut Catalog, context: &Context<'_>, answers: &Answers) ->
             continue;
         };
         let entry = EnumType {
+            uncommitted: Vec::new(),
             name: name.clone(),
             labels: row.labels.unwrap_or_default(),
             owner: context.role(row.owner),

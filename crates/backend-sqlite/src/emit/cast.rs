@@ -25,7 +25,6 @@ impl Emitter<'_> {
                 (Type::Timestamp, TypeModifier::Fraction(_)) => self.sql("pg_typmod_timestamp("),
                 (Type::Timestamptz, TypeModifier::Fraction(_)) => self.sql("pg_typmod_timestamptz("),
                 (Type::Interval, TypeModifier::Fraction(_)) => self.sql("pg_typmod_interval("),
-                _ if self.array_modifier(&outer.ty, outer.modifier, context)? => self,
                 _ => return self.converted(inner, &outer.ty),
             };
         }
@@ -86,8 +85,13 @@ impl Emitter<'_> {
                 self.sql(")");
                 Ok(())
             }
-            (Type::Array(from), Type::Array(to)) => self.array_converted(inner, from, to),
-            (_, Type::Array(element)) if textual(&from) => self.array_read(element, inner),
+            (_, Type::Array(element)) if textual(&from) => {
+                let element = suffix(element)?;
+                self.sql("pg_in_array_").sql(element).sql("(");
+                self.expr(inner)?;
+                self.sql(")");
+                Ok(())
+            }
             (Type::Array(element), _) if textual(&to) => {
                 let element = suffix(element)?;
                 self.sql("pg_out_array_").sql(element).sql("(");

@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use mainstay_core::backend::Watch;
 use mainstay_core::catalog::{Catalog, ConstraintKind, IndexPart, Relation, RelationKind, Sequence};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::{Ident, QualifiedName};
@@ -30,9 +31,6 @@ use crate::{errors, write};
 
 type Result<T> = std::result::Result<T, BackendError>;
 
-/// The name of a table while its rows are copied.
-const COPY: &str = "_ms_copy";
-
 /// Does in the file what one statement did to the catalog. `before` is the catalog without it, `after` with it.
 ///
 /// Errors: those of rows that a new constraint does not allow, as PostgreSQL words them.
@@ -42,8 +40,14 @@ pub fn carry_out(
     after: &Compiled,
     changes: &[Change],
     context: &Context<'_>,
+    watch: Option<&Watch>,
 ) -> Result<()> {
-    let work = Work { conn, before, after };
+    let work = Work {
+        conn,
+        before,
+        after,
+        watch,
+    };
     let mut touched: Vec<&QualifiedName> = Vec::new();
     for change in changes {
         work.one(change, context)?;
@@ -68,6 +72,8 @@ fn table_of(change: &Change) -> Option<&QualifiedName> {
         | Change::DropColumn { table, .. }
         | Change::Redefine { table }
         | Change::Rebuild { table }
+        | Change::Retype { table, .. }
+        | Change::MoveTable { to: table, .. }
         | Change::CreateIndex { table, .. }
         | Change::CreateKey { table, .. }
         | Change::DropIndex { table, .. } => Some(table),
@@ -75,10 +81,11 @@ fn table_of(change: &Change) -> Option<&QualifiedName> {
     }
 }
 
-struct Work<'a> {
-    conn: &'a Connection,
-    before: &'a Catalog,
-    after: &'a Compiled,
+pub(super) struct Work<'a> {
+    pub(super) conn: &'a Connection,
+    pub(super) before: &'a Catalog,
+    pub(super) after: &'a Compiled,
+    pub(super) watch: Option<&'a Watch>,
 }
 
 impl Work<'_> {
@@ -122,7 +129,7 @@ impl Work<'_> {
                 self.execute(writer.text())
             }
             Change::FillColumn { table, column } => self.fill(table, column, context),
-            Change::DropColumn { table, column } => self.drop_column(table, column),
+            Change::DropColumn { table, column } => self.drop_column(table, column, context),
             Change::CheckNotNull { table, column } => {
                 faults::check_not_null(self.conn, &*self.relation(table)?, column)
             }
@@ -138,8 +145,13 @@ impl Work<'_> {
                     _ => Ok(()),
                 }
             }
-            Change::Redefine { table } => self.redefine_or_rebuild(table),
-            Change::Rebuild { table } => self.rebuild(table),
+            Change::Redefine { table } => self.redefine_or_rebuild(table, context),
+            Change::Rebuild { table } => self.rebuild(table, &[], context),
+            Change::Retype { table, columns } => self.retype(table, columns, context),
+            Change::MoveTable { from, to } => self.move_table(from, to),
+            Change::Truncate(tables) => self.truncate(tables),
+            Change::RelabelEnum { name, renamed } => self.relabel_enum(name, renamed.as_ref(), context),
+            Change::DropPublication { name, if_exists } => drop_publication(self.conn, name, *if_exists),
             Change::CreateIndex { table, index } => {
                 let relation = self.relation(table)?;
                 let Some(entry) = relation.indexes.iter().find(|entry| entry.name == *index) else {
@@ -180,21 +192,21 @@ impl Work<'_> {
         }
     }
 
-    fn relation(&self, name: &QualifiedName) -> Result<Arc<Relation>> {
+    pub(super) fn relation(&self, name: &QualifiedName) -> Result<Arc<Relation>> {
         match self.after.catalog().relations.get(name) {
             Some(relation) => Ok(Arc::clone(relation)),
             None => Err(BackendError::Internal(format!("relation {name} is not in the catalog"))),
         }
     }
 
-    fn execute(&self, sql: &str) -> Result<()> {
+    pub(super) fn execute(&self, sql: &str) -> Result<()> {
         self.conn
             .execute_batch(sql)
             .map_err(|error| errors::refusal(self.after.catalog(), None, sql, &error))
     }
 
     /// The table's columns in the file's order.
-    fn stored(&self, name: &QualifiedName) -> Result<Vec<StoredColumn>> {
+    pub(super) fn stored(&self, name: &QualifiedName) -> Result<Vec<StoredColumn>> {
         let mut statement = self
             .conn
             .prepare("SELECT name, type, pk FROM pragma_table_xinfo(?1) ORDER BY cid")
@@ -220,7 +232,7 @@ impl Work<'_> {
             let before = Compiled::new(Arc::new(self.before.clone()));
             let spelling = Spelling {
                 stored: &stored,
-                without_target: Some(name),
+                without_targets: std::slice::from_ref(name),
                 ..Spelling::default()
             };
             self.rewrite(name, &define::table(&before, relation, spelling)?)?;
@@ -275,13 +287,13 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn drop_column(&self, table: &QualifiedName, column: &Ident) -> Result<()> {
+    fn drop_column(&self, table: &QualifiedName, column: &Ident, context: &Context<'_>) -> Result<()> {
         let stored = self.stored(table)?;
         if stored
             .iter()
             .any(|entry| entry.name == column.as_str() && entry.is_row_id)
         {
-            return self.rebuild(table);
+            return self.rebuild(table, &[], context);
         }
         // SQLite refuses to drop what a constraint names, so the definition without them comes first.
         self.sync_key_indexes(table)?;
@@ -295,7 +307,7 @@ impl Work<'_> {
         self.execute(writer.text())
     }
 
-    fn redefine_or_rebuild(&self, table: &QualifiedName) -> Result<()> {
+    pub(super) fn redefine_or_rebuild(&self, table: &QualifiedName, context: &Context<'_>) -> Result<()> {
         let stored = self.stored(table)?;
         let relation = self.relation(table)?;
         let row_id = stored.iter().find(|column| column.is_row_id);
@@ -305,11 +317,11 @@ impl Work<'_> {
         match still_key {
             true => self.redefine(table, &stored),
             // The row's own id was the key and is no more.
-            false => self.rebuild(table),
+            false => self.rebuild(table, &[], context),
         }
     }
 
-    fn redefine(&self, table: &QualifiedName, stored: &[StoredColumn]) -> Result<()> {
+    pub(super) fn redefine(&self, table: &QualifiedName, stored: &[StoredColumn]) -> Result<()> {
         let relation = self.relation(table)?;
         let spelling = Spelling {
             stored,
@@ -319,7 +331,7 @@ impl Work<'_> {
     }
 
     /// Puts another definition of the same rows in place.
-    fn rewrite(&self, table: &QualifiedName, sql: &str) -> Result<()> {
+    pub(super) fn rewrite(&self, table: &QualifiedName, sql: &str) -> Result<()> {
         self.conn
             .set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, false)
             .map_err(broken)?;
@@ -346,90 +358,7 @@ impl Work<'_> {
         }
     }
 
-    /// Copies the rows into a table of the new shape.
-    fn rebuild(&self, table: &QualifiedName) -> Result<()> {
-        let relation = self.relation(table)?;
-        let stored = self.stored(table)?;
-        let spelling = Spelling {
-            called: Some(COPY),
-            ..Spelling::default()
-        };
-        // Its keys to itself would point to the copy's old name while it is copied.
-        let plain = Spelling {
-            without_target: Some(table),
-            ..spelling
-        };
-        self.execute(&define::table(self.after, &relation, plain)?)?;
-        let kept: Vec<&Ident> = relation
-            .columns
-            .iter()
-            .filter(|column| column.generated.is_none())
-            .filter(|column| stored.iter().any(|entry| entry.name == column.name.as_str()))
-            .map(|column| &column.name)
-            .collect();
-        if !kept.is_empty() {
-            let mut writer = SqlWriter::new();
-            writer.sql("INSERT INTO ").ident(&Ident::new(COPY)).sql(" (");
-            writer.list(", ", &kept, |writer, column| {
-                writer.ident(column);
-            });
-            writer.sql(") SELECT ");
-            writer.list(", ", &kept, |writer, column| {
-                writer.ident(column);
-            });
-            writer.sql(" FROM ").object(table);
-            self.execute(writer.text())?;
-        }
-        let children: Vec<Arc<Relation>> = self
-            .after
-            .catalog()
-            .relations
-            .values()
-            .filter(|other| other.kind == RelationKind::Table && refers_to(other, table))
-            .cloned()
-            .collect();
-        for child in &children {
-            let stored = self.stored(&child.name)?;
-            let spelling = Spelling {
-                stored: &stored,
-                without_target: Some(table),
-                ..Spelling::default()
-            };
-            self.rewrite(&child.name, &define::table(self.after, child, spelling)?)?;
-        }
-        let mut writer = SqlWriter::new();
-        writer.sql("DROP TABLE ").object(table);
-        self.execute(writer.text())?;
-        let mut writer = SqlWriter::new();
-        writer
-            .sql("ALTER TABLE ")
-            .ident(&Ident::new(COPY))
-            .sql(" RENAME TO ")
-            .object(table);
-        self.execute(writer.text())?;
-        for constraint in &relation.constraints {
-            if matches!(
-                constraint.kind,
-                ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. }
-            ) {
-                self.create_key(table, &constraint.name)?;
-            }
-        }
-        for index in &relation.indexes {
-            if let Some(sql) = define::index(self.after, &relation, index)? {
-                self.execute(&sql)?;
-            }
-        }
-        for child in &children {
-            let stored = self.stored(&child.name)?;
-            self.redefine(&child.name, &stored)?;
-        }
-        let stored = self.stored(table)?;
-        self.redefine(table, &stored)?;
-        self.sync_key_indexes(table)
-    }
-
-    fn create_key(&self, table: &QualifiedName, constraint: &Ident) -> Result<()> {
+    pub(super) fn create_key(&self, table: &QualifiedName, constraint: &Ident) -> Result<()> {
         let relation = self.relation(table)?;
         let Some(ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns }) =
             key_of(&relation, constraint)
@@ -460,7 +389,13 @@ impl Work<'_> {
         )
     }
 
-    fn create_unique(&self, sql: &str, relation: &Relation, name: &Ident, columns: Option<&[usize]>) -> Result<()> {
+    pub(super) fn create_unique(
+        &self,
+        sql: &str,
+        relation: &Relation,
+        name: &Ident,
+        columns: Option<&[usize]>,
+    ) -> Result<()> {
         let Err(error) = self.conn.execute_batch(sql) else {
             return Ok(());
         };
@@ -487,7 +422,7 @@ impl Work<'_> {
     }
 
     /// Makes and removes the indexes that foreign keys have by themselves.
-    fn sync_key_indexes(&self, table: &QualifiedName) -> Result<()> {
+    pub(super) fn sync_key_indexes(&self, table: &QualifiedName) -> Result<()> {
         let Some(relation) = self.after.catalog().relations.get(table) else {
             return Ok(());
         };
@@ -540,9 +475,12 @@ impl Work<'_> {
                 }
                 listed = Some(tables.to_vec());
             }
+            PublicationAction::Replace if listed.is_none() => return Err(no_publication(name)),
             PublicationAction::Replace => listed = Some(tables.to_vec()),
             PublicationAction::Add => {
-                let list = listed.get_or_insert_default();
+                let Some(list) = &mut listed else {
+                    return Err(no_publication(name));
+                };
                 for table in tables {
                     if list.contains(table) {
                         let message = format!(
@@ -555,7 +493,9 @@ impl Work<'_> {
                 }
             }
             PublicationAction::Remove => {
-                let list = listed.get_or_insert_default();
+                let Some(list) = &mut listed else {
+                    return Err(no_publication(name));
+                };
                 for table in tables {
                     let Some(position) = list.iter().position(|other| other == table) else {
                         let message = format!("relation \"{}\" is not part of the publication", table.name);
@@ -602,6 +542,33 @@ pub fn read_publication(conn: &Connection, name: &Ident) -> Result<Option<Vec<Qu
     }
 }
 
+/// Makes realtime's publication, without tables, unless it is there.
+pub fn ensure_publication(conn: &Connection) -> Result<()> {
+    let name = Ident::new(REALTIME);
+    match read_publication(conn, &name)? {
+        Some(_) => Ok(()),
+        None => write_publication(conn, &name, &[]),
+    }
+}
+
+/// Errors: 42704.
+fn drop_publication(conn: &Connection, name: &Ident, if_exists: bool) -> Result<()> {
+    let gone = conn
+        .execute(
+            "DELETE FROM _ms_objects WHERE kind = 'publication' AND name = ?1",
+            [name.as_str()],
+        )
+        .map_err(broken)?;
+    if gone == 0 && !if_exists {
+        return Err(no_publication(name));
+    }
+    Ok(())
+}
+
+fn no_publication(name: &Ident) -> BackendError {
+    DatabaseError::new("42704", format!("publication \"{name}\" does not exist")).into()
+}
+
 fn write_publication(conn: &Connection, name: &Ident, tables: &[QualifiedName]) -> Result<()> {
     let body = serde_json::to_string(tables)
         .map_err(|error| BackendError::Internal(format!("publication {name} cannot be stored: {error}")))?;
@@ -614,7 +581,7 @@ fn write_publication(conn: &Connection, name: &Ident, tables: &[QualifiedName]) 
     .map_err(broken)
 }
 
-fn refers_to(relation: &Relation, target: &QualifiedName) -> bool {
+pub(super) fn refers_to(relation: &Relation, target: &QualifiedName) -> bool {
     relation
         .constraints
         .iter()

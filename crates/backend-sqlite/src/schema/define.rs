@@ -41,8 +41,8 @@ pub struct Spelling<'a> {
     pub stored: &'a [StoredColumn],
     /// Another name for the table.
     pub called: Option<&'a str>,
-    /// Foreign keys to this table are left out.
-    pub without_target: Option<&'a QualifiedName>,
+    /// Foreign keys to these tables are left out.
+    pub without_targets: &'a [QualifiedName],
 }
 
 /// `CREATE TABLE` for a relation of the catalog.
@@ -104,7 +104,7 @@ pub fn table(compiled: &Compiled, relation: &Arc<Relation>, spelling: Spelling<'
                 )?;
                 emitter.writer().sql(")");
             }
-            ConstraintKind::ForeignKey(key) if spelling.without_target != Some(&key.target) => {
+            ConstraintKind::ForeignKey(key) if !spelling.without_targets.contains(&key.target) => {
                 separate(emitter.writer());
                 foreign_key(emitter.writer(), relation, &constraint.name, key);
             }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use mainstay_core::catalog::{ConstraintKind, ForeignKey, Relation};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
-use mainstay_core::types::Type;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::store::broken;
@@ -27,9 +26,14 @@ pub fn check_not_null(conn: &Connection, relation: &Relation, column: &Ident) ->
         .sql(" WHERE ")
         .ident(column)
         .sql(" IS NULL LIMIT 1");
-    if !any(conn, writer.text())? {
-        return Ok(());
+    match any(conn, writer.text())? {
+        true => Err(null_values(relation, column).into()),
+        false => Ok(()),
     }
+}
+
+/// 23502 `column "a" of relation "t" contains null values`.
+pub fn null_values(relation: &Relation, column: &Ident) -> DatabaseError {
     let message = format!(
         "column \"{column}\" of relation \"{}\" contains null values",
         relation.name.name
@@ -37,7 +41,7 @@ pub fn check_not_null(conn: &Connection, relation: &Relation, column: &Ident) ->
     let mut error = DatabaseError::new("23502", message);
     crate::errors::place(&mut error, relation);
     error.column = Some(column.clone());
-    Err(error.into())
+    error
 }
 
 /// Errors: 23514 `check constraint "c" of relation "t" is violated by some row`.
@@ -71,14 +75,19 @@ pub fn check_rows(conn: &Connection, compiled: &Compiled, relation: &Arc<Relatio
         .query_row(&sql, [], |_| Ok(()))
         .optional()
         .map_err(|error| crate::errors::refusal(compiled.catalog(), Some(relation), &sql, &error))?;
-    if found.is_none() {
-        return Ok(());
+    match found {
+        Some(()) => Err(violated_check(relation, name).into()),
+        None => Ok(()),
     }
+}
+
+/// 23514 `check constraint "c" of relation "t" is violated by some row`.
+pub fn violated_check(relation: &Relation, name: &Ident) -> DatabaseError {
     let message = format!(
         "check constraint \"{name}\" of relation \"{}\" is violated by some row",
         relation.name.name
     );
-    Err(constraint_error("23514", message, relation, name).into())
+    constraint_error("23514", message, relation, name)
 }
 
 /// Errors: 23503 for the first row whose target is missing.
@@ -87,9 +96,13 @@ pub fn check_foreign_key(conn: &Connection, relation: &Relation, name: &Ident, k
     let mut writer = SqlWriter::new();
     writer.sql("SELECT ");
     let mut refused = None;
-    writer.list(", ", &columns, |writer, column| match output_function(&column.ty) {
-        Ok(function) => {
-            writer.ident(&function).sql("(c.").ident(&column.name).sql(")");
+    writer.list(", ", &columns, |writer, column| match suffix(&column.ty) {
+        Ok(suffix) => {
+            writer
+                .ident(&Ident::from(format!("pg_out_{suffix}")))
+                .sql("(c.")
+                .ident(&column.name)
+                .sql(")");
         }
         Err(error) => refused = Some(error),
     });
@@ -148,7 +161,7 @@ pub fn duplicate(conn: &Connection, relation: &Relation, name: &Ident, columns: 
     let mut writer = SqlWriter::new();
     writer.sql("SELECT ");
     writer.list(", ", &columns, |writer, column| {
-        let function = output_function(&column.ty).unwrap_or_else(|_| Ident::new("pg_out_text"));
+        let function = Ident::from(format!("pg_out_{}", suffix(&column.ty).unwrap_or("text")));
         writer.ident(&function).sql("(").ident(&column.name).sql(")");
     });
     writer.sql(" FROM ").object(&relation.name).sql(" WHERE ");
@@ -179,15 +192,6 @@ pub fn duplicate(conn: &Connection, relation: &Relation, name: &Ident, columns: 
         }
         Err(_) => error,
     }
-}
-
-/// The library function that gives a value's text.
-fn output_function(ty: &Type) -> std::result::Result<Ident, DatabaseError> {
-    let (prefix, element) = match ty.base() {
-        Type::Array(element) => ("pg_out_array_", &**element),
-        scalar => ("pg_out_", scalar),
-    };
-    Ok(Ident::from(format!("{prefix}{}", suffix(element)?)))
 }
 
 fn constraint_error(sqlstate: &str, message: String, relation: &Relation, name: &Ident) -> DatabaseError {

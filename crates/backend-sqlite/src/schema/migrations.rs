@@ -1,33 +1,21 @@
-//! Migrations: applied whole or not at all, recorded with their text, checked without a trace.
+//! Migrations: applied whole or not at all, recorded with their text.
 //!
 //! Not here: which files there are and in which order they run (`schema`, the room).
 
 use std::sync::Arc;
 
-use mainstay_core::backend::{AppliedMigration, CheckedMigration, Migration, MigrationError, Problem};
+use mainstay_core::backend::{AppliedMigration, Migration, MigrationError, Watch};
 use mainstay_core::catalog::{Catalog, RelationKind};
 use mainstay_core::error::{BackendError, DatabaseError};
-use mainstay_sql::analyse::Analyser;
-use mainstay_sql::ast::Statement;
-use mainstay_sql::ddl::{self, Change, DefaultGrants, Notice};
-use mainstay_sql::parse::{self, ParsedStatement};
-use mainstay_sql::session::Session;
+use mainstay_sql::ddl::DefaultGrants;
+use mainstay_sql::platform::is_platform_schema;
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
+use super::platform;
 use super::script::{self, Failure};
 use super::store::{self, MIGRATIONS_SCHEMA, broken};
 use crate::emit::writer::SqlWriter;
-
-/// Schemas of our own rooms; rows there do not make a database one that has been used.
-const OWN_SCHEMAS: &[&str] = &[
-    "auth",
-    "storage",
-    "realtime",
-    "extensions",
-    "graphql_public",
-    MIGRATIONS_SCHEMA,
-];
 
 /// Applies one migration and records it, in one transaction. Gives the catalog to publish.
 ///
@@ -36,6 +24,16 @@ pub fn migrate(
     conn: &mut Connection,
     catalog: &Arc<Catalog>,
     migration: &Migration,
+) -> Result<Catalog, MigrationError> {
+    migrate_watched(conn, catalog, migration, None)
+}
+
+/// The same, telling how far copies of rows have come.
+pub fn migrate_watched(
+    conn: &mut Connection,
+    catalog: &Arc<Catalog>,
+    migration: &Migration,
+    watch: Option<Watch>,
 ) -> Result<Catalog, MigrationError> {
     let known: Option<i64> = conn
         .query_row(
@@ -50,7 +48,7 @@ pub fn migrate(
         return Err(MigrationError::Backend(DatabaseError::new("42710", message).into()));
     }
     script::in_transaction(conn, catalog, |conn| {
-        let (after, notices) = script::run(conn, catalog, &migration.sql).map_err(failed)?;
+        let (after, notices) = script::run_watched(conn, catalog, &migration.sql, watch).map_err(failed)?;
         for notice in notices {
             tracing::info!(migration = %migration.version, line = notice.line, "{}", notice.message);
         }
@@ -120,100 +118,6 @@ pub fn migrations(conn: &Connection) -> Result<Vec<AppliedMigration>, BackendErr
     Ok(applied)
 }
 
-/// Says of each migration whether it could be applied after those before it, by the catalog alone: rows are not looked
-/// at. A statement that fails leaves the catalog as it was for those that follow.
-pub fn check(catalog: &Arc<Catalog>, migrations: &[Migration]) -> Vec<CheckedMigration> {
-    let mut current = Catalog::clone(catalog);
-    migrations
-        .iter()
-        .map(|migration| {
-            let mut checked = CheckedMigration {
-                version: migration.version.clone(),
-                problems: Vec::new(),
-                notices: Vec::new(),
-            };
-            let mut session = Session::default();
-            match parse::parse(&migration.sql) {
-                Err(error) => {
-                    let line = line_at(&migration.sql, error.position);
-                    checked.problems.push(Problem { line, error });
-                }
-                Ok(statements) => {
-                    for statement in &statements {
-                        check_statement(&mut current, &mut session, statement, &mut checked);
-                    }
-                }
-            }
-            current.version += 1;
-            checked
-        })
-        .collect()
-}
-
-fn check_statement(
-    current: &mut Catalog,
-    session: &mut Session,
-    statement: &ParsedStatement,
-    checked: &mut CheckedMigration,
-) {
-    let outcome = match &statement.ast {
-        Statement::Ddl(_) | Statement::Set(_) | Statement::Unsupported(_) => {
-            let mut next = current.clone();
-            let mut settings = session.clone();
-            let applied = ddl::apply(&mut next, &mut settings, statement);
-            applied.map(|changes| {
-                *current = next;
-                *session = settings;
-                for change in changes {
-                    if let Change::Notice(notice) = change
-                        && worth_telling(&notice)
-                    {
-                        let error = DatabaseError::new(&notice.sqlstate, notice.message);
-                        checked.notices.push(Problem {
-                            line: notice.line,
-                            error,
-                        });
-                    }
-                }
-            })
-        }
-        Statement::Query(query) => match ddl::setting_of(query) {
-            Some(set) => {
-                let set = ParsedStatement {
-                    ast: Statement::Set(set),
-                    ..statement.clone()
-                };
-                ddl::apply(current, session, &set).map(drop)
-            }
-            None => Analyser::new(current, session).query(query).map(drop),
-        },
-        Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
-            Analyser::new(current, session).statement(&statement.ast).map(drop)
-        }
-        Statement::Transaction(control) => script::refuse_control(control, statement.line),
-    };
-    if let Err(error) = outcome {
-        checked.problems.push(Problem {
-            line: statement.line,
-            error,
-        });
-    }
-}
-
-/// `… does not exist, skipping` is what a careful migration expects to hear.
-fn worth_telling(notice: &Notice) -> bool {
-    !notice.message.ends_with("skipping")
-}
-
-fn line_at(text: &str, position: Option<u32>) -> u32 {
-    let characters = position.unwrap_or(1).saturating_sub(1) as usize;
-    text.chars()
-        .take(characters)
-        .filter(|character| *character == '\n')
-        .count() as u32
-        + 1
-}
-
 /// Removes every user object and every recorded migration. Gives the catalog to publish.
 pub fn reset(conn: &mut Connection, catalog: &Arc<Catalog>) -> Result<Catalog, BackendError> {
     let grants = store::default_grants(conn)?;
@@ -221,7 +125,7 @@ pub fn reset(conn: &mut Connection, catalog: &Arc<Catalog>) -> Result<Catalog, B
     conn.pragma_update(None, "foreign_keys", false).map_err(broken)?;
     let done = clear(conn, catalog, grants);
     conn.pragma_update(None, "foreign_keys", true).map_err(broken)?;
-    done
+    platform::bring_up(conn, done?)
 }
 
 fn clear(conn: &mut Connection, catalog: &Catalog, grants: DefaultGrants) -> Result<Catalog, BackendError> {
@@ -248,7 +152,9 @@ fn clear(conn: &mut Connection, catalog: &Catalog, grants: DefaultGrants) -> Res
 /// True if no table of a user has a row.
 pub fn is_empty(conn: &Connection, catalog: &Catalog) -> Result<bool, BackendError> {
     for relation in catalog.relations.values() {
-        let own = OWN_SCHEMAS.contains(&relation.name.schema.as_str());
+        // Rows of our own rooms do not make a database one that has been used.
+        let schema = relation.name.schema.as_str();
+        let own = schema == MIGRATIONS_SCHEMA || is_platform_schema(schema);
         if relation.kind != RelationKind::Table || own {
             continue;
         }

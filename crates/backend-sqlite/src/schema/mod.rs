@@ -6,8 +6,11 @@
 //! | [`sequences`] | the sequences' current values |
 //! | [`define`] | catalog → `CREATE TABLE`, `CREATE INDEX` of the file |
 //! | [`carry_out`] | what a catalog change asks of the file |
+//! | [`rebuild`] | changes that copy or rewrite a table's rows |
 //! | [`script`] | statements one after the other, in one transaction |
-//! | [`migrations`] | migrations and their record, dry runs, reset |
+//! | [`migrations`] | migrations and their record, reset |
+//! | [`check`] | dry runs, statement by statement |
+//! | [`platform`] | the tables every Supabase project finds, made once |
 //!
 //! Not here: what DDL means (`mainstay_sql::ddl`), DML (`write`), threads and publication of a catalog (`backend`).
 //! Invariant: the catalog's rows and the file's tables change in one transaction, so a crash leaves both as they were.
@@ -15,16 +18,20 @@
 //! Source: `portability.md` §§2, 5, 10; SQLite documentation, "ALTER TABLE" 7 (other kinds of schema changes).
 
 pub mod carry_out;
+mod check;
 pub mod define;
 mod faults;
 pub mod migrations;
+mod platform;
+mod rebuild;
 pub mod script;
 pub mod sequences;
 pub mod store;
 #[cfg(test)]
 mod tests;
 
+pub use check::check;
 pub use mainstay_sql::ddl::DefaultGrants;
-pub use migrations::{check, is_empty, migrate, migrations, reset};
+pub use migrations::{is_empty, migrate, migrate_watched, migrations, reset};
 pub use script::run_script;
 pub use store::{load_catalog, open, open_with, set_default_grants};

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use mainstay_core::backend::Watch;
 use mainstay_core::catalog::Catalog;
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::plan::Outcome;
@@ -53,6 +54,7 @@ pub(super) fn in_transaction<E: From<BackendError>>(
     conn.execute_batch("BEGIN IMMEDIATE").map_err(broken)?;
     let done = work(conn).and_then(|mut after| {
         after.version = before.version + 1;
+        ddl::settle(&mut after);
         after.derive_relationships();
         save(conn, Some(before), &after)?;
         conn.execute_batch("COMMIT")
@@ -85,8 +87,18 @@ fn at_commit(conn: &Connection, catalog: &Catalog, error: &rusqlite::Error) -> B
 
 /// Runs every statement of `text` on the open transaction.
 pub(super) fn run(conn: &mut Connection, catalog: &Catalog, text: &str) -> Result<(Catalog, Vec<Notice>), Failure> {
+    run_watched(conn, catalog, text, None)
+}
+
+/// The same, telling how far copies of rows have come.
+pub(super) fn run_watched(
+    conn: &mut Connection,
+    catalog: &Catalog,
+    text: &str,
+    watch: Option<Watch>,
+) -> Result<(Catalog, Vec<Notice>), Failure> {
     let statements = parse::parse(text).map_err(|error| unreadable(text, error))?;
-    let mut script = Script::new(catalog);
+    let mut script = Script::new(catalog, watch);
     for (index, statement) in statements.iter().enumerate() {
         script.statement(conn, statement).map_err(|error| Failure {
             statement: index + 1,
@@ -119,15 +131,17 @@ struct Script {
     session: Session,
     now: Timestamp,
     notices: Vec<Notice>,
+    watch: Option<Watch>,
 }
 
 impl Script {
-    fn new(catalog: &Catalog) -> Self {
+    fn new(catalog: &Catalog, watch: Option<Watch>) -> Self {
         Script {
             compiled: Arc::new(Compiled::new(Arc::new(catalog.clone()))),
             session: Session::default(),
             now: Timestamp::now(),
             notices: Vec::new(),
+            watch,
         }
     }
 
@@ -154,13 +168,23 @@ impl Script {
         }
     }
 
-    fn change(&mut self, conn: &Connection, statement: &ParsedStatement) -> Result<(), BackendError> {
+    fn change(&mut self, conn: &mut Connection, statement: &ParsedStatement) -> Result<(), BackendError> {
+        let mut made = false;
         for step in ddl::steps(statement) {
+            if matches!(step.ast, Statement::Insert(_)) {
+                // The rows of a table made by a query, unless it was there already.
+                if made {
+                    self.write(conn, &step)?;
+                }
+                continue;
+            }
             let mut catalog = Catalog::clone(self.compiled.catalog());
             let changes = ddl::apply(&mut catalog, &mut self.session, &step)?;
             let after = Arc::new(Compiled::new(Arc::new(catalog)));
             let context = Context::of_owner(self.now);
-            carry_out(conn, self.compiled.catalog(), &after, &changes, &context)?;
+            let before = Arc::clone(self.compiled.catalog());
+            carry_out(conn, &before, &after, &changes, &context, self.watch.as_ref())?;
+            made = changes.iter().any(|change| matches!(change, Change::CreateTable(_)));
             self.compiled = after;
             self.notices
                 .extend(changes.into_iter().filter_map(|change| match change {

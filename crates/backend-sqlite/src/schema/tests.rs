@@ -1,5 +1,7 @@
 //! Migrations on a file in memory: what stands in the file afterwards, and that a failure leaves no trace.
 
+mod alter;
+
 use std::sync::Arc;
 
 use mainstay_core::backend::{Migration, MigrationError};
@@ -464,4 +466,74 @@ fn a_dump_that_empties_the_search_path_loads() {
          INSERT INTO public.people DEFAULT VALUES;",
     );
     assert_eq!(file.column("SELECT id FROM people ORDER BY 1"), ["1", "8"]);
+}
+
+/// What a Supabase project's migrations name without making it.
+const ON_THE_PLATFORM: &str = "
+    create table public.profiles (id uuid primary key references auth.users on delete cascade, email text);
+    insert into auth.users (id, email, raw_user_meta_data)
+        values ('6b1a7c1e-0000-4000-8000-000000000001', 'a@example.com', '{\"name\":\"A\"}');
+    insert into public.profiles select id, email from auth.users;
+    insert into storage.buckets (id, name, public) values ('avatars', 'avatars', true) on conflict do nothing;
+    create policy \"see\" on storage.objects for select using (bucket_id = 'avatars' and storage.extension(name) = 'png');
+    create policy \"listen\" on realtime.messages for select to authenticated using (realtime.topic() = 'room');
+    grant select on public.profiles to supabase_auth_admin, dashboard_user;
+    alter table public.profiles owner to postgres;
+    create extension if not exists pg_cron with schema pg_catalog;
+    grant usage on schema cron to postgres;
+    create extension if not exists \"uuid-ossp\" with schema extensions;
+    comment on extension \"uuid-ossp\" is 'ids';
+    alter table storage.objects enable row level security;";
+
+#[test]
+fn the_platform_is_there_once_and_after_a_reset() {
+    let mut file = File::new(DefaultGrants::Classic);
+    let tables = file.catalog.relations.len();
+    file.migrate(ON_THE_PLATFORM).unwrap();
+    assert_eq!(file.column("SELECT email FROM profiles"), ["a@example.com"]);
+    assert_eq!(migrations(&file.conn).unwrap().len(), 1);
+    // Nothing of schema auth is granted to the roles of requests.
+    for relation in file
+        .catalog
+        .relations
+        .values()
+        .filter(|relation| relation.name.schema == *"auth")
+    {
+        assert!(
+            relation.acl.is_empty() && relation.row_security.enabled,
+            "{}",
+            relation.name
+        );
+    }
+    let version = file.catalog.version;
+    file.catalog = Arc::new(open_with(&mut file.conn, None).unwrap());
+    assert_eq!(file.catalog.version, version);
+    file.catalog = Arc::new(reset(&mut file.conn, &file.catalog).unwrap());
+    file.check_consistency();
+    assert_eq!(file.catalog.relations.len(), tables);
+    assert_eq!(file.column("SELECT count(*) FROM \"auth.users\""), ["0"]);
+    file.applied = 0;
+    file.migrate(ON_THE_PLATFORM).unwrap();
+}
+
+#[test]
+fn an_older_file_gets_the_platform_and_keeps_its_own_tables() {
+    let mut file = File::new(DefaultGrants::Classic);
+    // As a program without the platform would have left it, with a stand-in that a user's migration made.
+    file.migrate(
+        "drop table realtime.messages; drop table storage.objects; drop table storage.buckets;
+         drop table auth.identities, auth.mfa_factors, auth.mfa_amr_claims, auth.refresh_tokens, auth.sessions, auth.users;
+         create table auth.users (id uuid primary key, nickname text);",
+    )
+    .unwrap();
+    file.conn
+        .execute("DELETE FROM _ms_meta WHERE name = 'platform_steps'", [])
+        .unwrap();
+    file.catalog = Arc::new(open_with(&mut file.conn, None).unwrap());
+    file.check_consistency();
+    let users = &file.catalog.relations[&QualifiedName::new("auth", "users")];
+    assert_eq!(users.columns.len(), 2);
+    for (schema, name) in [("storage", "buckets"), ("storage", "objects"), ("realtime", "messages")] {
+        assert!(file.catalog.relations.contains_key(&QualifiedName::new(schema, name)));
+    }
 }

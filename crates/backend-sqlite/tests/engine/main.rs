@@ -7,7 +7,6 @@
 
 mod constraints;
 mod crash;
-mod dialect;
 mod durability;
 mod harness;
 mod plans;

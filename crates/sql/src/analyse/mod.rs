@@ -7,7 +7,6 @@
 //! Source: PostgreSQL 15 manual, chapters 7, 10 (type conversion) and 11; messages as the server words them.
 
 pub mod aggregates;
-mod array;
 mod call;
 pub mod casts;
 mod coerce;

@@ -174,7 +174,6 @@ fn by_one_known_type(candidates: &[Vec<Slot>], inputs: &[Type], kept: &[usize]) 
         .iter()
         .copied()
         .filter(|at| candidates[*at].iter().all(|slot| slot.accepts(first)))
-        .filter(|at| is_consistent(&candidates[*at], &vec![first.clone(); inputs.len()]))
         .collect();
     match fitting.as_slice() {
         [only] => Choice::One(*only),
@@ -185,24 +184,9 @@ fn by_one_known_type(candidates: &[Vec<Slot>], inputs: &[Type], kept: &[usize]) 
 /// True if polymorphic slots that must agree do agree.
 fn is_consistent(slots: &[Slot], inputs: &[Type]) -> bool {
     let mut element: Option<Type> = None;
-    let mut compatible: Vec<Expr> = Vec::new();
     for (slot, input) in slots.iter().zip(inputs) {
         let found = match (slot, input.base()) {
             (_, Type::Unknown) => continue,
-            (Slot::Poly(Arg::AnyCompatible), other) => {
-                compatible.push(Expr {
-                    ty: other.clone(),
-                    ..Expr::null()
-                });
-                continue;
-            }
-            (Slot::Poly(Arg::AnyCompatibleArray), Type::Array(inner)) => {
-                compatible.push(Expr {
-                    ty: (**inner).clone(),
-                    ..Expr::null()
-                });
-                continue;
-            }
             (Slot::Poly(Arg::AnyArray), Type::Array(inner)) => (**inner).clone(),
             (Slot::Poly(Arg::AnyElement | Arg::AnyEnum | Arg::AnyNonArray), other) => other.clone(),
             _ => continue,
@@ -213,8 +197,7 @@ fn is_consistent(slots: &[Slot], inputs: &[Type]) -> bool {
             Some(_) => {}
         }
     }
-    common_type(&compatible.iter().collect::<Vec<_>>(), "")
-        .is_ok_and(|common| compatible.iter().all(|input| is_implicit(&input.ty, &common)))
+    true
 }
 
 /// What the polymorphic slots of a chosen candidate stand for.

@@ -59,6 +59,75 @@ pub enum DdlStatement {
         owner: RoleName,
     },
     Publication(Publication),
+    /// `DROP PUBLICATION`.
+    DropPublication {
+        names: Vec<Ident>,
+        if_exists: bool,
+    },
+    AlterEnum {
+        name: ObjectName,
+        change: EnumChange,
+    },
+    SetSchema(SetSchema),
+    AlterRole(AlterRole),
+    Truncate(Truncate),
+    CreateTableAs(CreateTableAs),
+}
+
+/// `ALTER TYPE … ADD VALUE` and `RENAME VALUE`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EnumChange {
+    Add {
+        label: String,
+        if_not_exists: bool,
+        /// `BEFORE` (false) or `AFTER` (true) a label.
+        place: Option<(String, bool)>,
+    },
+    Rename {
+        from: String,
+        to: String,
+    },
+}
+
+/// `ALTER … SET SCHEMA`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SetSchema {
+    pub kind: ObjectKind,
+    pub name: ObjectName,
+    /// A function's argument types, where they were given.
+    pub arguments: Option<Vec<TypeName>>,
+    pub schema: Ident,
+    pub if_exists: bool,
+}
+
+/// `ALTER ROLE`; what is `None` stays.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlterRole {
+    pub role: RoleName,
+    pub inherit: Option<bool>,
+    pub bypass_rls: Option<bool>,
+    /// `SET statement_timeout`, in milliseconds; `Some(None)` is RESET.
+    pub statement_timeout_ms: Option<Option<u64>>,
+}
+
+/// `TRUNCATE`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Truncate {
+    pub tables: Vec<ObjectName>,
+    pub restart_identity: bool,
+    pub cascade: bool,
+}
+
+/// `CREATE TABLE … AS` and `SELECT … INTO`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateTableAs {
+    pub name: ObjectName,
+    pub if_not_exists: bool,
+    /// The first columns' names, where they were given.
+    pub columns: Vec<Ident>,
+    pub query: Box<super::Query>,
+    /// False: `WITH NO DATA`.
+    pub with_data: bool,
 }
 
 /// What kind of thing a statement is about.
@@ -74,6 +143,7 @@ pub enum ObjectKind {
     Role,
     Policy,
     Extension,
+    Publication,
     Column,
     Constraint,
 }
@@ -85,6 +155,20 @@ pub struct CreateTable {
     pub if_not_exists: bool,
     pub columns: Vec<ColumnDefinition>,
     pub constraints: Vec<ConstraintDefinition>,
+    /// `LIKE` clauses, each with the number of `columns` that stand before it.
+    pub likes: Vec<(usize, Like)>,
+}
+
+/// `LIKE relation INCLUDING …`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Like {
+    pub relation: ObjectName,
+    pub defaults: bool,
+    pub generated: bool,
+    pub identity: bool,
+    pub constraints: bool,
+    pub indexes: bool,
+    pub comments: bool,
 }
 
 /// One column of `CREATE TABLE` or `ADD COLUMN`.
@@ -397,6 +481,24 @@ pub enum AlterAction {
     DropNotNull {
         column: Ident,
     },
+    /// `ALTER COLUMN … TYPE … USING`.
+    SetType {
+        column: Ident,
+        ty: TypeName,
+        using: Option<String>,
+        /// 1-based.
+        line: u32,
+    },
+    /// `SET GENERATED`, `RESTART` and the sequence options of an identity column.
+    SetIdentity {
+        column: Ident,
+        mode: Option<Identity>,
+        options: SequenceOptions,
+    },
+    DropExpression {
+        column: Ident,
+        if_exists: bool,
+    },
     AddIdentity {
         column: Ident,
         mode: Identity,
@@ -416,6 +518,11 @@ pub enum AlterAction {
     ValidateConstraint {
         name: Ident,
     },
+    AlterConstraint {
+        name: Ident,
+        deferrable: bool,
+        initially_deferred: bool,
+    },
     RowSecurity {
         enabled: Option<bool>,
         forced: Option<bool>,
@@ -430,8 +537,10 @@ pub enum AlterAction {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rename {
     pub kind: ObjectKind,
-    /// The relation, type, schema or role; for columns, constraints and policies the relation they belong to.
+    /// The relation, type, schema, role or function; for columns, constraints and policies the relation they belong to.
     pub name: ObjectName,
+    /// A function's argument types, where they were given.
+    pub arguments: Option<Vec<TypeName>>,
     /// The column, constraint or policy.
     pub part: Option<Ident>,
     pub to: Ident,

@@ -4,6 +4,7 @@
 //! Not here: names resolved, types looked up, anything that needs a catalog (`crate::ddl`).
 //! Expressions leave as PostgreSQL text, spelled by the parser's own printer.
 
+mod change;
 mod grants;
 mod read;
 mod routine;
@@ -16,6 +17,7 @@ use mainstay_core::name::Ident;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{self, Node, ObjectType};
 
+pub(super) use self::change::select_into;
 use self::read::*;
 use super::context::Context;
 use crate::ast::ObjectName;
@@ -46,7 +48,9 @@ pub(crate) fn convert(node: &NodeEnum, ctx: &Context<'_>) -> Converted<Option<Dd
         }
         NodeEnum::CommentStmt(statement) => DdlStatement::Comment(comment(ctx, statement)?),
         NodeEnum::RenameStmt(statement) => DdlStatement::Rename(rename(ctx, statement)?),
-        NodeEnum::DropStmt(statement) => DdlStatement::Drop(drop(ctx, statement)?),
+        NodeEnum::DropStmt(statement) if statement.remove_type != ObjectType::ObjectPublication as i32 => {
+            DdlStatement::Drop(drop(ctx, statement)?)
+        }
         NodeEnum::DropRoleStmt(statement) => DdlStatement::Drop(Drop {
             kind: ObjectKind::Role,
             targets: statement
@@ -98,6 +102,16 @@ pub(crate) fn convert(node: &NodeEnum, ctx: &Context<'_>) -> Converted<Option<Dd
             DdlStatement::CreateFunction(routine::create_function(ctx, statement)?)
         }
         NodeEnum::AlterOwnerStmt(statement) => owner(ctx, statement)?,
+        NodeEnum::AlterEnumStmt(statement) => change::alter_enum(statement),
+        NodeEnum::AlterObjectSchemaStmt(statement) => change::set_schema(ctx, statement)?,
+        NodeEnum::AlterRoleStmt(statement) => change::alter_role(ctx, statement)?,
+        NodeEnum::AlterRoleSetStmt(statement) => change::alter_role_set(ctx, statement)?,
+        NodeEnum::TruncateStmt(statement) => change::truncate(ctx, statement)?,
+        NodeEnum::CreateTableAsStmt(statement) => change::create_table_as(ctx, statement)?,
+        NodeEnum::DropStmt(statement) => DdlStatement::DropPublication {
+            names: change::dropped_publications(&statement.objects),
+            if_exists: statement.missing_ok,
+        },
         NodeEnum::CreatePublicationStmt(statement) => DdlStatement::Publication(Publication {
             name: Ident::new(&statement.pubname),
             action: PublicationAction::Create,
@@ -146,26 +160,12 @@ fn refused(node: &NodeEnum) -> Option<(&'static str, String, Option<&'static str
             Some("a table or jsonb"),
         ),
         NodeEnum::CreateRangeStmt(statement) => ("range types", named(&statement.type_name), Some("two columns")),
-        NodeEnum::AlterEnumStmt(statement) => (
-            "ALTER TYPE … ADD or RENAME VALUE",
-            named(&statement.type_name),
-            Some("a text column with a CHECK"),
-        ),
         NodeEnum::DefineStmt(statement) => (
             "aggregates, operators, types and collations of one's own",
             named(&statement.defnames),
             None,
         ),
         NodeEnum::RuleStmt(statement) => ("rules", statement.rulename.clone(), Some("a view or a policy")),
-        NodeEnum::CreateTableAsStmt(statement) => {
-            let name = statement.into.as_ref().and_then(|into| into.rel.as_ref());
-            let name = name.map(|name| name.relname.clone()).unwrap_or_default();
-            if statement.objtype == ObjectType::ObjectMatview as i32 {
-                ("materialized views", name, Some("a view"))
-            } else {
-                ("CREATE TABLE AS", name, Some("CREATE TABLE and INSERT … SELECT"))
-            }
-        }
         NodeEnum::RefreshMatViewStmt(_) => ("materialized views", String::new(), Some("a view")),
         NodeEnum::CreateEventTrigStmt(statement) => ("event triggers", statement.trigname.clone(), None),
         NodeEnum::AlterEventTrigStmt(statement) => ("event triggers", statement.trigname.clone(), None),
@@ -177,17 +177,7 @@ fn refused(node: &NodeEnum) -> Option<(&'static str, String, Option<&'static str
         NodeEnum::CreateStatsStmt(_) => ("extended statistics", String::new(), None),
         NodeEnum::CreateTableSpaceStmt(_) => ("tablespaces", String::new(), None),
         NodeEnum::CreatePlangStmt(_) => ("procedural languages", String::new(), None),
-        NodeEnum::AlterObjectSchemaStmt(statement) => (
-            "SET SCHEMA",
-            statement
-                .relation
-                .as_ref()
-                .map(|name| name.relname.clone())
-                .unwrap_or_default(),
-            Some("create the object in its schema"),
-        ),
         NodeEnum::AlterFunctionStmt(_) => ("ALTER FUNCTION", String::new(), Some("CREATE OR REPLACE FUNCTION")),
-        NodeEnum::AlterRoleStmt(_) | NodeEnum::AlterRoleSetStmt(_) => ("ALTER ROLE", String::new(), None),
         NodeEnum::AlterExtensionStmt(_) | NodeEnum::AlterExtensionContentsStmt(_) => {
             ("ALTER EXTENSION", String::new(), None)
         }
@@ -284,6 +274,10 @@ fn owner(ctx: &Context<'_>, statement: &protobuf::AlterOwnerStmt) -> Converted<D
             (ObjectKind::Schema, bare_name(Ident::new(&name.sval)), None)
         }
         (Ok(ObjectType::ObjectType), Some(NodeEnum::List(names))) => (ObjectKind::Type, name_of(&names.items), None),
+        // What has no owner of its own here, and no rights that one would give.
+        (Ok(ObjectType::ObjectPublication), Some(NodeEnum::String(name))) => {
+            (ObjectKind::Publication, bare_name(Ident::new(&name.sval)), None)
+        }
         (Ok(ObjectType::ObjectFunction | ObjectType::ObjectRoutine), Some(NodeEnum::ObjectWithArgs(function))) => {
             let function = function_name(ctx, function)?;
             (ObjectKind::Function, function.name, function.arguments)
@@ -363,6 +357,7 @@ fn rename(ctx: &Context<'_>, statement: &protobuf::RenameStmt) -> Converted<Rena
     let kind = ObjectType::try_from(statement.rename_type).unwrap_or(ObjectType::Undefined);
     let object = statement.object.as_ref().and_then(|object| object.node.as_ref());
     let part = Some(Ident::new(&statement.subname)).filter(|part| !part.is_empty());
+    let mut arguments = None;
     let (kind, name, part) = match kind {
         ObjectType::ObjectColumn => (ObjectKind::Column, relation(ctx, statement.relation.as_ref())?, part),
         ObjectType::ObjectTabconstraint => (
@@ -381,11 +376,20 @@ fn rename(ctx: &Context<'_>, statement: &protobuf::RenameStmt) -> Converted<Rena
             Some(NodeEnum::List(names)) => (ObjectKind::Type, name_of(&names.items), None),
             _ => return Err(ctx_error("the type has no name")),
         },
+        ObjectType::ObjectFunction | ObjectType::ObjectRoutine => match object {
+            Some(NodeEnum::ObjectWithArgs(function)) => {
+                let function = function_name(ctx, function)?;
+                arguments = function.arguments;
+                (ObjectKind::Function, function.name, None)
+            }
+            _ => return Err(ctx_error("the function has no name")),
+        },
         _ => return Err(refuse(ctx, "RENAME of this kind of object", &statement.newname, None)),
     };
     Ok(Rename {
         kind,
         name,
+        arguments,
         part,
         to: Ident::new(&statement.newname),
         if_exists: statement.missing_ok,
@@ -400,7 +404,6 @@ fn drop(ctx: &Context<'_>, statement: &protobuf::DropStmt) -> Converted<Drop> {
             ObjectType::ObjectMatview => "materialized views",
             ObjectType::ObjectProcedure => "procedures",
             ObjectType::ObjectDomain => "domains",
-            ObjectType::ObjectPublication => "DROP PUBLICATION",
             _ => "DROP of this kind of object",
         };
         return Err(refuse(ctx, feature, "", None));

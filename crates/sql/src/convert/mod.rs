@@ -4,6 +4,7 @@
 
 mod context;
 mod ddl;
+mod defined;
 mod expr;
 mod names;
 mod query;
@@ -11,6 +12,7 @@ mod statement;
 mod write;
 
 pub(crate) use context::{Context, newlines};
+pub(crate) use defined::defined;
 pub(crate) use expr::expression;
 pub(crate) use statement::statement;
 

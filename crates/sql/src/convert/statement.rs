@@ -10,7 +10,10 @@ use crate::ast::{Set, Statement, Transaction};
 /// Reads one statement.
 pub(crate) fn statement(node: &NodeEnum, ctx: &Context<'_>) -> Converted<Statement> {
     Ok(match node {
-        NodeEnum::SelectStmt(select) => Statement::Query(Box::new(query::query(select, ctx)?)),
+        NodeEnum::SelectStmt(select) => match ddl::select_into(ctx, select)? {
+            Some(made) => Statement::Ddl(Box::new(made)),
+            None => Statement::Query(Box::new(query::query(select, ctx)?)),
+        },
         NodeEnum::InsertStmt(insert) => Statement::Insert(Box::new(write::insert(insert, ctx)?)),
         NodeEnum::UpdateStmt(update) => Statement::Update(Box::new(write::update(update, ctx)?)),
         NodeEnum::DeleteStmt(delete) => Statement::Delete(Box::new(write::delete(delete, ctx)?)),
@@ -82,17 +85,6 @@ fn unsupported(node: &NodeEnum, ctx: &Context<'_>) -> Statement {
         ),
         NodeEnum::CopyStmt(copy) => ("COPY", relation(copy.relation.as_ref()), Some("INSERT … VALUES")),
         NodeEnum::DoStmt(_) => ("DO blocks", String::new(), Some("plain statements")),
-        NodeEnum::CreateTableAsStmt(create) => {
-            let name = create.into.as_ref().and_then(|into| into.rel.as_ref());
-            match create.objtype() {
-                protobuf::ObjectType::ObjectMatview => ("materialised views", relation(name), Some("a view")),
-                _ => (
-                    "CREATE TABLE AS",
-                    relation(name),
-                    Some("CREATE TABLE and INSERT … SELECT"),
-                ),
-            }
-        }
         NodeEnum::RefreshMatViewStmt(refresh) => (
             "materialised views",
             relation(refresh.relation.as_ref()),
@@ -119,7 +111,6 @@ fn unsupported(node: &NodeEnum, ctx: &Context<'_>) -> Statement {
             String::new(),
             Some("leave it out: there is one writer at a time"),
         ),
-        NodeEnum::TruncateStmt(_) => ("TRUNCATE", String::new(), Some("DELETE")),
         NodeEnum::DeclareCursorStmt(_) | NodeEnum::FetchStmt(_) | NodeEnum::ClosePortalStmt(_) => {
             ("cursors", String::new(), None)
         }

@@ -9,8 +9,10 @@ use mainstay_core::name::{Ident, QualifiedName};
 use super::dependency::Object;
 use super::types::qualified_literal;
 use super::{Change, Result, Run};
-use crate::ast::Statement;
-use crate::ast::ddl::{AlterAction, AlterTable, ColumnDefinition, ConstraintBody, DdlStatement, ObjectKind};
+use crate::ast::ddl::{
+    AlterAction, AlterTable, ColumnDefinition, ConstraintBody, CreateTableAs, DdlStatement, ObjectKind,
+};
+use crate::ast::{Insert, Statement};
 use crate::parse::ParsedStatement;
 
 /// One `ALTER TABLE` with several actions, as one statement per action in the order PostgreSQL takes them: what is
@@ -21,27 +23,62 @@ pub fn steps(statement: &ParsedStatement) -> Vec<ParsedStatement> {
     let Statement::Ddl(ddl) = &statement.ast else {
         return vec![statement.clone()];
     };
-    let DdlStatement::AlterTable(alter) = &**ddl else {
-        return vec![statement.clone()];
+    let alter = match &**ddl {
+        DdlStatement::AlterTable(alter) => alter,
+        DdlStatement::CreateTableAs(create) if create.with_data => {
+            return vec![statement.clone(), rows_of(statement, create)];
+        }
+        _ => return vec![statement.clone()],
     };
     if alter.actions.len() < 2 {
         return vec![statement.clone()];
     }
-    let mut actions: Vec<&AlterAction> = alter.actions.iter().collect();
-    actions.sort_by_key(|action| pass(action));
-    actions
+    in_passes(&alter.actions)
         .into_iter()
-        .map(|action| {
-            let single = AlterTable {
-                actions: vec![action.clone()],
+        .map(|actions| {
+            let step = AlterTable {
+                actions: actions.into_iter().cloned().collect(),
                 ..alter.clone()
             };
             ParsedStatement {
-                ast: Statement::Ddl(Box::new(DdlStatement::AlterTable(single))),
+                ast: Statement::Ddl(Box::new(DdlStatement::AlterTable(step))),
                 ..statement.clone()
             }
         })
         .collect()
+}
+
+/// The `INSERT … SELECT` that fills a table made by a query. To be left out where the table was there already.
+fn rows_of(statement: &ParsedStatement, create: &CreateTableAs) -> ParsedStatement {
+    let insert = Insert {
+        with: None,
+        table: create.name.clone(),
+        alias: None,
+        columns: Vec::new(),
+        source: Some((*create.query).clone()),
+        overriding: None,
+        on_conflict: None,
+        returning: Vec::new(),
+    };
+    ParsedStatement {
+        ast: Statement::Insert(Box::new(insert)),
+        ..statement.clone()
+    }
+}
+
+/// The actions in PostgreSQL's order, each by itself; new types stand together, because their expressions see one row.
+fn in_passes(actions: &[AlterAction]) -> Vec<Vec<&AlterAction>> {
+    let mut sorted: Vec<&AlterAction> = actions.iter().collect();
+    sorted.sort_by_key(|action| pass(action));
+    let is_type = |action: &AlterAction| matches!(action, AlterAction::SetType { .. });
+    let mut steps: Vec<Vec<&AlterAction>> = Vec::new();
+    for action in sorted {
+        match steps.last_mut() {
+            Some(last) if is_type(action) && last.iter().all(|other| is_type(other)) => last.push(action),
+            _ => steps.push(vec![action]),
+        }
+    }
+    steps
 }
 
 /// What PostgreSQL calls an action that a view cannot have.
@@ -53,6 +90,10 @@ fn not_for_views(action: &AlterAction) -> Option<&'static str> {
         AlterAction::DropNotNull { .. } => "ALTER COLUMN ... DROP NOT NULL",
         AlterAction::AddIdentity { .. } => "ALTER COLUMN ... ADD IDENTITY",
         AlterAction::DropIdentity { .. } => "ALTER COLUMN ... DROP IDENTITY",
+        AlterAction::SetIdentity { .. } => "ALTER COLUMN ... SET",
+        AlterAction::SetType { .. } => "ALTER COLUMN ... SET DATA TYPE",
+        AlterAction::DropExpression { .. } => "ALTER COLUMN ... DROP EXPRESSION",
+        AlterAction::AlterConstraint { .. } => "ALTER CONSTRAINT",
         AlterAction::AddConstraint(_) => "ADD CONSTRAINT",
         AlterAction::DropConstraint { .. } => "DROP CONSTRAINT",
         AlterAction::ValidateConstraint { .. } => "VALIDATE CONSTRAINT",
@@ -72,17 +113,23 @@ fn not_for_views(action: &AlterAction) -> Option<&'static str> {
 
 fn pass(action: &AlterAction) -> u8 {
     match action {
-        AlterAction::DropColumn { .. } | AlterAction::DropConstraint { .. } | AlterAction::DropNotNull { .. } => 0,
-        AlterAction::AddColumn { .. } => 1,
+        AlterAction::DropColumn { .. }
+        | AlterAction::DropConstraint { .. }
+        | AlterAction::DropNotNull { .. }
+        | AlterAction::DropIdentity { .. }
+        | AlterAction::DropExpression { .. }
+        | AlterAction::SetDefault { default: None, .. } => 0,
+        AlterAction::SetType { .. } => 1,
+        AlterAction::AddColumn { .. } => 2,
         AlterAction::SetDefault { .. }
         | AlterAction::SetNotNull { .. }
         | AlterAction::AddIdentity { .. }
-        | AlterAction::DropIdentity { .. } => 2,
+        | AlterAction::SetIdentity { .. } => 3,
         AlterAction::AddConstraint(definition) => match definition.body {
-            ConstraintBody::ForeignKey(_) => 4,
-            _ => 3,
+            ConstraintBody::ForeignKey(_) => 5,
+            _ => 4,
         },
-        _ => 5,
+        _ => 6,
     }
 }
 
@@ -125,10 +172,15 @@ impl Run<'_> {
                 }
             }
         }
-        let mut actions: Vec<&AlterAction> = alter.actions.iter().collect();
-        actions.sort_by_key(|action| pass(action));
-        for action in actions {
-            self.alter_action(&name, action)?;
+        for step in in_passes(&alter.actions) {
+            match step.as_slice() {
+                [AlterAction::SetType { .. }, ..] => self.set_types(&name, &step)?,
+                step => {
+                    for action in step {
+                        self.alter_action(&name, action)?;
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -179,6 +231,14 @@ impl Run<'_> {
                 Ok(())
             }
             AlterAction::DropNotNull { column } => self.drop_not_null(table, column),
+            AlterAction::SetType { .. } => self.set_types(table, &[action]),
+            AlterAction::SetIdentity { column, mode, options } => self.set_identity(table, column, *mode, options),
+            AlterAction::DropExpression { column, if_exists } => self.drop_expression(table, column, *if_exists),
+            AlterAction::AlterConstraint {
+                name,
+                deferrable,
+                initially_deferred,
+            } => self.alter_constraint(table, name, *deferrable, *initially_deferred),
             AlterAction::AddIdentity { column, mode, options } => {
                 let position = self.column_position(table, column)?;
                 let Some(relation) = self.catalog.relations.get(table).cloned() else {
@@ -252,12 +312,14 @@ impl Run<'_> {
                 self.remove(vec![Object::Constraint(table.clone(), name.clone())], *cascade)
             }
             AlterAction::ValidateConstraint { name } => {
-                let relation = self.catalog.relations.get(table);
-                if !relation.is_some_and(|relation| relation.constraints.iter().any(|entry| entry.name == *name)) {
-                    let message = format!("constraint \"{name}\" of relation \"{}\" does not exist", table.name);
-                    return Err(DatabaseError::new("42704", message));
-                }
-                Ok(())
+                let message = match self.constraint_kind(table, name)? {
+                    ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. } => format!(
+                        "constraint \"{name}\" of relation \"{}\" is not a foreign key or check constraint",
+                        table.name
+                    ),
+                    ConstraintKind::Check { .. } | ConstraintKind::ForeignKey(_) => return Ok(()),
+                };
+                Err(DatabaseError::new("42809", message))
             }
             AlterAction::RowSecurity { enabled, forced } => {
                 let security = &mut self.relation_mut(table)?.row_security;
@@ -403,6 +465,87 @@ impl Run<'_> {
             self.changes.push(Change::Redefine { table: table.clone() });
         }
         Ok(())
+    }
+
+    /// Errors: 42704.
+    fn constraint_kind(&self, table: &QualifiedName, name: &Ident) -> Result<ConstraintKind> {
+        let relation = self.catalog.relations.get(table);
+        relation
+            .and_then(|relation| relation.constraints.iter().find(|entry| entry.name == *name))
+            .map(|entry| entry.kind.clone())
+            .ok_or_else(|| {
+                let message = format!("constraint \"{name}\" of relation \"{}\" does not exist", table.name);
+                DatabaseError::new("42704", message)
+            })
+    }
+
+    fn alter_constraint(
+        &mut self,
+        table: &QualifiedName,
+        name: &Ident,
+        deferrable: bool,
+        initially_deferred: bool,
+    ) -> Result<()> {
+        if !matches!(self.constraint_kind(table, name)?, ConstraintKind::ForeignKey(_)) {
+            let message = format!(
+                "constraint \"{name}\" of relation \"{}\" is not a foreign key constraint",
+                table.name
+            );
+            return Err(DatabaseError::new("42809", message));
+        }
+        for entry in &mut self.relation_mut(table)?.constraints {
+            if entry.name == *name
+                && let ConstraintKind::ForeignKey(key) = &mut entry.kind
+            {
+                key.deferrable = deferrable;
+                key.initially_deferred = initially_deferred;
+            }
+        }
+        self.changes.push(Change::Redefine { table: table.clone() });
+        Ok(())
+    }
+
+    fn set_identity(
+        &mut self,
+        table: &QualifiedName,
+        column: &Ident,
+        mode: Option<mainstay_core::catalog::Identity>,
+        options: &crate::ast::ddl::SequenceOptions,
+    ) -> Result<()> {
+        let position = self.column_position(table, column)?;
+        let entry = &mut self.relation_mut(table)?.columns[position];
+        let (Some(before), Some(sequence)) = (entry.identity, entry.sequence.clone()) else {
+            let message = format!(
+                "column \"{column}\" of relation \"{}\" is not an identity column",
+                table.name
+            );
+            return Err(DatabaseError::new("55000", message));
+        };
+        entry.identity = Some(mode.unwrap_or(before));
+        let name = crate::ast::ObjectName {
+            schema: Some(sequence.schema),
+            name: sequence.name,
+            position: 0,
+        };
+        self.alter_sequence(&name, false, options)
+    }
+
+    fn drop_expression(&mut self, table: &QualifiedName, column: &Ident, if_exists: bool) -> Result<()> {
+        let position = self.column_position(table, column)?;
+        let entry = &mut self.relation_mut(table)?.columns[position];
+        if entry.generated.take().is_some() {
+            self.changes.push(Change::Rebuild { table: table.clone() });
+            return Ok(());
+        }
+        let message = format!(
+            "column \"{column}\" of relation \"{}\" is not a stored generated column",
+            table.name
+        );
+        if if_exists {
+            self.notice("00000", format!("{message}, skipping"));
+            return Ok(());
+        }
+        Err(DatabaseError::new("55000", message))
     }
 
     fn drop_not_null(&mut self, table: &QualifiedName, column: &Ident) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use mainstay_core::name::{Ident, QualifiedName};
 
+use super::retype::Retyped;
 use crate::ast::ddl::PublicationAction;
 
 /// One thing left for the engine to do, in order. Names are looked up in the catalog as it is after the statement,
@@ -61,6 +62,29 @@ pub enum Change {
     /// The rows must be written anew: a stored generated column came or went.
     Rebuild {
         table: QualifiedName,
+    },
+    /// Columns have other types; each value is made of the row as it was. Errors: those of the expressions, 23502,
+    /// 23514, 23505.
+    Retype {
+        table: QualifiedName,
+        columns: Vec<Retyped>,
+    },
+    /// The table has gone to another schema, and its indexes with it.
+    MoveTable {
+        from: QualifiedName,
+        to: QualifiedName,
+    },
+    /// Rows of these tables go, whatever refers to them is among them.
+    Truncate(Vec<QualifiedName>),
+    /// The labels of an enum are others, or stand in another order.
+    RelabelEnum {
+        name: QualifiedName,
+        /// The label that rows have, and the one they get.
+        renamed: Option<(String, String)>,
+    },
+    DropPublication {
+        name: Ident,
+        if_exists: bool,
     },
     CreateIndex {
         table: QualifiedName,

@@ -110,6 +110,7 @@ impl Run<'_> {
     ) -> Result<()> {
         let owner = self.role(owner)?;
         match kind {
+            ObjectKind::Publication => {}
             ObjectKind::Schema => {
                 let schema = self.existing_schema(&name.name)?;
                 if let Some(entry) = self.catalog.schemas.get_mut(&schema) {

@@ -135,7 +135,11 @@ impl Run<'_> {
         let mut indexes: Vec<ColumnIndex> = Vec::new();
         for column in columns {
             let Some((index, found)) = relation.column(column) else {
-                let message = format!("column \"{column}\" named in key does not exist");
+                let message = match primary && !new_table {
+                    // PostgreSQL first makes the column NOT NULL.
+                    true => format!("column \"{column}\" of relation \"{}\" does not exist", table.name),
+                    false => format!("column \"{column}\" named in key does not exist"),
+                };
                 return Err(DatabaseError::new("42703", message));
             };
             if indexes.contains(&index) {
@@ -373,7 +377,7 @@ impl Run<'_> {
     }
 
     /// Errors: 42804 for types that do not compare; 0A000 for those that only PostgreSQL compares.
-    fn check_key_pair(
+    pub(super) fn check_key_pair(
         &self,
         name: &Ident,
         from: &mainstay_core::catalog::Column,

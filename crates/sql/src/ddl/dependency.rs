@@ -140,8 +140,29 @@ impl Stored {
 
     /// Analyses the text. Errors: those of the analyser, which for a stored text would be a bug.
     pub(super) fn uses(&self, catalog: &Catalog) -> Result<Uses> {
+        let mut uses = Uses::default();
+        let Some(analysed) = self.analysed(catalog, false)? else {
+            return Ok(uses);
+        };
+        let mut entries = HashMap::new();
+        let mut own = None;
+        if let (Analysed::Expression(bound), Some(relation)) = (&analysed, catalog.relations.get(&self.relation))
+            && let Some(rte) = bound.rte
+        {
+            entries.insert(rte, relation.clone());
+            own = Some(rte);
+        }
+        analysed.walk(&mut |place| collect(place, &mut entries, &mut uses));
+        // Entries may be met after the columns that name them.
+        analysed.walk(&mut |place| columns(place, &entries, own, &mut uses));
+        Ok(uses)
+    }
+
+    /// The text's typed tree; `None` if its relation has gone. `assigned`: cast to the type of its column, if it is a
+    /// column's.
+    pub(super) fn analysed(&self, catalog: &Catalog, assigned: bool) -> Result<Option<Analysed>> {
         let Some(relation) = catalog.relations.get(&self.relation) else {
-            return Ok(Uses::default());
+            return Ok(None);
         };
         let path = relation
             .view
@@ -150,24 +171,35 @@ impl Stored {
             .unwrap_or_default();
         let session = Session::new(relation.owner.clone(), path);
         let mut analyser = Analyser::new(catalog, &session);
-        let mut uses = Uses::default();
         if self.place == Place::View {
             let query = analyser.query(&spell::parse_query(&self.text)?)?;
-            let mut entries = HashMap::new();
-            walk::typed_query(&query, &mut |place| collect(place, &mut entries, &mut uses));
-            // Entries may be met after the columns that name them.
-            walk::typed_query(&query, &mut |place| columns(place, &entries, None, &mut uses));
-            return Ok(uses);
+            return Ok(Some(Analysed::Query(Box::new(query))));
         }
+        let expected = match self.place {
+            Place::Default(index) | Place::Generated(index) if assigned => {
+                relation.columns.get(index).map(|column| (&column.ty, column.modifier))
+            }
+            _ => None,
+        };
         let over = (!matches!(self.place, Place::Default(_))).then_some(relation);
-        let bound = analyser.expression(&self.text, over, None)?;
-        let mut entries = HashMap::new();
-        if let Some(rte) = bound.rte {
-            entries.insert(rte, relation.clone());
+        let bound = analyser.expression(&self.text, over, expected)?;
+        Ok(Some(Analysed::Expression(bound)))
+    }
+}
+
+/// What a kept text means.
+pub(super) enum Analysed {
+    Query(Box<typed::Query>),
+    Expression(typed::BoundExpression),
+}
+
+impl Analysed {
+    /// Every place of the tree.
+    pub(super) fn walk<'a>(&'a self, visit: &mut dyn FnMut(walk::Typed<'a>)) {
+        match self {
+            Analysed::Query(query) => walk::typed_query(query, visit),
+            Analysed::Expression(bound) => walk::typed_expr(&bound.expr, visit),
         }
-        walk::typed_expr(&bound.expr, &mut |place| collect(place, &mut entries, &mut uses));
-        walk::typed_expr(&bound.expr, &mut |place| columns(place, &entries, bound.rte, &mut uses));
-        Ok(uses)
     }
 }
 

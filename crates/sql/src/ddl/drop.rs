@@ -165,7 +165,7 @@ impl Run<'_> {
                     format!("extension \"{}\" does not exist, skipping", name.name),
                 ),
             },
-            ObjectKind::Role | ObjectKind::Column | ObjectKind::Constraint => Ok(None),
+            ObjectKind::Role | ObjectKind::Column | ObjectKind::Constraint | ObjectKind::Publication => Ok(None),
         }
     }
 
@@ -374,12 +374,23 @@ impl Run<'_> {
             }
             Object::Routine(_, id) => users(&|_, uses| uses.routines.contains(id)),
             Object::Schema(schema) => {
-                let mut list: Vec<Object> = self
-                    .relations_by_age()
-                    .into_iter()
+                // Relations and routines count their ids together; the others have none.
+                let relations = self
+                    .catalog
+                    .relations
+                    .values()
                     .filter(|relation| relation.name.schema == *schema)
-                    .map(|relation| Object::Relation(relation.name.clone()))
-                    .collect();
+                    .map(|relation| (relation.id, Object::Relation(relation.name.clone())));
+                let routines = self
+                    .catalog
+                    .routines
+                    .values()
+                    .flatten()
+                    .filter(|routine| routine.name.schema == *schema)
+                    .map(|routine| (routine.id, Object::Routine(routine.name.clone(), routine.id)));
+                let mut members: Vec<(u64, Object)> = relations.chain(routines).collect();
+                members.sort_by_key(|(id, _)| *id);
+                let mut list: Vec<Object> = members.into_iter().map(|(_, object)| object).collect();
                 let mut types: Vec<_> = self
                     .catalog
                     .enums
@@ -397,16 +408,6 @@ impl Run<'_> {
                     .collect();
                 sequences.sort();
                 list.extend(sequences.into_iter().map(Object::Sequence));
-                let mut routines: Vec<_> = self
-                    .catalog
-                    .routines
-                    .values()
-                    .flatten()
-                    .filter(|routine| routine.name.schema == *schema)
-                    .map(|routine| (routine.id, routine.name.clone()))
-                    .collect();
-                routines.sort();
-                list.extend(routines.into_iter().map(|(id, name)| Object::Routine(name, id)));
                 list
             }
             Object::Policy(..) | Object::Default(..) | Object::Index(..) => Vec::new(),

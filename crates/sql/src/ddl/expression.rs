@@ -162,6 +162,30 @@ impl Run<'_> {
         Ok(kept.text)
     }
 
+    /// The expression that makes a column's new value of the row as it was (`ALTER COLUMN … TYPE … USING`).
+    ///
+    /// Errors: 42804 or 42846 where the type cannot be reached by assignment.
+    pub(super) fn transformed(
+        &self,
+        text: &str,
+        over: &Arc<Relation>,
+        ty: &Type,
+        modifier: TypeModifier,
+    ) -> Result<Expr> {
+        let mut analyser = Analyser::new(self.catalog, self.session);
+        let expr = analyser
+            .expression(text, Some(over), Some((ty, modifier)))
+            .map_err(|error| misplaced(error, text, "transform expressions"))?
+            .expr;
+        if has_subquery(&expr) {
+            return Err(DatabaseError::new(
+                "0A000",
+                "cannot use subquery in transform expression",
+            ));
+        }
+        Ok(expr)
+    }
+
     /// Analyses what is assigned to a column.
     ///
     /// Errors: 42804 `column "a" is of type integer but default expression is of type text`.

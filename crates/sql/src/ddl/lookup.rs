@@ -246,6 +246,7 @@ impl Run<'_> {
             labels: labels.to_vec(),
             owner: self.session.user.clone(),
             comment: None,
+            uncommitted: Vec::new(),
         };
         self.catalog.enums.insert(name.clone(), Arc::new(entry));
         self.changes.push(super::Change::CreateEnum(name));

@@ -12,8 +12,11 @@ mod change;
 mod comment;
 mod constraint;
 mod dependency;
+mod derive;
 mod drop;
+mod enumeration;
 mod expression;
+mod extension;
 mod grant;
 mod index;
 mod initial;
@@ -21,8 +24,10 @@ mod lookup;
 mod naming;
 mod policy;
 mod quote;
+mod relocate;
 mod removal;
 mod rename;
+mod retype;
 mod routine;
 mod sequence;
 mod setting;
@@ -30,6 +35,7 @@ mod spell;
 mod table;
 #[cfg(test)]
 mod tests;
+mod truncate;
 mod types;
 mod view;
 mod walk;
@@ -38,12 +44,13 @@ use std::sync::Arc;
 
 use mainstay_core::catalog::{Catalog, Relation};
 use mainstay_core::error::DatabaseError;
-use mainstay_core::name::{Ident, QualifiedName};
+use mainstay_core::name::QualifiedName;
 
 pub use alter::steps;
 pub use change::{Change, Notice, SequenceValue};
-pub use initial::{DefaultGrants, initial_catalog, set_default_grants};
+pub use initial::{DefaultGrants, complete, initial_catalog, set_default_grants};
 pub use quote::{identifier, literal};
+pub use retype::Retyped;
 pub use setting::{set, setting_of};
 
 use crate::ast::Statement;
@@ -87,6 +94,13 @@ pub fn apply(catalog: &mut Catalog, session: &mut Session, statement: &ParsedSta
             refused.alternative.as_deref(),
         )),
         _ => Err(DatabaseError::new("XX000", "not a statement that changes the catalog")),
+    }
+}
+
+/// What holds only within the transaction that is about to commit is forgotten.
+pub fn settle(catalog: &mut Catalog) {
+    for entry in catalog.enums.values_mut().filter(|entry| !entry.uncommitted.is_empty()) {
+        Arc::make_mut(entry).uncommitted.clear();
     }
 }
 
@@ -148,6 +162,12 @@ impl Run<'_> {
                 self.owner(*kind, name, arguments.as_deref(), owner)?;
             }
             DdlStatement::Publication(publication) => self.publication(publication)?,
+            DdlStatement::DropPublication { names, if_exists } => self.drop_publications(names, *if_exists)?,
+            DdlStatement::AlterEnum { name, change } => self.alter_enum(name, change)?,
+            DdlStatement::SetSchema(set) => self.set_schema(set)?,
+            DdlStatement::AlterRole(alter) => self.alter_role(alter)?,
+            DdlStatement::Truncate(truncate) => self.truncate(truncate)?,
+            DdlStatement::CreateTableAs(create) => self.create_table_as(create)?,
         }
         if self.changes.is_empty() {
             self.changes.push(Change::Catalog);
@@ -186,31 +206,6 @@ impl Run<'_> {
             .chain(routines)
             .max()
             .map_or(floor, |highest| floor.max(highest + 1))
-    }
-
-    fn create_extension(&mut self, name: &Ident, if_not_exists: bool, schema: Option<&Ident>) -> Result<()> {
-        /// Extensions whose functions are built in or never called by the portable subset.
-        const KNOWN: &[&str] = &["uuid-ossp", "pgcrypto", "moddatetime", "plpgsql"];
-        if self.catalog.extensions.contains_key(name) {
-            let message = format!("extension \"{name}\" already exists");
-            if !if_not_exists {
-                return Err(DatabaseError::new("42710", message));
-            }
-            self.notice("42710", format!("{message}, skipping"));
-            return Ok(());
-        }
-        if *name == *"vector" {
-            let message = "extension \"vector\": kept for PostgreSQL; columns of its types are refused here";
-            self.notice("00000", message);
-        } else if !KNOWN.contains(&name.as_str()) {
-            return Err(self.refuse("this extension", name, None));
-        }
-        let schema = match schema {
-            Some(schema) => self.existing_schema(schema)?,
-            None => self.creation_schema(None)?,
-        };
-        self.catalog.extensions.insert(name.clone(), schema);
-        Ok(())
     }
 
     fn publication(&mut self, publication: &crate::ast::ddl::Publication) -> Result<()> {

@@ -21,8 +21,9 @@ impl Run<'_> {
         let to = Ident::new(naming::cut(&rename.to, naming::NAME_BYTES_MAX));
         self.check_name(&to)?;
         match rename.kind {
-            ObjectKind::Schema => Err(self.refuse("renaming a schema", &rename.name.name, Some("a new schema"))),
-            ObjectKind::Role => Err(self.refuse("renaming a role", &rename.name.name, Some("a new role"))),
+            ObjectKind::Schema => self.rename_schema(&rename.name.name, &to),
+            ObjectKind::Role => self.rename_role(&rename.name.name, &to),
+            ObjectKind::Function => self.rename_routine(&rename.name, rename.arguments.as_deref(), &to),
             ObjectKind::Type => self.rename_type(rename, &to),
             ObjectKind::Index => self.rename_index(rename, &to),
             ObjectKind::Sequence => self.rename_sequence(rename, &to),
@@ -183,6 +184,11 @@ impl Run<'_> {
             self.check_case(&to)?;
         }
         self.check_free_row_type(&to)?;
+        self.move_relation(from, &to)
+    }
+
+    /// Gives a relation another name, schema or both; its name must be free.
+    pub(super) fn move_relation(&mut self, from: &QualifiedName, to: &QualifiedName) -> Result<()> {
         let mut rewritten = Vec::new();
         for mut stored in dependency::stored(self.catalog) {
             let uses = stored.uses(self.catalog)?;
@@ -192,7 +198,7 @@ impl Run<'_> {
             }
             let rename = Renamed::Relation {
                 from,
-                to: &to,
+                to,
                 own: if own { Some(&uses.own) } else { None },
             };
             stored.text = stored.renamed(&rename)?;
@@ -234,15 +240,25 @@ impl Run<'_> {
                 Arc::make_mut(entry).owned_by = Some((to.clone(), column));
             }
         }
+        // Its row type has its name.
+        retype(self.catalog, from, to);
+        for routine in self.catalog.routines.values_mut().flatten() {
+            if routine.returns.relation.as_ref() == Some(from) {
+                Arc::make_mut(routine).returns.relation = Some(to.clone());
+            }
+        }
         self.put_back(rewritten, &from.name)?;
-        if is_table {
-            self.changes.push(Change::RenameTable { from: from.clone(), to });
+        let (from, to) = (from.clone(), to.clone());
+        match (is_table, from.schema == to.schema) {
+            (false, _) => {}
+            (true, true) => self.changes.push(Change::RenameTable { from, to }),
+            (true, false) => self.changes.push(Change::MoveTable { from, to }),
         }
         Ok(())
     }
 
     /// Puts rewritten texts in their places and analyses each again. Errors: 0A000 if one cannot follow the rename.
-    fn put_back(&mut self, rewritten: Vec<Stored>, what: &str) -> Result<()> {
+    pub(super) fn put_back(&mut self, rewritten: Vec<Stored>, what: &str) -> Result<()> {
         for stored in &rewritten {
             let relation = self.relation_mut(&stored.relation)?;
             stored.place.put(relation, &stored.text);
@@ -338,22 +354,27 @@ impl Run<'_> {
         if naming::relation_exists(self.catalog, &to.schema, &to.name) {
             return Err(relation_exists(&to.name));
         }
-        let Some(mut moved) = self.catalog.sequences.remove(&from) else {
+        self.move_sequence(&from, &to)
+    }
+
+    /// Gives a sequence another name, schema or both; its name must be free.
+    pub(super) fn move_sequence(&mut self, from: &QualifiedName, to: &QualifiedName) -> Result<()> {
+        let Some(mut moved) = self.catalog.sequences.remove(from) else {
             return Ok(());
         };
         Arc::make_mut(&mut moved).name = to.clone();
         self.catalog.sequences.insert(to.clone(), moved);
-        let (old, new) = (qualified_literal(&from), qualified_literal(&to));
+        let (old, new) = (qualified_literal(from), qualified_literal(to));
         for entry in self.catalog.relations.values_mut() {
             let touched = entry.columns.iter().any(|column| {
-                column.sequence.as_ref() == Some(&from)
+                column.sequence.as_ref() == Some(from)
                     || column.default.as_ref().is_some_and(|text| text.contains(&old))
             });
             if !touched {
                 continue;
             }
             for column in &mut Arc::make_mut(entry).columns {
-                if column.sequence.as_ref() == Some(&from) {
+                if column.sequence.as_ref() == Some(from) {
                     column.sequence = Some(to.clone());
                 }
                 if let Some(text) = &mut column.default {
@@ -361,12 +382,19 @@ impl Run<'_> {
                 }
             }
         }
-        self.changes.push(Change::RenameSequence { from, to });
+        self.changes.push(Change::RenameSequence {
+            from: from.clone(),
+            to: to.clone(),
+        });
         Ok(())
     }
 
     fn rename_type(&mut self, rename: &Rename, to: &Ident) -> Result<()> {
-        let Some(from) = self.find_enum(&rename.name) else {
+        let Some(from) = self.find_type(&rename.name) else {
+            if let Some(relation) = self.find_relation(&rename.name) {
+                let message = format!("{} is a table's row type", relation.name.name);
+                return Err(DatabaseError::new("42809", message).hint("Use ALTER TABLE instead."));
+            }
             return Err(DatabaseError::new(
                 "42704",
                 format!("type \"{}\" does not exist", rename.name),
@@ -374,39 +402,54 @@ impl Run<'_> {
         };
         let to = QualifiedName::new(from.schema.clone(), to.clone());
         self.check_free_type(&to)?;
+        if self.catalog.relations.contains_key(&to) {
+            let message = format!("type \"{}\" already exists", to.name);
+            return Err(DatabaseError::new("42710", message));
+        }
+        self.move_type(&from, &to)
+    }
+
+    /// Gives an enum or domain another name, schema or both; its name must be free.
+    pub(super) fn move_type(&mut self, from: &QualifiedName, to: &QualifiedName) -> Result<()> {
         let mut rewritten = Vec::new();
         for stored in dependency::stored(self.catalog) {
-            let text = stored.renamed(&Renamed::Type { from: &from, to: &to })?;
+            let text = stored.renamed(&Renamed::Type { from, to })?;
             if text != stored.text {
                 rewritten.push(Stored { text, ..stored });
             }
         }
-        let Some(mut moved) = self.catalog.enums.remove(&from) else {
-            return Ok(());
-        };
-        Arc::make_mut(&mut moved).name = to.clone();
-        self.catalog.enums.insert(to.clone(), moved);
-        retype(self.catalog, &from, &to);
+        if let Some(mut moved) = self.catalog.enums.remove(from) {
+            Arc::make_mut(&mut moved).name = to.clone();
+            self.catalog.enums.insert(to.clone(), moved);
+        }
+        if let Some(mut moved) = self.catalog.domains.remove(from) {
+            Arc::make_mut(&mut moved).name = to.clone();
+            self.catalog.domains.insert(to.clone(), moved);
+        }
+        retype(self.catalog, from, to);
         let what = from.name.clone();
         self.put_back(rewritten, &what)?;
-        self.changes.push(Change::RenameEnum { from, to });
+        self.changes.push(Change::RenameEnum {
+            from: from.clone(),
+            to: to.clone(),
+        });
         Ok(())
     }
 }
 
-/// Gives every column, argument and result of an enum type its new name.
+/// Gives every column, argument and result of a type its new name.
 fn retype(catalog: &mut Catalog, from: &QualifiedName, to: &QualifiedName) {
-    let rename = |ty: &mut Type| {
-        if *ty == Type::Enum(from.clone()) {
-            *ty = Type::Enum(to.clone());
-        }
-    };
     for entry in catalog.relations.values_mut() {
-        if entry.columns.iter().any(|column| column.ty == Type::Enum(from.clone())) {
+        if entry.columns.iter().any(|column| is_made_of(&column.ty, from)) {
             Arc::make_mut(entry)
                 .columns
                 .iter_mut()
-                .for_each(|column| rename(&mut column.ty));
+                .for_each(|column| rename_in(&mut column.ty, from, to));
+        }
+    }
+    for entry in catalog.domains.values_mut() {
+        if is_made_of(&entry.base, from) {
+            rename_in(&mut Arc::make_mut(entry).base, from, to);
         }
     }
     for routine in catalog.routines.values_mut().flatten() {
@@ -414,8 +457,34 @@ fn retype(catalog: &mut Catalog, from: &QualifiedName, to: &QualifiedName) {
         routine
             .arguments
             .iter_mut()
-            .for_each(|argument| rename(&mut argument.ty));
-        rename(&mut routine.returns.ty);
+            .map(|argument| &mut argument.ty)
+            .chain(routine.returns.columns.iter_mut().map(|(_, ty)| ty))
+            .chain([&mut routine.returns.ty])
+            .for_each(|ty| rename_in(ty, from, to));
+    }
+}
+
+/// True if a type is the named one, or an array or domain over it.
+fn is_made_of(ty: &Type, name: &QualifiedName) -> bool {
+    match ty {
+        Type::Enum(own) | Type::Composite(own) => own == name,
+        Type::Domain(own, base) => own == name || is_made_of(base, name),
+        Type::Array(element) => is_made_of(element, name),
+        _ => false,
+    }
+}
+
+fn rename_in(ty: &mut Type, from: &QualifiedName, to: &QualifiedName) {
+    match ty {
+        Type::Enum(own) | Type::Composite(own) if own == from => *own = to.clone(),
+        Type::Domain(own, base) => {
+            if own == from {
+                *own = to.clone();
+            }
+            rename_in(base, from, to);
+        }
+        Type::Array(element) => rename_in(element, from, to),
+        _ => {}
     }
 }
 
@@ -428,7 +497,7 @@ impl Stored {
         }
     }
 
-    fn renamed(&self, rename: &Renamed<'_>) -> Result<String> {
+    pub(super) fn renamed(&self, rename: &Renamed<'_>) -> Result<String> {
         match self.place {
             Place::View => spell::renamed_in_query(&self.text, rename),
             _ => spell::renamed_in_expression(&self.text, rename),

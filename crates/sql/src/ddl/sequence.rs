@@ -141,15 +141,7 @@ impl Run<'_> {
         };
         let sequence = Arc::make_mut(entry);
         if let Some(ty) = ty {
-            let (old_min, old_max) = bounds(&sequence.ty);
-            let (new_min, new_max) = bounds(&ty);
-            if sequence.max == old_max {
-                sequence.max = new_max;
-            }
-            if sequence.min == old_min {
-                sequence.min = new_min;
-            }
-            sequence.ty = ty;
+            retype(sequence, ty);
         }
         sequence.increment = options.increment.unwrap_or(sequence.increment);
         let (type_min, type_max) = bounds(&sequence.ty);
@@ -181,6 +173,19 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// Gives a sequence another type; bounds that were the old type's own become the new one's.
+pub(super) fn retype(sequence: &mut Sequence, ty: Type) {
+    let (old_min, old_max) = bounds(&sequence.ty);
+    let (new_min, new_max) = bounds(&ty);
+    if sequence.max == old_max {
+        sequence.max = new_max;
+    }
+    if sequence.min == old_min {
+        sequence.min = new_min;
+    }
+    sequence.ty = ty;
 }
 
 fn bounds(ty: &Type) -> (i64, i64) {

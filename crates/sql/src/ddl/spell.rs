@@ -256,6 +256,24 @@ pub(super) fn joins_naturally(text: &str) -> Result<bool> {
     Ok(natural)
 }
 
+/// The text with the constant `from` replaced by `to` at each position; `None` if another thing stands at one.
+pub(super) fn replaced_constants(text: &str, positions: &[u32], from: &str, to: &str) -> Option<String> {
+    let mut edits = Vec::new();
+    for position in positions {
+        let before = (*position).checked_sub(1)? as usize;
+        let here = text.char_indices().nth(before).map(|(at, _)| &text[at..])?;
+        if !here.starts_with(from) {
+            return None;
+        }
+        edits.push(Edit {
+            position: *position,
+            removed: from.chars().count(),
+            text: to.to_owned(),
+        });
+    }
+    Some(edited(text, edits))
+}
+
 /// Characters of `a.b.*` that begins at `position`.
 fn star_length(text: &str, position: u32) -> usize {
     let mut quoted = false;
@@ -299,6 +317,11 @@ pub(super) enum Renamed<'a> {
         from: &'a QualifiedName,
         to: &'a QualifiedName,
     },
+    /// The only function of its name.
+    Routine {
+        from: &'a QualifiedName,
+        to: &'a QualifiedName,
+    },
     /// The column references at these positions.
     Column {
         positions: &'a HashSet<u32>,
@@ -333,6 +356,9 @@ impl Renamed<'_> {
                 if ty.schema.as_ref() == Some(&from.schema) && ty.name == from.name =>
             {
                 edits.push(name_edit(text, ty.position, 2, &spelled(to)));
+            }
+            (Renamed::Routine { from, to }, walk::Written::Function(call)) if is(&call.name, from) => {
+                edits.push(name_edit(text, call.name.position, 2, &spelled(to)));
             }
             (Renamed::Column { positions, from, to }, walk::Written::Column(names, position))
                 if positions.contains(&position) && names.last() == Some(*from) =>

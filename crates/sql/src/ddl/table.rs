@@ -28,6 +28,9 @@ pub(super) struct NewColumn {
 
 impl Run<'_> {
     pub(super) fn create_table(&mut self, create: &CreateTable) -> Result<()> {
+        if !create.likes.is_empty() {
+            return self.create_table_like(create);
+        }
         let name = self.new_name(&create.name)?;
         if naming::relation_exists(self.catalog, &name.schema, &name.name) {
             if !create.if_not_exists {

@@ -7,6 +7,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{self, AlterTableType as Alter, ConstrType, Node};
 
 use super::super::context::Context;
+use super::change::{alter_constraint, is_storage};
 use super::read::*;
 use super::{Converted, object_kind, sequence_options, text, view_options};
 use crate::ast::ddl::*;
@@ -39,6 +40,7 @@ pub(super) fn create_table(ctx: &Context<'_>, statement: &protobuf::CreateStmt) 
         if_not_exists: statement.if_not_exists,
         columns: Vec::new(),
         constraints: Vec::new(),
+        likes: Vec::new(),
         name,
     };
     for element in &statement.table_elts {
@@ -49,18 +51,25 @@ pub(super) fn create_table(ctx: &Context<'_>, statement: &protobuf::CreateStmt) 
                     .constraints
                     .push(self::constraint(ctx, &table.name.name, constraint)?);
             }
-            Some(NodeEnum::TableLikeClause(_)) => {
-                return Err(refuse(
-                    ctx,
-                    "CREATE TABLE … (LIKE …)",
-                    &table.name.name,
-                    Some("the columns written out"),
-                ));
-            }
+            Some(NodeEnum::TableLikeClause(clause)) => table.likes.push((table.columns.len(), like(ctx, clause)?)),
             _ => return Err(refuse(ctx, "this part of CREATE TABLE", &table.name.name, None)),
         }
     }
     Ok(table)
+}
+
+/// `TableLikeOption`'s bits; storage, compression and statistics change no answer.
+fn like(ctx: &Context<'_>, clause: &protobuf::TableLikeClause) -> Converted<Like> {
+    let including = |bit: u32| clause.options & (1 << bit) != 0;
+    Ok(Like {
+        relation: relation(ctx, clause.relation.as_ref())?,
+        comments: including(0),
+        constraints: including(2),
+        defaults: including(3),
+        generated: including(4),
+        identity: including(5),
+        indexes: including(6),
+    })
 }
 
 /// One column with its constraints in the order written.
@@ -466,29 +475,48 @@ fn alter_action(
                 false => AlterAction::Ignored,
             }
         }
-        (
-            Alter::AtSetStatistics
-            | Alter::AtSetOptions
-            | Alter::AtResetOptions
-            | Alter::AtSetStorage
-            | Alter::AtSetCompression
-            | Alter::AtReplicaIdentity
-            | Alter::AtClusterOn
-            | Alter::AtDropCluster
-            | Alter::AtSetRelOptions,
-            _,
-        ) => AlterAction::Ignored,
-        (Alter::AtAlterColumnType, _) => {
-            return unavailable("ALTER COLUMN … TYPE", Some("a new column filled from the old one"));
+        (kind, _) if is_storage(kind) => AlterAction::Ignored,
+        (Alter::AtAlterColumnType, Some(NodeEnum::ColumnDef(changed))) => {
+            let line = ctx.line(changed.location);
+            if let Some(collation) = &changed.coll_clause {
+                check_collation(&collation.collname, &part, line)?;
+            }
+            let Some(ty) = &changed.type_name else {
+                return Err(ctx_error("the column has no type"));
+            };
+            AlterAction::SetType {
+                ty: ctx.type_name(ty)?,
+                using: changed.raw_default.as_deref().map(text::of_expression).transpose()?,
+                column: part,
+                line,
+            }
         }
-        (Alter::AtSetIdentity, _) => return unavailable("ALTER COLUMN … SET GENERATED", None),
-        (Alter::AtDropExpression | Alter::AtSetExpression, _) => {
-            return unavailable("changing a generated column's expression", Some("a new column"));
+        (Alter::AtSetIdentity, Some(NodeEnum::List(list))) => {
+            let generated = option(&list.items, "generated").and_then(option_integer);
+            let options: Vec<Node> = list
+                .items
+                .iter()
+                .filter(
+                    |node| !matches!(&node.node, Some(NodeEnum::DefElem(element)) if element.defname == "generated"),
+                )
+                .cloned()
+                .collect();
+            AlterAction::SetIdentity {
+                column: part,
+                // The letter `a` or `d`, as a number.
+                mode: generated.map(|letter| match letter == i64::from(b'a') {
+                    true => Identity::Always,
+                    false => Identity::ByDefault,
+                }),
+                options: sequence_options(ctx, &options)?,
+            }
         }
-        (Alter::AtAlterConstraint, _) => {
-            return unavailable("ALTER CONSTRAINT", Some("DROP CONSTRAINT and ADD CONSTRAINT"));
-        }
-        (Alter::AtResetRelOptions, _) => return unavailable("RESET of a relation's options", Some("SET")),
+        (Alter::AtDropExpression, _) => AlterAction::DropExpression {
+            column: part,
+            if_exists: command.missing_ok,
+        },
+        (Alter::AtSetExpression, _) => return Err(newer("SET EXPRESSION")),
+        (Alter::AtAlterConstraint, definition) => alter_constraint(ctx, table, definition)?,
         (Alter::AtAddInherit | Alter::AtDropInherit, _) => return unavailable("table inheritance", None),
         (Alter::AtAttachPartition | Alter::AtDetachPartition | Alter::AtDetachPartitionFinalize, _) => {
             return unavailable("partitioned tables", None);
@@ -504,7 +532,7 @@ fn alter_action(
             | Alter::AtEnableReplicaTrig,
             _,
         ) => return unavailable("triggers", None),
-        (Alter::AtSetUnLogged | Alter::AtSetLogged, _) => return unavailable("UNLOGGED tables", None),
+        (Alter::AtSetUnLogged, _) => return unavailable("UNLOGGED tables", None),
         _ => return unavailable("this form of ALTER TABLE", None),
     })
 }

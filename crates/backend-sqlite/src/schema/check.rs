@@ -1,0 +1,155 @@
+//! Dry runs: what stands in the way of migrations, statement by statement, by the catalog alone.
+//!
+//! Lives here: going on after a statement that fails, and telling what fails only because of it. Not here: rows, which
+//! are not looked at; files and how the answer is shown.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use mainstay_core::backend::{CheckedMigration, Migration, Problem};
+use mainstay_core::catalog::Catalog;
+use mainstay_core::error::DatabaseError;
+use mainstay_sql::analyse::Analyser;
+use mainstay_sql::ast::Statement;
+use mainstay_sql::ddl::{self, Change, Notice};
+use mainstay_sql::parse::{self, ParsedStatement, Piece};
+use mainstay_sql::session::Session;
+
+use super::script;
+
+/// What a statement says when something it names is not there: relation, type or role, function, column, schema.
+const MISSING: &[&str] = &["42P01", "42704", "42883", "42703", "3F000"];
+
+/// Says of each migration whether it could be applied after those before it. A statement that fails leaves the catalog
+/// as it was for those that follow; what fails because of that says so.
+pub fn check(catalog: &Arc<Catalog>, migrations: &[Migration]) -> Vec<CheckedMigration> {
+    let mut run = DryRun {
+        current: Catalog::clone(catalog),
+        session: Session::default(),
+        not_made: HashMap::new(),
+    };
+    migrations.iter().map(|migration| run.migration(migration)).collect()
+}
+
+struct DryRun {
+    current: Catalog,
+    session: Session,
+    /// Names that a failed statement would have made, with the place of the problem they come from.
+    not_made: HashMap<String, (String, u32)>,
+}
+
+impl DryRun {
+    fn migration(&mut self, migration: &Migration) -> CheckedMigration {
+        let mut checked = CheckedMigration {
+            version: migration.version.clone(),
+            problems: Vec::new(),
+            notices: Vec::new(),
+        };
+        self.session = Session::default();
+        match parse::parse_each(&migration.sql) {
+            Err(error) => {
+                let line = line_at(&migration.sql, error.position);
+                checked.problems.push(Problem::new(line, error));
+            }
+            Ok(pieces) => {
+                for piece in &pieces {
+                    self.piece(piece, &mut checked);
+                }
+            }
+        }
+        ddl::settle(&mut self.current);
+        self.current.version += 1;
+        checked
+    }
+
+    fn piece(&mut self, piece: &Piece, checked: &mut CheckedMigration) {
+        let done = match &piece.parsed {
+            Ok(statement) => self.statement(statement, checked),
+            Err(error) => Err(error.clone()),
+        };
+        let Err(error) = done else {
+            for name in &piece.defines {
+                self.not_made.remove(name.as_str());
+            }
+            return;
+        };
+        let follows = MISSING
+            .contains(&error.sqlstate.as_str())
+            .then(|| self.cause_of(piece))
+            .flatten();
+        let place = follows.clone().unwrap_or_else(|| (checked.version.clone(), piece.line));
+        for name in &piece.defines {
+            self.not_made.entry(name.to_string()).or_insert_with(|| place.clone());
+        }
+        checked.problems.push(Problem {
+            line: piece.line,
+            error,
+            follows,
+        });
+    }
+
+    /// The first problem, in order of place, that made something this statement names not be there.
+    fn cause_of(&self, piece: &Piece) -> Option<(String, u32)> {
+        let mut places: Vec<&(String, u32)> = self
+            .not_made
+            .iter()
+            .filter(|(name, _)| piece.words.contains(&name.to_lowercase()))
+            .map(|(_, place)| place)
+            .collect();
+        places.sort();
+        places.first().map(|place| (*place).clone())
+    }
+
+    fn statement(&mut self, statement: &ParsedStatement, checked: &mut CheckedMigration) -> Result<(), DatabaseError> {
+        match &statement.ast {
+            Statement::Ddl(_) | Statement::Set(_) | Statement::Unsupported(_) => self.change(statement, checked),
+            Statement::Query(query) => match ddl::setting_of(query) {
+                Some(set) => self.change(
+                    &ParsedStatement {
+                        ast: Statement::Set(set),
+                        ..statement.clone()
+                    },
+                    checked,
+                ),
+                None => Analyser::new(&self.current, &self.session).query(query).map(drop),
+            },
+            Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
+                Analyser::new(&self.current, &self.session)
+                    .statement(&statement.ast)
+                    .map(drop)
+            }
+            Statement::Transaction(control) => script::refuse_control(control, statement.line),
+        }
+    }
+
+    fn change(&mut self, statement: &ParsedStatement, checked: &mut CheckedMigration) -> Result<(), DatabaseError> {
+        let mut next = self.current.clone();
+        let mut settings = self.session.clone();
+        let changes = ddl::apply(&mut next, &mut settings, statement)?;
+        self.current = next;
+        self.session = settings;
+        for change in changes {
+            if let Change::Notice(notice) = change
+                && worth_telling(&notice)
+            {
+                let error = DatabaseError::new(&notice.sqlstate, notice.message);
+                checked.notices.push(Problem::new(notice.line, error));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `… does not exist, skipping` is what a careful migration expects to hear.
+fn worth_telling(notice: &Notice) -> bool {
+    !notice.message.ends_with("skipping")
+}
+
+fn line_at(text: &str, position: Option<u32>) -> u32 {
+    let characters = position.unwrap_or(1).saturating_sub(1) as usize;
+    text.chars()
+        .take(characters)
+        .filter(|character| *character == '\n')
+        .count() as u32
+        + 1
+}
