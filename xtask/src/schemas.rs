@@ -130,9 +130,7 @@ mod tests {
             "{text}"
         );
         assert!(text.ends_with("1 of 2 whole.\n"), "{text}");
-        assert_eq!(
-            last_words("mainstay failed:\n  error: line 3\n    hint"),
-            "error: line 3"
-        );
+        assert_eq!(last_words("it failed: error: line 3\n    hint"), "line 3");
+        assert_eq!(last_words("it failed\nwithout a word"), "without a word");
     }
 }
