@@ -290,6 +290,8 @@ pub enum ExprKind {
     Exists(Box<Query>),
     /// One column; null without a row; more than one row is 21000.
     ScalarSubquery(Box<Query>),
+    /// `ARRAY(SELECT …)`: one column; empty without a row.
+    ArraySubquery(Box<Query>),
     /// Text on both sides. `escape`: `None` = backslash.
     Like {
         kind: LikeKind,

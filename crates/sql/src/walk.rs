@@ -69,7 +69,9 @@ pub fn children<'a>(parent: &'a Expr, visit: &mut dyn FnMut(&'a Expr) -> bool) {
             exprs(left, visit);
             query(inner, visit);
         }
-        ExprKind::Exists(inner) | ExprKind::ScalarSubquery(inner) => query(inner, visit),
+        ExprKind::Exists(inner) | ExprKind::ScalarSubquery(inner) | ExprKind::ArraySubquery(inner) => {
+            query(inner, visit)
+        }
         ExprKind::Like {
             expr: inner,
             pattern,

@@ -18,6 +18,8 @@ impl Emitter<'_> {
     pub(super) fn function(&mut self, function: &'static FunctionEntry, arguments: &[Expr]) -> Result<()> {
         match function.implementation {
             Implementation::Engine => self.engine_function(function, arguments),
+            Implementation::Elements(library) => self.elements_call(library, function.arguments, arguments, false),
+            Implementation::ElementsByType(library) => self.elements_call(library, function.arguments, arguments, true),
             implementation => self.implementation(function.name, implementation, arguments),
         }
     }
@@ -30,7 +32,10 @@ impl Emitter<'_> {
         arguments: &[Expr],
     ) -> Result<()> {
         match implementation {
-            Implementation::Compare | Implementation::Engine => Err(unavailable_operator(name)),
+            Implementation::Compare
+            | Implementation::Engine
+            | Implementation::Elements(_)
+            | Implementation::ElementsByType(_) => Err(unavailable_operator(name)),
             Implementation::Native(native) | Implementation::Library(native) => self.call(native, arguments),
             Implementation::NegatedLibrary(library) => {
                 self.sql("(NOT ");
@@ -81,6 +86,7 @@ impl Emitter<'_> {
 
     fn engine_function(&mut self, function: &FunctionEntry, arguments: &[Expr]) -> Result<()> {
         let name = match function.name {
+            "array_to_string" => return self.array_to_string(arguments),
             "random" => "ms_random()",
             "gen_random_uuid" | "uuid_generate_v4" => "ms_random_uuid()",
             "clock_timestamp" => "ms_clock()",
@@ -165,6 +171,9 @@ impl Emitter<'_> {
             self.sql("DISTINCT ");
         }
         self.aggregate_arguments(call.function, &call.arguments)?;
+        if call.distinct && matches!(call.function.implementation, Implementation::Elements(_)) {
+            self.distinct_element(first(&call.arguments)?)?;
+        }
         if !call.order.is_empty() {
             self.sql(" ORDER BY ");
             self.sort_keys(&call.order)?;
@@ -176,6 +185,24 @@ impl Emitter<'_> {
         }
         self.sql(")");
         self.aggregate_filter(call.filter.as_ref())
+    }
+
+    /// The collation by which JSON texts of the type are told apart.
+    fn distinct_element(&mut self, element: &Expr) -> Result<()> {
+        match element.ty.base() {
+            Type::Numeric => self.sql(" COLLATE pg_numeric"),
+            Type::Jsonb => self.sql(" COLLATE pg_jsonb"),
+            Type::Interval => {
+                return Err(DatabaseError::unavailable(
+                    "array_agg(DISTINCT …) of intervals",
+                    "",
+                    1,
+                    Some("a subquery with DISTINCT"),
+                ));
+            }
+            _ => return Ok(()),
+        };
+        Ok(())
     }
 
     /// SQLite's DISTINCT takes one argument only, so the delimiter comes in afterwards.
@@ -215,6 +242,7 @@ impl Emitter<'_> {
         match (function.implementation, function.name) {
             (Implementation::Native(name), _)
             | (Implementation::Library(name), _)
+            | (Implementation::Elements(name), _)
             | (Implementation::LibraryJson(name), _)
             | (Implementation::LibraryJsonb(name), _) => {
                 self.sql(name);
@@ -237,6 +265,7 @@ impl Emitter<'_> {
                 self.sql("*");
                 Ok(())
             }
+            (Implementation::Elements(_), [only]) => self.element(only),
             (Implementation::LibraryJson(library), _) => self.json_arguments(library, arguments, false),
             (Implementation::LibraryJsonb(library), _) => self.json_arguments(library, arguments, true),
             (Implementation::Engine, [only]) => self.ordered(only),

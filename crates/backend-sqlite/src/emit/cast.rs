@@ -25,6 +25,7 @@ impl Emitter<'_> {
                 (Type::Timestamp, TypeModifier::Fraction(_)) => self.sql("pg_typmod_timestamp("),
                 (Type::Timestamptz, TypeModifier::Fraction(_)) => self.sql("pg_typmod_timestamptz("),
                 (Type::Interval, TypeModifier::Fraction(_)) => self.sql("pg_typmod_interval("),
+                _ if self.array_modifier(&outer.ty, outer.modifier, context)? => self,
                 _ => return self.converted(inner, &outer.ty),
             };
         }
@@ -85,13 +86,8 @@ impl Emitter<'_> {
                 self.sql(")");
                 Ok(())
             }
-            (_, Type::Array(element)) if textual(&from) => {
-                let element = suffix(element)?;
-                self.sql("pg_in_array_").sql(element).sql("(");
-                self.expr(inner)?;
-                self.sql(")");
-                Ok(())
-            }
+            (Type::Array(from), Type::Array(to)) => self.array_converted(inner, from, to),
+            (_, Type::Array(element)) if textual(&from) => self.array_read(element, inner),
             (Type::Array(element), _) if textual(&to) => {
                 let element = suffix(element)?;
                 self.sql("pg_out_array_").sql(element).sql("(");

@@ -46,6 +46,14 @@ impl Emitter<'_> {
                 Ok(())
             }
             (Implementation::Engine, _) => self.engine_operator(operator, arguments),
+            (Implementation::Elements(library), [_, _]) => {
+                let slots = [operator.left.unwrap_or(operator.right), operator.right];
+                self.elements_call(library, &slots, arguments, false)
+            }
+            (Implementation::ElementsByType(library), [_, _]) => {
+                let slots = [operator.left.unwrap_or(operator.right), operator.right];
+                self.elements_call(library, &slots, arguments, true)
+            }
             (implementation, _) => self.implementation(operator.name, implementation, arguments),
         }
     }
@@ -118,7 +126,7 @@ impl Emitter<'_> {
                 };
                 self.call(name, parts)
             }
-            Some(Type::Enum(_) | Type::Jsonb) => Err(DatabaseError::unavailable(
+            Some(Type::Enum(_) | Type::Jsonb | Type::Array(_)) => Err(DatabaseError::unavailable(
                 "GREATEST and LEAST of this type",
                 "",
                 1,

@@ -3,6 +3,7 @@
 //! Every expression is written so that it can stand in any place: operators in parentheses, calls as they are.
 
 use mainstay_core::error::DatabaseError;
+use mainstay_core::name::QualifiedName;
 use mainstay_core::types::Type;
 use mainstay_sql::typed::{ContextValue, Expr, ExprKind, Literal, RteId};
 use rusqlite::types::Value as Scalar;
@@ -11,7 +12,7 @@ use super::binds::Bind;
 use super::emitter::{Argument, Emitter, Parameters, Result, Rte, Scope};
 use super::query::Names;
 use super::types::suffix;
-use crate::values::cast;
+use crate::values::{array, cast};
 
 /// Parts of a conjunction that are written one after the other.
 const JOINED_FLAT_MAX: usize = 64;
@@ -145,30 +146,19 @@ impl Emitter<'_> {
                 // A row by itself is only ever shown; its text form is not kept, so JSON stands in.
                 self.row_json(fields, names)
             }
-            ExprKind::Subscript { expr: inner, index } => {
-                let name = match inner.ty.base() {
-                    Type::Jsonb => "pg_json_get",
-                    Type::Array(element) if matches!(element.base(), Type::Numeric) => "pg_array_get_text",
-                    _ => "pg_array_get",
-                };
-                self.sql(name).sql("(");
-                self.expr(inner)?;
-                self.sql(", ");
-                self.expr(index)?;
-                self.sql(")");
-                Ok(())
-            }
-            ExprKind::Array(parts) => {
-                self.sql("pg_fn_array_build(");
-                for (index, part) in parts.iter().enumerate() {
-                    if index > 0 {
-                        self.sql(", ");
-                    }
-                    self.json_of(part, false)?;
+            ExprKind::Subscript { expr: inner, index } => match inner.ty.base() {
+                Type::Array(element) => self.subscript(inner, element, index),
+                _ => {
+                    self.sql("pg_json_get(");
+                    self.expr(inner)?;
+                    self.sql(", ");
+                    self.expr(index)?;
+                    self.sql(")");
+                    Ok(())
                 }
-                self.sql(")");
-                Ok(())
-            }
+            },
+            ExprKind::Array(parts) => self.array(parts),
+            ExprKind::ArraySubquery(query) => self.array_subquery(query),
             ExprKind::Routine(call) => self.routine(call),
             ExprKind::Sequence(_) => Err(DatabaseError::unavailable(
                 "a sequence function inside a query",
@@ -249,16 +239,17 @@ impl Emitter<'_> {
 
     /// A constant whose type's input function has yet to run: it runs now, unless the answer depends on the time.
     fn text_literal(&mut self, text: &str, ty: &Type) -> Result<()> {
-        if let Type::Enum(name) = ty.base() {
-            let known = self
-                .catalog()
-                .enums
-                .get(name)
-                .is_some_and(|found| found.labels.iter().any(|label| label == text));
-            if !known {
-                let message = format!("invalid input value for enum {}: \"{text}\"", name.name);
-                return Err(DatabaseError::new("22P02", message));
+        match ty.base() {
+            Type::Enum(name) => self.check_label(name, text)?,
+            Type::Array(element) => {
+                if let Type::Enum(name) = element.base() {
+                    let labels = array::split_literal(text).map_err(super::input::refused)?;
+                    for label in labels.iter().flatten() {
+                        self.check_label(name, label)?;
+                    }
+                }
             }
+            _ => {}
         }
         let Some(kind) = cast::Kind::of(ty) else {
             return Err(DatabaseError::unavailable(&format!("type {ty}"), "", 1, None));
@@ -288,6 +279,19 @@ impl Emitter<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Errors: 22P02 for what is no label of the enum.
+    fn check_label(&self, name: &QualifiedName, text: &str) -> Result<()> {
+        let enums = &self.catalog().enums;
+        let known = enums
+            .get(name)
+            .is_some_and(|found| found.labels.iter().any(|label| label == text));
+        if known {
+            return Ok(());
+        }
+        let message = format!("invalid input value for enum {}: \"{text}\"", name.name);
+        Err(DatabaseError::new("22P02", message))
     }
 
     fn parameter(&mut self, index: usize, expr: &Expr) -> Result<()> {

@@ -15,7 +15,10 @@ use rusqlite::types::Value as Scalar;
 use super::context::Context;
 use crate::values::cast::{self, Kind, Stored};
 use crate::values::errors::PgError;
-use crate::values::{bytea, json};
+use crate::values::{array, bytea, json};
+
+/// What `json_populate_record` says of a member that is neither an array nor a text; its hint names the member.
+pub const EXPECTED_ARRAY: &str = "expected JSON array";
 
 /// A type and what its input function needs to know.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +34,17 @@ pub struct InputType {
 struct Labels {
     name: Arc<str>,
     labels: Arc<[String]>,
+}
+
+impl Labels {
+    /// Errors: 22P02 for what is no label.
+    fn check(&self, text: &str) -> Result<(), PgError> {
+        if self.labels.iter().any(|label| label == text) {
+            return Ok(());
+        }
+        let message = format!("invalid input value for enum {}: \"{text}\"", self.name);
+        Err(PgError::new("22P02", message))
+    }
 }
 
 impl InputType {
@@ -116,12 +130,21 @@ impl InputType {
                     if index > 0 {
                         out.push(b',');
                     }
+                    let document = matches!(element.kind, Kind::Json | Kind::Jsonb);
+                    if item.starts_with('[') && !document {
+                        return Err(PgError::new(
+                            "0A000",
+                            "not available on the embedded engine: arrays of more dimensions",
+                        )
+                        .hint("Use jsonb, or PostgreSQL."));
+                    }
                     let stored = element.parse_json(item, context)?;
                     cast::write_json(&element.kind, (&stored).into(), &mut out);
                 }
                 out.push(b']');
                 Ok(Scalar::Text(String::from_utf8(out).unwrap_or_default()))
             }
+            Kind::Array(_) if !value.starts_with('"') => Err(PgError::new("22P02", EXPECTED_ARRAY)),
             Kind::Jsonb => self.parse(value, context).map(Scalar::from),
             _ if value.starts_with('"') => self.parse(&json::unescape(value)?, context).map(Scalar::from),
             _ => self.parse(value, context).map(Scalar::from),
@@ -132,12 +155,14 @@ impl InputType {
         let input = cast::Input {
             now: Some(context.now().as_microsecond()),
         };
-        if let Some(labels) = &self.labels
-            && self.kind == Kind::Text
-            && !labels.labels.iter().any(|label| label == text)
-        {
-            let message = format!("invalid input value for enum {}: \"{text}\"", labels.name);
-            return Err(PgError::new("22P02", message));
+        match (&self.labels, &self.kind) {
+            (Some(labels), Kind::Array(_)) => {
+                for label in array::split_literal(text)?.iter().flatten() {
+                    labels.check(label)?;
+                }
+            }
+            (Some(labels), _) => labels.check(text)?,
+            (None, _) => {}
         }
         let stored = cast::input(&self.kind, text, &input)?;
         match self.modifier {

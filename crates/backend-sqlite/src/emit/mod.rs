@@ -8,6 +8,7 @@
 //!
 //! Source: `portability.md` §§4, 6, 7 is the study this follows.
 
+mod array;
 pub mod binds;
 mod call;
 mod cast;

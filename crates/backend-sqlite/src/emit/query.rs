@@ -581,6 +581,13 @@ impl Emitter<'_> {
 
     fn table_function(&mut self, rte: RteId, call: &TableFunction, ordinality: bool) -> Result<()> {
         match call {
+            TableFunction::Set { function, arguments } if function.name == "unnest" => {
+                let [array] = arguments.as_slice() else {
+                    return Err(DatabaseError::new("XX000", "unnest takes one array"));
+                };
+                self.unnest(array)?;
+                self.sql(" AS ");
+            }
             TableFunction::Set { function, arguments } => {
                 self.sql("json_each(");
                 match function.implementation {

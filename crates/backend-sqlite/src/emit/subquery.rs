@@ -1,10 +1,8 @@
 //! Subqueries as values and conditions, and routines' bodies in place of their calls.
 
 use mainstay_core::error::DatabaseError;
-use mainstay_core::types::Type;
 use mainstay_sql::typed::{Expr, ExprKind, OperatorEntry, Query, RoutineCall, RteId, Statement};
 
-use super::comparison::unavailable_operator;
 use super::emitter::{Emitter, Result, Rte};
 use super::privileges::Uses;
 use super::query::Names;
@@ -80,38 +78,6 @@ impl Emitter<'_> {
         self.sql(" AS t FROM (");
         self.query(query, Names::Numbered)?;
         self.sql(") AS ").alias(alias).sql(")))");
-        Ok(())
-    }
-
-    /// `left op ANY|ALL (array)`.
-    pub(super) fn quantified_array(
-        &mut self,
-        operator: &OperatorEntry,
-        all: bool,
-        left: &Expr,
-        array: &Expr,
-    ) -> Result<()> {
-        let part = match operator.name {
-            "=" => "eq_",
-            "<>" => "ne_",
-            "<" => "lt_",
-            "<=" => "le_",
-            ">" => "gt_",
-            ">=" => "ge_",
-            name => return Err(unavailable_operator(name)),
-        };
-        let way = match left.ty.base() {
-            Type::Numeric => "numeric(",
-            Type::Interval | Type::Jsonb | Type::Enum(_) if part != "eq_" => return Err(unavailable_operator("ANY")),
-            _ => "native(",
-        };
-        self.sql(if all { "pg_array_all_" } else { "pg_array_any_" })
-            .sql(part)
-            .sql(way);
-        self.expr(left)?;
-        self.sql(", ");
-        self.expr(array)?;
-        self.sql(")");
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::types::Type;
 
 use super::writer::physical_name;
+use crate::values::order::ENUM_ARRAY_SUFFIX;
 
 /// The part of a library function's name that stands for a scalar type: `pg_out_<suffix>`.
 ///
@@ -41,6 +42,18 @@ pub fn collation(ty: &Type) -> Option<Collation> {
         Type::Interval => Some(Collation::Interval),
         Type::Jsonb => Some(Collation::Jsonb),
         Type::Enum(name) => Some(Collation::Enum(enum_collation(name))),
+        Type::Array(element) => Some(match element.base() {
+            Type::Interval => Collation::IntervalArray,
+            Type::Jsonb => Collation::JsonbArray,
+            Type::Enum(name) => {
+                let mut text = enum_collation(name).to_string();
+                text.push_str(ENUM_ARRAY_SUFFIX);
+                Collation::EnumArray(Ident::from(text))
+            }
+            // Equal numbers may have different digits.
+            Type::Numeric | Type::Float4 | Type::Float8 => Collation::NumberArray,
+            _ => Collation::Array,
+        }),
         _ => None,
     }
 }
@@ -53,6 +66,12 @@ pub enum Collation {
     Jsonb,
     /// The name that `values::order::register_enum` registers.
     Enum(Ident),
+    /// Element by element; equal arrays are equal texts.
+    Array,
+    NumberArray,
+    IntervalArray,
+    JsonbArray,
+    EnumArray(Ident),
 }
 
 impl Collation {
@@ -62,13 +81,16 @@ impl Collation {
             Collation::Numeric => Ident::new("pg_numeric"),
             Collation::Interval => Ident::new("pg_interval"),
             Collation::Jsonb => Ident::new("pg_jsonb"),
-            Collation::Enum(name) => name.clone(),
+            Collation::Enum(name) | Collation::EnumArray(name) => name.clone(),
+            Collation::Array | Collation::NumberArray => Ident::new("pg_array"),
+            Collation::IntervalArray => Ident::new("pg_array_interval"),
+            Collation::JsonbArray => Ident::new("pg_array_jsonb"),
         }
     }
 
     /// True if equal values may be stored as different texts, so that even `=` needs the collation.
     pub fn changes_equality(&self) -> bool {
-        !matches!(self, Collation::Enum(_))
+        !matches!(self, Collation::Enum(_) | Collation::Array | Collation::EnumArray(_))
     }
 }
 

@@ -70,7 +70,9 @@ pub fn expr(visitor: &mut dyn Visitor, node: &Expr) {
             expr(visitor, left);
             expr(visitor, array);
         }
-        ExprKind::Exists(inner) | ExprKind::ScalarSubquery(inner) => query(visitor, inner),
+        ExprKind::Exists(inner) | ExprKind::ScalarSubquery(inner) | ExprKind::ArraySubquery(inner) => {
+            query(visitor, inner)
+        }
         ExprKind::Like {
             expr: inner,
             pattern,
@@ -257,7 +259,10 @@ pub fn has_subquery(node: &Expr) -> bool {
         fn expr(&mut self, node: &Expr) {
             self.0 |= matches!(
                 node.kind,
-                ExprKind::Exists(_) | ExprKind::ScalarSubquery(_) | ExprKind::QuantifiedSubquery { .. }
+                ExprKind::Exists(_)
+                    | ExprKind::ScalarSubquery(_)
+                    | ExprKind::ArraySubquery(_)
+                    | ExprKind::QuantifiedSubquery { .. }
             );
         }
         fn enter_routine(&mut self, _: &RoutineCall) {

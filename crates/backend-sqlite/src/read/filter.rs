@@ -381,6 +381,7 @@ impl<'a> Builder<'a> {
     /// `left IN (values)`.
     fn membership(&mut self, left: Expr, values: ValueRef) -> Result<()> {
         let ty = self.value_type("=", &left)?;
+        refuse_lists_of_arrays(&ty)?;
         let element = Arc::new(InputType::new(self.emitter.catalog(), &ty, TypeModifier::None)?);
         self.sql("(");
         self.expr(&left)?;
@@ -415,6 +416,7 @@ impl<'a> Builder<'a> {
             other => other.sql(),
         };
         let ty = self.value_type(name, &left)?;
+        refuse_lists_of_arrays(&ty)?;
         let element = Arc::new(InputType::new(self.emitter.catalog(), &ty, TypeModifier::None)?);
         let alias = self.emitter.fresh_alias();
         let rte = self.fresh_rte();
@@ -555,6 +557,17 @@ impl<'a> Builder<'a> {
 /// A value whose type its neighbour decides.
 fn unknown(value: ValueRef) -> Expr {
     Expr::new(ExprKind::Parameter(value), Type::Unknown)
+}
+
+/// Errors: 42704: a list of values is an array to PostgreSQL, and it knows no array of arrays.
+fn refuse_lists_of_arrays(ty: &Type) -> Result<()> {
+    match ty.base() {
+        Type::Array(_) => {
+            let message = format!("could not find array type for data type {ty}");
+            Err(DatabaseError::new("42704", message))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn not_binary(name: &str) -> DatabaseError {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use mainstay_core::catalog::{ConstraintKind, ForeignKey, Relation};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
+use mainstay_core::types::Type;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::store::broken;
@@ -96,13 +97,9 @@ pub fn check_foreign_key(conn: &Connection, relation: &Relation, name: &Ident, k
     let mut writer = SqlWriter::new();
     writer.sql("SELECT ");
     let mut refused = None;
-    writer.list(", ", &columns, |writer, column| match suffix(&column.ty) {
-        Ok(suffix) => {
-            writer
-                .ident(&Ident::from(format!("pg_out_{suffix}")))
-                .sql("(c.")
-                .ident(&column.name)
-                .sql(")");
+    writer.list(", ", &columns, |writer, column| match output_function(&column.ty) {
+        Ok(function) => {
+            writer.ident(&function).sql("(c.").ident(&column.name).sql(")");
         }
         Err(error) => refused = Some(error),
     });
@@ -161,7 +158,7 @@ pub fn duplicate(conn: &Connection, relation: &Relation, name: &Ident, columns: 
     let mut writer = SqlWriter::new();
     writer.sql("SELECT ");
     writer.list(", ", &columns, |writer, column| {
-        let function = Ident::from(format!("pg_out_{}", suffix(&column.ty).unwrap_or("text")));
+        let function = output_function(&column.ty).unwrap_or_else(|_| Ident::new("pg_out_text"));
         writer.ident(&function).sql("(").ident(&column.name).sql(")");
     });
     writer.sql(" FROM ").object(&relation.name).sql(" WHERE ");
@@ -192,6 +189,15 @@ pub fn duplicate(conn: &Connection, relation: &Relation, name: &Ident, columns: 
         }
         Err(_) => error,
     }
+}
+
+/// The library function that gives a value's text.
+fn output_function(ty: &Type) -> std::result::Result<Ident, DatabaseError> {
+    let (prefix, element) = match ty.base() {
+        Type::Array(element) => ("pg_out_array_", &**element),
+        scalar => ("pg_out_", scalar),
+    };
+    Ok(Ident::from(format!("{prefix}{}", suffix(element)?)))
 }
 
 fn constraint_error(sqlstate: &str, message: String, relation: &Relation, name: &Ident) -> DatabaseError {

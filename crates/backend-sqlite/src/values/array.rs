@@ -2,9 +2,13 @@
 //!
 //! Source: PostgreSQL manual, 8.15 and 9.19. More dimensions are refused.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
 use super::cast::{self, Input, Kind, Stored};
 use super::errors::{PgError, Result};
-use super::json;
+use super::numeric::Numeric;
+use super::{json, order};
 
 fn malformed(text: &str) -> PgError {
     PgError::new("22P02", format!("malformed array literal: \"{text}\""))
@@ -105,16 +109,16 @@ pub fn parse(element: &Kind, text: &str, input: &Input) -> Result<String> {
         }
         match item {
             None => out.extend_from_slice(b"null"),
-            Some(item) => cast::input(element, &item, input)?.write_json(element, &mut out),
+            Some(item) => write_element(element, &cast::input(element, &item, input)?, &mut out)?,
         }
     }
     out.push(b']');
     Ok(String::from_utf8(out).unwrap_or_default())
 }
 
-/// The stored element's value: `None` for null. JSON elements of `json` arrays stay JSON.
+/// The stored element's value: `None` for null.
 pub fn element_value(element: &Kind, item: &str) -> Result<Option<Stored>> {
-    if item == "null" && !matches!(element, Kind::Json | Kind::Jsonb) {
+    if item == "null" {
         return Ok(None);
     }
     let text = match (element, json::kind(item)) {
@@ -189,24 +193,160 @@ pub fn from_texts<'a>(items: impl Iterator<Item = Option<&'a str>>) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
-/// True if two stored elements, neither null, are equal: numbers by value.
-pub fn same(a: &str, b: &str) -> bool {
-    a == b
-        || (json::kind(a) == json::Kind::Number
-            && json::kind(b) == json::Kind::Number
-            && !a.contains('e')
-            && !b.contains('e')
-            && super::numeric::compare_text(a, b).is_eq())
+/// By what the elements of an array are told apart and ordered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Texts by their bytes, numbers by value, `false` before `true`.
+    #[default]
+    Plain,
+    Interval,
+    Jsonb,
+}
+
+impl Order {
+    /// The order that a library call names; everything that has none of its own is plain.
+    pub fn named(name: &str) -> Order {
+        match name {
+            "interval" => Order::Interval,
+            "jsonb" => Order::Jsonb,
+            _ => Order::Plain,
+        }
+    }
+
+    /// Compares two stored elements, neither null.
+    pub fn compare(self, a: &str, b: &str) -> Ordering {
+        if a == b {
+            return Ordering::Equal;
+        }
+        match self {
+            Order::Jsonb => order::compare_jsonb(a, b),
+            Order::Interval => order::compare_intervals(&plain(a), &plain(b)),
+            Order::Plain => match (json::kind(a), json::kind(b)) {
+                (json::Kind::Number, _) | (_, json::Kind::Number) => compare_numbers(&plain(a), &plain(b)),
+                // "Infinity" beside "-Infinity" are numbers too, and their bytes are in the wrong order.
+                _ => match (a, b) {
+                    ("\"Infinity\"", "\"-Infinity\"") => Ordering::Greater,
+                    ("\"-Infinity\"", "\"Infinity\"") => Ordering::Less,
+                    _ => plain(a).as_bytes().cmp(plain(b).as_bytes()),
+                },
+            },
+        }
+    }
+}
+
+/// An element's text without quotes.
+pub fn plain(item: &str) -> Cow<'_, str> {
+    match item.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(inner) if !inner.contains('\\') => inner.into(),
+        Some(_) => json::unescape(item).map_or(Cow::Borrowed(item), Cow::Owned),
+        None => item.into(),
+    }
+}
+
+fn compare_numbers(a: &str, b: &str) -> Ordering {
+    if a.contains('e') || b.contains('e') {
+        return match (Numeric::parse(a), Numeric::parse(b)) {
+            (Ok(a), Ok(b)) => a.compare(&b),
+            _ => a.cmp(b),
+        };
+    }
+    super::numeric::compare_text(a, b)
+}
+
+/// Compares two stored arrays as PostgreSQL does: element by element, nulls last and equal, then the shorter first.
+pub fn compare(order: Order, a: &str, b: &str) -> Ordering {
+    compare_by(a, b, |a, b| order.compare(a, b))
+}
+
+/// The same with an order for the elements that are not null, which are given as they are stored.
+pub fn compare_by(a: &str, b: &str, order: impl Fn(&str, &str) -> Ordering) -> Ordering {
+    if a == b {
+        return Ordering::Equal;
+    }
+    let (mut left, mut right) = (json::elements(a), json::elements(b));
+    loop {
+        let compared = match (left.next(), right.next()) {
+            (None, None) => return Ordering::Equal,
+            (None, Some(_)) => return Ordering::Less,
+            (Some(_), None) => return Ordering::Greater,
+            (Some("null"), Some("null")) => Ordering::Equal,
+            (Some("null"), Some(_)) => Ordering::Greater,
+            (Some(_), Some("null")) => Ordering::Less,
+            (Some(x), Some(y)) => order(x, y),
+        };
+        if compared.is_ne() {
+            return compared;
+        }
+    }
+}
+
+/// True if two stored elements are not distinct.
+pub fn same(order: Order, a: &str, b: &str) -> bool {
+    match (a, b) {
+        ("null", "null") => true,
+        ("null", _) | (_, "null") => false,
+        _ => order.compare(a, b).is_eq(),
+    }
 }
 
 /// `a @> b`; a null in `b` never matches.
-pub fn contains(a: &str, b: &str) -> bool {
-    json::elements(b).all(|wanted| wanted != "null" && json::elements(a).any(|item| same(item, wanted)))
+pub fn contains(order: Order, a: &str, b: &str) -> bool {
+    json::elements(b).all(|wanted| wanted != "null" && json::elements(a).any(|item| same(order, item, wanted)))
 }
 
 /// `a && b`.
-pub fn overlaps(a: &str, b: &str) -> bool {
-    json::elements(a).any(|item| item != "null" && json::elements(b).any(|other| same(item, other)))
+pub fn overlaps(order: Order, a: &str, b: &str) -> bool {
+    json::elements(a).any(|item| item != "null" && json::elements(b).any(|other| same(order, item, other)))
+}
+
+/// `array[low:high]`: what lies inside, counted from 1.
+pub fn slice(stored: &str, low: i64, high: i64) -> String {
+    let skipped = usize::try_from(low - 1).unwrap_or(0);
+    let end = usize::try_from(high).unwrap_or(0);
+    build(json::elements(stored).take(end).skip(skipped))
+}
+
+/// Each element made anew; nulls stay. Errors: what `change` refuses.
+pub fn map(
+    element: &Kind,
+    stored: &str,
+    result: &Kind,
+    mut change: impl FnMut(Stored) -> Result<Stored>,
+) -> Result<String> {
+    let mut out = Vec::with_capacity(stored.len());
+    out.push(b'[');
+    for (index, item) in json::elements(stored).enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        match element_value(element, item)? {
+            None => out.extend_from_slice(b"null"),
+            Some(value) => write_element(result, &change(value)?, &mut out)?,
+        }
+    }
+    out.push(b']');
+    String::from_utf8(out).map_err(|_| PgError::internal("an array is not UTF-8"))
+}
+
+/// An element's JSON. Errors: 0A000 for JSON's null, which could not be told from SQL's.
+pub fn write_element(kind: &Kind, value: &Stored, out: &mut Vec<u8>) -> Result<()> {
+    if let (Kind::Json | Kind::Jsonb, Stored::Text(text)) = (kind, value) {
+        check_json(text)?;
+    }
+    value.write_json(kind, out);
+    Ok(())
+}
+
+/// Errors: 0A000 for JSON's null as an element.
+pub fn check_json(element: &str) -> Result<&str> {
+    if json::kind(element) == json::Kind::Null {
+        return Err(PgError::new(
+            "0A000",
+            "not available on the embedded engine: a JSON null in an array of json",
+        )
+        .hint("Use one jsonb array instead, or PostgreSQL."));
+    }
+    Ok(element)
 }
 
 /// The array of the elements' JSON texts.

@@ -85,6 +85,11 @@ impl Kind {
         }
     }
 
+    /// The kind that [`name`](Self::name) gives, among those that are no arrays.
+    pub fn named(name: &str) -> Option<Kind> {
+        Kind::SCALARS.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// Every kind that is no array.
     pub const SCALARS: [Kind; 17] = [
         Kind::Bool,
@@ -181,6 +186,11 @@ pub fn input(kind: &Kind, source: &str, context: &Input) -> Result<Stored> {
 /// Brings a stored value to a declared modifier, as assignment does. Errors: 22001, 22003.
 pub fn apply_modifier(kind: &Kind, modifier: TypeModifier, value: Stored) -> Result<Stored> {
     Ok(match (kind, modifier, value) {
+        (Kind::Array(element), modifier, Stored::Text(value)) => {
+            Stored::Text(array::map(element, &value, element, |item| {
+                apply_modifier(element, modifier, item)
+            })?)
+        }
         (Kind::Text, TypeModifier::Length(length), Stored::Text(value)) => {
             Stored::Text(text::assign_varchar(&value, i64::from(length))?.to_owned())
         }
@@ -245,6 +255,43 @@ pub fn cast_text(kind: &Kind, value: ValueRef<'_>) -> Result<String> {
         (Kind::Bool, ValueRef::Integer(value)) => Ok(boolean::cast_text(value != 0).to_owned()),
         _ => output(kind, value),
     }
+}
+
+/// A value of one kind as another, by the cast that PostgreSQL has between them. Errors: what the cast refuses; XX000
+/// for kinds without one.
+pub fn convert(from: &Kind, to: &Kind, value: Stored) -> Result<Stored> {
+    let width = match to {
+        Kind::Int2 => Some(integer::INT2),
+        Kind::Int4 => Some(integer::INT4),
+        Kind::Int8 => Some(integer::INT8),
+        _ => None,
+    };
+    Ok(match (from, to, value) {
+        (from, to, value) if from == to => value,
+        (Kind::Float4 | Kind::Float8, _, Stored::Real(value)) if width.is_some() => {
+            let width = width.unwrap_or(integer::INT8);
+            Stored::Int(float::to_integer(value, &width)?)
+        }
+        (Kind::Numeric, _, Stored::Text(value)) if width.is_some() => {
+            let width = width.unwrap_or(integer::INT8);
+            Stored::Int(Numeric::parse(&value)?.to_integer(width.name, width.low, width.high)?)
+        }
+        (Kind::Int2 | Kind::Int4 | Kind::Int8, _, Stored::Int(value)) if width.is_some() => {
+            Stored::Int(width.unwrap_or(integer::INT8).check(Some(value))?)
+        }
+        (Kind::Int2 | Kind::Int4 | Kind::Int8, Kind::Float8, Stored::Int(value)) => Stored::Real(value as f64),
+        (Kind::Int2 | Kind::Int4 | Kind::Int8, Kind::Float4, Stored::Int(value)) => {
+            Stored::Real(f64::from(value as f32))
+        }
+        (Kind::Float8, Kind::Float4, Stored::Real(value)) => Stored::Real(float::to_f32(value)?),
+        (Kind::Float4, Kind::Float8, value) => value,
+        (Kind::Float4, Kind::Numeric, Stored::Real(value)) => {
+            Stored::Text(Numeric::from_f32(value as f32)?.to_string())
+        }
+        (Kind::Float8, Kind::Numeric, Stored::Real(value)) => Stored::Text(Numeric::from_f64(value)?.to_string()),
+        (_, Kind::Text, value) => Stored::Text(cast_text(from, value.as_ref())?),
+        (_, to, value) => input(to, &output(from, value.as_ref())?, &Input::default())?,
+    })
 }
 
 /// Writes a value from SQLite as PostgreSQL's `row_to_json` prints it. Allocates nothing but room in `out`.

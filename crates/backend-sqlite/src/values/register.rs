@@ -4,6 +4,7 @@
 //! step by a test. How names are made is told in `NAMES.md`.
 
 mod aggregates;
+mod arrays;
 mod casts;
 mod library;
 mod operators;
@@ -290,6 +291,7 @@ impl Registry {
 pub fn functions() -> Vec<Function> {
     let mut registry = Registry::default();
     operators::add(&mut registry);
+    arrays::add(&mut registry);
     casts::add(&mut registry);
     library::add(&mut registry);
     registry.functions

@@ -18,7 +18,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 
 use crate::emit::context::Context;
-use crate::emit::input::InputType;
+use crate::emit::input::{EXPECTED_ARRAY, InputType};
 
 /// One column that the rows may set.
 #[derive(Clone, Debug)]
@@ -135,7 +135,10 @@ impl<'de> Visitor<'de> for Object<'_, '_> {
                     values[member.column] = scalar;
                     present[index] = true;
                 }
-                Err(refusal) => {
+                Err(mut refusal) => {
+                    if refusal.message == EXPECTED_ARRAY {
+                        refusal.hint = Some(format!("See the value of key \"{}\".", member.name));
+                    }
                     reader.refusal = Some(refusal);
                     return Err(A::Error::custom("a value was refused"));
                 }

@@ -9,6 +9,7 @@ use mainstay_core::types::{Type, TypeModifier};
 use super::Result;
 use super::coerce::{self, common_type, place, to_common, to_type};
 use super::expr::literal_expr;
+use super::kinds::Arg;
 use super::literal;
 use super::scope::State;
 use crate::ast;
@@ -254,7 +255,18 @@ impl State<'_> {
         };
         let Some(elements) = elements else {
             let stand_in = Expr::new(ExprKind::Literal(Literal::Null), (*element).clone());
-            let (operator, left, _) = self.equality(name, left, stand_in, position)?;
+            let (operator, left, right) = self.equality(name, left, stand_in, position)?;
+            if operator.result != Arg::Bool {
+                let error = DatabaseError::new("42809", "op ANY/ALL (array) requires operator to yield boolean");
+                return Err(place(error, position));
+            }
+            let array = match *right.ty.base() == *element.base() {
+                true => array,
+                false => {
+                    let ty = Type::Array(Box::new(right.ty));
+                    coerce::cast(self.catalog, array, &ty, TypeModifier::None, CastContext::Implicit)?
+                }
+            };
             let kind = ExprKind::QuantifiedArray {
                 operator,
                 all,

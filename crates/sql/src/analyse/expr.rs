@@ -38,7 +38,6 @@ impl State<'_> {
             | Written::Number(_)
             | Written::String(_)
             | Written::Default
-            | Written::ArraySubquery(_)
             | Written::Grouping(_) => self.leaf(&written.kind, position),
             Written::Parameter(number) => self.parameter(*number, position),
             Written::Column(names) => self.column(names, position),
@@ -50,7 +49,9 @@ impl State<'_> {
                 upper: Some(index),
                 slice: false,
             } => self.subscript(expr, index, position),
-            Written::Subscript { .. } => Err(self.refuse("array slices", "", None, position)),
+            Written::Subscript { expr, lower, upper, .. } => {
+                self.slice(expr, lower.as_deref(), upper.as_deref(), position)
+            }
             Written::Operator { name, left, right, .. } => self.operator(name, left.as_deref(), right, position),
             Written::QuantifiedArray { name, all, left, right } => {
                 self.quantified_array(name, *all, left, right, position)
@@ -92,6 +93,7 @@ impl State<'_> {
             Written::Row(fields) => self.fields(fields).map(row),
             Written::Array(elements) => self.array(elements, position),
             Written::ScalarSubquery(query) => self.scalar_subquery(query, position),
+            Written::ArraySubquery(query) => self.array_subquery(query, position),
             Written::Exists(query) => self.exists(query),
             Written::QuantifiedSubquery { name, all, left, query } => {
                 self.quantified_subquery(name, *all, left, query, position)
@@ -109,9 +111,6 @@ impl State<'_> {
             Written::Default => {
                 let error = DatabaseError::new("42601", "DEFAULT is not allowed in this context");
                 return Err(place(error, position));
-            }
-            Written::ArraySubquery(_) => {
-                return Err(self.refuse("ARRAY(SELECT …)", "", Some("json_agg"), position));
             }
             Written::Grouping(_) => return Err(self.refuse("GROUPING", "", None, position)),
             _ => Expr::null(),
@@ -223,6 +222,7 @@ impl State<'_> {
             return Err(place(error, position));
         }
         let (elements, ty, _) = self.common(elements, "ARRAY")?;
+        self.element_type(&ty, position)?;
         Ok(Expr::new(ExprKind::Array(elements), Type::Array(Box::new(ty))))
     }
 
@@ -366,27 +366,6 @@ impl State<'_> {
             inner.ty
         );
         Err(place(DatabaseError::new("42809", message), position))
-    }
-
-    fn subscript(&mut self, inner: &ast::Expr, index: &ast::Expr, position: u32) -> Result<Expr> {
-        let (inner, index) = (self.expr(inner)?, self.expr(index)?);
-        match inner.ty.base().clone() {
-            Type::Array(element) => {
-                let index = coerce::argument(self.catalog, index, "array subscript", &Type::Int4)?;
-                Ok(Expr::new(
-                    ExprKind::Subscript {
-                        expr: Box::new(inner),
-                        index: Box::new(index),
-                    },
-                    *element,
-                ))
-            }
-            Type::Jsonb => resolve::operator(self.catalog, "->", Some(inner), index, position),
-            other => {
-                let message = format!("cannot subscript type {other} because it does not support subscripting");
-                Err(place(DatabaseError::new("42804", message), position))
-            }
-        }
     }
 
     fn operator(&mut self, name: &str, left: Option<&ast::Expr>, right: &ast::Expr, position: u32) -> Result<Expr> {
@@ -567,7 +546,10 @@ impl State<'_> {
                     CastContext::Explicit,
                 )?);
             }
-            return Ok(Expr::new(ExprKind::Array(done), ty));
+            return Ok(Expr {
+                modifier,
+                ..Expr::new(ExprKind::Array(done), ty)
+            });
         }
         let inner = self.expr(written)?;
         self.note_parameter(&inner, &ty);

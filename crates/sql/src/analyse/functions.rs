@@ -13,7 +13,7 @@ use mainstay_core::types::Type;
 
 use super::kinds::Arg::{self, *};
 use super::kinds::Implementation::{
-    self, Engine, Library, LibraryJson, LibraryJsonb, LibraryOutput, Native, ToJson, ToJsonb,
+    self, Elements, ElementsByType, Engine, Library, LibraryJson, LibraryJsonb, LibraryOutput, Native, ToJson, ToJsonb,
 };
 
 /// One overload of a scalar function.
@@ -123,7 +123,6 @@ pub const EXTENSION_FUNCTIONS: &[&str] = &["gen_random_uuid", "uuid_generate_v4"
 
 /// Functions that PostgreSQL has and the subset leaves out, with what to use instead.
 pub const REFUSED: &[(&str, Option<&str>)] = &[
-    ("array_agg", Some("json_agg")),
     ("set_config", Some("SET")),
     ("pg_notify", Some("realtime channels")),
     ("regexp_matches", Some("regexp_match")),
@@ -356,14 +355,6 @@ static FUNCTIONS: &[FunctionEntry] = &[
         "pg_fn_string_to_array",
     )
     .lenient(),
-    plain("array_to_string", &[AnyArray, Text], Text, "pg_fn_array_to_string").lenient(),
-    plain(
-        "array_to_string",
-        &[AnyArray, Text, Text],
-        Text,
-        "pg_fn_array_to_string",
-    )
-    .lenient(),
     with("concat", &[Any], Text, LibraryOutput("pg_fn_concat"))
         .variadic()
         .stable(),
@@ -564,7 +555,82 @@ static FUNCTIONS: &[FunctionEntry] = &[
     plain("cardinality", &[AnyArray], Int4, "pg_fn_cardinality"),
     plain("array_upper", &[AnyArray, Int4], Int4, "pg_fn_array_upper"),
     plain("array_lower", &[AnyArray, Int4], Int4, "pg_fn_array_lower"),
+    plain("array_ndims", &[AnyArray], Int4, "pg_fn_array_ndims"),
+    plain("array_dims", &[AnyArray], Text, "pg_fn_array_dims"),
+    with(
+        "array_append",
+        &[AnyCompatibleArray, AnyCompatible],
+        AnyCompatibleArray,
+        Elements("pg_array_append"),
+    )
+    .lenient(),
+    with(
+        "array_prepend",
+        &[AnyCompatible, AnyCompatibleArray],
+        AnyCompatibleArray,
+        Elements("pg_array_prepend"),
+    )
+    .lenient(),
+    plain(
+        "array_cat",
+        &[AnyCompatibleArray, AnyCompatibleArray],
+        AnyCompatibleArray,
+        "pg_array_concat",
+    )
+    .lenient(),
+    with(
+        "array_remove",
+        &[AnyCompatibleArray, AnyCompatible],
+        AnyCompatibleArray,
+        ElementsByType("pg_fn_array_remove"),
+    )
+    .lenient(),
+    with(
+        "array_replace",
+        &[AnyCompatibleArray, AnyCompatible, AnyCompatible],
+        AnyCompatibleArray,
+        ElementsByType("pg_fn_array_replace"),
+    )
+    .lenient(),
+    with(
+        "array_position",
+        &[AnyCompatibleArray, AnyCompatible],
+        Int4,
+        ElementsByType("pg_fn_array_position"),
+    )
+    .lenient(),
+    with(
+        "array_position",
+        &[AnyCompatibleArray, AnyCompatible, Int4],
+        Int4,
+        ElementsByType("pg_fn_array_position_from"),
+    )
+    .lenient(),
+    with(
+        "array_positions",
+        &[AnyCompatibleArray, AnyCompatible],
+        Int4Array,
+        ElementsByType("pg_fn_array_positions"),
+    )
+    .lenient(),
+    with(
+        "array_fill",
+        &[AnyElement, Int4Array],
+        AnyArray,
+        Elements("pg_fn_array_fill"),
+    )
+    .lenient(),
+    plain("trim_array", &[AnyArray, Int4], AnyArray, "pg_fn_trim_array"),
+    with("array_to_string", &[AnyArray, Text], Text, Engine)
+        .lenient()
+        .stable(),
+    with("array_to_string", &[AnyArray, Text, Text], Text, Engine)
+        .lenient()
+        .stable(),
 ];
+
+/// `array[low:high]`, which has no name to call it by.
+pub static ARRAY_SLICE: FunctionEntry = plain("array slice", &[AnyArray, Int4, Int4], AnyArray, "pg_array_slice");
 
 static SET_FUNCTIONS: &[SetFunctionEntry] = &[
     series(&[Int4, Int4], &[("generate_series", Int4)]),
@@ -578,7 +644,24 @@ static SET_FUNCTIONS: &[SetFunctionEntry] = &[
         &[Timestamptz, Timestamptz, Interval],
         &[("generate_series", Timestamptz)],
     ),
-    set("unnest", &[AnyArray], &[("unnest", AnyElement)], "pg_srf_unnest"),
+    SetFunctionEntry {
+        name: "unnest",
+        arguments: &[AnyArray],
+        columns: &[("unnest", AnyElement)],
+        implementation: Engine,
+    },
+    set(
+        "generate_subscripts",
+        &[AnyArray, Int4],
+        &[("generate_subscripts", Int4)],
+        "pg_srf_subscripts",
+    ),
+    set(
+        "generate_subscripts",
+        &[AnyArray, Int4, Bool],
+        &[("generate_subscripts", Int4)],
+        "pg_srf_subscripts",
+    ),
     set(
         "json_array_elements",
         &[Json],

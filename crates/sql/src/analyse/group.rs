@@ -79,7 +79,9 @@ impl Check<'_, '_> {
                 self.column(*rte, *column, expr.position, within_subquery);
                 false
             }
-            ExprKind::ScalarSubquery(query) | ExprKind::Exists(query) if !within_subquery => {
+            ExprKind::ScalarSubquery(query) | ExprKind::ArraySubquery(query) | ExprKind::Exists(query)
+                if !within_subquery =>
+            {
                 walk::query(query, &mut |inner| self.visit(inner, true));
                 false
             }

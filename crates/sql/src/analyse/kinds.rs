@@ -29,6 +29,7 @@ pub enum Arg {
     Void,
     Record,
     TextArray,
+    Int4Array,
     /// `anyelement`: any type, the same wherever it is named.
     AnyElement,
     AnyArray,
@@ -70,6 +71,7 @@ impl Arg {
             Arg::Void => Type::Void,
             Arg::Record => Type::Record,
             Arg::TextArray => Type::Array(Box::new(Type::Text)),
+            Arg::Int4Array => Type::Array(Box::new(Type::Int4)),
             Arg::AnyElement
             | Arg::AnyArray
             | Arg::AnyNonArray
@@ -107,6 +109,7 @@ impl Arg {
             | (Arg::Void, Type::Void)
             | (Arg::Record, Type::Record) => true,
             (Arg::TextArray, Type::Array(element)) => **element == Type::Text,
+            (Arg::Int4Array, Type::Array(element)) => **element == Type::Int4,
             _ => false,
         }
     }
@@ -129,6 +132,10 @@ pub enum Implementation {
     Library(&'static str),
     /// The same, negated.
     NegatedLibrary(&'static str),
+    /// A call over arrays: an argument that is one element (a polymorphic slot that is no array) is given as JSON text.
+    Elements(&'static str),
+    /// The same, and where the elements' type tells values apart by more than their text, its name comes last.
+    ElementsByType(&'static str),
     /// A plain call; every argument first goes through its type's output function (`pg_out_T`).
     LibraryOutput(&'static str),
     /// A plain call; every argument as JSON text (`pg_to_json_T` / `pg_to_jsonb_T`; keys of objects as text).

@@ -7,6 +7,7 @@
 
 use mainstay_core::catalog::Catalog;
 use mainstay_core::error::DatabaseError;
+use mainstay_core::name::QualifiedName;
 use mainstay_core::types::Type;
 
 use crate::typed::Literal;
@@ -22,27 +23,42 @@ pub fn input(catalog: &Catalog, text: &str, ty: &Type) -> Result<Literal, Databa
         Type::Bool => Literal::Bool(boolean(text).ok_or_else(|| invalid(ty, text))?),
         Type::Uuid => Literal::Text(uuid(text).ok_or_else(|| invalid(ty, text))?.into()),
         Type::Enum(name) => {
-            let known = catalog
-                .enums
-                .get(name)
-                .is_none_or(|found| found.labels.iter().any(|label| label == text));
-            if !known {
-                let message = format!("invalid input value for enum {}: \"{text}\"", name.name);
-                return Err(DatabaseError::new("22P02", message));
-            }
-            let unsafe_yet = catalog
-                .enums
-                .get(name)
-                .is_some_and(|found| found.uncommitted.iter().any(|label| label == text));
-            if unsafe_yet {
-                let message = format!("unsafe use of new value \"{text}\" of enum type {}", name.name);
-                return Err(DatabaseError::new("55P04", message)
-                    .hint("New enum values must be committed before they can be used."));
+            check_label(catalog, name, text)?;
+            Literal::Text(text.into())
+        }
+        Type::Array(element) => {
+            if let Type::Enum(name) = element.base() {
+                // What is malformed is for the engine's input function to say.
+                for label in array(text).unwrap_or_default().iter().flatten() {
+                    check_label(catalog, name, label)?;
+                }
             }
             Literal::Text(text.into())
         }
         _ => Literal::Text(text.into()),
     })
+}
+
+fn check_label(catalog: &Catalog, name: &QualifiedName, text: &str) -> Result<(), DatabaseError> {
+    let known = catalog
+        .enums
+        .get(name)
+        .is_none_or(|found| found.labels.iter().any(|label| label == text));
+    if !known {
+        let message = format!("invalid input value for enum {}: \"{text}\"", name.name);
+        return Err(DatabaseError::new("22P02", message));
+    }
+    let unsafe_yet = catalog
+        .enums
+        .get(name)
+        .is_some_and(|found| found.uncommitted.iter().any(|label| label == text));
+    if unsafe_yet {
+        let message = format!("unsafe use of new value \"{text}\" of enum type {}", name.name);
+        return Err(
+            DatabaseError::new("55P04", message).hint("New enum values must be committed before they can be used.")
+        );
+    }
+    Ok(())
 }
 
 fn invalid(ty: &Type, text: &str) -> DatabaseError {

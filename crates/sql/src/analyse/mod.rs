@@ -7,6 +7,7 @@
 //! Source: PostgreSQL 15 manual, chapters 7, 10 (type conversion) and 11; messages as the server words them.
 
 pub mod aggregates;
+mod array;
 mod call;
 pub mod casts;
 mod coerce;

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::kinds::Arg::{self, *};
-use super::kinds::Implementation::{self, Compare, Engine, Library, Native, NegatedLibrary};
+use super::kinds::Implementation::{self, Compare, Elements, ElementsByType, Engine, Library, Native, NegatedLibrary};
 
 /// One operator for one pair of types; all are strict and immutable.
 #[derive(Debug, PartialEq, Eq)]
@@ -166,9 +166,9 @@ fn rows() -> Vec<OperatorEntry> {
     rows.extend(json());
     rows.extend([
         infix("||", Bytea, Bytea, Bytea, Engine),
-        infix("@>", AnyArray, AnyArray, Bool, Library("pg_array_contains")),
-        infix("<@", AnyArray, AnyArray, Bool, Library("pg_array_contained")),
-        infix("&&", AnyArray, AnyArray, Bool, Library("pg_array_overlaps")),
+        infix("@>", AnyArray, AnyArray, Bool, ElementsByType("pg_array_contains")),
+        infix("<@", AnyArray, AnyArray, Bool, ElementsByType("pg_array_contained")),
+        infix("&&", AnyArray, AnyArray, Bool, ElementsByType("pg_array_overlaps")),
         infix(
             "||",
             AnyCompatibleArray,
@@ -181,14 +181,14 @@ fn rows() -> Vec<OperatorEntry> {
             AnyCompatibleArray,
             AnyCompatible,
             AnyCompatibleArray,
-            Library("pg_array_append"),
+            Elements("pg_array_append"),
         ),
         infix(
             "||",
             AnyCompatible,
             AnyCompatibleArray,
             AnyCompatibleArray,
-            Library("pg_array_prepend"),
+            Elements("pg_array_prepend"),
         ),
     ]);
     rows

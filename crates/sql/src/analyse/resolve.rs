@@ -174,6 +174,7 @@ fn by_one_known_type(candidates: &[Vec<Slot>], inputs: &[Type], kept: &[usize]) 
         .iter()
         .copied()
         .filter(|at| candidates[*at].iter().all(|slot| slot.accepts(first)))
+        .filter(|at| is_consistent(&candidates[*at], &vec![first.clone(); inputs.len()]))
         .collect();
     match fitting.as_slice() {
         [only] => Choice::One(*only),
@@ -184,9 +185,24 @@ fn by_one_known_type(candidates: &[Vec<Slot>], inputs: &[Type], kept: &[usize]) 
 /// True if polymorphic slots that must agree do agree.
 fn is_consistent(slots: &[Slot], inputs: &[Type]) -> bool {
     let mut element: Option<Type> = None;
+    let mut compatible: Vec<Expr> = Vec::new();
     for (slot, input) in slots.iter().zip(inputs) {
         let found = match (slot, input.base()) {
             (_, Type::Unknown) => continue,
+            (Slot::Poly(Arg::AnyCompatible), other) => {
+                compatible.push(Expr {
+                    ty: other.clone(),
+                    ..Expr::null()
+                });
+                continue;
+            }
+            (Slot::Poly(Arg::AnyCompatibleArray), Type::Array(inner)) => {
+                compatible.push(Expr {
+                    ty: (**inner).clone(),
+                    ..Expr::null()
+                });
+                continue;
+            }
             (Slot::Poly(Arg::AnyArray), Type::Array(inner)) => (**inner).clone(),
             (Slot::Poly(Arg::AnyElement | Arg::AnyEnum | Arg::AnyNonArray), other) => other.clone(),
             _ => continue,
@@ -197,7 +213,8 @@ fn is_consistent(slots: &[Slot], inputs: &[Type]) -> bool {
             Some(_) => {}
         }
     }
-    true
+    common_type(&compatible.iter().collect::<Vec<_>>(), "")
+        .is_ok_and(|common| compatible.iter().all(|input| is_implicit(&input.ty, &common)))
 }
 
 /// What the polymorphic slots of a chosen candidate stand for.

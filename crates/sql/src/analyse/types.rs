@@ -182,7 +182,7 @@ fn modifier(ty: &Type, numbers: &[i64]) -> Result<TypeModifier> {
                 scale: scale as i16,
             })
         }
-        (Type::Timestamptz | Type::Timestamp | Type::Time, [digits]) => {
+        (Type::Timestamptz | Type::Timestamp | Type::Time | Type::Interval, [digits]) => {
             Ok(TypeModifier::Fraction((*digits).clamp(0, FRACTION_DIGITS_MAX) as u8))
         }
         _ => Err(DatabaseError::new(

@@ -16,9 +16,10 @@ pub fn volatility(expr: &Expr) -> Volatility {
             ExprKind::Sequence(_) => Volatility::Volatile,
             ExprKind::Context(_) => Volatility::Stable,
             ExprKind::Cast { expr, .. } if is_zone_dependent(&expr.ty, &inner.ty) => Volatility::Stable,
-            ExprKind::Exists(_) | ExprKind::ScalarSubquery(_) | ExprKind::QuantifiedSubquery { .. } => {
-                Volatility::Stable
-            }
+            ExprKind::Exists(_)
+            | ExprKind::ScalarSubquery(_)
+            | ExprKind::ArraySubquery(_)
+            | ExprKind::QuantifiedSubquery { .. } => Volatility::Stable,
             _ => Volatility::Immutable,
         };
         if rank(part) > rank(found) {

@@ -67,8 +67,15 @@ impl Context<'_> {
         }
         let full = object_name(self, &name.names, name.location);
         if full.name == *"interval" && !modifiers.is_empty() {
-            modifiers.clear();
-            has_other_modifiers = true;
+            /// All fields: `interval(2)` names none (PostgreSQL, `INTERVAL_FULL_RANGE`).
+            const ALL_FIELDS: i64 = 0x7FFF;
+            match modifiers.as_slice() {
+                [ALL_FIELDS, digits] => modifiers = vec![*digits],
+                _ => {
+                    modifiers.clear();
+                    has_other_modifiers = true;
+                }
+            }
         }
         Ok(TypeName {
             schema: full.schema,

@@ -585,8 +585,8 @@ fn what_only_postgresql_has_is_refused_with_object_and_line() {
             "0A000: not available on the embedded engine: char(n) (d.a, line 2); use PostgreSQL, or text or varchar",
         ),
         (
-            "create table d (a interval)",
-            "0A000: not available on the embedded engine: interval columns (d.a, line 1); use PostgreSQL, or a number of seconds",
+            "create table d (a int[][])",
+            "0A000: not available on the embedded engine: arrays of more than one dimension (d.a, line 1); use PostgreSQL, or jsonb",
         ),
         (
             "\ncreate table \"a.b\" (a int)",

@@ -40,14 +40,6 @@ impl Run<'_> {
             }
         }
         let (ty, modifier) = self.resolve_type(written, object, line)?;
-        if ty == Type::Interval {
-            return Err(DatabaseError::unavailable(
-                "interval columns",
-                object,
-                line,
-                Some("a number of seconds"),
-            ));
-        }
         Ok(ColumnType::Plain(ty, modifier))
     }
 
@@ -67,16 +59,16 @@ impl Run<'_> {
         if let Some((feature, way)) = refused_type(&ty) {
             return Err(DatabaseError::unavailable(feature, object, line, way));
         }
-        if written.array_dimensions > 0 {
-            return Err(DatabaseError::unavailable(
-                "array columns",
-                object,
-                line,
-                Some("a jsonb column or a table"),
-            ));
-        }
         let modifier = self.modifier(&ty, written, object, line)?;
-        Ok((ty, modifier))
+        // PostgreSQL takes any number of brackets for the same type; only values of one dimension are kept here, so
+        // that more are refused where they are declared.
+        match written.array_dimensions {
+            0 => Ok((ty, modifier)),
+            1 if matches!(ty.base(), Type::Array(_)) => Err(self.refuse("arrays of arrays", object, Some("jsonb"))),
+            1 if matches!(ty, Type::Void) => Err(DatabaseError::new("42704", "type \"void[]\" does not exist")),
+            1 => Ok((Type::Array(Box::new(ty)), modifier)),
+            _ => Err(self.refuse("arrays of more than one dimension", object, Some("jsonb"))),
+        }
     }
 
     fn named_type(&self, written: &TypeName, object: &str, line: u32) -> Result<Type> {

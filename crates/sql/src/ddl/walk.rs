@@ -314,7 +314,7 @@ pub(super) fn typed_expr<'a>(expr: &'a typed::Expr, visit: Visit<'_, 'a>) {
             typed_query(query, visit);
         }
         Kind::QuantifiedArray { left, array, .. } => all(&mut [&**left, &**array].into_iter()),
-        Kind::Exists(query) | Kind::ScalarSubquery(query) => {
+        Kind::Exists(query) | Kind::ScalarSubquery(query) | Kind::ArraySubquery(query) => {
             visit(Typed::Subquery);
             typed_query(query, visit);
         }

@@ -11,7 +11,7 @@ use super::super::integer::{self, INT4};
 use super::super::jsonb::Json;
 use super::super::numeric::Numeric;
 use super::super::{array, bytea, exponential, float, json, like, number_pattern, text};
-use super::{Args, Output as _, Registry};
+use super::{Args, Registry};
 
 pub(super) fn add(to: &mut Registry) {
     texts(to);
@@ -22,7 +22,6 @@ pub(super) fn add(to: &mut Registry) {
     extremes(to);
     times(to);
     documents(to);
-    arrays(to);
     sets(to);
     guards(to);
 }
@@ -752,115 +751,6 @@ fn build_object(a: &Args<'_, '_>, canonical: bool) -> Result<String> {
     Ok(format!("{{{}}}", parts.join(", ")))
 }
 
-/// An element in SQLite's form: strings as text, integers and booleans native, floats REAL.
-fn native(item: &str) -> Result<Value> {
-    Ok(match json::kind(item) {
-        json::Kind::Null => Value::Null,
-        json::Kind::Bool => (item == "true").value(),
-        json::Kind::String => json::unescape(item)?.value(),
-        json::Kind::Number => match item.parse::<i64>() {
-            Ok(value) => value.value(),
-            Err(_) => float::parse_f64(item)?.value(),
-        },
-        _ => item.value(),
-    })
-}
-
-fn item_at<'a>(a: &'a Args<'_, '_>) -> Result<Option<&'a str>> {
-    let index = a.int(1)?;
-    Ok(if index < 1 {
-        None
-    } else {
-        json::element(a.text(0)?, index - 1)
-    }
-    .filter(|item| *item != "null"))
-}
-
-fn arrays(to: &mut Registry) {
-    to.add("pg_array_get", "T[], int4", "T", |a| {
-        item_at(a)?.map_or(Ok(Value::Null), native)
-    });
-    to.add("pg_array_get_text", "T[], int4", "text", |a| {
-        item_at(a)?.map_or(Ok(None), json::as_text)
-    });
-    to.add("pg_fn_array_length", "T[], int4", "int4", |a| length(a, true));
-    to.add("pg_fn_array_upper", "T[], int4", "int4", |a| length(a, true));
-    to.add("pg_fn_array_lower", "T[], int4", "int4", |a| {
-        Ok(length(a, true)?.map(|_| 1))
-    });
-    to.add("pg_fn_cardinality", "T[]", "int4", |a| {
-        Ok(json::elements(a.text(0)?).count() as i64)
-    });
-    to.add_lenient("pg_fn_array_position", "T[], json", "int4", |a| {
-        let Some(document) = a.text_or_null(0)? else {
-            return Ok(None);
-        };
-        let wanted = a.text_or_null(1)?.unwrap_or("null");
-        Ok(json::elements(document)
-            .position(|item| array::same(item, wanted))
-            .map(|at| at as i64 + 1))
-    });
-    to.add_lenient("pg_fn_array_remove", "T[], json", "T[]", |a| {
-        let Some(document) = a.text_or_null(0)? else {
-            return Ok(None);
-        };
-        let gone = a.text_or_null(1)?.unwrap_or("null");
-        Ok(Some(array::build(
-            json::elements(document).filter(|item| !array::same(item, gone)),
-        )))
-    });
-    to.add_lenient("pg_fn_array_replace", "T[], json, json", "T[]", |a| {
-        let Some(document) = a.text_or_null(0)? else {
-            return Ok(None);
-        };
-        let (old, new) = (
-            a.text_or_null(1)?.unwrap_or("null"),
-            a.text_or_null(2)?.unwrap_or("null"),
-        );
-        Ok(Some(array::build(
-            json::elements(document).map(|item| if array::same(item, old) { new } else { item }),
-        )))
-    });
-    to.add_lenient("pg_fn_array_build", "json…", "T[]", |a| {
-        let items: Result<Vec<&str>> = (0..a.len())
-            .map(|index| Ok(a.text_or_null(index)?.unwrap_or("null")))
-            .collect();
-        Ok(array::build(items?.into_iter()))
-    });
-    for name in ["pg_fn_string_to_array", "pg_srf_string_to_table"] {
-        to.add_lenient(name, "text, text [, text]", "text[]", |a| {
-            let Some(source) = a.text_or_null(0)? else {
-                return Ok(None);
-            };
-            Ok(Some(array::string_to_array(
-                source,
-                a.text_or_null(1)?,
-                a.text_or_null(2)?,
-            )))
-        });
-    }
-    to.add_lenient("pg_fn_array_to_string", "text[], text [, text]", "text", |a| {
-        let (Some(document), Some(delimiter)) = (a.text_or_null(0)?, a.text_or_null(1)?) else {
-            return Ok(None);
-        };
-        let null_text = a.text_or_null(2)?;
-        let items = array::texts(document)?;
-        Ok(Some(text::concat_ws(
-            delimiter,
-            items.iter().map(|item| item.as_deref().or(null_text)),
-        )))
-    });
-}
-
-fn length(a: &Args<'_, '_>, empty_is_null: bool) -> Result<Option<i64>> {
-    let count = json::elements(a.text(0)?).count() as i64;
-    Ok(if a.int(1)? != 1 || (empty_is_null && count == 0) {
-        None
-    } else {
-        Some(count)
-    })
-}
-
 fn kind_or(a: &Args<'_, '_>, wanted: json::Kind, name: &str) -> Result<()> {
     let kind = json::kind(a.text(0)?);
     if kind == wanted {
@@ -877,17 +767,6 @@ fn kind_or(a: &Args<'_, '_>, wanted: json::Kind, name: &str) -> Result<()> {
 }
 
 fn sets(to: &mut Registry) {
-    to.add("pg_srf_unnest", "T[]", "T[]", |a| {
-        // Numbers that SQLite would read as floats become text, so that their digits stay.
-        let items: Vec<std::borrow::Cow<'_, str>> = json::elements(a.text(0)?)
-            .map(|item| match json::kind(item) {
-                json::Kind::Number if item.parse::<i64>().is_err() => format!("\"{item}\"").into(),
-                json::Kind::Object | json::Kind::Array => json::quote(item).into(),
-                _ => item.into(),
-            })
-            .collect();
-        Ok(array::build(items.iter().map(AsRef::as_ref)))
-    });
     to.add("pg_srf_jsonb_array_elements", "json(b)", "text[]", |a| {
         kind_or(a, json::Kind::Array, "jsonb_array_elements")?;
         Ok(array::from_texts(json::elements(a.text(0)?).map(Some)))

@@ -8,13 +8,13 @@ use super::super::datetime::{DAY_US, date_text, time_text, timestamp_text, times
 use super::super::errors::{PgError, Result};
 use super::super::float::{self, Precision};
 use super::super::integer::{INT2, INT4, INT8};
-use super::super::numeric::{self, Numeric};
-use super::super::{array, json, like, order};
+use super::super::numeric;
+use super::super::{json, like, order};
 use super::{Args, Registry};
 
-type Comparison = (&'static str, fn(Ordering) -> bool);
+pub(super) type Comparison = (&'static str, fn(Ordering) -> bool);
 
-const COMPARISONS: [Comparison; 6] = [
+pub(super) const COMPARISONS: [Comparison; 6] = [
     ("eq", Ordering::is_eq),
     ("ne", Ordering::is_ne),
     ("lt", Ordering::is_lt),
@@ -29,7 +29,6 @@ pub(super) fn add(to: &mut Registry) {
     matching(to);
     json_operators(to);
     times(to);
-    arrays(to);
 }
 
 fn numbers(to: &mut Registry) {
@@ -333,94 +332,4 @@ fn times(to: &mut Registry) {
     to.add("pg_interval_div", "interval, float8", "interval", |a| {
         a.interval(0)?.div(a.real(1)?)
     });
-}
-
-/// Three-valued: true or false ends the search, a null element leaves NULL.
-fn quantified(
-    a: &Args<'_, '_>,
-    any: bool,
-    compare: impl Fn(&Args<'_, '_>, &str) -> Result<Ordering>,
-    test: fn(Ordering) -> bool,
-) -> Result<Option<bool>> {
-    let mut unknown = false;
-    for item in json::elements(a.text(1)?) {
-        if item == "null" {
-            unknown = true;
-        } else if test(compare(a, item)?) == any {
-            return Ok(Some(any));
-        }
-    }
-    Ok(if unknown { None } else { Some(!any) })
-}
-
-fn compare_native(a: &Args<'_, '_>, item: &str) -> Result<Ordering> {
-    use rusqlite::types::ValueRef;
-    Ok(match (a.raw(0), json::kind(item)) {
-        (ValueRef::Integer(value), json::Kind::Bool) => value.cmp(&i64::from(item == "true")),
-        (ValueRef::Integer(value), _) => match item.parse::<i64>() {
-            Ok(other) => value.cmp(&other),
-            Err(_) => Numeric::from(value).compare(&Numeric::parse(item)?),
-        },
-        (ValueRef::Real(value), json::Kind::String) => value.total_cmp(&float::parse_f64(&json::unescape(item)?)?),
-        (ValueRef::Real(value), _) => {
-            let other = float::parse_f64(item)?;
-            value.partial_cmp(&other).unwrap_or(Ordering::Equal)
-        }
-        (ValueRef::Text(value), json::Kind::String) => value.cmp(json::unescape(item)?.as_bytes()),
-        (ValueRef::Text(value), _) => value.cmp(item.as_bytes()),
-        (ValueRef::Blob(value), _) => value.cmp(super::super::bytea::parse(&json::unescape(item)?)?.as_slice()),
-        (ValueRef::Null, _) => Ordering::Equal,
-    })
-}
-
-fn compare_numeric(a: &Args<'_, '_>, item: &str) -> Result<Ordering> {
-    let other = if json::kind(item) == json::Kind::String {
-        json::unescape(item)?
-    } else {
-        item.to_owned()
-    };
-    Ok(a.numeric(0)?.compare(&Numeric::parse(&other)?))
-}
-
-fn arrays(to: &mut Registry) {
-    to.add("pg_array_contains", "T[], T[]", "bool", |a| {
-        Ok(array::contains(a.text(0)?, a.text(1)?))
-    });
-    to.add("pg_array_contained", "T[], T[]", "bool", |a| {
-        Ok(array::contains(a.text(1)?, a.text(0)?))
-    });
-    to.add("pg_array_overlaps", "T[], T[]", "bool", |a| {
-        Ok(array::overlaps(a.text(0)?, a.text(1)?))
-    });
-    to.add_lenient("pg_array_concat", "T[], T[]", "T[]", |a| {
-        Ok(match (a.text_or_null(0)?, a.text_or_null(1)?) {
-            (Some(x), Some(y)) => Some(array::build(json::elements(x).chain(json::elements(y)))),
-            (one, other) => one.or(other).map(str::to_owned),
-        })
-    });
-    to.add_lenient("pg_array_append", "T[], json", "T[]", |a| {
-        let item = a.text_or_null(1)?.unwrap_or("null");
-        Ok(array::build(
-            json::elements(a.text_or_null(0)?.unwrap_or("[]")).chain([item]),
-        ))
-    });
-    to.add_lenient("pg_array_prepend", "json, T[]", "T[]", |a| {
-        let item = a.text_or_null(0)?.unwrap_or("null");
-        Ok(array::build(
-            std::iter::once(item).chain(json::elements(a.text_or_null(1)?.unwrap_or("[]"))),
-        ))
-    });
-    for (name, test) in COMPARISONS {
-        for (word, any) in [("any", true), ("all", false)] {
-            to.add(format!("pg_array_{word}_{name}_native"), "T, T[]", "bool", move |a| {
-                quantified(a, any, compare_native, test)
-            });
-            to.add(
-                format!("pg_array_{word}_{name}_numeric"),
-                "numeric, numeric[]",
-                "bool",
-                move |a| quantified(a, any, compare_numeric, test),
-            );
-        }
-    }
 }
