@@ -148,6 +148,10 @@ pub enum Db {
         #[arg(long)]
         json: bool,
     },
+    /// Write the database as SQL that PostgreSQL and Mainstay can load
+    Dump(Dump),
+    /// Write the SQL that leads from what the migrations make to what the database is
+    Diff(Diff),
     /// Drop everything, apply all migrations, seed
     Reset {
         #[command(flatten)]
@@ -156,6 +160,48 @@ pub enum Db {
         #[arg(long)]
         yes: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Dump {
+    #[command(flatten)]
+    pub target: Target,
+    /// Only the objects, no rows
+    #[arg(long, conflicts_with = "data_only")]
+    pub schema_only: bool,
+    /// Only the rows
+    #[arg(long)]
+    pub data_only: bool,
+    /// Only this schema (may be given several times); else all but the platform's own
+    #[arg(long, short, value_name = "NAME")]
+    pub schema: Vec<String>,
+    /// Also the rows of auth.users and its sisters, with their password hashes
+    #[arg(long, conflicts_with_all = ["schema_only", "schema"])]
+    pub auth_rows: bool,
+    /// Leave out CREATE ROLE and memberships
+    #[arg(long)]
+    pub no_roles: bool,
+    /// Write here instead of to standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Diff {
+    #[command(flatten)]
+    pub target: Target,
+    /// Only this schema (may be given several times); else all but the platform's own
+    #[arg(long, short, value_name = "NAME")]
+    pub schema: Vec<String>,
+    /// Write a migration of this name instead of to standard output
+    #[arg(long, short, value_name = "NAME", conflicts_with = "check")]
+    pub file: Option<String>,
+    /// Record the written migration as applied to the database, which is already as it says
+    #[arg(long, requires = "file")]
+    pub use_migration: bool,
+    /// Only say whether there is a difference: exit code 1 if so
+    #[arg(long)]
+    pub check: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,15 +1,18 @@
 //! [`PostgresBackend`]: the engine behind the [`Backend`] trait.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use mainstay_core::backend::{
     AppliedMigration, Backend, BoxFuture, CheckedMigration, Health, Migration, MigrationError, QueryMode, QueryResult,
-    Statement,
+    RowSink, Statement, TableRows,
 };
 use mainstay_core::caller::Caller;
 use mainstay_core::catalog::Catalog;
+use mainstay_core::definition::{Definitions, Position};
 use mainstay_core::error::BackendError;
+use mainstay_core::name::QualifiedName;
 use mainstay_core::plan::{Input, Outcome, Plan};
 use mainstay_core::transfer::Transfer;
 
@@ -20,7 +23,7 @@ use crate::pool::{Lane, Pool};
 use crate::render::Rendered;
 use crate::run::{self, Failure, Texts};
 use crate::wire::Target;
-use crate::{bootstrap, console, listen, migrate};
+use crate::{bootstrap, console, definitions, listen, migrate};
 
 /// The oldest version that is supported.
 const SERVER_VERSION_MIN: u32 = 150_000;
@@ -232,6 +235,10 @@ impl Backend for PostgresBackend {
         })
     }
 
+    fn record<'a>(&'a self, migration: &'a Migration) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(migrate::record_only(&self.inner, migration))
+    }
+
     fn check<'a>(&'a self, migrations: &'a [Migration]) -> BoxFuture<'a, Vec<CheckedMigration>> {
         Box::pin(migrate::check(&self.inner, migrations))
     }
@@ -249,6 +256,18 @@ impl Backend for PostgresBackend {
 
     fn reload<'a>(&'a self) -> BoxFuture<'a, Result<(), BackendError>> {
         Box::pin(self.inner.reload())
+    }
+
+    fn definitions<'a>(&'a self) -> BoxFuture<'a, Result<Definitions, BackendError>> {
+        Box::pin(definitions::definitions(&self.inner))
+    }
+
+    fn export<'a>(
+        &'a self,
+        tables: &'a [TableRows],
+        sink: &'a mut dyn RowSink,
+    ) -> BoxFuture<'a, Result<BTreeMap<QualifiedName, Position>, BackendError>> {
+        Box::pin(definitions::export(&self.inner, tables, sink))
     }
 
     fn health<'a>(&'a self) -> BoxFuture<'a, Result<Health, BackendError>> {

@@ -60,7 +60,8 @@ pub async fn query(
     Ok(as_table(steps.last()))
 }
 
-fn as_table(step: Option<&StepReply>) -> QueryResult {
+/// A step's rows as text.
+pub fn as_table(step: Option<&StepReply>) -> QueryResult {
     let Some(step) = step else {
         return QueryResult::default();
     };

@@ -84,6 +84,17 @@ async fn apply_on(connection: &Connection, migration: &Migration) -> Result<(), 
     Ok(())
 }
 
+/// Records a migration that need not run.
+pub async fn record_only(inner: &Inner, migration: &Migration) -> Result<(), BackendError> {
+    let exclusive = inner.pool.exclusive().await?;
+    let connection = exclusive.connection();
+    let sql = format!("BEGIN; {LOCK} {RECORDS} {}; COMMIT", record(migration));
+    let result = simple(connection, &sql).await;
+    connection.close();
+    drop(exclusive);
+    result.map(drop)
+}
+
 /// The row that says it was applied. The whole text is one element, so that it can be compared byte for byte.
 fn record(migration: &Migration) -> String {
     format!(

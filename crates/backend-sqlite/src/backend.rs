@@ -2,17 +2,20 @@
 //!
 //! Not here: what reads (`read`), writes (`write`), the console (`console`) and migrations (`schema`) do.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use mainstay_core::backend::{
     AppliedMigration, Backend, BoxFuture, CheckedMigration, Health, Migration, MigrationError, QueryMode, QueryResult,
-    Statement, Watch,
+    RowSink, Statement, TableRows, Watch,
 };
 use mainstay_core::caller::Caller;
 use mainstay_core::catalog::Catalog;
+use mainstay_core::definition::{Definitions, Position};
 use mainstay_core::error::{BackendError, DatabaseError};
+use mainstay_core::name::QualifiedName;
 use mainstay_core::plan::{Action, Input, Outcome, Plan};
 use mainstay_core::transfer::Transfer;
 use rusqlite::Connection;
@@ -29,10 +32,16 @@ use crate::read::program::{Place, ReadProgram};
 use crate::read::run::{self, RunError};
 use crate::reader::Reader;
 use crate::shared::Shared;
-use crate::{console, schema, write};
+use crate::{console, export, schema, write};
 
 /// How long the writer may keep a question after its health waiting.
 const HEALTH_WAIT: Duration = Duration::from_secs(5);
+
+/// The longest that an export may take; it holds up nobody.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Batches of rows between the reading thread and whoever takes them, at most.
+const EXPORT_BATCHES_MAX: usize = 2;
 
 /// The embedded engine on one data file.
 #[derive(Debug)]
@@ -325,6 +334,15 @@ impl Backend for SqliteBackend {
         })
     }
 
+    fn record<'a>(&'a self, migration: &'a Migration) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async move {
+            let migration = migration.clone();
+            self.engine
+                .task(move |connection| schema::record(connection, &migration))
+                .await?
+        })
+    }
+
     fn check<'a>(&'a self, migrations: &'a [Migration]) -> BoxFuture<'a, Vec<CheckedMigration>> {
         Box::pin(async move { schema::check(&self.shared().catalog(), migrations) })
     }
@@ -356,6 +374,45 @@ impl Backend for SqliteBackend {
     fn reload<'a>(&'a self) -> BoxFuture<'a, Result<(), BackendError>> {
         // Nobody changes this file behind our back.
         Box::pin(async { Ok(()) })
+    }
+
+    fn definitions<'a>(&'a self) -> BoxFuture<'a, Result<Definitions, BackendError>> {
+        Box::pin(async move {
+            let (shared, timeout) = (Arc::clone(&self.engine.shared), self.shared().options.statement_timeout);
+            self.engine
+                .read_there(timeout, move |reader| {
+                    export::definitions(reader.connection(), &shared.compiled())
+                })
+                .await
+        })
+    }
+
+    fn export<'a>(
+        &'a self,
+        tables: &'a [TableRows],
+        sink: &'a mut dyn RowSink,
+    ) -> BoxFuture<'a, Result<BTreeMap<QualifiedName, Position>, BackendError>> {
+        Box::pin(async move {
+            let (shared, tables) = (Arc::clone(&self.engine.shared), tables.to_vec());
+            let (batches, mut coming) = tokio::sync::mpsc::channel(EXPORT_BATCHES_MAX);
+            let reading = self.engine.read_there(EXPORT_TIMEOUT, move |reader| {
+                let mut take = |table, rows| batches.blocking_send((table, rows)).is_ok();
+                export::export(reader.connection(), &shared.compiled(), &tables, &mut take)
+            });
+            let taking = async {
+                while let Some((table, rows)) = coming.recv().await {
+                    // Dropping the receiver ends the reading.
+                    if let Err(error) = sink.rows(table, rows) {
+                        coming.close();
+                        return Err(error);
+                    }
+                }
+                Ok(())
+            };
+            let (read, taken) = tokio::join!(reading, taking);
+            taken?;
+            read
+        })
     }
 
     fn health<'a>(&'a self) -> BoxFuture<'a, Result<Health, BackendError>> {

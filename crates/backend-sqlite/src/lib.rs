@@ -15,6 +15,7 @@
 //! | [`schema`] | the stored catalog, migrations |
 //! | [`transfer`] | a database's rows out to another engine, or in from one |
 //! | `console` | SQL text for people |
+//! | `export` | definitions and rows for `db dump` and `db diff` |
 //! | [`values`] | PostgreSQL's values and functions |
 //!
 //! Not here: PostgreSQL's grammar and types (`mainstay-sql`), HTTP.
@@ -25,6 +26,7 @@ mod console;
 pub mod emit;
 pub mod engine;
 pub mod errors;
+mod export;
 pub mod foreign_keys;
 pub mod keeper;
 pub mod read;

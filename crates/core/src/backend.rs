@@ -1,6 +1,7 @@
 //! One database engine: the only place where SQLite and PostgreSQL may differ.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -8,8 +9,9 @@ use std::sync::Arc;
 
 use crate::caller::Caller;
 use crate::catalog::Catalog;
+use crate::definition::{Definitions, Position};
 use crate::error::{BackendError, DatabaseError};
-use crate::name::QualifiedName;
+use crate::name::{Ident, QualifiedName};
 use crate::plan::{Input, Outcome, Plan};
 use crate::transfer::Transfer;
 
@@ -80,6 +82,9 @@ pub trait Backend: Send + Sync + 'static {
         self.migrate(migration)
     }
 
+    /// Records a migration without running it: the database is already as it says.
+    fn record<'a>(&'a self, migration: &'a Migration) -> BoxFuture<'a, Result<(), BackendError>>;
+
     /// Says whether `migration` could be applied after those before it, without keeping anything.
     fn check<'a>(&'a self, migrations: &'a [Migration]) -> BoxFuture<'a, Vec<CheckedMigration>>;
 
@@ -91,6 +96,17 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Reads the catalog anew, if the engine can change behind our back.
     fn reload<'a>(&'a self) -> BoxFuture<'a, Result<(), BackendError>>;
+
+    /// Every object with its definition, those of the platform and the engine's own included.
+    fn definitions<'a>(&'a self) -> BoxFuture<'a, Result<Definitions, BackendError>>;
+
+    /// Reads tables one after the other with the owner's rights, all of one moment, and then says where the sequences
+    /// stand. Memory is bounded by a batch of rows.
+    fn export<'a>(
+        &'a self,
+        tables: &'a [TableRows],
+        sink: &'a mut dyn RowSink,
+    ) -> BoxFuture<'a, Result<BTreeMap<QualifiedName, Position>, BackendError>>;
 
     /// Can it answer now? Errors say why not.
     fn health<'a>(&'a self) -> BoxFuture<'a, Result<Health, BackendError>>;
@@ -201,4 +217,19 @@ pub struct Health {
     pub engine: String,
     /// Things an operator should know: missing rights, a collation that differs, a table open to the world.
     pub warnings: Vec<String>,
+}
+
+/// Rows of one table that are to be read.
+#[derive(Clone, Debug)]
+pub struct TableRows {
+    pub table: QualifiedName,
+    pub columns: Vec<Ident>,
+    /// Columns to order by, those of the key; none: whatever order is always the same.
+    pub order: Vec<Ident>,
+}
+
+/// Takes rows as they are read.
+pub trait RowSink: Send {
+    /// Rows of `tables[table]`, values as PostgreSQL's text output in UTC. Never more than a batch at once.
+    fn rows(&mut self, table: usize, rows: Vec<Vec<Option<String>>>) -> Result<(), BackendError>;
 }

@@ -269,6 +269,9 @@ pub struct Index {
     pub keys: Vec<IndexKey>,
     /// `WHERE` of a partial index, as PostgreSQL text.
     pub predicate: Option<String>,
+    /// `INCLUDE`: columns that are kept beside the keys.
+    #[serde(default)]
+    pub including: Vec<ColumnIndex>,
 }
 
 /// One key of an index.
@@ -277,6 +280,9 @@ pub struct IndexKey {
     pub part: IndexPart,
     pub descending: bool,
     pub nulls_first: bool,
+    /// Where it is not the type's own.
+    #[serde(default)]
+    pub operator_class: Option<Ident>,
 }
 
 /// What an index key is made of.

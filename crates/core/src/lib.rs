@@ -7,6 +7,7 @@
 pub mod backend;
 pub mod caller;
 pub mod catalog;
+pub mod definition;
 pub mod error;
 pub mod name;
 pub mod plan;

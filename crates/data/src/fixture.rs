@@ -7,13 +7,14 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method};
 use mainstay_core::backend::{
     AppliedMigration, Backend, BoxFuture, CheckedMigration, Health, Migration, MigrationError, QueryMode, QueryResult,
-    Statement,
+    RowSink, Statement, TableRows,
 };
 use mainstay_core::caller::Caller;
 use mainstay_core::catalog::{
     AclEntry, Argument, Catalog, Column, Constraint, ConstraintKind, Enforcement, ForeignKey, Grantee, Privilege,
     ReferentialAction, Relation, RelationKind, Returns, Role, Routine, RowSecurity, Schema, Volatility,
 };
+use mainstay_core::definition::{Definitions, Position};
 use mainstay_core::error::BackendError;
 use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::plan::{Input, Outcome, Plan};
@@ -167,6 +168,10 @@ impl Backend for Fake {
         unimplemented!()
     }
 
+    fn record<'a>(&'a self, _: &'a Migration) -> BoxFuture<'a, Result<(), BackendError>> {
+        unimplemented!()
+    }
+
     fn check<'a>(&'a self, _: &'a [Migration]) -> BoxFuture<'a, Vec<CheckedMigration>> {
         unimplemented!()
     }
@@ -180,6 +185,18 @@ impl Backend for Fake {
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<(), BackendError>> {
+        unimplemented!()
+    }
+
+    fn definitions(&self) -> BoxFuture<'_, Result<Definitions, BackendError>> {
+        unimplemented!()
+    }
+
+    fn export<'a>(
+        &'a self,
+        _: &'a [TableRows],
+        _: &'a mut dyn RowSink,
+    ) -> BoxFuture<'a, Result<BTreeMap<QualifiedName, Position>, BackendError>> {
         unimplemented!()
     }
 

@@ -35,6 +35,8 @@ pub async fn run(command: &Db) -> Result<(), CommandError> {
             }
             Ok(())
         }
+        Db::Dump(dump) => super::dump::run(dump).await,
+        Db::Diff(diff) => super::diff::run(diff).await,
         Db::Reset { target, yes } => {
             let opened = super::open(target).await?;
             let name = opened.database.describe();

@@ -89,7 +89,7 @@ pub async fn up(migrator: &Migrator, include_all: bool) -> Result<usize, mainsta
 }
 
 /// The 14 digits of now, in UTC.
-fn version_now() -> String {
+pub fn version_now() -> String {
     let seconds = now_seconds();
     let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = civil(days);

@@ -2,7 +2,9 @@
 
 mod check;
 mod database;
+mod diff;
 mod doctor;
+mod dump;
 mod grow;
 mod init;
 mod keys;

@@ -362,6 +362,8 @@ fn index(row: &IndexRow, context: &Context<'_>) -> Index {
                 part,
                 descending: options & 1 != 0,
                 nulls_first: options & 2 != 0,
+                // PostgreSQL spells its indexes itself (`definitions`).
+                operator_class: None,
             }
         });
     Index {
@@ -370,6 +372,7 @@ fn index(row: &IndexRow, context: &Context<'_>) -> Index {
         method: Ident::from(row.method.as_str()),
         keys: keys.collect(),
         predicate: row.predicate.clone(),
+        including: Vec::new(),
     }
 }
 
@@ -562,7 +565,8 @@ fn default_privileges(context: &Context<'_>, answers: &Answers) -> Result<Vec<De
     Ok(found)
 }
 
-fn privilege(name: &str) -> Option<Privilege> {
+/// `SELECT`, as `aclexplode` names it; `None` for privileges that we know nothing of.
+pub fn privilege(name: &str) -> Option<Privilege> {
     Some(match name {
         "SELECT" => Privilege::Select,
         "INSERT" => Privilege::Insert,

@@ -15,6 +15,8 @@ mod views;
 #[cfg(test)]
 mod tests;
 
+pub use assemble::privilege;
+
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;

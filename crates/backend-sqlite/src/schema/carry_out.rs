@@ -569,6 +569,20 @@ fn no_publication(name: &Ident) -> BackendError {
     DatabaseError::new("42704", format!("publication \"{name}\" does not exist")).into()
 }
 
+/// Every publication with its tables.
+pub fn publications(conn: &Connection) -> Result<Vec<(Ident, Vec<QualifiedName>)>> {
+    let mut statement = conn
+        .prepare("SELECT name FROM _ms_objects WHERE kind = 'publication' ORDER BY name")
+        .map_err(broken)?;
+    let names: rusqlite::Result<Vec<String>> = statement.query_map([], |row| row.get(0)).and_then(Iterator::collect);
+    names
+        .map_err(broken)?
+        .into_iter()
+        .map(Ident::from)
+        .map(|name| Ok((name.clone(), read_publication(conn, &name)?.unwrap_or_default())))
+        .collect()
+}
+
 fn write_publication(conn: &Connection, name: &Ident, tables: &[QualifiedName]) -> Result<()> {
     let body = serde_json::to_string(tables)
         .map_err(|error| BackendError::Internal(format!("publication {name} cannot be stored: {error}")))?;

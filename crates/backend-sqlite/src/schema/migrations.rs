@@ -69,7 +69,7 @@ fn failed(failure: Failure) -> MigrationError {
 }
 
 /// The text is kept whole, as the only element of `statements`, so that an edited file is noticed.
-fn record(conn: &Connection, migration: &Migration) -> Result<(), BackendError> {
+pub fn record(conn: &Connection, migration: &Migration) -> Result<(), BackendError> {
     let statements = serde_json::to_string(&[&migration.sql])
         .map_err(|error| BackendError::Internal(format!("the migration's text cannot be stored: {error}")))?;
     conn.execute(

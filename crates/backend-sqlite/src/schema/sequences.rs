@@ -3,7 +3,10 @@
 //!
 //! Not here: what bounds a sequence (the catalog), taking values for rows (`write`).
 
+use std::collections::BTreeMap;
+
 use mainstay_core::backend::QueryResult;
+use mainstay_core::definition::Position;
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::QualifiedName;
 use mainstay_sql::session::Session;
@@ -49,6 +52,24 @@ pub fn rename(conn: &Connection, from: &QualifiedName, to: &QualifiedName) -> Re
     )
     .map(drop)
     .map_err(broken)
+}
+
+/// Where every sequence stands.
+pub fn positions(conn: &Connection) -> Result<BTreeMap<QualifiedName, Position>, BackendError> {
+    let mut statement = conn
+        .prepare("SELECT schema, name, last_value, is_called FROM _ms_sequences")
+        .map_err(broken)?;
+    let rows = statement
+        .query_map([], |row| {
+            let name = QualifiedName::new(row.get::<_, String>(0)?, row.get::<_, String>(1)?);
+            let position = Position {
+                value: row.get(2)?,
+                is_called: row.get::<_, i64>(3)? != 0,
+            };
+            Ok((name, position))
+        })
+        .map_err(broken)?;
+    rows.collect::<rusqlite::Result<_>>().map_err(broken)
 }
 
 /// Runs `SELECT setval(…)`, `nextval(…)` or `currval(…)` by itself, with the owner's rights; `None` if the query is

@@ -361,6 +361,6 @@ fn add_migrations_table(catalog: &mut Catalog) {
 }
 
 /// A failure of the file itself; the text is for the log.
-pub(super) fn broken(error: rusqlite::Error) -> BackendError {
+pub(crate) fn broken(error: rusqlite::Error) -> BackendError {
     BackendError::Internal(error.to_string())
 }

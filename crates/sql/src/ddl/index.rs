@@ -67,15 +67,18 @@ impl Run<'_> {
                 part,
                 descending: key.descending,
                 nulls_first,
+                operator_class: key.operator_class.clone(),
             });
         }
+        let mut including = Vec::new();
         for column in &create.including {
-            if relation.column(column).is_none() {
+            let Some((index, _)) = relation.column(column) else {
                 return Err(DatabaseError::new(
                     "42703",
                     format!("column \"{column}\" does not exist"),
                 ));
-            }
+            };
+            including.push(index);
             labels.push(free_label(&labels, column));
         }
         let predicate = match &create.predicate {
@@ -114,6 +117,7 @@ impl Run<'_> {
             method: create.method.clone(),
             keys,
             predicate,
+            including,
         };
         self.relation_mut(&table)?.indexes.push(index);
         self.changes.push(Change::CreateIndex { table, index: name });

@@ -53,6 +53,11 @@ pub use quote::{identifier, literal};
 pub use retype::Retyped;
 pub use setting::{set, setting_of};
 
+/// The name that PostgreSQL gives the sequence of a serial or identity column, if it is free.
+pub fn sequence_name(table: &str, column: &str) -> String {
+    naming::compose(table, Some(column), "seq")
+}
+
 use crate::ast::Statement;
 use crate::ast::ddl::{DdlStatement, PublicationAction};
 use crate::parse::ParsedStatement;

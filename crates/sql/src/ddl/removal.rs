@@ -178,6 +178,7 @@ impl Run<'_> {
                         .keys
                         .iter()
                         .any(|key| matches!(key.part, IndexPart::Column(at) if at == position))
+                    || entry.including.contains(&position)
             })
             .map(|(_, entry)| entry.name.clone())
             .collect();
@@ -217,6 +218,9 @@ impl Run<'_> {
                 ConstraintKind::Check { .. } => continue,
             };
             columns.iter_mut().for_each(|index| *index = shift(*index));
+        }
+        for column in changed.indexes.iter_mut().flat_map(|index| &mut index.including) {
+            *column = shift(*column);
         }
         for key in changed.indexes.iter_mut().flat_map(|index| &mut index.keys) {
             if let IndexPart::Column(index) = &mut key.part {

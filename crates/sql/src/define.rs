@@ -1,0 +1,479 @@
+//! Spells the embedded engine's catalog as [`Definitions`], with the words that PostgreSQL would use.
+//!
+//! Lives here: types, constraints, indexes and routines as PostgreSQL text, every name with its schema.
+//! Not here: PostgreSQL's own objects, which it spells itself (`backend-postgres`); order and statements (`dump`).
+//!
+//! Source: PostgreSQL 15, `pg_get_constraintdef`, `pg_get_indexdef`, `pg_get_functiondef` as observed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mainstay_core::catalog::{
+    AclEntry, Argument, Catalog, Column, Constraint, ConstraintKind, ForeignKey, Index, IndexPart, Policy, Privilege,
+    ReferentialAction, Relation, RelationKind, Routine, Sequence, Volatility,
+};
+use mainstay_core::definition::{
+    ColumnDefinition, ConstraintDefinition, ConstraintShape, DefaultObject, DefaultRight, Definitions, Facts,
+    IndexDefinition, PolicyDefinition, Right, RoleDefinition, RoutineDefinition, RoutineName, SequenceDefinition,
+    TableDefinition, TypeBody, TypeDefinition, ViewDefinition,
+};
+use mainstay_core::name::{Ident, QualifiedName};
+use mainstay_core::types::{Type, TypeModifier};
+
+use crate::dump::SqlText;
+use crate::session::Session;
+
+/// The role that owns what migrations make.
+const OWNER: &str = "postgres";
+
+/// Every object of the catalog. `publications`: what the engine keeps beside it.
+pub fn of_catalog(catalog: &Catalog, publications: BTreeMap<Ident, BTreeSet<QualifiedName>>) -> Definitions {
+    let mut found = Definitions::new(OWNER);
+    found.publications = publications;
+    found.extensions = catalog.extensions.clone();
+    for (name, schema) in &catalog.schemas {
+        let facts = facts(&schema.owner, &schema.acl, &[], schema.comment.as_ref());
+        found.schemas.insert(name.clone(), facts);
+    }
+    for role in catalog.roles.values() {
+        let definition = RoleDefinition {
+            inherit: role.inherit,
+            bypass_rls: role.bypass_rls,
+            login: role.login,
+            member_of: role.member_of.iter().cloned().collect(),
+            comment: role.comment.clone(),
+        };
+        found.roles.insert(role.name.clone(), definition);
+    }
+    add_types(&mut found, catalog);
+    for sequence in catalog.sequences.values() {
+        let definition = self::sequence(catalog, sequence);
+        found.sequences.insert(sequence.name.clone(), definition);
+    }
+    for relation in catalog.relations.values() {
+        match &relation.view {
+            Some(_) => {
+                if let Some(view) = view(relation) {
+                    found.views.insert(relation.name.clone(), view);
+                }
+            }
+            None => {
+                found.tables.insert(relation.name.clone(), table(relation));
+            }
+        }
+    }
+    for routine in catalog.routines.values().flatten() {
+        let (name, definition) = self::routine(routine);
+        found.routines.insert(name, definition);
+    }
+    for entry in &catalog.default_privileges {
+        found.default_rights.insert(DefaultRight {
+            owner: entry.owner.clone(),
+            schema: entry.schema.clone(),
+            object: entry.object.into(),
+            right: right(&entry.grant, &[]),
+        });
+    }
+    // The catalog keeps no rights on types: everybody may use them.
+    found.default_rights.insert(DefaultRight {
+        owner: Ident::new(OWNER),
+        schema: None,
+        object: DefaultObject::Types,
+        right: Right::plain(None, Privilege::Usage),
+    });
+    found
+}
+
+fn facts(owner: &Ident, acl: &[AclEntry], columns: &[Column], comment: Option<&String>) -> Facts {
+    Facts {
+        owner: owner.clone(),
+        rights: acl
+            .iter()
+            .map(|entry| right(entry, columns))
+            .filter(|right| right.role.as_ref() != Some(owner))
+            .collect(),
+        comment: comment.cloned(),
+    }
+}
+
+fn right(entry: &AclEntry, columns: &[Column]) -> Right {
+    Right {
+        role: Right::role_of(&entry.grantee),
+        column: entry
+            .column
+            .and_then(|index| columns.get(index))
+            .map(|column| column.name.clone()),
+        privilege: entry.privilege,
+        grantable: entry.grantable,
+    }
+}
+
+fn add_types(found: &mut Definitions, catalog: &Catalog) {
+    let usable = |owner: &Ident, comment: Option<&String>| Facts {
+        rights: BTreeSet::from([Right::plain(None, Privilege::Usage)]),
+        comment: comment.cloned(),
+        ..Facts::of(owner)
+    };
+    for entry in catalog.enums.values() {
+        let definition = TypeDefinition {
+            facts: usable(&entry.owner, entry.comment.as_ref()),
+            body: TypeBody::Enum(entry.labels.clone()),
+        };
+        found.types.insert(entry.name.clone(), definition);
+    }
+    for entry in catalog.domains.values() {
+        let checks = entry.checks.iter().map(|(name, text)| (name.clone(), check(text)));
+        let definition = TypeDefinition {
+            facts: usable(&entry.owner, None),
+            body: TypeBody::Domain {
+                base: type_text(&entry.base, entry.modifier),
+                collation: None,
+                not_null: entry.not_null,
+                default: entry.default.clone(),
+                checks: checks.collect(),
+            },
+        };
+        found.types.insert(entry.name.clone(), definition);
+    }
+}
+
+/// A type as DDL writes it: `character varying(20)`, `public.mood[]`.
+pub fn type_text(ty: &Type, modifier: TypeModifier) -> String {
+    match ty {
+        Type::Array(element) => {
+            let mut text = type_text(element, modifier);
+            text.push_str("[]");
+            text
+        }
+        Type::Enum(name) | Type::Domain(name, _) | Type::Composite(name) | Type::Other(name) => {
+            let mut text = SqlText::new();
+            if name.schema == "pg_catalog" {
+                text.ident(&name.name);
+            } else {
+                text.name(name);
+            }
+            text.finish()
+        }
+        builtin => builtin.display(modifier),
+    }
+}
+
+fn sequence(catalog: &Catalog, sequence: &Sequence) -> SequenceDefinition {
+    let is_identity = sequence.owned_by.as_ref().is_some_and(|(table, column)| {
+        let column = catalog.relations.get(table).and_then(|table| table.column(column));
+        column.is_some_and(|(_, column)| column.identity.is_some() && column.sequence.as_ref() == Some(&sequence.name))
+    });
+    SequenceDefinition {
+        facts: facts(&sequence.owner, &sequence.acl, &[], None),
+        ty: type_text(&sequence.ty, TypeModifier::None),
+        start: sequence.start,
+        increment: sequence.increment,
+        min: sequence.min,
+        max: sequence.max,
+        cache: 1,
+        cycle: sequence.cycle,
+        owned_by: sequence.owned_by.clone(),
+        is_identity,
+    }
+}
+
+fn table(relation: &Relation) -> TableDefinition {
+    let facts = facts(
+        &relation.owner,
+        &relation.acl,
+        &relation.columns,
+        relation.comment.as_ref(),
+    );
+    TableDefinition {
+        columns: relation.columns.iter().map(column).collect(),
+        constraints: relation
+            .constraints
+            .iter()
+            .map(|entry| (entry.name.clone(), constraint(relation, entry)))
+            .collect(),
+        indexes: relation
+            .indexes
+            .iter()
+            .map(|entry| (entry.name.clone(), index(relation, entry)))
+            .collect(),
+        row_security: relation.row_security.enabled,
+        row_security_forced: relation.row_security.forced,
+        policies: relation
+            .policies
+            .iter()
+            .map(|entry| (entry.name.clone(), policy(entry)))
+            .collect(),
+        ..TableDefinition::new(facts)
+    }
+}
+
+fn column(column: &Column) -> ColumnDefinition {
+    ColumnDefinition {
+        name: column.name.clone(),
+        ty: type_text(&column.ty, column.modifier),
+        collation: None,
+        not_null: column.not_null,
+        default: column.default.clone(),
+        identity: column.identity,
+        generated: column.generated.clone(),
+        comment: column.comment.clone(),
+    }
+}
+
+fn check(expression: &str) -> String {
+    let mut text = SqlText::new();
+    text.sql("CHECK (").kept(expression).sql(")");
+    text.finish()
+}
+
+fn names<'a>(relation: &'a Relation, columns: &'a [usize]) -> impl Iterator<Item = &'a Ident> {
+    columns
+        .iter()
+        .filter_map(|index| relation.columns.get(*index))
+        .map(|column| &column.name)
+}
+
+fn constraint(relation: &Relation, constraint: &Constraint) -> ConstraintDefinition {
+    let mut text = SqlText::new();
+    let kind = match &constraint.kind {
+        ConstraintKind::PrimaryKey { columns } => {
+            text.sql("PRIMARY KEY ").idents(names(relation, columns));
+            ConstraintShape::PrimaryKey(names(relation, columns).cloned().collect())
+        }
+        ConstraintKind::Unique { columns } => {
+            text.sql("UNIQUE ").idents(names(relation, columns));
+            ConstraintShape::Unique
+        }
+        ConstraintKind::Check { expression } => {
+            text.kept(&check(expression));
+            ConstraintShape::Check
+        }
+        ConstraintKind::ForeignKey(key) => {
+            foreign_key(&mut text, relation, key);
+            ConstraintShape::ForeignKey(key.target.clone())
+        }
+    };
+    ConstraintDefinition {
+        kind,
+        text: text.finish(),
+        comment: constraint.comment.clone(),
+    }
+}
+
+fn foreign_key(text: &mut SqlText, relation: &Relation, key: &ForeignKey) {
+    text.sql("FOREIGN KEY ").idents(names(relation, &key.columns));
+    text.sql(" REFERENCES ").name(&key.target);
+    text.idents(key.target_columns.iter());
+    for (event, action) in [(" ON UPDATE ", key.on_update), (" ON DELETE ", key.on_delete)] {
+        let action = match action {
+            ReferentialAction::NoAction => continue,
+            ReferentialAction::Restrict => "RESTRICT",
+            ReferentialAction::Cascade => "CASCADE",
+            ReferentialAction::SetNull => "SET NULL",
+            ReferentialAction::SetDefault => "SET DEFAULT",
+        };
+        text.sql(event).sql(action);
+    }
+    if key.deferrable {
+        text.sql(" DEFERRABLE");
+    }
+    if key.initially_deferred {
+        text.sql(" INITIALLY DEFERRED");
+    }
+}
+
+fn index(relation: &Relation, index: &Index) -> IndexDefinition {
+    let mut text = SqlText::new();
+    text.sql(if index.unique {
+        "CREATE UNIQUE INDEX "
+    } else {
+        "CREATE INDEX "
+    });
+    text.ident(&index.name).sql(" ON ").name(&relation.name).sql(" USING ");
+    text.ident(&index.method).sql(" (");
+    for (position, key) in index.keys.iter().enumerate() {
+        text.comma(position);
+        match &key.part {
+            IndexPart::Column(column) => {
+                text.each(names(relation, &[*column]), |text, name| {
+                    text.ident(name);
+                });
+            }
+            IndexPart::Expression(expression) => {
+                text.sql("(").kept(expression).sql(")");
+            }
+        }
+        if let Some(class) = &key.operator_class {
+            text.sql(" ").ident(class);
+        }
+        if key.descending {
+            text.sql(" DESC");
+        }
+        if key.nulls_first != key.descending {
+            text.sql(if key.nulls_first { " NULLS FIRST" } else { " NULLS LAST" });
+        }
+    }
+    text.sql(")");
+    if !index.including.is_empty() {
+        text.sql(" INCLUDE ").idents(names(relation, &index.including));
+    }
+    if let Some(predicate) = &index.predicate {
+        text.sql(" WHERE (").kept(predicate).sql(")");
+    }
+    IndexDefinition {
+        text: text.finish(),
+        comment: None,
+    }
+}
+
+fn policy(policy: &Policy) -> PolicyDefinition {
+    PolicyDefinition {
+        command: policy.command,
+        permissive: policy.permissive,
+        roles: policy.roles.iter().map(Right::role_of).collect(),
+        using: policy.using.clone(),
+        check: policy.check.clone(),
+        comment: None,
+    }
+}
+
+fn view(relation: &Relation) -> Option<ViewDefinition> {
+    let view = relation.view.as_ref()?;
+    let comments = relation
+        .columns
+        .iter()
+        .filter_map(|column| Some((column.name.clone(), column.comment.clone()?)));
+    Some(ViewDefinition {
+        facts: facts(
+            &relation.owner,
+            &relation.acl,
+            &relation.columns,
+            relation.comment.as_ref(),
+        ),
+        is_materialized: relation.kind == RelationKind::MaterializedView,
+        columns: relation
+            .columns
+            .iter()
+            .map(|column| (column.name.clone(), type_text(&column.ty, column.modifier)))
+            .collect(),
+        query: view.definition.clone(),
+        security_invoker: view.security_invoker,
+        security_barrier: false,
+        check_option: view.check_option,
+        column_comments: comments.collect(),
+        triggers: BTreeMap::new(),
+        indexes: BTreeMap::new(),
+    })
+}
+
+fn routine(routine: &Routine) -> (RoutineName, RoutineDefinition) {
+    let mut arguments = SqlText::new();
+    for (position, argument) in routine.arguments.iter().enumerate() {
+        arguments
+            .comma(position)
+            .kept(&type_text(&argument.ty, TypeModifier::None));
+    }
+    let name = RoutineName {
+        name: routine.name.clone(),
+        arguments: arguments.finish(),
+    };
+    let signature = signature(routine);
+    let mut text = SqlText::new();
+    text.sql("CREATE OR REPLACE ");
+    text.sql(if routine.is_procedure {
+        "PROCEDURE "
+    } else {
+        "FUNCTION "
+    });
+    text.name(&routine.name).kept(&declared(&routine.arguments));
+    if !routine.is_procedure {
+        text.sql("\n RETURNS ").kept(&result(routine));
+    }
+    text.sql("\n LANGUAGE ").ident(&routine.language);
+    match routine.volatility {
+        Volatility::Immutable => text.sql(" IMMUTABLE"),
+        Volatility::Stable => text.sql(" STABLE"),
+        Volatility::Volatile => &mut text,
+    };
+    if routine.strict {
+        text.sql(" STRICT");
+    }
+    if routine.security_definer {
+        text.sql(" SECURITY DEFINER");
+    }
+    if routine.search_path != Session::default().search_path {
+        text.sql("\n SET search_path TO ");
+        if routine.search_path.is_empty() {
+            text.sql("''");
+        }
+        text.each(routine.search_path.iter(), |text, schema| {
+            text.literal(schema);
+        });
+    }
+    text.sql("\nAS ").dollar_quoted("function", &routine.body);
+    let definition = RoutineDefinition {
+        facts: facts(&routine.owner, &routine.acl, &[], routine.comment.as_ref()),
+        is_procedure: routine.is_procedure,
+        signature,
+        text: text.finish(),
+        body: routine.body.clone(),
+        search_path: routine.search_path.clone(),
+    };
+    (name, definition)
+}
+
+/// `(a integer, b text DEFAULT 'x')`.
+fn declared(arguments: &[Argument]) -> String {
+    let mut text = SqlText::new();
+    text.sql("(");
+    for (position, argument) in arguments.iter().enumerate() {
+        text.comma(position);
+        if argument.variadic {
+            text.sql("VARIADIC ");
+        }
+        if !argument.name.is_empty() {
+            text.ident(&argument.name).sql(" ");
+        }
+        text.kept(&type_text(&argument.ty, TypeModifier::None));
+        if let Some(default) = &argument.default {
+            text.sql(" DEFAULT ").kept(default);
+        }
+    }
+    text.sql(")");
+    text.finish()
+}
+
+fn result(routine: &Routine) -> String {
+    let mut text = SqlText::new();
+    if routine.returns.set && !routine.returns.columns.is_empty() {
+        text.sql("TABLE(");
+        for (position, (name, ty)) in routine.returns.columns.iter().enumerate() {
+            text.comma(position).ident(name).sql(" ");
+            text.kept(&type_text(ty, TypeModifier::None));
+        }
+        text.sql(")");
+        return text.finish();
+    }
+    if routine.returns.set {
+        text.sql("SETOF ");
+    }
+    match &routine.returns.relation {
+        Some(relation) => text.name(relation),
+        None => text.kept(&type_text(&routine.returns.ty, TypeModifier::None)),
+    };
+    text.finish()
+}
+
+/// What `CREATE OR REPLACE` must find as it was.
+fn signature(routine: &Routine) -> String {
+    let mut bare = routine.arguments.clone();
+    bare.iter_mut().for_each(|argument| argument.default = None);
+    let defaults = routine
+        .arguments
+        .iter()
+        .filter(|argument| argument.default.is_some())
+        .count();
+    let mut text = SqlText::new();
+    text.kept(&declared(&bare)).sql(" RETURNS ").kept(&result(routine));
+    text.sql(" DEFAULTS ").number(defaults as i64);
+    text.finish()
+}
