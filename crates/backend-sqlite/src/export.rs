@@ -116,6 +116,7 @@ fn read_table(
         {
             sql.sql(" COLLATE ").ident(&collation.name());
         }
+        sql.sql(" NULLS LAST");
     }
     let failed = |error: rusqlite::Error| errors::refusal(compiled.catalog(), None, sql.text(), &error);
     let mut statement = conn.prepare(sql.text()).map_err(failed)?;

@@ -11,6 +11,7 @@ mod both;
 mod crash;
 mod defaults_safe;
 mod differential;
+mod dump;
 mod existence_oracle;
 mod fail_closed;
 mod grants;
