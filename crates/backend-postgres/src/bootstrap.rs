@@ -72,6 +72,12 @@ do $$ begin
 exception when insufficient_privilege then
   raise notice 'the search path of the database is left as it is';
 end $$;
+do $$ begin
+  create publication supabase_realtime;
+exception
+  when duplicate_object then null;
+  when insufficient_privilege then raise notice 'the publication supabase_realtime is left to somebody who may make it';
+end $$;
 set local search_path = pg_catalog;
 create or replace function auth.jwt() returns jsonb language sql stable as $$
   select coalesce(nullif(current_setting('request.jwt.claim', true), ''),

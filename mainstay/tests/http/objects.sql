@@ -64,7 +64,6 @@ grant usage on sequence app.numbers to authenticated;
 revoke execute on function app.twice(integer) from public;
 grant execute on function app.twice(integer) to authenticated;
 alter default privileges in schema app grant select on tables to anon;
-create publication supabase_realtime;
 alter publication supabase_realtime add table app.teams, app.people;
 insert into app.people (name, team, raw, ratio, born, at, ref) values
     ('Ada', null, '\xdeadbeef', -0.1, '1999-12-31', '2024-02-29 12:00:00.123', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'),

@@ -7,7 +7,7 @@ use mainstay_core::name::{Ident, QualifiedName};
 
 use super::Run;
 use crate::dump::create::{self, Target};
-use crate::dump::platform::is_platform_role;
+use crate::dump::platform::{is_platform_publication, is_platform_role};
 use crate::dump::rights::{self, Granted};
 
 /// Roles come first: everything else may name them. None is dropped: it may own things elsewhere.
@@ -199,7 +199,7 @@ fn publications(run: &mut Run<'_>) {
     let to = run.to;
     for (name, wanted) in &to.publications {
         let present = run.state.publications.get(name).cloned();
-        if present.is_none() {
+        if present.is_none() && !is_platform_publication(name) {
             run.say(create::publication(name));
         }
         let present = present.unwrap_or_default();

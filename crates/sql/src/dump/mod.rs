@@ -27,7 +27,7 @@ use mainstay_core::name::{Ident, QualifiedName};
 
 use create::Target;
 use graph::{Graph, Node};
-use platform::{API_ROLES, is_platform_role};
+use platform::{API_ROLES, is_platform_publication, is_platform_role};
 use rights::Granted;
 pub use text::SqlText;
 
@@ -306,7 +306,9 @@ pub fn after_rows(definitions: &Definitions) -> Vec<String> {
         &definitions.default_rights,
     ));
     for (name, tables) in &definitions.publications {
-        statements.push(create::publication(name));
+        if !is_platform_publication(name) {
+            statements.push(create::publication(name));
+        }
         if !tables.is_empty() {
             statements.push(create::publish(name, tables, true));
         }

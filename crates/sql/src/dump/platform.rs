@@ -5,33 +5,22 @@ use std::collections::BTreeSet;
 use mainstay_core::definition::{Definitions, TableDefinition};
 use mainstay_core::name::{Ident, QualifiedName};
 
-/// Schemas that Mainstay or Supabase makes (the Supabase command line leaves out the same).
+/// Schemas that Supabase makes beside those that Mainstay has (its command line leaves out the same).
 const SCHEMAS: &[&str] = &[
     "_analytics",
-    "_realtime",
     "_supavisor",
-    "auth",
     "cron",
     "dbdev",
-    "extensions",
-    "graphql",
-    "graphql_public",
     "information_schema",
     "net",
-    "pgbouncer",
     "pgmq",
-    "pgsodium",
     "pgsodium_masks",
     "pgtle",
-    "realtime",
     "repack",
-    "storage",
-    "supabase_functions",
     "supabase_migrations",
     "tiger",
     "tiger_data",
     "topology",
-    "vault",
 ];
 
 /// Roles that every database of the platform has.
@@ -66,7 +55,12 @@ pub const API_ROLES: &[&str] = &["anon", "authenticated", "service_role"];
 
 /// True for the platform's own schemas and PostgreSQL's.
 pub fn is_platform_schema(name: &str) -> bool {
-    SCHEMAS.contains(&name) || name.starts_with("pg_")
+    crate::platform::is_platform_schema(name) || SCHEMAS.contains(&name) || name.starts_with("pg_")
+}
+
+/// True for the publication that realtime listens to, which every database has.
+pub fn is_platform_publication(name: &str) -> bool {
+    name == "supabase_realtime"
 }
 
 /// True for the platform's own roles and PostgreSQL's.
