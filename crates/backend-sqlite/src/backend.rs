@@ -115,6 +115,7 @@ impl SqliteBackend {
 
     /// False if the plan says that the program is long.
     fn look_at_plan(&self, reader: &Reader, program: &ReadProgram) -> Result<bool, BackendError> {
+        reader.expect_catalog(program.catalog_version)?;
         let short = prepared::is_short(reader.connection(), program)
             .map_err(|error| refusal(self.shared(), program.catalog_version, &program.sql(), &error))?;
         if short {
@@ -157,15 +158,17 @@ impl SqliteBackend {
         if compiled.catalog().version != program.catalog_version() {
             return Err(BackendError::StaleCatalog);
         }
-        let here = self
-            .engine
-            .read_here(|reader| write::execute(reader.connection(), &compiled, program, caller, &input));
+        let here = self.engine.read_here(|reader| {
+            reader.expect_catalog(program.catalog_version())?;
+            write::execute(reader.connection(), &compiled, program, caller, &input)
+        });
         if let Tried::Done(result) = here {
             return result;
         }
         let (program, caller) = (Arc::clone(program), caller.clone());
         self.engine
             .read_there(timeout, move |reader| {
+                reader.expect_catalog(program.catalog_version())?;
                 write::execute(reader.connection(), &compiled, &program, &caller, &input)
             })
             .await
@@ -202,6 +205,7 @@ fn read_on(
     caller: &Caller,
     input: &Input,
 ) -> Result<Outcome, BackendError> {
+    reader.expect_catalog(program.catalog_version)?;
     let prepared = reader
         .prepared(program.id, |connection| Prepared::new(connection, program))
         .map_err(|error| refusal(shared, program.catalog_version, &program.sql(), &error))?;

@@ -16,6 +16,7 @@ use std::ptr::NonNull;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use mainstay_core::error::BackendError;
 use rusqlite::Connection;
@@ -24,6 +25,7 @@ use tokio::sync::oneshot;
 use crate::connection::{self, Budget, Purpose, register_collations};
 use crate::errors;
 use crate::read::prepared::Prepared;
+use crate::schema::store::stored_version;
 use crate::shared::Shared;
 use crate::writer::panic_text;
 
@@ -32,6 +34,10 @@ const SLOTS_MAX: usize = 64;
 
 /// Programs whose prepared statements a connection keeps.
 const PROGRAMS_MAX: usize = 192;
+
+/// How often a snapshot is taken again while a migration's catalog is not published, and how long is waited between.
+const SNAPSHOT_TRIES_MAX: u32 = 200;
+const SNAPSHOT_WAIT: Duration = Duration::from_micros(100);
 
 /// A connection for reading with what is prepared on it.
 pub struct Reader {
@@ -120,27 +126,54 @@ impl Reader {
         self.connection.get()
     }
 
-    /// Opens a snapshot that has every commit acknowledged so far, unless the open one has.
+    /// Opens a snapshot that has every commit acknowledged so far, unless the open one has. Its tables are those of
+    /// [`Reader::catalog_version`].
+    ///
+    /// Errors: `StaleCatalog` where a migration has been committed and its catalog is not published in time.
     pub fn refresh(&mut self, shared: &Shared) -> Result<(), BackendError> {
         self.uses += 1;
-        let version = shared.catalog_version();
-        if version != self.catalog_version {
-            self.programs.clear();
-            // The new catalog is published before the commit counter moves: what is held may be older than its tables.
+        for _ in 0..SNAPSHOT_TRIES_MAX {
+            self.follow_catalog(shared)?;
+            // Read before BEGIN: a commit in between is in the snapshot, and costs one refresh too many.
+            let commits = shared.commits();
+            if self.held == Some(commits) {
+                return Ok(());
+            }
             self.release();
-            register_collations(self.connection.get(), &shared.catalog())
-                .map_err(|error| errors::refusal(&shared.catalog(), None, "register collations", &error))?;
-            self.catalog_version = version;
+            let refusal = |error| errors::refusal(&shared.catalog(), None, "BEGIN", &error);
+            self.control("BEGIN").map_err(refusal)?;
+            // The first read takes the snapshot. A migration's tables are there from its COMMIT on, its catalog a moment
+            // later: a plan of the old one must not meet the new tables.
+            if stored_version(self.connection.get()).map_err(refusal)? == self.catalog_version {
+                self.held = Some(commits);
+                return Ok(());
+            }
+            self.release();
+            std::thread::sleep(SNAPSHOT_WAIT);
         }
-        // Read before BEGIN: a commit in between is in the snapshot, and costs one refresh too many.
-        let commits = shared.commits();
-        if self.held == Some(commits) {
+        Err(BackendError::StaleCatalog)
+    }
+
+    /// Errors: `StaleCatalog` for a program that was compiled for other tables than the snapshot's.
+    pub fn expect_catalog(&self, version: u64) -> Result<(), BackendError> {
+        match version == self.catalog_version {
+            true => Ok(()),
+            false => Err(BackendError::StaleCatalog),
+        }
+    }
+
+    /// Lets go of what belongs to an older catalog than the one that is published.
+    fn follow_catalog(&mut self, shared: &Shared) -> Result<(), BackendError> {
+        let version = shared.catalog_version();
+        if version == self.catalog_version {
             return Ok(());
         }
+        self.programs.clear();
+        // The new catalog is published before the commit counter moves: what is held may be older than its tables.
         self.release();
-        self.control("BEGIN")
-            .map_err(|error| errors::refusal(&shared.catalog(), None, "BEGIN", &error))?;
-        self.held = Some(commits);
+        register_collations(self.connection.get(), &shared.catalog())
+            .map_err(|error| errors::refusal(&shared.catalog(), None, "register collations", &error))?;
+        self.catalog_version = version;
         Ok(())
     }
 
@@ -413,5 +446,57 @@ fn serve(jobs: &Mutex<Receiver<Job>>, shared: &Shared) {
             // The job's answer is dropped with it, so whoever asked hears that.
             Err(error) => tracing::error!(%error, "cannot open a connection for reading"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mainstay_core::catalog::Catalog;
+
+    use super::*;
+    use crate::connection::Options;
+    use crate::schema;
+
+    #[test]
+    fn a_snapshot_waits_for_the_catalog_of_its_tables() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options::at(folder.path().join("data.db"));
+        let mut writer = connection::open(&options, Purpose::Write, &Arc::default()).unwrap();
+        let catalog = schema::open(&mut writer).unwrap();
+        let shared = Arc::new(Shared::new(options, catalog.clone()));
+        let mut reader = Reader::open(&shared).unwrap();
+        reader.refresh(&shared).unwrap();
+        reader.expect_catalog(catalog.version).unwrap();
+
+        // A migration's COMMIT has returned; somebody else's commit has moved the counter meanwhile.
+        let after = schema::run_script(&mut writer, &Arc::new(catalog.clone()), "CREATE TABLE t (a int)").unwrap();
+        assert!(after.version > catalog.version);
+        shared.committed();
+        let publisher = {
+            let (shared, after) = (Arc::clone(&shared), after.clone());
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(5));
+                shared.publish(after);
+            })
+        };
+        reader.refresh(&shared).unwrap();
+        assert!(matches!(
+            reader.expect_catalog(catalog.version),
+            Err(BackendError::StaleCatalog)
+        ));
+        reader.expect_catalog(after.version).unwrap();
+        publisher.join().unwrap();
+    }
+
+    #[test]
+    fn a_catalog_that_is_never_published_makes_reads_stale() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options::at(folder.path().join("data.db"));
+        let mut writer = connection::open(&options, Purpose::Write, &Arc::default()).unwrap();
+        let catalog = Arc::new(schema::open(&mut writer).unwrap());
+        let shared = Shared::new(options, Catalog::clone(&catalog));
+        let mut reader = Reader::open(&shared).unwrap();
+        schema::run_script(&mut writer, &catalog, "CREATE TABLE t (a int)").unwrap();
+        assert!(matches!(reader.refresh(&shared), Err(BackendError::StaleCatalog)));
     }
 }

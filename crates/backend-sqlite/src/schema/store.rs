@@ -153,8 +153,7 @@ pub fn load_catalog(conn: &Connection) -> Result<Catalog, BackendError> {
         let (kind, name) = (text(0).map_err(broken)?, text(1).map_err(broken)?);
         put(&mut catalog, kind, name, text(2).map_err(broken)?)?;
     }
-    let version = read_fact(conn, VERSION_FACT)?;
-    catalog.version = version.and_then(|text| text.parse().ok()).unwrap_or(1);
+    catalog.version = version_of(read_fact(conn, VERSION_FACT)?);
     catalog.derive_relationships();
     Ok(catalog)
 }
@@ -239,6 +238,18 @@ pub fn save(conn: &Connection, before: Option<&Catalog>, after: &Catalog) -> Res
         .map_err(broken)?;
     }
     write_fact(conn, VERSION_FACT, &after.version.to_string())
+}
+
+/// The version of the catalog that the open snapshot's tables belong to.
+pub fn stored_version(conn: &Connection) -> rusqlite::Result<u64> {
+    let mut statement = conn.prepare_cached("SELECT value FROM _ms_meta WHERE name = ?1")?;
+    let stored: Option<String> = statement.query_row([VERSION_FACT], |row| row.get(0)).optional()?;
+    Ok(version_of(stored))
+}
+
+/// A file without the fact is of the first version.
+fn version_of(stored: Option<String>) -> u64 {
+    stored.and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
 pub(super) fn read_fact(conn: &Connection, name: &str) -> Result<Option<String>, BackendError> {

@@ -21,7 +21,11 @@ pub fn open(path: &Path) -> Engine {
 pub fn open_with(options: Options) -> Engine {
     Engine::open(options, |connection| {
         connection
-            .execute_batch("CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, who TEXT) STRICT")
+            .execute_batch(
+                "CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, who TEXT) STRICT;
+                 CREATE TABLE IF NOT EXISTS _ms_meta (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT;
+                 INSERT OR IGNORE INTO _ms_meta VALUES ('catalog_version', '0');",
+            )
             .map_err(|error| BackendError::Internal(error.to_string()))?;
         Ok(Catalog::empty(Enforcement::Catalog))
     })
