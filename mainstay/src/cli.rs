@@ -9,6 +9,7 @@ const EXAMPLES: &str = "\
 Examples:
   mainstay init shop --template shop   make a project to look around in
   mainstay dev shop                    serve it, apply its migrations, fill it with example rows
+  mainstay import people.csv shop      bring a file into a table; shows what it guesses and asks
   mainstay keys shop                   print the keys that clients need
   mainstay migrate new \"add invoices\"  begin a migration, then write PostgreSQL into it
   mainstay serve shop --migrate        serve it in production
@@ -42,6 +43,8 @@ pub enum Command {
     Db(Db),
     /// Carry the whole database to PostgreSQL, or back into a file, and prove both sides equal
     Grow(Grow),
+    /// Bring a file into a table: CSV, JSON, NDJSON; what is guessed is shown before anything is written
+    Import(Import),
     /// Print the project's API keys
     Keys(Keys),
     /// Look for what is wrong: settings, keys, database, migrations, tables open to the world
@@ -67,6 +70,29 @@ pub struct Grow {
     /// The database to carry into: postgres://… or sqlite:PATH, without tables; or one that an interrupted move left
     #[arg(long, value_name = "URL", env = "MAINSTAY_GROW_TO", hide_env_values = true)]
     pub to: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The file: .csv, .tsv, .json, .ndjson, .jsonl
+    pub source: String,
+    #[command(flatten)]
+    pub target: Target,
+    /// The table; made by a new migration if it is not there [default: the file's name]
+    #[arg(long, value_name = "TABLE")]
+    pub into: Option<String>,
+    /// A column's type in place of the guessed one, such as zip=text; may be given more than once
+    #[arg(long = "type", value_name = "COLUMN=TYPE")]
+    pub types: Vec<String>,
+    /// The columns that tell rows apart, separated by commas, in place of the guessed ones
+    #[arg(long, value_name = "COLUMNS")]
+    pub key: Option<String>,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long, short = 'y')]
+    pub yes: bool,
 }
 
 #[derive(Debug, Args)]

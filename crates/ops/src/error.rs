@@ -1,5 +1,7 @@
 //! What can stand in the way of an operator's work.
 
+use std::path::PathBuf;
+
 use mainstay_core::error::{BackendError, Code, PublicError};
 use mainstay_core::name::QualifiedName;
 
@@ -17,6 +19,12 @@ pub mod codes {
     pub const UNFINISHED: Code = Code::fixed("MS-OPS-004");
     /// After the move some reads are answered differently.
     pub const READS_DIFFER: Code = Code::fixed("MS-OPS-006");
+    /// A file to import is not what its name says, at some line.
+    pub const BAD_FILE: Code = Code::fixed("MS-OPS-007");
+    /// A file's columns and a table's do not fit.
+    pub const UNFIT: Code = Code::fixed("MS-OPS-008");
+    /// Rows of a file were refused by the table.
+    pub const ROWS_REFUSED: Code = Code::fixed("MS-OPS-009");
     /// An engine refused.
     pub const DATABASE: Code = Code::fixed("MS-OPS-005");
 }
@@ -34,8 +42,28 @@ pub enum Error {
     ReadsDiffer { differing: usize, reads: usize },
     #[error("a move from {0} into this database has not come to its end")]
     Unfinished(String),
+    #[error("{}{}: {what}", path.display(), place(*line, *line))]
+    File { path: PathBuf, line: u64, what: String },
+    #[error("{0}")]
+    Unfit(String),
+    #[error("{}{}: {error}", path.display(), place(*first, *last))]
+    Rows {
+        path: PathBuf,
+        first: u64,
+        last: u64,
+        error: BackendError,
+    },
     #[error("{doing}: {error}")]
     Database { doing: String, error: BackendError },
+}
+
+/// `, line 7`, `, lines 7 to 9`; nothing for a file as a whole.
+fn place(first: u64, last: u64) -> String {
+    match (first, last) {
+        (0, _) => String::new(),
+        (first, last) if first == last => format!(", line {first}"),
+        (first, last) => format!(", lines {first} to {last}"),
+    }
 }
 
 fn list(names: &[QualifiedName]) -> String {
@@ -51,6 +79,9 @@ impl PublicError for Error {
             Error::RowsDiffer(_) => codes::ROWS_DIFFER,
             Error::ReadsDiffer { .. } => codes::READS_DIFFER,
             Error::Unfinished(_) => codes::UNFINISHED,
+            Error::File { .. } => codes::BAD_FILE,
+            Error::Unfit(_) => codes::UNFIT,
+            Error::Rows { .. } => codes::ROWS_REFUSED,
             Error::Database { .. } => codes::DATABASE,
         }
     }
@@ -58,6 +89,10 @@ impl PublicError for Error {
     fn details(&self) -> Option<String> {
         match self {
             Error::Database {
+                error: BackendError::Refused(error),
+                ..
+            }
+            | Error::Rows {
                 error: BackendError::Refused(error),
                 ..
             } => {
@@ -98,6 +133,13 @@ impl PublicError for Error {
                 error: BackendError::Refused(error),
                 ..
             } => error.hint.clone(),
+            Error::File { .. } => Some("Nothing was written. Correct the file.".into()),
+            Error::Unfit(_) => Some("Nothing was written. --into names another table, --key and --type choose otherwise.".into()),
+            Error::Rows { .. } => Some(
+                "Rows before these were written. Correct the file and import it again: rows that are there are \
+                 overwritten with the same values."
+                    .into(),
+            ),
             Error::Database { .. } => Some("Run the same command again: it goes on where it stopped.".into()),
         }
     }

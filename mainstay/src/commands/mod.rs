@@ -6,6 +6,7 @@ mod diff;
 mod doctor;
 mod dump;
 mod grow;
+mod import;
 mod init;
 mod keys;
 mod migrate;
@@ -65,6 +66,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Migrate(command) => migrate::run(&command).await,
             Command::Db(command) => database::run(&command).await,
             Command::Grow(grow) => grow::run(&grow).await,
+            Command::Import(import) => import::run(&import).await,
             Command::Keys(keys) => keys::run(&keys),
             Command::Doctor(target) => doctor::run(&target).await,
         }

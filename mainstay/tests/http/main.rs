@@ -16,6 +16,7 @@ mod existence_oracle;
 mod fail_closed;
 mod grants;
 mod grow;
+mod import;
 mod jwt_claims;
 mod migrations;
 mod oracle_columns;

@@ -39,6 +39,7 @@ fn help_teaches_with_examples() {
         "keys",
         "doctor",
         "grow",
+        "import",
         "Examples:",
         "postgres://",
     ] {
