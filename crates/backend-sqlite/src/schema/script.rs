@@ -110,8 +110,19 @@ pub(super) fn run_watched(
     Ok((catalog, script.notices))
 }
 
-/// A text that cannot be parsed fails as a whole; the position says where.
+/// A text that cannot be parsed fails as a whole; the position says where, or else the statement that cannot be read.
 fn unreadable(text: &str, error: DatabaseError) -> Failure {
+    let pieces = match error.position {
+        None => parse::parse_each(text).unwrap_or_default(),
+        Some(_) => Vec::new(),
+    };
+    if let Some((index, piece)) = pieces.iter().enumerate().find(|(_, piece)| piece.parsed.is_err()) {
+        return Failure {
+            statement: index + 1,
+            line: piece.line,
+            error: error.into(),
+        };
+    }
     let before: String = match error.position {
         Some(position) => text.chars().take(position.saturating_sub(1) as usize).collect(),
         None => String::new(),

@@ -206,6 +206,17 @@ fn a_failing_statement_is_named_and_leaves_nothing() {
 }
 
 #[test]
+fn a_statement_that_cannot_be_read_is_found_in_its_file() {
+    let mut file = File::new(DefaultGrants::Closed);
+    let (statement, line, error) =
+        file.error("-- a\nCREATE TABLE t (a int);\n\n-- b\nCREATE UNLOGGED TABLE u (a int);");
+    assert_eq!((statement, line), (2, 5), "{error}");
+    let (statement, line, error) = file.error("CREATE TABLE t (a int);\nCREATE TABEL u (a int);");
+    assert_eq!((statement, line), (2, 2), "{error}");
+    assert!(file.catalog.find_relation(&[Ident::new("public")], "t").is_none());
+}
+
+#[test]
 fn new_constraints_look_at_the_rows() {
     let mut file = File::of(
         "create table p (id int primary key);
