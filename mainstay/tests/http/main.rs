@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed fixture is a failed test")]
 
+mod alter;
 mod arrays;
 mod bad_input;
 mod both;

@@ -8,6 +8,7 @@ CREATE TABLE storage.buckets (
     public boolean DEFAULT false,
     avif_autodetection boolean DEFAULT false,
     file_size_limit bigint,
+    allowed_mime_types text[],
     owner_id text
 );
 CREATE UNIQUE INDEX bname ON storage.buckets (name);
@@ -21,6 +22,7 @@ CREATE TABLE storage.objects (
     updated_at timestamptz DEFAULT now(),
     last_accessed_at timestamptz DEFAULT now(),
     metadata jsonb,
+    path_tokens text[] GENERATED ALWAYS AS (string_to_array(name, '/')) STORED,
     version text,
     owner_id text,
     user_metadata jsonb,
@@ -37,4 +39,12 @@ CREATE OR REPLACE FUNCTION storage.filename(name text) RETURNS text LANGUAGE sql
 $$;
 CREATE OR REPLACE FUNCTION storage.extension(name text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT reverse(split_part(split_part(reverse(name), '/', 1), '.', 1))
+$$;
+-- All but the last part of a path, as an array.
+CREATE OR REPLACE FUNCTION storage.foldername(name text) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE
+        WHEN strpos(name, '/') = 0 THEN '{}'::text[]
+        WHEN strpos(reverse(name), '/') = length(name) THEN '{""}'::text[]
+        ELSE string_to_array(left(name, length(name) - strpos(reverse(name), '/')), '/')
+    END
 $$;
