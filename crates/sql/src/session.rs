@@ -1,6 +1,6 @@
 //! What a statement's meaning depends on besides the catalog: who runs it and where names are looked up.
 
-use mainstay_core::name::Ident;
+use mainstay_core::name::{Ident, QualifiedName};
 
 /// The settings of one run of SQL text. `SET search_path` changes it for what follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub struct Session {
     pub search_path: Vec<Ident>,
     /// The role that owns what is created.
     pub user: Ident,
+    /// Foreign keys that `SET CONSTRAINTS` has changed: table, name, and whether they were deferred before.
+    pub constraint_modes: Vec<(QualifiedName, Ident, bool)>,
 }
 
 impl Session {
@@ -17,6 +19,7 @@ impl Session {
         Session {
             search_path,
             user: user.into(),
+            constraint_modes: Vec::new(),
         }
     }
 }

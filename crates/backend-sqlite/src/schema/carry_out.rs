@@ -17,6 +17,7 @@ use mainstay_sql::ast::ddl::PublicationAction;
 use mainstay_sql::ddl::{self, Change};
 use mainstay_sql::parse;
 use mainstay_sql::session::Session;
+use mainstay_sql::typed::{ExprKind, SequenceCall};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -250,6 +251,12 @@ impl Work<'_> {
         if let Some(sequence) = sequence.and_then(|name| self.after.catalog().sequences.get(name)) {
             return self.number(table, column, sequence);
         }
+        if let Some(sequence) = self.default_sequence(&relation, column)? {
+            return self.number(table, column, &sequence);
+        }
+        if self.fill_directly(table, &relation, column, context)? {
+            return Ok(());
+        }
         let mut text = String::from("UPDATE ");
         text.push_str(&ddl::identifier(&table.schema));
         text.push('.');
@@ -263,6 +270,26 @@ impl Work<'_> {
             write::run_statement(self.conn, self.after, &session.user, context, &typed)?;
         }
         Ok(())
+    }
+
+    /// The sequence of a default that is `nextval(…)` alone.
+    fn default_sequence(&self, relation: &Arc<Relation>, column: &Ident) -> Result<Option<Arc<Sequence>>> {
+        let Some((_, column)) = relation.column(column) else {
+            return Ok(None);
+        };
+        let Some(text) = &column.default else { return Ok(None) };
+        let bound = self.after.default(relation, text, &column.ty, column.modifier)?;
+        let mut expr = &bound.expr;
+        while let ExprKind::Cast { expr: inner, .. } = &expr.kind {
+            expr = inner;
+        }
+        Ok(match &expr.kind {
+            ExprKind::Sequence(call) => match &**call {
+                SequenceCall::NextVal(sequence) => Some(Arc::clone(sequence)),
+                _ => None,
+            },
+            _ => None,
+        })
     }
 
     /// Gives every row a value of the sequence, in the rows' own order.
@@ -294,6 +321,10 @@ impl Work<'_> {
             .any(|entry| entry.name == column.as_str() && entry.is_row_id)
         {
             return self.rebuild(table, &[], context);
+        }
+        if !stored.iter().any(|entry| entry.name == column.as_str()) {
+            // A copy of the rows for another change of the same statement has left it out.
+            return Ok(());
         }
         // SQLite refuses to drop what a constraint names, so the definition without them comes first.
         self.sync_key_indexes(table)?;

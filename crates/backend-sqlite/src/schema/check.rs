@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mainstay_core::backend::{CheckedMigration, Migration, Problem};
-use mainstay_core::catalog::Catalog;
+use mainstay_core::catalog::{Catalog, Column};
 use mainstay_core::error::DatabaseError;
+use mainstay_core::types::Type;
 use mainstay_sql::analyse::Analyser;
 use mainstay_sql::ast::Statement;
 use mainstay_sql::ddl::{self, Change, Notice};
@@ -26,6 +27,7 @@ pub fn check(catalog: &Arc<Catalog>, migrations: &[Migration]) -> Vec<CheckedMig
     let mut run = DryRun {
         current: Catalog::clone(catalog),
         session: Session::default(),
+        told: Vec::new(),
         not_made: HashMap::new(),
     };
     migrations.iter().map(|migration| run.migration(migration)).collect()
@@ -34,6 +36,8 @@ pub fn check(catalog: &Arc<Catalog>, migrations: &[Migration]) -> Vec<CheckedMig
 struct DryRun {
     current: Catalog,
     session: Session,
+    /// Numbers of the documented differences that have been told.
+    told: Vec<u8>,
     /// Names that a failed statement would have made, with the place of the problem they come from.
     not_made: HashMap<String, (String, u32)>,
 }
@@ -57,6 +61,7 @@ impl DryRun {
                 }
             }
         }
+        ddl::restore_constraints(&mut self.current, &mut self.session);
         ddl::settle(&mut self.current);
         self.current.version += 1;
         checked
@@ -128,6 +133,9 @@ impl DryRun {
         let changes = ddl::apply(&mut next, &mut settings, statement)?;
         self.current = next;
         self.session = settings;
+        for change in &changes {
+            self.tell_differences(change, statement.line, checked);
+        }
         for change in changes {
             if let Change::Notice(notice) = change
                 && worth_telling(&notice)
@@ -139,6 +147,55 @@ impl DryRun {
         Ok(())
     }
 }
+
+impl DryRun {
+    /// Tells each documented difference once, where the first column comes that it concerns.
+    fn tell_differences(&mut self, change: &Change, line: u32, checked: &mut CheckedMigration) {
+        let (Change::CreateTable(table) | Change::AddColumn { table, .. } | Change::Retype { table, .. }) = change
+        else {
+            return;
+        };
+        let Some(relation) = self.current.relations.get(table) else {
+            return;
+        };
+        for (number, concerns, text) in DIFFERENCES {
+            let Some(column) = relation.columns.iter().find(|column| concerns(column)) else {
+                continue;
+            };
+            if !self.told.contains(number) {
+                self.told.push(*number);
+                let message = format!("{text} ({}.{}; difference {number})", table.name, column.name);
+                checked
+                    .notices
+                    .push(Problem::new(line, DatabaseError::new("00000", message)));
+            }
+        }
+    }
+}
+
+/// Differences of `docs/portability.md` that a column's type brings with it.
+const DIFFERENCES: &[(u8, fn(&Column) -> bool, &str)] = &[
+    (
+        1,
+        |column| column.ty.is_textual(),
+        "text is ordered byte by byte here, by the database's collation on PostgreSQL",
+    ),
+    (
+        3,
+        |column| column.sequence.is_some(),
+        "a sequence leaves no gap here when a transaction fails",
+    ),
+    (
+        4,
+        |column| {
+            matches!(
+                column.ty.base(),
+                Type::Timestamptz | Type::Timestamp | Type::Date | Type::Float4 | Type::Float8
+            )
+        },
+        "times are from year 1 to 9999 and never infinite here, floats never NaN",
+    ),
+];
 
 /// `… does not exist, skipping` is what a careful migration expects to hear.
 fn worth_telling(notice: &Notice) -> bool {

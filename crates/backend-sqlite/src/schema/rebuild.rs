@@ -269,6 +269,45 @@ impl Work<'_> {
         }
     }
 
+    /// Gives a new column its default in every row, past everything that an UPDATE would set off; false if the default
+    /// is none that SQLite computes by itself.
+    pub(super) fn fill_directly(
+        &self,
+        table: &QualifiedName,
+        relation: &Arc<Relation>,
+        column: &Ident,
+        context: &Context<'_>,
+    ) -> Result<bool> {
+        let Some((_, column)) = relation.column(column) else {
+            return Ok(true);
+        };
+        let Some(text) = &column.default else { return Ok(false) };
+        let bound = self.after.default(relation, text, &column.ty, column.modifier)?;
+        let mut emitter = Emitter::new(self.after, &relation.owner);
+        emitter
+            .writer()
+            .sql("UPDATE ")
+            .object(table)
+            .sql(" SET ")
+            .ident(&column.name)
+            .sql(" = ");
+        let written = emitter.fragment(Scope::default(), |emitter| emitter.expr(&bound.expr));
+        if written.is_err() {
+            return Ok(false);
+        }
+        emitter.writer().sql(" WHERE rowid >= ");
+        let (head, binds) = emitter.finish();
+        self.in_chunks(table, |low, high| {
+            let mut writer = SqlWriter::new();
+            writer.number(low).sql(" AND rowid <= ").number(high);
+            let mut sql = head.clone();
+            sql.push_str(writer.text());
+            self.run_bound(&sql, &binds, context)
+                .map_err(|failure| self.of_copy(failure, relation, relation, &sql))
+        })?;
+        Ok(true)
+    }
+
     fn run_bound(&self, sql: &str, binds: &[Bind], context: &Context<'_>) -> std::result::Result<(), BindError> {
         let mut statement = self.conn.prepare(sql)?;
         bind_all(&mut statement, binds, &Sources::of_request(context, &[]))?;

@@ -65,6 +65,9 @@ pub(super) fn in_transaction<E: From<BackendError>>(
         if !conn.is_autocommit() {
             conn.execute_batch("ROLLBACK").map_err(broken)?;
         }
+        // A definition that was rewritten in the transaction is still in the connection's memory, and SQLite does not
+        // know that: it would answer from columns that are gone again.
+        conn.pragma_update(None, "writable_schema", "RESET").map_err(broken)?;
         // Sort orders of types that are gone again do no harm; those that were dropped must be back.
         crate::connection::register_collations(conn, before).map_err(broken)?;
     }
@@ -106,6 +109,11 @@ pub(super) fn run_watched(
             error,
         })?;
     }
+    script.restore_constraints(conn).map_err(|error| Failure {
+        statement: statements.len(),
+        line: statements.last().map_or(1, |statement| statement.line),
+        error,
+    })?;
     let catalog = Arc::unwrap_or_clone(Arc::clone(script.compiled.catalog()));
     Ok((catalog, script.notices))
 }
@@ -203,6 +211,21 @@ impl Script {
                     _ => None,
                 }));
         }
+        Ok(())
+    }
+
+    /// Foreign keys are as they were declared again; those that wait still do so until the commit.
+    fn restore_constraints(&mut self, conn: &Connection) -> Result<(), BackendError> {
+        let mut catalog = Catalog::clone(self.compiled.catalog());
+        let changes = ddl::restore_constraints(&mut catalog, &mut self.session);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let after = Arc::new(Compiled::new(Arc::new(catalog)));
+        let before = Arc::clone(self.compiled.catalog());
+        let context = Context::of_owner(self.now);
+        carry_out(conn, &before, &after, &changes, &context, None)?;
+        self.compiled = after;
         Ok(())
     }
 

@@ -71,6 +71,11 @@ pub enum DdlStatement {
     SetSchema(SetSchema),
     AlterRole(AlterRole),
     Truncate(Truncate),
+    /// `SET CONSTRAINTS`; no names: ALL.
+    SetConstraints {
+        names: Vec<ObjectName>,
+        deferred: bool,
+    },
     CreateTableAs(CreateTableAs),
 }
 

@@ -107,6 +107,7 @@ pub(crate) fn convert(node: &NodeEnum, ctx: &Context<'_>) -> Converted<Option<Dd
         NodeEnum::AlterRoleStmt(statement) => change::alter_role(ctx, statement)?,
         NodeEnum::AlterRoleSetStmt(statement) => change::alter_role_set(ctx, statement)?,
         NodeEnum::TruncateStmt(statement) => change::truncate(ctx, statement)?,
+        NodeEnum::ConstraintsSetStmt(statement) => change::set_constraints(ctx, statement)?,
         NodeEnum::CreateTableAsStmt(statement) => change::create_table_as(ctx, statement)?,
         NodeEnum::DropStmt(statement) => DdlStatement::DropPublication {
             names: change::dropped_publications(&statement.objects),

@@ -90,6 +90,10 @@ impl Run<'_> {
         let mut analyser = Analyser::new(self.catalog, self.session);
         let analysed = analyser.expression(&text, Some(over), None);
         let expr = analysed.map_err(|error| misplaced(error, &text, place.plural()))?.expr;
+        if place != Place::Policy && calls_routine(&expr) {
+            let feature = format!("a function of one's own in a {}", place.phrase());
+            return Err(self.refuse(&feature, &over.name.name, Some("the function's expression itself")));
+        }
         if place != Place::Policy && has_subquery(&expr) {
             return Err(DatabaseError::new(
                 "0A000",
@@ -221,6 +225,15 @@ impl Run<'_> {
 pub(super) fn without_position(mut error: DatabaseError) -> DatabaseError {
     error.position = None;
     error
+}
+
+/// What the file's schema computes by itself cannot run a routine's body.
+fn calls_routine(expr: &Expr) -> bool {
+    let mut found = false;
+    walk::typed_expr(expr, &mut |place| {
+        found |= matches!(place, walk::Typed::Expr(inner) if matches!(inner.kind, ExprKind::Routine(_)));
+    });
+    found
 }
 
 fn has_subquery(expr: &Expr) -> bool {

@@ -11,6 +11,7 @@ mod alter;
 mod change;
 mod comment;
 mod constraint;
+mod deferral;
 mod dependency;
 mod derive;
 mod drop;
@@ -48,6 +49,7 @@ use mainstay_core::name::QualifiedName;
 
 pub use alter::steps;
 pub use change::{Change, Notice, SequenceValue};
+pub use deferral::restore as restore_constraints;
 pub use initial::{DefaultGrants, complete, initial_catalog, set_default_grants};
 pub use quote::{identifier, literal};
 pub use retype::Retyped;
@@ -172,6 +174,7 @@ impl Run<'_> {
             DdlStatement::SetSchema(set) => self.set_schema(set)?,
             DdlStatement::AlterRole(alter) => self.alter_role(alter)?,
             DdlStatement::Truncate(truncate) => self.truncate(truncate)?,
+            DdlStatement::SetConstraints { names, deferred } => self.set_constraints(names, *deferred)?,
             DdlStatement::CreateTableAs(create) => self.create_table_as(create)?,
         }
         if self.changes.is_empty() {

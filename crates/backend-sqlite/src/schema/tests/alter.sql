@@ -188,11 +188,50 @@ insert into l (b) values (1), (2)
 insert into l (b, id) values (2, 9)
 insert into l (b, a, id) values (3, '', 9)
 select * from l order by b
+-- case new columns in full tables
+create table t (id int primary key)
+insert into t values (1), (2), (3)
+create table other (k text primary key)
+insert into other values ('one')
+create sequence sq start 10
+alter table t add column u uuid default gen_random_uuid(), add column n int default 3 * 2 not null, add column r text default 'one' references other
+select count(distinct u), min(n), max(r) from t
+alter table t add column at timestamptz not null default now(), add column j jsonb default '{"a": [1, 2]}', add column arr text[] default '{x,y}'
+select j, arr, at <= now() from t order by id
+alter table t add column q int default nextval('sq'), add column s bigserial unique, add column i int generated always as identity
+select q, s, i from t order by id
+alter table t add column e int check (e > 0) default 0
+alter table t add column e int check (e > 0) default 1
+alter table t add column w int unique default 1
+alter table t add column w int unique
+alter table t add column x int not null
+alter table t add column y int references t default 9
+alter table t add column y int references t (id) default 2 constraint y_small check (y < 5)
+select y, e, w from t order by id
+alter table t add column g int generated always as (y * e) stored not null
+alter table t add column if not exists g int, add column if not exists h varchar(3) default 'abcd'
+alter table t add column if not exists g int, add column if not exists h varchar(4) default 'abcd'
+select g, h from t order by id
+alter table t add primary key (id)
+alter table t drop column id
+alter table t drop column id cascade
+select count(*) from t
 -- case deferred keys
 create table p (id int primary key)
 create table c (p_id int references p deferrable initially deferred)
 begin; insert into c values (1); insert into p values (1); commit
 insert into c values (2)
 alter table c alter constraint c_p_id_fkey not deferrable
-begin; insert into c values (3); insert into p values (3); commit
-select * from c order by 1
+insert into c values (3)
+alter table c alter constraint c_p_id_fkey deferrable
+alter table c add column q int constraint nk references p
+begin; set constraints all deferred; insert into c values (3); insert into p values (3); commit
+begin; set constraints c_p_id_fkey deferred; insert into c values (4); insert into p values (4); set constraints all immediate; commit
+begin; set constraints c_p_id_fkey deferred; insert into c values (5); set constraints all immediate; insert into p values (5); commit
+begin; set constraints all deferred; insert into c (q) values (6); insert into p values (6); commit
+begin; set constraints all deferred; insert into c values (7); commit
+begin; set constraints nk deferred; commit
+begin; set constraints nope deferred; commit
+begin; set constraints nosuch.nope deferred; commit
+insert into c values (8)
+select p_id from c order by 1

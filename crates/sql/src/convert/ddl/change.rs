@@ -158,6 +158,19 @@ pub(super) fn truncate(ctx: &Context<'_>, statement: &protobuf::TruncateStmt) ->
     }))
 }
 
+pub(super) fn set_constraints(ctx: &Context<'_>, statement: &protobuf::ConstraintsSetStmt) -> Converted<DdlStatement> {
+    let mut names = Vec::new();
+    for node in &statement.constraints {
+        if let Some(NodeEnum::RangeVar(name)) = &node.node {
+            names.push(relation(ctx, Some(name))?);
+        }
+    }
+    Ok(DdlStatement::SetConstraints {
+        names,
+        deferred: statement.deferred,
+    })
+}
+
 pub(super) fn create_table_as(ctx: &Context<'_>, statement: &protobuf::CreateTableAsStmt) -> Converted<DdlStatement> {
     let into = statement.into.as_deref();
     let name = table_made(ctx, into)?;

@@ -137,7 +137,7 @@ create table a (id serial primary key, x int unique, e text)
 create index on a (e)
 create view va as select x from a
 create function fa() returns int language sql immutable as 'select 1'
-create table b (n int check (n = fa()))
+create table b (n int default fa())
 create table s2.x (id int)
 create table x (id int)
 alter table x set schema s2
