@@ -3,6 +3,7 @@
 //! Not here: what reads (`read`), writes (`write`), the console (`console`) and migrations (`schema`) do.
 
 use std::collections::BTreeMap;
+use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ use crate::read::program::{Place, ReadProgram};
 use crate::read::run::{self, RunError};
 use crate::reader::Reader;
 use crate::shared::Shared;
-use crate::{console, export, schema, write};
+use crate::{console, export, routine, schema, write};
 
 /// How long the writer may keep a question after its health waiting.
 const HEALTH_WAIT: Duration = Duration::from_secs(5);
@@ -89,7 +90,10 @@ impl SqliteBackend {
         if program.catalog_version != self.shared().catalog_version() {
             return Err(BackendError::StaleCatalog);
         }
-        let place = program.pace.place();
+        let place = match program.runs_routine {
+            true => Place::ReaderThread,
+            false => program.pace.place(),
+        };
         if place != Place::ReaderThread {
             let tried = self.engine.read_here(|reader| {
                 if place == Place::Unknown && !self.look_at_plan(reader, program)? {
@@ -158,12 +162,15 @@ impl SqliteBackend {
         if compiled.catalog().version != program.catalog_version() {
             return Err(BackendError::StaleCatalog);
         }
-        let here = self.engine.read_here(|reader| {
-            reader.expect_catalog(program.catalog_version())?;
-            write::execute(reader.connection(), &compiled, program, caller, &input)
-        });
-        if let Tried::Done(result) = here {
-            return result;
+        // Routines call each other deep and loop without SQLite's steps: a thread of its own bounds both.
+        if !program.runs_routine() {
+            let here = self.engine.read_here(|reader| {
+                reader.expect_catalog(program.catalog_version())?;
+                write::execute(reader.connection(), &compiled, program, caller, &input)
+            });
+            if let Tried::Done(result) = here {
+                return result;
+            }
         }
         let (program, caller) = (Arc::clone(program), caller.clone());
         self.engine
@@ -206,12 +213,24 @@ fn read_on(
     input: &Input,
 ) -> Result<Outcome, BackendError> {
     reader.expect_catalog(program.catalog_version)?;
+    let connection = NonNull::from(reader.connection());
     let prepared = reader
         .prepared(program.id, |connection| Prepared::new(connection, program))
         .map_err(|error| refusal(shared, program.catalog_version, &program.sql(), &error))?;
     let context = Context::of_caller(caller, Timestamp::now());
     let sources = Sources::of_request(&context, &input.values);
-    run::run(program, prepared, &sources, &input.options).map_err(|error| match error {
+    let mut run = || run::run(program, prepared, &sources, &input.options);
+    let done = if program.runs_routine {
+        let compiled = shared.compiled();
+        if compiled.catalog().version != program.catalog_version {
+            return Err(BackendError::StaleCatalog);
+        }
+        // SAFETY: `reader` owns the connection, at an address that does not change, and is borrowed until the end.
+        routine::enter(unsafe { connection.as_ref() }, &compiled, &context, run)
+    } else {
+        run()
+    };
+    done.map_err(|error| match error {
         RunError::Backend(error) => error,
         RunError::Sqlite { error, sql } => refusal(shared, program.catalog_version, &sql, &error),
     })

@@ -21,6 +21,8 @@ use rusqlite::{Connection, OpenFlags, ffi};
 
 use crate::emit;
 use crate::emit::types::enum_collation;
+use crate::routine;
+use crate::routine::running::set_deadline;
 use crate::values;
 
 /// Virtual machine steps between two looks at a statement's budget.
@@ -235,6 +237,7 @@ pub fn open(options: &Options, purpose: Purpose, budget: &Arc<Budget>) -> rusqli
     if purpose != Purpose::Checkpoint {
         values::register::register(&connection)?;
         emit::functions::register(&connection)?;
+        routine::register(&connection)?;
     }
     let watched = Arc::clone(budget);
     connection.progress_handler(STEPS_PER_CHECK, Some(move || watched.is_spent()))?;
@@ -292,6 +295,7 @@ impl Budget {
         let checks = steps.map_or(u64::MAX, |steps| (steps / STEPS_PER_CHECK.unsigned_abs() as u64).max(1));
         self.checks_left.store(checks, Ordering::Relaxed);
         self.spent.store(NOT_SPENT, Ordering::Relaxed);
+        set_deadline(self.start.checked_add(now));
     }
 
     /// Allows about `steps` virtual machine steps; the clock is not asked, so this costs nothing.
@@ -309,6 +313,7 @@ impl Budget {
         self.deadline.store(u64::MAX, Ordering::Relaxed);
         self.checks_left.store(u64::MAX, Ordering::Relaxed);
         self.spent.store(NOT_SPENT, Ordering::Relaxed);
+        set_deadline(None);
     }
 
     /// What ran out, if something did since the last `allow`.

@@ -25,7 +25,7 @@ use crate::emit::emitter::Emitter;
 use crate::errors;
 use crate::shared::Shared;
 use crate::values::cast::{self, Kind};
-use crate::{schema, write as writes};
+use crate::{routine, schema, write as writes};
 
 /// Who runs statements that have no caller.
 const OWNER: &str = "postgres";
@@ -170,6 +170,18 @@ fn context_of(caller: Option<&Caller>) -> Context<'_> {
 
 /// Runs a query and shows its rows.
 pub fn select(
+    connection: &Connection,
+    compiled: &Compiled,
+    session: &Session,
+    context: &Context<'_>,
+    query: &Query,
+) -> Result<QueryResult, BackendError> {
+    routine::enter(connection, compiled, context, || {
+        selected(connection, compiled, session, context, query)
+    })
+}
+
+fn selected(
     connection: &Connection,
     compiled: &Compiled,
     session: &Session,

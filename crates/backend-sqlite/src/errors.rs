@@ -14,6 +14,7 @@ use rusqlite::ffi;
 
 use crate::emit::writer::physical_name;
 use crate::foreign_keys;
+use crate::routine::failure;
 use crate::values::errors::decode;
 
 /// The row that a statement failed on, for details that SQLite does not tell.
@@ -39,6 +40,9 @@ pub fn refusal_of_row(
     error: &rusqlite::Error,
 ) -> BackendError {
     let text = error.to_string();
+    if let Some(own) = failure::take(&text) {
+        return own;
+    }
     if let Some(own) = decode(&text) {
         let refused = DatabaseError {
             sqlstate: own.code().to_owned(),

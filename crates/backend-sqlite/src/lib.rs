@@ -11,6 +11,7 @@
 //! | [`errors`] [`foreign_keys`] | SQLite's errors in PostgreSQL's words |
 //! | [`read`] | `Plan::Read` → statements → bytes |
 //! | [`write`] | inserts, updates, deletes, calls |
+//! | [`routine`] | routines' bodies that are run |
 //! | [`emit`] | typed tree → SQLite's SQL, policies |
 //! | [`schema`] | the stored catalog, migrations |
 //! | [`transfer`] | a database's rows out to another engine, or in from one |
@@ -31,6 +32,7 @@ pub mod foreign_keys;
 pub mod keeper;
 pub mod read;
 pub mod reader;
+pub mod routine;
 pub mod schema;
 pub mod shared;
 pub mod transfer;

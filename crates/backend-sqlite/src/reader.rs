@@ -381,6 +381,7 @@ impl ReadThreads {
             let (jobs, shared) = (Arc::clone(&jobs), Arc::clone(shared));
             let thread = std::thread::Builder::new()
                 .name("sqlite-reader".into())
+                .stack_size(crate::routine::running::STACK_BYTES)
                 .spawn(move || serve(&jobs, &shared))?;
             threads.push(thread);
         }

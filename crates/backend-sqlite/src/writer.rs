@@ -81,6 +81,7 @@ impl Writer {
     ) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(shared.options.write_queue);
         let thread = std::thread::Builder::new()
+            .stack_size(crate::routine::running::STACK_BYTES)
             .name("sqlite-writer".into())
             .spawn(move || {
                 let mut worker = Worker {

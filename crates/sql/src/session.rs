@@ -11,6 +11,8 @@ pub struct Session {
     pub user: Ident,
     /// Foreign keys that `SET CONSTRAINTS` has changed: table, name, and whether they were deferred before.
     pub constraint_modes: Vec<(QualifiedName, Ident, bool)>,
+    /// `check_function_bodies`: routines' bodies are checked when they are made.
+    pub check_function_bodies: bool,
 }
 
 impl Session {
@@ -20,6 +22,7 @@ impl Session {
             search_path,
             user: user.into(),
             constraint_modes: Vec::new(),
+            check_function_bodies: true,
         }
     }
 }

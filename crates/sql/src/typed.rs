@@ -187,6 +187,8 @@ pub enum TableFunction {
     Scalar(Box<Expr>),
     /// A `LANGUAGE sql` routine that returns rows; its body with the arguments in place.
     Routine(Box<RoutineCall>),
+    /// A routine that is run: its rows, or its one value.
+    Run(Box<RoutineRun>),
 }
 
 /// An expression with its type.
@@ -315,6 +317,8 @@ pub enum ExprKind {
     Array(Vec<Expr>),
     /// A call of a `LANGUAGE sql` scalar routine, its body in place of the call.
     Routine(Box<RoutineCall>),
+    /// A call of a scalar routine that is run.
+    Run(Box<RoutineRun>),
     Sequence(Box<SequenceCall>),
     /// Fixed for the whole request.
     Context(ContextValue),
@@ -416,6 +420,15 @@ pub struct RoutineCall {
     pub routine: Arc<Routine>,
     /// For a scalar call: one column of the return type, of which only the first row counts.
     pub body: Query,
+}
+
+/// A call of a routine that cannot stand in place: of several statements, one that writes, of another language, or
+/// with arguments that may be evaluated only once.
+#[derive(Clone, Debug)]
+pub struct RoutineRun {
+    pub routine: Arc<Routine>,
+    /// In declared order, cast to the declared types, defaults filled in.
+    pub arguments: Vec<Expr>,
 }
 
 /// A call that reads or moves a sequence.

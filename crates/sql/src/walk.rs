@@ -85,6 +85,7 @@ pub fn children<'a>(parent: &'a Expr, visit: &mut dyn FnMut(&'a Expr) -> bool) {
             }
         }
         ExprKind::Routine(call) => query(&call.body, visit),
+        ExprKind::Run(run) => exprs(&run.arguments, visit),
         ExprKind::Sequence(call) => {
             if let SequenceCall::SetVal { value, is_called, .. } = call.as_ref() {
                 expr(value, visit);
@@ -164,6 +165,7 @@ pub fn from_items<'a>(items: &'a [FromItem], visit: &mut dyn FnMut(&'a Expr) -> 
                 TableFunction::Set { arguments, .. } => exprs(arguments, visit),
                 TableFunction::Scalar(inner) => expr(inner, visit),
                 TableFunction::Routine(call) => query(&call.body, visit),
+                TableFunction::Run(run) => exprs(&run.arguments, visit),
             },
             FromItem::Join { left, right, on, .. } => {
                 from_items(std::slice::from_ref(left), visit);

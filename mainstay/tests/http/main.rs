@@ -24,5 +24,6 @@ mod oracle_columns;
 mod oracle_rows;
 mod policies;
 mod program;
+mod routines;
 mod sql_built;
 mod system_catalogs;

@@ -34,6 +34,10 @@ pub enum Bind {
     Parent(usize),
     /// Column of the row that is being written.
     Row(usize),
+    /// A variable of the routine that runs the statement, in its stored form.
+    Variable(usize),
+    /// The identity of a routine that the statement calls.
+    Routine(u64),
     /// A value that belongs to the statement itself.
     Constant(Scalar),
 }
@@ -47,6 +51,8 @@ pub struct Sources<'a> {
     pub parent: &'a [ScalarRef<'a>],
     /// For [`Bind::Row`].
     pub row: &'a [Scalar],
+    /// For [`Bind::Variable`].
+    pub variables: &'a [Scalar],
 }
 
 impl<'a> Sources<'a> {
@@ -57,12 +63,18 @@ impl<'a> Sources<'a> {
             values,
             parent: &[],
             row: &[],
+            variables: &[],
         }
     }
 
     /// The same with a row that is being written.
     pub fn with_row(self, row: &'a [Scalar]) -> Self {
         Sources { row, ..self }
+    }
+
+    /// The same with a routine's variables.
+    pub fn with_variables(self, variables: &'a [Scalar]) -> Self {
+        Sources { variables, ..self }
     }
 
     /// The same with the row that an embed belongs to.
@@ -140,6 +152,15 @@ pub fn resolve<'a>(bind: &'a Bind, sources: &Sources<'a>) -> Result<ToSqlOutput<
                 .ok_or(BindError::Bug("the row has fewer columns"))?;
             ToSqlOutput::Borrowed(ScalarRef::from(value))
         }
+        Bind::Variable(index) => {
+            let value = sources
+                .variables
+                .get(*index)
+                .ok_or(BindError::Bug("the routine has fewer variables"))?;
+            ToSqlOutput::Borrowed(ScalarRef::from(value))
+        }
+        // The same bits: `pg_call` turns them back.
+        Bind::Routine(id) => ToSqlOutput::Owned(Scalar::Integer(*id as i64)),
         Bind::Constant(value) => ToSqlOutput::Borrowed(ScalarRef::from(value)),
     })
 }

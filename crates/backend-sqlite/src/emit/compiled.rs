@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use mainstay_core::catalog::{Catalog, Relation, Routine};
 use mainstay_core::error::DatabaseError;
@@ -14,6 +14,9 @@ use mainstay_sql::analyse::Analyser;
 use mainstay_sql::session::Session;
 use mainstay_sql::typed::{BoundExpression, Query, Statement};
 
+use super::emitter::Rights;
+use crate::routine::body::Body;
+
 /// Schemas in which expressions that belong to a table are looked up, after the table's own.
 const USUAL_SCHEMAS: [&str; 3] = ["public", "extensions", "auth"];
 
@@ -22,7 +25,10 @@ pub struct Compiled {
     catalog: Arc<Catalog>,
     expressions: RwLock<HashMap<ExpressionKey, Arc<BoundExpression>>>,
     views: RwLock<HashMap<QualifiedName, Arc<Query>>>,
-    routines: RwLock<HashMap<u64, Arc<Statement>>>,
+    routines: RwLock<HashMap<u64, Arc<Vec<Statement>>>>,
+    bodies: RwLock<HashMap<(u64, Rights), Arc<Body>>>,
+    /// The catalog's routines by their identities.
+    by_id: OnceLock<HashMap<u64, Arc<Routine>>>,
 }
 
 /// One text over one relation; `None`: over no relation (a default).
@@ -42,6 +48,8 @@ impl Compiled {
             expressions: RwLock::default(),
             views: RwLock::default(),
             routines: RwLock::default(),
+            bodies: RwLock::default(),
+            by_id: OnceLock::new(),
         }
     }
 
@@ -116,12 +124,32 @@ impl Compiled {
         })
     }
 
-    /// A routine's body; parameter `n` is its argument `n`.
-    pub fn routine(&self, routine: &Arc<Routine>) -> Result<Arc<Statement>, DatabaseError> {
+    /// The statements of a `LANGUAGE sql` body; parameter `n` is the routine's argument `n`.
+    pub fn routine(&self, routine: &Arc<Routine>) -> Result<Arc<Vec<Statement>>, DatabaseError> {
         cached(&self.routines, routine.id, || {
             let session = Session::new(routine.owner.clone(), routine.search_path.clone());
-            Analyser::new(&self.catalog, &session).routine(routine)
+            Analyser::new(&self.catalog, &session).routine_statements(routine)
         })
+    }
+
+    /// A routine's body as it runs with the rights given.
+    pub fn body(&self, routine: &Arc<Routine>, role: &Ident, definer: bool) -> Result<Arc<Body>, DatabaseError> {
+        let rights = Rights {
+            role: role.clone(),
+            definer,
+        };
+        cached(&self.bodies, (routine.id, rights.clone()), || {
+            Body::compile(self, routine, &rights)
+        })
+    }
+
+    /// The routine of that identity.
+    pub fn routine_of(&self, id: u64) -> Option<Arc<Routine>> {
+        let all = self.by_id.get_or_init(|| {
+            let routines = self.catalog.routines.values().flatten();
+            routines.map(|routine| (routine.id, Arc::clone(routine))).collect()
+        });
+        all.get(&id).cloned()
     }
 
     fn expression(

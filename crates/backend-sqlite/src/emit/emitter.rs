@@ -32,6 +32,8 @@ pub enum Rte {
     Relation { alias: Alias, relation: Arc<Relation> },
     /// `r7.c1`: a subquery, counted from 1.
     Numbered { alias: Alias },
+    /// `json_each` over rows as [`cells`](crate::routine::cells) has them; with `ordinality` one column more.
+    Packed { alias: Alias, columns: usize },
     /// `json_each` over a set: the value, its position if wanted, or the two parts of a pair.
     Set { alias: Alias, pair: bool, columns: usize },
     /// An existing row as an update would leave it: `assigned` columns are bound as in `Bound`, the others are the
@@ -73,6 +75,16 @@ pub enum Parameters {
     Request,
     /// A routine's argument `n`.
     Arguments(Rc<[Argument]>),
+    /// Variable `n` of the routine that runs the statement: [`Bind::Variable`].
+    Variables,
+}
+
+/// Whose rights a routine's body runs with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Rights {
+    pub role: Ident,
+    /// `role` was set by a SECURITY DEFINER routine rather than by the request, so that `current_user` is it.
+    pub definer: bool,
 }
 
 /// What a routine's argument is.
@@ -142,6 +154,12 @@ impl<'a> Emitter<'a> {
     /// The same, for a body that runs with its owner's rights.
     pub fn as_definer(mut self) -> Self {
         self.definer = true;
+        self
+    }
+
+    /// The same, for a body that runs with these rights.
+    pub fn with_rights(mut self, rights: &Rights) -> Self {
+        self.definer = rights.definer;
         self
     }
 

@@ -160,12 +160,8 @@ impl Emitter<'_> {
             ExprKind::Array(parts) => self.array(parts),
             ExprKind::ArraySubquery(query) => self.array_subquery(query),
             ExprKind::Routine(call) => self.routine(call),
-            ExprKind::Sequence(_) => Err(DatabaseError::unavailable(
-                "a sequence function inside a query",
-                "",
-                1,
-                Some("call it by itself, as a default or as a value of INSERT"),
-            )),
+            ExprKind::Run(run) => self.run(run),
+            ExprKind::Sequence(call) => self.sequence(call),
             ExprKind::Context(value) => self.context(value),
             ExprKind::Default => Err(DatabaseError::new("42601", "DEFAULT is not allowed in this context")),
         }
@@ -300,6 +296,7 @@ impl Emitter<'_> {
                 let input = self.input(expr)?;
                 self.bind(Bind::Value { value: index, input })
             }
+            Parameters::Variables => self.bind(Bind::Variable(index)),
             Parameters::Arguments(arguments) => match arguments.get(index).cloned() {
                 Some(Argument::Value(value)) => {
                     let input = self.input(expr)?;
@@ -373,6 +370,17 @@ impl Emitter<'_> {
             }
             Rte::Numbered { alias } => {
                 self.alias(*alias).sql(".c").writer.number(column as i64 + 1);
+            }
+            Rte::Packed { alias, columns } if column >= *columns => {
+                self.sql("(").alias(*alias).sql(".key + 1)");
+            }
+            Rte::Packed { alias, .. } => {
+                self.sql("pg_cell(")
+                    .alias(*alias)
+                    .sql(".value, ")
+                    .writer
+                    .number(column as i64);
+                self.sql(")");
             }
             Rte::Set { alias, pair, columns } => {
                 let values = if *pair { 2 } else { 1 };

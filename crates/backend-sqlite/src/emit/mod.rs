@@ -22,6 +22,7 @@ pub mod input;
 pub mod privileges;
 pub mod query;
 pub mod relation;
+mod sequence;
 mod shape;
 mod subquery;
 mod system;

@@ -7,7 +7,7 @@ use mainstay_core::catalog::{Privilege, Relation, Routine};
 use mainstay_core::error::DatabaseError;
 use mainstay_core::policy::{self, Needs};
 use mainstay_sql::system;
-use mainstay_sql::typed::{Expr, ExprKind, FromItem, RoutineCall, RteId};
+use mainstay_sql::typed::{Expr, ExprKind, FromItem, RoutineCall, RoutineRun, RteId};
 
 use super::emitter::{Emitter, Result};
 use super::walk::{self, Visitor};
@@ -43,6 +43,12 @@ impl Visitor for Uses {
             && self.inside_routine == 0
         {
             self.relations.insert(*rte, (Arc::clone(relation), BTreeSet::new()));
+        }
+    }
+
+    fn run(&mut self, run: &RoutineRun) {
+        if self.inside_routine == 0 {
+            self.routines.push(Arc::clone(&run.routine));
         }
     }
 
@@ -135,12 +141,14 @@ impl Emitter<'_> {
         ))
     }
 
+    /// Checks that the role that runs the statement may call: views lend no rights to their functions.
+    ///
     /// Errors: 42501 `permission denied for function f`.
     pub fn check_execute(&self, routine: &Routine) -> Result<()> {
         if self.is_stored() {
             if policy::acl_allows(
                 self.catalog(),
-                &self.role,
+                &self.user,
                 &routine.owner,
                 &routine.acl,
                 Privilege::Execute,
@@ -152,6 +160,6 @@ impl Emitter<'_> {
                 format!("permission denied for function {}", routine.name.name),
             ));
         }
-        policy::authorize_routine(self.catalog(), &self.role, routine).map(|_| ())
+        policy::authorize_routine(self.catalog(), &self.user, routine).map(|_| ())
     }
 }

@@ -498,6 +498,25 @@ impl Emitter<'_> {
                 pair: function.columns.len() == 2,
                 columns: columns.len(),
             },
+            FromItem::Subquery { query, lateral, .. } if is_packed(query, *lateral) => Rte::Packed {
+                alias,
+                columns: query.columns.len(),
+            },
+            FromItem::Function {
+                call: TableFunction::Run(_),
+                columns,
+                ordinality,
+                ..
+            }
+            | FromItem::Function {
+                call: TableFunction::Routine(_),
+                columns,
+                ordinality: ordinality @ true,
+                ..
+            } => Rte::Packed {
+                alias,
+                columns: columns.len() - usize::from(*ordinality),
+            },
             _ => Rte::Numbered { alias },
         };
         if nullable {
@@ -524,13 +543,8 @@ impl Emitter<'_> {
             FromItem::Subquery {
                 rte, query, lateral, ..
             } => {
-                if *lateral && shape::refers_outside(query) {
-                    return Err(DatabaseError::unavailable(
-                        "LATERAL subqueries",
-                        "",
-                        1,
-                        Some("a join or a subquery in the select list"),
-                    ));
+                if is_packed(query, *lateral) {
+                    return self.packed(*rte, query);
                 }
                 self.sql("(");
                 self.query(query, Names::Numbered)?;
@@ -571,9 +585,30 @@ impl Emitter<'_> {
         Ok(())
     }
 
+    /// A subquery whose rows are gathered: one that asks of the entries before it, or whose rows are numbered. SQLite lets a function's arguments do so, and nothing else in FROM:
+    /// the subquery's rows are gathered into one text by one subquery and given back by `json_each`.
+    fn packed(&mut self, rte: RteId, query: &Query) -> Result<()> {
+        self.sql("json_each((SELECT pg_rows(");
+        for column in 0..query.columns.len().max(1) {
+            self.sql(if column > 0 { ", c" } else { "c" })
+                .writer
+                .number(column as i64 + 1);
+        }
+        self.sql(") FROM (");
+        self.query(query, Names::Numbered)?;
+        self.sql("))) AS ");
+        self.alias_of(rte);
+        Ok(())
+    }
+
     fn alias_of(&mut self, rte: RteId) {
         let alias = match self.scope.rtes.get(&rte) {
-            Some(Rte::Relation { alias, .. } | Rte::Numbered { alias } | Rte::Set { alias, .. }) => *alias,
+            Some(
+                Rte::Relation { alias, .. }
+                | Rte::Numbered { alias }
+                | Rte::Set { alias, .. }
+                | Rte::Packed { alias, .. },
+            ) => *alias,
             _ => self.fresh_alias(),
         };
         self.alias(alias);
@@ -613,6 +648,12 @@ impl Emitter<'_> {
                     " AS c1) AS "
                 });
             }
+            TableFunction::Run(run) => self.run_rows(run)?,
+            // Numbered as they come: gathered and given back, which keeps their order.
+            TableFunction::Routine(call) if ordinality => {
+                self.check_execute(&call.routine)?;
+                return self.inside_routine(call, |emitter| emitter.packed(rte, &call.body));
+            }
             TableFunction::Routine(call) => {
                 self.check_execute(&call.routine)?;
                 self.sql("(");
@@ -645,4 +686,9 @@ impl Emitter<'_> {
     pub fn is_guarded(&self, relation: &mainstay_core::catalog::Relation) -> bool {
         policy::row_security_applies(self.catalog(), &self.role, relation)
     }
+}
+
+/// True for a LATERAL subquery that names columns of other entries.
+fn is_packed(query: &Query, lateral: bool) -> bool {
+    lateral && shape::refers_outside(query)
 }

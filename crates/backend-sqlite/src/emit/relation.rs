@@ -61,6 +61,14 @@ impl Emitter<'_> {
     ///
     /// Errors: 42P17 for a policy that comes back to its own table.
     pub fn secured_relation(&mut self, relation: &Arc<Relation>, rte: RteId, wanted: Wanted<'_>) -> Result<Alias> {
+        let alias = self.relation_alias(relation, rte);
+        self.write_relation(relation, wanted)?;
+        self.sql(" AS ").alias(alias);
+        Ok(alias)
+    }
+
+    /// The alias of an entry for `relation`, which is declared if it was not.
+    pub fn relation_alias(&mut self, relation: &Arc<Relation>, rte: RteId) -> Alias {
         let alias = match self.scope.rtes.get(&rte) {
             Some(Rte::Relation { alias, .. }) => *alias,
             _ => self.fresh_alias(),
@@ -72,9 +80,7 @@ impl Emitter<'_> {
                 relation: Arc::clone(relation),
             },
         );
-        self.write_relation(relation, wanted)?;
-        self.sql(" AS ").alias(alias);
-        Ok(alias)
+        alias
     }
 
     /// The relation without an alias.

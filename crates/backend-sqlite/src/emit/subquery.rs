@@ -1,8 +1,10 @@
 //! Subqueries as values and conditions, and routines' bodies in place of their calls.
 
+use mainstay_core::catalog::{Routine, Volatility};
 use mainstay_core::error::DatabaseError;
-use mainstay_sql::typed::{Expr, ExprKind, OperatorEntry, Query, RoutineCall, RteId, Statement};
+use mainstay_sql::typed::{Expr, ExprKind, OperatorEntry, Query, RoutineCall, RoutineRun, RteId, Statement};
 
+use super::binds::Bind;
 use super::emitter::{Emitter, Result, Rte};
 use super::privileges::Uses;
 use super::query::Names;
@@ -113,11 +115,55 @@ impl Emitter<'_> {
         Ok(())
     }
 
+    /// A call of a scalar routine that is run.
+    pub(super) fn run(&mut self, run: &RoutineRun) -> Result<()> {
+        self.check_execute(&run.routine)?;
+        // What cannot change from row to row is run once: SQLite keeps the value of a subquery that asks of no row.
+        let once = run.routine.volatility != Volatility::Volatile && !names_columns(&run.arguments);
+        self.sql(if once { "(SELECT " } else { "" });
+        self.run_call("pg_call(", &run.routine, &run.arguments)?;
+        self.sql(if once { ")" } else { "" });
+        Ok(())
+    }
+
+    /// A call in FROM of a routine that is run: its rows as `json_each` gives them.
+    pub(super) fn run_rows(&mut self, run: &RoutineRun) -> Result<()> {
+        self.check_execute(&run.routine)?;
+        // Once for the statement, wherever the join puts it.
+        let once = !names_columns(&run.arguments);
+        self.sql(if once { "json_each((SELECT " } else { "json_each(" });
+        self.run_call("pg_call_rows(", &run.routine, &run.arguments)?;
+        self.sql(if once { ")) AS " } else { ") AS " });
+        Ok(())
+    }
+
+    fn run_call(&mut self, function: &'static str, routine: &Routine, arguments: &[Expr]) -> Result<()> {
+        if self.for_schema {
+            return Err(DatabaseError::unavailable(
+                "a function of more than one query in a check, an index or a generated column",
+                &routine.name.to_string(),
+                1,
+                Some("a function of one SELECT"),
+            ));
+        }
+        self.sql(function);
+        self.bind(Bind::Routine(routine.id))?;
+        let user = self.user.clone();
+        self.sql(", ").writer.literal(&user);
+        self.sql(if self.definer { ", 1" } else { ", 0" });
+        for argument in arguments {
+            self.sql(", ");
+            self.expr(argument)?;
+        }
+        self.sql(")");
+        Ok(())
+    }
+
     /// The arguments stand in the body, where the owner's rights hold; tables that they read would be read with these.
     pub(super) fn refuse_argument_subqueries(&self, call: &RoutineCall) -> Result<()> {
         let in_call = walk::relations(|visitor| walk::query(visitor, &call.body));
-        let in_body = match &*self.compiled.routine(&call.routine)? {
-            Statement::Query(query) => walk::relations(|visitor| walk::query(visitor, query)),
+        let in_body = match self.compiled.routine(&call.routine)?.as_slice() {
+            [Statement::Query(query)] => walk::relations(|visitor| walk::query(visitor, query)),
             _ => 0,
         };
         if in_call <= in_body {
@@ -139,8 +185,12 @@ impl Emitter<'_> {
     ) -> Result<T> {
         let uses = Uses::of(|visitor| walk::query(visitor, &call.body));
         if !call.routine.security_definer {
-            self.check_uses(&uses)?;
-            return write(self);
+            // Inside a view too: it lends its owner's rights to its tables, not to its functions.
+            let user = self.user.clone();
+            return self.under(&user, |emitter| {
+                emitter.check_uses(&uses)?;
+                write(emitter)
+            });
         }
         self.refuse_argument_subqueries(call)?;
         let owner = call.routine.owner.clone();
@@ -155,4 +205,19 @@ impl Emitter<'_> {
         (self.user, self.definer) = outer;
         written
     }
+}
+
+/// True if a row decides the arguments.
+fn names_columns(arguments: &[Expr]) -> bool {
+    struct Found(bool);
+    impl walk::Visitor for Found {
+        fn expr(&mut self, expr: &Expr) {
+            self.0 |= matches!(expr.kind, ExprKind::Column { .. });
+        }
+    }
+    let mut found = Found(false);
+    for argument in arguments {
+        walk::expr(&mut found, argument);
+    }
+    found.0
 }

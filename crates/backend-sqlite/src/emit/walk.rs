@@ -2,7 +2,7 @@
 
 use mainstay_sql::typed::{
     Assignment, ConflictAction, Cte, Delete, Distinct, Expr, ExprKind, FrameBound, FromItem, Insert, InsertSource,
-    Query, RoutineCall, Select, SequenceCall, SetExpression, SortKey, TableFunction, Update, Window,
+    Query, RoutineCall, RoutineRun, Select, SequenceCall, SetExpression, SortKey, TableFunction, Update, Window,
 };
 
 /// What is met on the way; every method may stay empty.
@@ -11,6 +11,8 @@ pub trait Visitor {
     fn expr(&mut self, _expr: &Expr) {}
     /// Before a FROM item's parts.
     fn entry(&mut self, _item: &FromItem) {}
+    /// Before the arguments of a routine that is run.
+    fn run(&mut self, _run: &RoutineRun) {}
     /// Before a routine's body.
     fn enter_routine(&mut self, _call: &RoutineCall) {}
     /// After a routine's body.
@@ -90,6 +92,7 @@ pub fn expr(visitor: &mut dyn Visitor, node: &Expr) {
             expr(visitor, index);
         }
         ExprKind::Routine(call) => routine(visitor, call),
+        ExprKind::Run(call) => run(visitor, call),
         ExprKind::Sequence(call) => {
             if let SequenceCall::SetVal { value, is_called, .. } = &**call {
                 expr(visitor, value);
@@ -167,6 +170,7 @@ pub fn from_item(visitor: &mut dyn Visitor, item: &FromItem) {
             TableFunction::Set { arguments, .. } => exprs(visitor, arguments),
             TableFunction::Scalar(inner) => expr(visitor, inner),
             TableFunction::Routine(call) => routine(visitor, call),
+            TableFunction::Run(call) => run(visitor, call),
         },
         FromItem::Join { left, right, on, .. } => {
             from_item(visitor, left);
@@ -192,6 +196,11 @@ fn routine(visitor: &mut dyn Visitor, call: &RoutineCall) {
     visitor.enter_routine(call);
     query(visitor, &call.body);
     visitor.leave_routine(call);
+}
+
+fn run(visitor: &mut dyn Visitor, call: &RoutineRun) {
+    visitor.run(call);
+    exprs(visitor, &call.arguments);
 }
 
 fn assignments(visitor: &mut dyn Visitor, nodes: &[Assignment]) {
@@ -266,6 +275,9 @@ pub fn has_subquery(node: &Expr) -> bool {
             );
         }
         fn enter_routine(&mut self, _: &RoutineCall) {
+            self.0 = true;
+        }
+        fn run(&mut self, _: &RoutineRun) {
             self.0 = true;
         }
     }

@@ -18,11 +18,11 @@ use mainstay_core::types::Type;
 use mainstay_sql::typed::{Expr, RteId};
 
 use super::filter::{Builder, Subject};
-use super::program::{Child, CountCap, CountPlan, Member, Node, Pace, Query, ReadProgram};
+use super::program::{Child, CountCap, CountPlan, Member, Node, Pace, Query, ReadProgram, any_query};
 use super::run::key_of;
 use crate::emit::binds::Bind;
 use crate::emit::compiled::Compiled;
-use crate::emit::emitter::Rte;
+use crate::emit::emitter::{Alias, Rte};
 use crate::emit::relation::{READ, ROWID, WRITTEN, Wanted};
 use crate::emit::types::collation;
 use crate::emit::walk;
@@ -64,6 +64,43 @@ pub fn compile_returning(
     Ok(program(compiled, plan.format, node, CountPlan::None, (None, None)))
 }
 
+/// Compiles a read of a routine's rows, which are given as one text when it is run.
+pub fn compile_rows(compiled: &Compiled, plan: &Plan, read: &Read) -> std::result::Result<ReadProgram, BackendError> {
+    let node = node(compiled, read, Root::Given, None, 0)?.node;
+    let count = match read.count {
+        Count::None => CountPlan::None,
+        _ if read.limit.is_none() && read.offset.is_none() => CountPlan::Rows,
+        _ => {
+            let mut builder = Builder::new(compiled, read.source.access.role());
+            builder.sql("SELECT count(*) FROM ");
+            let rte = builder.declare(&read.source.relation);
+            given_rows(&mut builder, &read.source.relation, rte);
+            builder.conditions(read, rte, &mut true)?;
+            let (sql, binds) = builder.finish();
+            CountPlan::Query(Query { sql, binds })
+        }
+    };
+    Ok(program(compiled, plan.format, node, count, (read.limit, read.offset)))
+}
+
+/// The given rows as a derived table with the row type's columns.
+fn given_rows(builder: &mut Builder<'_>, relation: &Arc<Relation>, rte: RteId) -> Alias {
+    builder.sql("(SELECT ");
+    for (index, column) in relation.columns.iter().enumerate() {
+        builder.sql(if index > 0 {
+            ", pg_cell(value, "
+        } else {
+            "pg_cell(value, "
+        });
+        builder.number(index as i64).sql(") AS ").ident(&column.name);
+    }
+    if relation.columns.is_empty() {
+        builder.sql("NULL");
+    }
+    builder.sql(" FROM json_each(").bind(GIVEN).sql(")) AS ");
+    builder.alias_of(relation, rte)
+}
+
 fn program(
     compiled: &Compiled,
     format: Format,
@@ -84,10 +121,11 @@ fn program(
         id: ReadProgram::next_id(),
         catalog_version: compiled.catalog().version,
         format,
-        root,
-        count,
         page,
         header,
+        runs_routine: any_query(&root, &count, &Query::runs_routine),
+        root,
+        count,
         pace: Pace::default(),
     }
 }
@@ -98,6 +136,8 @@ enum Root {
     All,
     /// Those whose numbers are given.
     Rows,
+    /// A routine's rows, which are given.
+    Given,
 }
 
 /// A compiled node and the parent's columns that its placeholders take.
@@ -257,7 +297,7 @@ fn select(
         .map(|parent| bound_columns(parent, &read.source.relation))
         .unwrap_or_default();
     let wanted = match root {
-        Root::All => Wanted {
+        Root::All | Root::Given => Wanted {
             joined: &joined,
             ..READ
         },
@@ -266,7 +306,10 @@ fn select(
     if root == Root::Rows {
         builder.sql("json_each(").bind(GIVEN).sql(") AS keys CROSS JOIN ");
     }
-    let alias = builder.from(&read.source.relation, rte, wanted)?;
+    let alias = match root {
+        Root::Given => given_rows(builder, &read.source.relation, rte),
+        Root::All | Root::Rows => builder.from(&read.source.relation, rte, wanted)?,
+    };
     if root == Root::Rows {
         builder
             .sql(" ON ")

@@ -150,6 +150,19 @@ impl<'a> Builder<'a> {
         rte
     }
 
+    /// A number that the program has made.
+    pub fn number(&mut self, number: i64) -> &mut Self {
+        self.emitter.writer().number(number);
+        self
+    }
+
+    /// Writes the alias that [`declare`](Self::declare) gave an entry.
+    pub fn alias_of(&mut self, relation: &Arc<Relation>, rte: RteId) -> Alias {
+        let alias = self.emitter.relation_alias(relation, rte);
+        self.emitter.alias(alias);
+        alias
+    }
+
     /// The relation as the role sees it, under the alias of `rte`.
     pub fn from(&mut self, relation: &Arc<Relation>, rte: RteId, wanted: Wanted<'_>) -> Result<Alias> {
         self.emitter.secured_relation(relation, rte, wanted)

@@ -32,6 +32,8 @@ pub struct ReadProgram {
     pub page: (Option<ValueRef>, Option<ValueRef>),
     /// The first line of a CSV body.
     pub header: Vec<u8>,
+    /// It calls routines that are run.
+    pub runs_routine: bool,
     pub pace: Pace,
 }
 
@@ -43,12 +45,7 @@ impl ReadProgram {
 
     /// True if a placeholder stands for something of the request's context.
     pub fn reads_request(&self) -> bool {
-        let of_count = match &self.count {
-            CountPlan::None | CountPlan::Rows => false,
-            CountPlan::Query(query) => query.reads_request(),
-            CountPlan::Bounded { count, otherwise, .. } => count.reads_request() || otherwise.reads_request(),
-        };
-        of_count || self.root.reads_request()
+        any_query(&self.root, &self.count, &Query::reads_request)
     }
 
     /// All statements, one per line: the root's, its embeds' depth first, the count's.
@@ -61,6 +58,16 @@ impl ReadProgram {
         }
         text
     }
+}
+
+/// True if `holds` is true of a query of a node, of those below it or of the count.
+pub fn any_query(root: &Node, count: &CountPlan, holds: &dyn Fn(&Query) -> bool) -> bool {
+    let of_count = match count {
+        CountPlan::None | CountPlan::Rows => false,
+        CountPlan::Query(query) => holds(query),
+        CountPlan::Bounded { count, otherwise, .. } => holds(count) || holds(otherwise),
+    };
+    of_count || root.any(holds)
 }
 
 /// A statement and its placeholders.
@@ -80,6 +87,11 @@ impl Query {
         };
         self.binds.iter().any(reads)
     }
+
+    /// True if it calls a routine that is run.
+    pub fn runs_routine(&self) -> bool {
+        self.binds.iter().any(|bind| matches!(bind, Bind::Routine(_)))
+    }
 }
 
 /// The statement of one relation and how its rows are written.
@@ -91,8 +103,8 @@ pub struct Node {
 }
 
 impl Node {
-    fn reads_request(&self) -> bool {
-        self.query.reads_request() || self.children.iter().any(|child| child.node.reads_request())
+    fn any(&self, holds: &dyn Fn(&Query) -> bool) -> bool {
+        holds(&self.query) || self.children.iter().any(|child| child.node.any(holds))
     }
 
     fn append_sql(&self, text: &mut String) {

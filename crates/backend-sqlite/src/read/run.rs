@@ -61,6 +61,26 @@ pub fn run_returning(
     run(program, &mut prepared, sources, &Options::default())
 }
 
+/// Runs a program of [`compile_rows`](super::compile::compile_rows) over a routine's rows, as
+/// [`cells`](crate::routine::cells) spells them.
+pub fn run_rows(
+    program: &ReadProgram,
+    connection: &Connection,
+    sources: &Sources<'_>,
+    rows: &str,
+    options: &Options,
+) -> Result<Outcome, RunError> {
+    let mut prepared = Prepared::new(connection, program).map_err(|error| RunError::Sqlite {
+        error,
+        sql: program.sql(),
+    })?;
+    give(&program.root.query, &mut prepared.root.statement, rows)?;
+    if let (CountPlan::Query(query), Some(statement)) = (&program.count, &mut prepared.count) {
+        give(query, statement, rows)?;
+    }
+    run(program, &mut prepared, sources, options)
+}
+
 /// The total that a page of rows tells by itself: it did not reach its limit, so there is nothing after it.
 fn total_of_page(program: &ReadProgram, values: &[Value], rows: u64) -> Option<u64> {
     let at = |value: Option<ValueRef>| match value {

@@ -8,7 +8,9 @@ use mainstay_core::catalog::{ColumnIndex, Relation, Sequence, Volatility};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
 use mainstay_core::types::{Type, TypeModifier};
-use mainstay_sql::typed::{CastContext, CastMethod, ContextValue, Expr, ExprKind, Literal, RoutineCall, SequenceCall};
+use mainstay_sql::typed::{
+    CastContext, CastMethod, ContextValue, Expr, ExprKind, Literal, RoutineCall, RoutineRun, SequenceCall,
+};
 use rusqlite::Connection;
 use rusqlite::types::Value as Scalar;
 
@@ -208,6 +210,9 @@ pub fn is_volatile(expr: &Expr) -> bool {
                 ExprKind::Sequence(_) => true,
                 _ => false,
             };
+        }
+        fn run(&mut self, run: &RoutineRun) {
+            self.0 |= run.routine.volatility == Volatility::Volatile;
         }
         fn enter_routine(&mut self, call: &RoutineCall) {
             self.0 |= call.routine.volatility == Volatility::Volatile;

@@ -47,6 +47,7 @@ use crate::emit::compiled::Compiled;
 use crate::emit::context::Context;
 use crate::read::program::ReadProgram;
 use crate::read::run::{RunError, run_returning};
+use crate::routine;
 
 /// A compiled write.
 pub struct Program {
@@ -89,12 +90,12 @@ pub fn execute(
 ) -> Result<Outcome, BackendError> {
     let context = Context::of_caller(caller, Timestamp::now());
     let sources = Sources::of_request(&context, &input.values);
-    match &program.action {
+    routine::enter(conn, compiled, &context, || match &program.action {
         Step::Insert(program) => insert::execute(conn, compiled, program, &sources, input),
         Step::Update(program) => update::execute(conn, compiled, program, &sources, input),
         Step::Delete(program) => delete::execute(conn, compiled, program, &sources, input),
         Step::Call(program) => call::execute(conn, compiled, program, &sources, input),
-    }
+    })
 }
 
 impl Program {
@@ -118,6 +119,14 @@ impl Program {
         match &self.action {
             Step::Call(program) => program.writes(),
             _ => true,
+        }
+    }
+
+    /// True for a call that runs a routine, which takes more of a thread's stack and time than a query does.
+    pub fn runs_routine(&self) -> bool {
+        match &self.action {
+            Step::Call(program) => program.runs_routine(),
+            _ => false,
         }
     }
 }
@@ -159,4 +168,4 @@ fn represent(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -28,10 +28,11 @@ use super::{script_insert, script_update, sequences};
 use crate::emit::binds::{Bind, Sources};
 use crate::emit::compiled::Compiled;
 use crate::emit::context::Context;
-use crate::emit::emitter::Alias;
+use crate::emit::emitter::{Alias, Rights};
 use crate::emit::privileges::Uses;
 use crate::emit::walk;
 use crate::emit::{Emitter, Parameters, Rte};
+use crate::routine;
 
 /// A compiled statement.
 pub enum ScriptProgram {
@@ -39,6 +40,15 @@ pub enum ScriptProgram {
     Insert(Box<script_insert::InsertStatement>),
     Update(Box<script_update::UpdateStatement>),
     Delete(Box<script_update::DeleteStatement>),
+}
+
+/// What running a statement came to.
+#[derive(Debug, Default)]
+pub struct Executed {
+    /// Rows of a query or of RETURNING, in their stored form.
+    pub rows: Vec<Vec<Scalar>>,
+    /// Rows that a query gave or a write touched.
+    pub affected: u64,
 }
 
 /// Compiles a statement for `role`.
@@ -50,7 +60,26 @@ pub fn compile(
     statement: &Statement,
     parameters: Parameters,
 ) -> Result<ScriptProgram, DatabaseError> {
-    let emitter = || Emitter::new(compiled, role).with_parameters(parameters.clone());
+    let rights = Rights {
+        role: role.clone(),
+        definer: false,
+    };
+    compile_as(compiled, &rights, statement, parameters)
+}
+
+/// Compiles a statement of a routine's body. Errors: as [`compile`].
+pub fn compile_as(
+    compiled: &Compiled,
+    rights: &Rights,
+    statement: &Statement,
+    parameters: Parameters,
+) -> Result<ScriptProgram, DatabaseError> {
+    let role = &rights.role;
+    let emitter = || {
+        Emitter::new(compiled, role)
+            .with_rights(rights)
+            .with_parameters(parameters.clone())
+    };
     Ok(match statement {
         Statement::Query(query) => ScriptProgram::Query(QueryProgram::compile(emitter(), query)?),
         Statement::Insert(insert) => {
@@ -74,22 +103,65 @@ pub fn run_statement(
     statement: &Statement,
 ) -> Result<QueryResult, BackendError> {
     let program = compile(compiled, role, statement, Parameters::None)?;
-    program.run(conn, compiled, &Sources::of_request(context, &[] as &[Value]))
+    let sources = Sources::of_request(context, &[] as &[Value]);
+    routine::enter(conn, compiled, context, || program.run(conn, compiled, &sources))
 }
 
 impl ScriptProgram {
-    /// Runs it.
+    /// Runs it and shows its rows as text.
     pub fn run(
         &self,
         conn: &Connection,
         compiled: &Compiled,
         sources: &Sources<'_>,
     ) -> Result<QueryResult, BackendError> {
+        let done = self.execute(conn, compiled, sources)?;
+        let columns = self.columns();
+        let tag = match self.verb() {
+            None => format!("SELECT {}", done.affected),
+            Some("INSERT") => format!("INSERT 0 {}", done.affected),
+            Some(verb) => format!("{verb} {}", done.affected),
+        };
+        Ok(QueryResult {
+            columns: names(columns),
+            rows: done.rows.iter().map(|row| texts(columns, row)).collect(),
+            tag,
+        })
+    }
+
+    /// Runs it.
+    pub fn execute(
+        &self,
+        conn: &Connection,
+        compiled: &Compiled,
+        sources: &Sources<'_>,
+    ) -> Result<Executed, BackendError> {
         match self {
             ScriptProgram::Query(query) => query.run(conn, sources),
             ScriptProgram::Insert(insert) => insert.run(conn, compiled, sources),
             ScriptProgram::Update(update) => update.run(conn, compiled, sources),
             ScriptProgram::Delete(delete) => delete.run(conn, compiled, sources),
+        }
+    }
+
+    /// The columns of its rows: a query's, or those of RETURNING.
+    pub fn columns(&self) -> &[OutputColumn] {
+        let returning = match self {
+            ScriptProgram::Query(query) => return &query.columns,
+            ScriptProgram::Insert(insert) => insert.returning(),
+            ScriptProgram::Update(update) => update.returning(),
+            ScriptProgram::Delete(delete) => delete.returning(),
+        };
+        returning.map_or(&[], |shown| &shown.columns)
+    }
+
+    /// `INSERT`, `UPDATE`, `DELETE`; `None` for a query.
+    pub fn verb(&self) -> Option<&'static str> {
+        match self {
+            ScriptProgram::Query(_) => None,
+            ScriptProgram::Insert(_) => Some("INSERT"),
+            ScriptProgram::Update(_) => Some("UPDATE"),
+            ScriptProgram::Delete(_) => Some("DELETE"),
         }
     }
 
@@ -137,25 +209,22 @@ impl QueryProgram {
         })
     }
 
-    fn run(&self, conn: &Connection, sources: &Sources<'_>) -> Result<QueryResult, BackendError> {
+    fn run(&self, conn: &Connection, sources: &Sources<'_>) -> Result<Executed, BackendError> {
         let count = self.columns.len();
         let rows = self.prepared.all(conn, sources, |row| {
             scalars(row, 0, count).map_err(|error| self.prepared.failed(&error))
         })?;
-        let mut result = QueryResult {
-            columns: names(&self.columns),
-            ..QueryResult::default()
-        };
+        let mut done = Executed::default();
         for mut row in rows {
             for (value, call) in row.iter_mut().zip(&self.calls) {
                 if let Some(call) = call {
                     *value = call.make(conn, value)?;
                 }
             }
-            result.rows.push(texts(&self.columns, &row));
+            done.rows.push(row);
         }
-        result.tag = format!("SELECT {}", result.rows.len());
-        Ok(result)
+        done.affected = done.rows.len() as u64;
+        Ok(done)
     }
 }
 
@@ -306,34 +375,30 @@ impl Shown {
         self.prepared.sql()
     }
 
-    fn run(&self, conn: &Connection, sources: &Sources<'_>, numbers: &[i64]) -> Result<QueryResult, BackendError> {
+    fn run(&self, conn: &Connection, sources: &Sources<'_>, numbers: &[i64]) -> Result<Vec<Vec<Scalar>>, BackendError> {
         let list = [Scalar::Text(json_list(numbers))];
         let count = self.columns.len();
-        let rows = self.prepared.all(conn, &sources.with_row(&list), |row| {
-            let values = scalars(row, 0, count).map_err(|error| self.prepared.failed(&error))?;
-            Ok(texts(&self.columns, &values))
-        })?;
-        Ok(QueryResult {
-            columns: names(&self.columns),
-            rows,
-            tag: String::new(),
+        self.prepared.all(conn, &sources.with_row(&list), |row| {
+            scalars(row, 0, count).map_err(|error| self.prepared.failed(&error))
         })
     }
 }
 
-/// The rows that RETURNING shows, or none, with the statement's tag.
+/// The rows that RETURNING shows, or none, and how many were written.
 pub fn shown(
     conn: &Connection,
     sources: &Sources<'_>,
     returning: Option<&Shown>,
     numbers: &[i64],
-    tag: String,
-) -> Result<QueryResult, BackendError> {
-    let result = match returning {
+) -> Result<Executed, BackendError> {
+    let rows = match returning {
         Some(returning) => returning.run(conn, sources, numbers)?,
-        None => QueryResult::default(),
+        None => Vec::new(),
     };
-    Ok(QueryResult { tag, ..result })
+    Ok(Executed {
+        rows,
+        affected: numbers.len() as u64,
+    })
 }
 
 fn names(columns: &[OutputColumn]) -> Vec<String> {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use mainstay_core::backend::QueryResult;
 use mainstay_core::catalog::{ColumnIndex, Identity, PolicyCommand, Privilege};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
@@ -19,7 +18,7 @@ use super::conflict::{Conflict, Written};
 use super::defaults::Fill;
 use super::insert::refuse_generated;
 use super::rows::RowWriter;
-use super::script::{Shown, assigned, column_of_query, shown};
+use super::script::{Executed, Shown, assigned, column_of_query, shown};
 use super::statement::{Prepared, scalars};
 use super::target::Target;
 use crate::emit::binds::{Bind, Sources};
@@ -125,12 +124,7 @@ pub fn compile<'c>(
 
 impl InsertStatement {
     /// Runs it.
-    pub fn run(
-        &self,
-        conn: &Connection,
-        compiled: &Compiled,
-        sources: &Sources<'_>,
-    ) -> Result<QueryResult, BackendError> {
+    pub fn run(&self, conn: &Connection, compiled: &Compiled, sources: &Sources<'_>) -> Result<Executed, BackendError> {
         let relation = &self.target.relation;
         let rows = self.rows(conn, sources)?;
         if let Some(checks) = &self.checks {
@@ -151,8 +145,12 @@ impl InsertStatement {
                 }
             }
         };
-        let tag = format!("INSERT 0 {}", written.numbers.len());
-        shown(conn, sources, self.returning.as_ref(), &written.numbers, tag)
+        shown(conn, sources, self.returning.as_ref(), &written.numbers)
+    }
+
+    /// Its RETURNING.
+    pub fn returning(&self) -> Option<&Shown> {
+        self.returning.as_ref()
     }
 
     /// The statements, one per line.

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use mainstay_core::backend::QueryResult;
 use mainstay_core::catalog::{ColumnIndex, PolicyCommand, Privilege, Relation};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
@@ -14,7 +13,7 @@ use rusqlite::types::Value as Scalar;
 
 use super::checks::{Checks, Moment};
 use super::delete::Remove;
-use super::script::{Shown, declared, shown};
+use super::script::{Executed, Shown, declared, shown};
 use super::script_insert::{columns_of, write_assigned};
 use super::statement::{Prepared, scalars};
 use super::target::Target;
@@ -164,12 +163,7 @@ pub fn compile_delete<'c>(
 
 impl UpdateStatement {
     /// Runs it.
-    pub fn run(
-        &self,
-        conn: &Connection,
-        compiled: &Compiled,
-        sources: &Sources<'_>,
-    ) -> Result<QueryResult, BackendError> {
+    pub fn run(&self, conn: &Connection, compiled: &Compiled, sources: &Sources<'_>) -> Result<Executed, BackendError> {
         let relation = &self.target.relation;
         let width = relation.columns.len();
         let count = self.columns.len();
@@ -199,8 +193,12 @@ impl UpdateStatement {
             }
         }
         let numbers = self.write_rows(conn, compiled, sources, rows)?;
-        let tag = format!("UPDATE {}", numbers.len());
-        shown(conn, sources, self.returning.as_ref(), &numbers, tag)
+        shown(conn, sources, self.returning.as_ref(), &numbers)
+    }
+
+    /// Its RETURNING.
+    pub fn returning(&self) -> Option<&Shown> {
+        self.returning.as_ref()
     }
 
     fn write_rows(
@@ -242,21 +240,20 @@ impl UpdateStatement {
 
 impl DeleteStatement {
     /// Runs it. What RETURNING shows is read before the rows go.
-    pub fn run(
-        &self,
-        conn: &Connection,
-        compiled: &Compiled,
-        sources: &Sources<'_>,
-    ) -> Result<QueryResult, BackendError> {
+    pub fn run(&self, conn: &Connection, compiled: &Compiled, sources: &Sources<'_>) -> Result<Executed, BackendError> {
         let mut seen = HashSet::new();
         let mut numbers: Vec<i64> = self.rows.all(conn, sources, |row| {
             row.get(0).map_err(|error| self.rows.failed(&error))
         })?;
         numbers.retain(|number| seen.insert(*number));
-        let tag = format!("DELETE {}", numbers.len());
-        let result = shown(conn, sources, self.returning.as_ref(), &numbers, tag)?;
+        let result = shown(conn, sources, self.returning.as_ref(), &numbers)?;
         self.remove.run(conn, compiled, &self.relation, sources, &numbers)?;
         Ok(result)
+    }
+
+    /// Its RETURNING.
+    pub fn returning(&self) -> Option<&Shown> {
+        self.returning.as_ref()
     }
 
     /// The statements, one per line.

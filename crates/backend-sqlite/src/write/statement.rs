@@ -25,6 +25,11 @@ impl Prepared {
         &self.sql
     }
 
+    /// True if it calls routines that are run.
+    pub fn runs_routine(&self) -> bool {
+        self.binds.iter().any(|bind| matches!(bind, Bind::Routine(_)))
+    }
+
     /// Runs it and gives its first row's value, if there is a row.
     pub fn one<T>(
         &self,

@@ -39,6 +39,8 @@ struct Candidate {
     slots: Vec<Slot>,
     /// For each declared argument, the call's argument; `None` takes the default.
     order: Vec<Option<usize>>,
+    /// The call's arguments from here on are elements of the last declared one.
+    elements_from: Option<usize>,
 }
 
 /// A call whose target is known: arguments in declared order, cast, with defaults filled in.
@@ -252,13 +254,23 @@ impl State<'_> {
         with_aggregates: bool,
         position: u32,
     ) -> Result<Resolved> {
-        if call.variadic {
-            return Err(self.refuse("VARIADIC", &call.name.name, Some("list the arguments"), position));
-        }
         let names: Vec<Option<&Ident>> = call.arguments.iter().map(|argument| argument.name.as_ref()).collect();
+        let mut after_named = names.iter().skip_while(|name| name.is_none());
+        if let Some(at) = after_named.position(|name| name.is_none()) {
+            let first = names.iter().take_while(|name| name.is_none()).count();
+            let position = call
+                .arguments
+                .get(first + at)
+                .map_or(position, |argument| argument.value.position);
+            let error = DatabaseError::new("42601", "positional argument cannot follow named argument");
+            return Err(place(error, position));
+        }
         let mut candidates: Vec<Candidate> = Vec::new();
         for target in self.targets(&call.name, with_aggregates) {
-            let Some(candidate) = arrange(target, &names) else {
+            if call.variadic && !matches!(&target, Target::Routine(_)) {
+                return Err(self.refuse("VARIADIC", &call.name.name, Some("list the arguments"), position));
+            }
+            let Some(candidate) = arrange(target, &names, call.variadic) else {
                 continue;
             };
             // The same signature found earlier in the search path hides later ones.
@@ -332,7 +344,22 @@ impl State<'_> {
         found
     }
 
+    /// True if something of that name returns a set.
+    pub(super) fn may_give_set(&self, name: &ObjectName) -> bool {
+        self.targets(name, false).iter().any(|target| match target {
+            Target::Set(_) => true,
+            Target::Routine(routine) => routine.returns.set,
+            _ => false,
+        })
+    }
+
     fn fill_defaults(&mut self, chosen: &Candidate, arguments: Vec<Expr>) -> Result<Vec<Expr>> {
+        let mut arguments = arguments;
+        if let (Some(from), Target::Routine(routine)) = (chosen.elements_from, &chosen.target) {
+            let elements = arguments.split_off(from);
+            let ty = routine.arguments.last().map_or(Type::Text, |last| last.ty.clone());
+            arguments.push(Expr::new(ExprKind::Array(elements), ty));
+        }
         let mut given: Vec<Option<Expr>> = arguments.into_iter().map(Some).collect();
         let mut done = Vec::with_capacity(chosen.order.len());
         for (at, argument) in chosen.order.iter().enumerate() {
@@ -420,10 +447,10 @@ impl State<'_> {
                     columns,
                 ))
             }
-            Target::Routine(routine) if routine.returns.set || !routine.returns.columns.is_empty() => {
-                let call = self.routine_rows(&routine, resolved.arguments, position)?;
-                let columns = call.body.columns.clone();
-                Ok((TableFunction::Routine(Box::new(call)), columns))
+            Target::Routine(routine)
+                if routine.returns.set || !routine.returns.columns.is_empty() || routine.returns.relation.is_some() =>
+            {
+                self.routine_rows(&routine, resolved.arguments, position)
             }
             Target::Routine(routine) => {
                 let expr = self.routine_call(&routine, resolved.arguments, position)?;
@@ -474,8 +501,28 @@ fn signature(call: &FunctionCall, inputs: &[Type]) -> String {
 }
 
 /// Fits a target to a call's arguments; `None` if it cannot take them.
-fn arrange(target: Target, names: &[Option<&Ident>]) -> Option<Candidate> {
+fn arrange(target: Target, names: &[Option<&Ident>], whole_array: bool) -> Option<Candidate> {
     let count = names.len();
+    if let Target::Routine(routine) = &target
+        && let Some(last) = routine.arguments.last().filter(|last| last.variadic && !whole_array)
+    {
+        let declared = routine.arguments.len();
+        let Type::Array(element) = &last.ty else { return None };
+        if count < declared || names.iter().any(Option::is_some) {
+            return None;
+        }
+        let mut slots: Vec<Slot> = routine.arguments[..declared - 1]
+            .iter()
+            .map(|argument| Slot::Exact(argument.ty.clone()))
+            .collect();
+        slots.resize(count, Slot::Exact((**element).clone()));
+        return Some(Candidate {
+            slots,
+            order: (0..declared).map(Some).collect(),
+            elements_from: Some(declared - 1),
+            target,
+        });
+    }
     let (declared, variadic, defaults, known): (Vec<Slot>, bool, Vec<bool>, Vec<Ident>) = match &target {
         Target::Function(entry) => {
             let total = entry.arguments.len();
@@ -514,6 +561,7 @@ fn arrange(target: Target, names: &[Option<&Ident>]) -> Option<Candidate> {
             target,
             slots,
             order: (0..count).map(Some).collect(),
+            elements_from: None,
         });
     }
     if count > declared.len() {
@@ -547,6 +595,7 @@ fn arrange(target: Target, names: &[Option<&Ident>]) -> Option<Candidate> {
         target,
         slots: slots.into_iter().collect::<Option<_>>()?,
         order,
+        elements_from: None,
     })
 }
 

@@ -12,7 +12,7 @@ use super::coerce::{self, common_type, condition, place, to_common};
 use super::resolve;
 use super::scope::{Clause, EntryColumn, Item, ItemColumn, State, first_duplicate};
 use crate::ast::{self, Alias, JoinCondition};
-use crate::typed::{Expr, ExprKind, FromItem, JoinKind, OutputColumn, RteId};
+use crate::typed::{Expr, ExprKind, FromItem, JoinKind, OutputColumn, RteId, TableFunction};
 
 impl State<'_> {
     /// Analyses a FROM list and opens its names on the innermost level.
@@ -118,6 +118,51 @@ impl State<'_> {
                 ..
             } => self.join(*kind, left, right, condition, alias.as_ref()),
         }
+    }
+
+    /// True for a call that may give several rows.
+    pub(super) fn gives_set(&self, call: &ast::FunctionCall) -> bool {
+        call.over.is_none() && self.may_give_set(&call.name)
+    }
+
+    /// A set-returning function that is a column of the select list: one more entry of FROM, whose rows are joined to
+    /// each of the others'.
+    pub(super) fn set_target(&mut self, call: &ast::FunctionCall, position: u32) -> Result<Expr> {
+        let name = &call.name.name;
+        let found = self.within(Clause::FromFunction, |state| state.table_function(call));
+        let (table, columns) = match found {
+            Err(error) if error.sqlstate == "42803" => {
+                let way = Some("call it in FROM of a subquery");
+                return Err(self.refuse(
+                    "a set-returning function beside aggregates or windows",
+                    name,
+                    way,
+                    position,
+                ));
+            }
+            found => found?,
+        };
+        if let TableFunction::Scalar(value) = table {
+            return Ok(*value);
+        }
+        let [column] = columns.as_slice() else {
+            let way = Some("call it in FROM");
+            return Err(self.refuse("a function that returns rows, in a select list", name, way, position));
+        };
+        if !self.level().sets.is_empty() {
+            let way = Some("call them in FROM");
+            return Err(self.refuse("several set-returning functions in a select list", name, way, position));
+        }
+        let (rte, _) = self.output_entry(&columns, None, name)?;
+        let expr = column_expr(rte, 0, &column.ty, column.modifier).at(position);
+        self.level().sets.push(FromItem::Function {
+            rte,
+            alias: name.clone(),
+            call: table,
+            columns,
+            ordinality: false,
+        });
+        Ok(expr)
     }
 
     /// A CTE or a relation.

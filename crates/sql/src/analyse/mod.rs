@@ -44,6 +44,7 @@ use crate::session::Session;
 use crate::typed::{BoundExpression, CastContext, Delete, Expr, ExprKind, Insert, Query, RteId, Statement, Update};
 
 pub use resolve::has_equality;
+pub use routine::result_columns;
 pub use scope::Clause;
 pub use volatility::volatility;
 
@@ -216,19 +217,19 @@ impl<'a> Analyser<'a> {
         Ok(query)
     }
 
-    /// The body of a `LANGUAGE sql` routine for a call with values: [`ExprKind::Parameter`] `n` stands for its argument
-    /// `n` (from 0) and has that argument's type. A scalar routine's body is a query with one column of the return
-    /// type, of which the first row counts.
-    pub fn routine(&mut self, routine: &Arc<Routine>) -> Result<Statement> {
+    /// The statements of a `LANGUAGE sql` body for a call with values: [`ExprKind::Parameter`] `n` stands for its
+    /// argument `n` (from 0) and has that argument's type. The last statement's columns are those of the routine's
+    /// result; of a scalar routine the first row counts.
+    ///
+    /// Errors: 42P13 where the last statement does not give what the routine is declared to return.
+    pub fn routine_statements(&mut self, routine: &Arc<Routine>) -> Result<Vec<Statement>> {
         let arguments = routine
             .arguments
             .iter()
             .enumerate()
             .map(|(at, argument)| Expr::new(ExprKind::Parameter(at), argument.ty.clone()))
             .collect();
-        self.run(&self.session.search_path, |state| {
-            state.routine_body(routine, arguments)
-        })
+        self.run(&self.session.search_path, |state| state.body(routine, arguments))
     }
 }
 

@@ -1,27 +1,52 @@
-//! `LANGUAGE sql` routines: their bodies in place of calls, or by themselves for RPC.
+//! Routines: their bodies in place of calls where one query can stand for the call, calls to be run elsewhere, and
+//! bodies by themselves for whoever runs them.
 //!
 //! Inside a body a column's name wins over a parameter's, as in PostgreSQL.
+//!
+//! Source: PostgreSQL 15 manual, 38.5; a body's checks as the server makes and words them.
 
 use std::sync::Arc;
 
-use mainstay_core::catalog::Routine;
+use mainstay_core::catalog::{Routine, Volatility};
 use mainstay_core::error::DatabaseError;
+use mainstay_core::name::Ident;
 use mainstay_core::types::{Type, TypeModifier};
 
 use super::Result;
-use super::coerce::place;
+use super::casts::pathway;
+use super::coerce::{self, place};
 use super::expr::literal_expr;
 use super::scope::{Arguments, Level, State};
+use super::volatility::volatility;
 use crate::ast;
 use crate::parse;
-use crate::typed::{CastContext, Expr, ExprKind, Literal, OutputColumn, Query, RoutineCall, SetExpression, Statement};
+use crate::typed::{
+    CastContext, Distinct, Expr, ExprKind, Literal, OutputColumn, Query, Returning, RoutineCall, RoutineRun, Select,
+    SetExpression, Statement, Target,
+};
+use crate::walk;
 
-/// Calls within calls; beyond it a routine calls itself.
+/// Calls within calls that are put in place; what is deeper is run.
 const ROUTINE_DEPTH_MAX: usize = 16;
+
+/// How a call becomes part of a query.
+enum Form {
+    InPlace(Query),
+    Run(RoutineRun),
+}
 
 impl State<'_> {
     /// A scalar call as an expression.
     pub fn routine_call(&mut self, routine: &Arc<Routine>, arguments: Vec<Expr>, position: u32) -> Result<Expr> {
+        let ty = routine.returns.ty.clone();
+        if routine.returns.relation.is_some() || ty == Type::Record {
+            return Err(self.refuse(
+                "a function that returns a row, in an expression",
+                &routine.name.name,
+                Some("call it in FROM"),
+                position,
+            ));
+        }
         let tests: Vec<Expr> = arguments
             .iter()
             .map(|argument| {
@@ -32,8 +57,10 @@ impl State<'_> {
                 Expr::new(kind, Type::Bool)
             })
             .collect();
-        let body = self.inline(routine, arguments, position)?;
-        let ty = routine.returns.ty.clone();
+        let body = match self.call_form(routine, arguments, position)? {
+            Form::InPlace(body) => body,
+            Form::Run(run) => return Ok(Expr::new(ExprKind::Run(Box::new(run)), ty).at(position)),
+        };
         let call = RoutineCall {
             routine: routine.clone(),
             body,
@@ -54,17 +81,56 @@ impl State<'_> {
         Ok(Expr::new(kind, ty).at(position))
     }
 
-    /// A call in FROM that gives rows.
-    pub fn routine_rows(&mut self, routine: &Arc<Routine>, arguments: Vec<Expr>, position: u32) -> Result<RoutineCall> {
-        let body = self.inline(routine, arguments, position)?;
-        Ok(RoutineCall {
-            routine: routine.clone(),
-            body,
+    /// A call in FROM, with the columns it gives.
+    pub fn routine_rows(
+        &mut self,
+        routine: &Arc<Routine>,
+        arguments: Vec<Expr>,
+        position: u32,
+    ) -> Result<(crate::typed::TableFunction, Vec<OutputColumn>)> {
+        use crate::typed::TableFunction;
+        let columns = self.columns_of(routine);
+        // A row that is null in all its columns still is one row; a set of rows stands in place only as it is.
+        let in_place = routine.returns.set && !routine.strict;
+        let form = match in_place {
+            true => self.call_form(routine, arguments, position)?,
+            false => Form::Run(self.run_of(routine, arguments)),
+        };
+        Ok(match form {
+            Form::InPlace(body) => {
+                let columns = body.columns.clone();
+                let call = RoutineCall {
+                    routine: routine.clone(),
+                    body,
+                };
+                (TableFunction::Routine(Box::new(call)), columns)
+            }
+            Form::Run(run) => (TableFunction::Run(Box::new(run)), columns),
         })
     }
 
-    /// The body as a query, for a routine that is one SELECT.
-    fn inline(&mut self, routine: &Arc<Routine>, arguments: Vec<Expr>, position: u32) -> Result<Query> {
+    fn run_of(&self, routine: &Arc<Routine>, arguments: Vec<Expr>) -> RoutineRun {
+        RoutineRun {
+            routine: routine.clone(),
+            arguments,
+        }
+    }
+
+    /// The columns that a routine gives in FROM.
+    pub fn columns_of(&self, routine: &Routine) -> Vec<OutputColumn> {
+        result_columns(self.catalog, routine)
+            .into_iter()
+            .map(|(name, ty)| OutputColumn {
+                name,
+                ty,
+                modifier: TypeModifier::None,
+                source: None,
+            })
+            .collect()
+    }
+
+    /// In place if the body is one query and each argument may be evaluated as often as the body names it.
+    fn call_form(&mut self, routine: &Arc<Routine>, arguments: Vec<Expr>, position: u32) -> Result<Form> {
         let within = |error: DatabaseError| {
             place(
                 DatabaseError {
@@ -74,106 +140,160 @@ impl State<'_> {
                 position,
             )
         };
-        match self.routine_body(routine, arguments).map_err(within)? {
-            Statement::Query(query) => Ok(*query),
-            _ => Err(self.refuse(
-                "a function that writes, called within a query",
-                &routine.name.name,
-                Some("call it by RPC"),
-                position,
-            )),
+        let is_busy = self.routine_depth >= ROUTINE_DEPTH_MAX || self.routines.contains(&routine.id);
+        if routine.language != *"sql" || is_busy || !self.may_repeat(&arguments) {
+            return Ok(Form::Run(self.run_of(routine, arguments)));
         }
+        let statements = parse::kept(&routine.body).map_err(within)?;
+        let [statement] = statements.as_slice() else {
+            return Ok(Form::Run(self.run_of(routine, arguments)));
+        };
+        let ast::Statement::Query(_) = &statement.ast else {
+            return Ok(Form::Run(self.run_of(routine, arguments)));
+        };
+        let body = match self.body(routine, arguments.clone()).map_err(within)?.pop() {
+            Some(Statement::Query(body)) => *body,
+            _ => return Ok(Form::Run(self.run_of(routine, arguments))),
+        };
+        // What may write or differ from call to call is run once for each.
+        let mut is_volatile = false;
+        walk::query(&body, &mut |expr| {
+            is_volatile |= match &expr.kind {
+                ExprKind::Function { function, .. } => function.volatility == Volatility::Volatile,
+                ExprKind::Run(run) => run.routine.volatility == Volatility::Volatile,
+                ExprKind::Sequence(_) => true,
+                _ => false,
+            };
+            true
+        });
+        Ok(match is_volatile {
+            true => Form::Run(self.run_of(routine, arguments)),
+            false => Form::InPlace(body),
+        })
     }
 
-    /// The one statement of a routine's body, its parameters replaced by `arguments`; a query's columns have the
-    /// declared types.
-    pub fn routine_body(&mut self, routine: &Arc<Routine>, arguments: Vec<Expr>) -> Result<Statement> {
+    /// False for arguments whose second evaluation may differ or would cost a query again, and for those of entries
+    /// beside the call, which a query in FROM does not see.
+    fn may_repeat(&mut self, arguments: &[Expr]) -> bool {
+        let current = self.levels.len().saturating_sub(1);
+        let in_from = matches!(self.level().clause, super::scope::Clause::FromFunction);
+        arguments.iter().all(|argument| {
+            let mut beside = false;
+            walk::expr(argument, &mut |inner| {
+                if let ExprKind::Column { rte, .. } = inner.kind {
+                    beside |= in_from && self.entry(rte).is_some_and(|entry| entry.level == current);
+                }
+                beside |= matches!(
+                    inner.kind,
+                    ExprKind::Exists(_) | ExprKind::ScalarSubquery(_) | ExprKind::QuantifiedSubquery { .. }
+                );
+                true
+            });
+            !beside && volatility(argument) != Volatility::Volatile
+        })
+    }
+
+    /// The statements of a `LANGUAGE sql` body, its parameters replaced by `arguments`; the last one gives what the
+    /// routine is declared to return.
+    ///
+    /// Errors: 42P13 where it does not; those of the statements.
+    pub fn body(&mut self, routine: &Arc<Routine>, arguments: Vec<Expr>) -> Result<Vec<Statement>> {
         let name = &routine.name.name;
-        if routine.language != *"sql" {
-            let feature = format!("LANGUAGE {}", routine.language);
-            return Err(self.refuse(&feature, name, Some("LANGUAGE sql"), 0));
-        }
-        if self.routine_depth >= ROUTINE_DEPTH_MAX {
-            return Err(DatabaseError::new("54001", "stack depth limit exceeded"));
-        }
         let statements = parse::kept(&routine.body)?;
-        let [statement] = statements.as_slice() else {
-            return Err(self.refuse("a function of several statements", name, Some("one statement"), 0));
-        };
         let values = routine
             .arguments
             .iter()
             .zip(arguments)
             .map(|(argument, value)| (argument.name.clone(), value))
             .collect();
-        let level = Level {
-            barrier: true,
-            arguments: Arc::new(Arguments {
-                routine: Some(name.clone()),
-                values,
-            }),
-            ..Level::default()
-        };
+        let arguments = Arc::new(Arguments {
+            routine: Some(name.clone()),
+            values,
+        });
         let path = std::mem::replace(&mut self.search_path, routine.search_path.clone());
         self.routine_depth += 1;
-        let result = self.nested(level, |state| match &statement.ast {
-            ast::Statement::Query(query) => {
-                let mut query = state.subquery_unsettled(query)?;
-                state.returned(routine, &mut query)?;
-                Ok(Statement::Query(Box::new(query)))
+        self.routines.push(routine.id);
+        let mut done = Vec::with_capacity(statements.len());
+        let mut result = Ok(());
+        for (at, statement) in statements.iter().enumerate() {
+            let level = Level {
+                barrier: true,
+                arguments: Arc::clone(&arguments),
+                ..Level::default()
+            };
+            let is_last = at + 1 == statements.len();
+            match self.nested(level, |state| state.body_statement(routine, &statement.ast, is_last)) {
+                Ok(statement) => done.push(statement),
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
             }
-            ast::Statement::Insert(insert) => Ok(Statement::Insert(Box::new(state.insert(insert)?))),
-            ast::Statement::Update(update) => Ok(Statement::Update(Box::new(state.update(update)?))),
-            ast::Statement::Delete(delete) => Ok(Statement::Delete(Box::new(state.delete(delete)?))),
-            _ => Err(state.refuse("this statement in a function", name, None, 0)),
-        });
+        }
+        self.routines.pop();
         self.routine_depth -= 1;
         self.search_path = path;
-        result
+        result?;
+        if done.is_empty() && routine.returns.ty != Type::Void {
+            return Err(no_result(routine));
+        }
+        Ok(done)
     }
 
-    /// Casts a body's result to what the routine is declared to return. Errors: 42P13.
-    fn returned(&mut self, routine: &Routine, query: &mut Query) -> Result<()> {
-        let returns = &routine.returns;
-        if returns.ty == Type::Void {
+    fn body_statement(&mut self, routine: &Routine, written: &ast::Statement, is_last: bool) -> Result<Statement> {
+        let mut statement = match written {
+            ast::Statement::Query(query) => Statement::Query(Box::new(self.subquery(query)?)),
+            ast::Statement::Insert(insert) => Statement::Insert(Box::new(self.insert(insert)?)),
+            ast::Statement::Update(update) => Statement::Update(Box::new(self.update(update)?)),
+            ast::Statement::Delete(delete) => Statement::Delete(Box::new(self.delete(delete)?)),
+            ast::Statement::Unsupported(refused) => {
+                let alternative = refused.alternative.as_deref();
+                return Err(self.refuse(&refused.feature, &routine.name.name, alternative, 0));
+            }
+            _ if is_last && routine.returns.ty != Type::Void => return Err(no_result(routine)),
+            _ => return Err(self.refuse("this statement in a function", &routine.name.name, None, 0)),
+        };
+        if is_last {
+            self.returned(routine, &mut statement)?;
+        }
+        Ok(statement)
+    }
+
+    /// Casts the last statement's result to what the routine is declared to return. Errors: 42P13.
+    fn returned(&mut self, routine: &Routine, statement: &mut Statement) -> Result<()> {
+        if routine.returns.ty == Type::Void {
             return Ok(());
         }
-        let mismatch = |detail: String| {
-            let message = format!("return type mismatch in function declared to return {}", returns.ty);
-            DatabaseError::new("42P13", message).detail(detail)
-        };
-        let columns: Vec<(mainstay_core::name::Ident, Type)> = if !returns.columns.is_empty() {
-            returns.columns.clone()
-        } else if let Some(relation) = returns.relation.as_ref().and_then(|name| self.catalog.relation(name)) {
-            relation
-                .columns
-                .iter()
-                .map(|column| (column.name.clone(), column.ty.clone()))
-                .collect()
-        } else {
-            vec![(routine.name.name.clone(), returns.ty.clone())]
-        };
-        if columns.len() != query.columns.len() {
-            let detail = match columns.len() {
-                1 => "Final statement must return exactly one column.".to_owned(),
-                _ if columns.len() > query.columns.len() => "Final statement returns too few columns.".to_owned(),
-                _ => "Final statement returns too many columns.".to_owned(),
-            };
-            return Err(mismatch(detail));
+        let wanted = result_columns(self.catalog, routine);
+        match statement {
+            Statement::Query(query) => self.returned_query(routine, &wanted, query),
+            Statement::Insert(insert) => self.returned_rows(routine, &wanted, insert.returning.as_mut()),
+            Statement::Update(update) => self.returned_rows(routine, &wanted, update.returning.as_mut()),
+            Statement::Delete(delete) => self.returned_rows(routine, &wanted, delete.returning.as_mut()),
         }
-        for (have, (_, want)) in query.columns.iter().zip(&columns) {
-            let allowed =
-                have.ty == Type::Unknown || super::casts::pathway(&have.ty, want, CastContext::Assignment).is_some();
-            if !allowed {
-                return Err(mismatch(format!("Actual return type is {}.", have.ty)));
+    }
+
+    fn returned_query(&mut self, routine: &Routine, wanted: &[(Ident, Type)], query: &mut Query) -> Result<()> {
+        if let SetExpression::Select(select) = &mut query.body
+            && let Some(columns) = whole_row(routine, &mut select.target)
+        {
+            if !plain_rows(select, &query.order) {
+                return Err(self.refuse(
+                    "a function whose last query sorts or compares whole rows",
+                    &routine.name.name,
+                    Some("list the columns"),
+                    0,
+                ));
             }
+            query.columns = columns;
         }
-        let types: Vec<Type> = columns.iter().map(|(_, ty)| ty.clone()).collect();
+        check_columns(routine, wanted, query.columns.iter().map(|column| &column.ty))?;
+        let types: Vec<Type> = wanted.iter().map(|(_, ty)| ty.clone()).collect();
         self.coerce_query(query, &types, CastContext::Assignment)?;
-        for (column, (name, ty)) in query.columns.iter_mut().zip(columns) {
+        for (column, (name, ty)) in query.columns.iter_mut().zip(wanted) {
             *column = OutputColumn {
-                name,
-                ty,
+                name: name.clone(),
+                ty: ty.clone(),
                 modifier: TypeModifier::None,
                 source: column.source.clone(),
             };
@@ -185,4 +305,136 @@ impl State<'_> {
         }
         Ok(())
     }
+
+    fn returned_rows(
+        &mut self,
+        routine: &Routine,
+        wanted: &[(Ident, Type)],
+        returning: Option<&mut Returning>,
+    ) -> Result<()> {
+        let Some(returning) = returning else {
+            return Err(no_result(routine));
+        };
+        if let Some(columns) = whole_row(routine, &mut returning.target) {
+            returning.columns = columns;
+        }
+        check_columns(routine, wanted, returning.columns.iter().map(|column| &column.ty))?;
+        for ((target, column), (name, ty)) in returning.target.iter_mut().zip(&mut returning.columns).zip(wanted) {
+            let expr = std::mem::replace(&mut target.expr, Expr::null());
+            target.expr = coerce::cast(self.catalog, expr, ty, TypeModifier::None, CastContext::Assignment)?;
+            target.name = name.clone();
+            *column = OutputColumn {
+                name: name.clone(),
+                ty: ty.clone(),
+                modifier: TypeModifier::None,
+                source: column.source.clone(),
+            };
+        }
+        Ok(())
+    }
+}
+
+/// What a routine's result is made of: the columns of its row type, or one value named after the routine.
+pub fn result_columns(catalog: &mainstay_core::catalog::Catalog, routine: &Routine) -> Vec<(Ident, Type)> {
+    let returns = &routine.returns;
+    if !returns.columns.is_empty() {
+        return returns.columns.clone();
+    }
+    match returns.relation.as_ref().and_then(|name| catalog.relation(name)) {
+        Some(relation) => relation
+            .columns
+            .iter()
+            .map(|column| (column.name.clone(), column.ty.clone()))
+            .collect(),
+        None => vec![(routine.name.name.clone(), returns.ty.clone())],
+    }
+}
+
+/// A select list that is one whole row of the routine's row type becomes the row's columns.
+fn whole_row(routine: &Routine, target: &mut Vec<Target>) -> Option<Vec<OutputColumn>> {
+    let is_row = matches!(routine.returns.ty, Type::Composite(_) | Type::Record);
+    let [only] = target.as_slice() else { return None };
+    if !is_row || !matches!(only.expr.ty, Type::Composite(_) | Type::Record) {
+        return None;
+    }
+    let ExprKind::Row { fields, names, .. } = &only.expr.kind else {
+        return None;
+    };
+    let columns = fields
+        .iter()
+        .zip(names)
+        .map(|(field, name)| OutputColumn {
+            name: name.clone(),
+            ty: field.ty.clone(),
+            modifier: field.modifier,
+            source: None,
+        })
+        .collect();
+    *target = names
+        .iter()
+        .cloned()
+        .zip(fields.clone())
+        .map(|(name, expr)| Target { name, expr })
+        .collect();
+    Some(columns)
+}
+
+/// True if nothing refers to the output columns by their places.
+fn plain_rows(select: &Select, order: &[crate::typed::SortKey]) -> bool {
+    matches!(select.distinct, Distinct::All) && order.iter().all(|key| !matches!(key.expr.kind, ExprKind::Output(_)))
+}
+
+/// Errors: 42P13 in PostgreSQL's words.
+fn check_columns<'t>(
+    routine: &Routine,
+    wanted: &[(Ident, Type)],
+    have: impl ExactSizeIterator<Item = &'t Type>,
+) -> Result<()> {
+    let is_row = matches!(routine.returns.ty, Type::Composite(_) | Type::Record);
+    let allowed = |have: &Type, want: &Type| pathway(have, want, CastContext::Assignment).is_some();
+    let count = have.len();
+    if !is_row {
+        let [(_, want)] = wanted else {
+            return Err(mismatch(routine, "Final statement must return exactly one column."));
+        };
+        let mut have = have;
+        return match (count, have.next()) {
+            (1, Some(have)) if allowed(have, want) => Ok(()),
+            (1, Some(have)) => Err(mismatch(routine, &format!("Actual return type is {}.", have))),
+            _ => Err(mismatch(routine, "Final statement must return exactly one column.")),
+        };
+    }
+    for (at, have) in have.enumerate() {
+        let Some((_, want)) = wanted.get(at) else {
+            return Err(mismatch(routine, "Final statement returns too many columns."));
+        };
+        if !allowed(have, want) {
+            let detail = format!(
+                "Final statement returns {} instead of {want} at column {}.",
+                have,
+                at + 1
+            );
+            return Err(mismatch(routine, &detail));
+        }
+    }
+    match count < wanted.len() {
+        true => Err(mismatch(routine, "Final statement returns too few columns.")),
+        false => Ok(()),
+    }
+}
+
+fn no_result(routine: &Routine) -> DatabaseError {
+    mismatch(
+        routine,
+        "Function's final statement must be SELECT or INSERT/UPDATE/DELETE RETURNING.",
+    )
+}
+
+fn mismatch(routine: &Routine, detail: &str) -> DatabaseError {
+    let declared = match &routine.returns.ty {
+        Type::Composite(name) => name.name.to_string(),
+        other => other.to_string(),
+    };
+    let message = format!("return type mismatch in function declared to return {declared}");
+    DatabaseError::new("42P13", message).detail(detail)
 }

@@ -17,7 +17,7 @@ use super::Result;
 use super::coerce::place;
 use crate::ast::{self, ObjectName};
 use crate::system;
-use crate::typed::{CteId, Expr, ExprKind, OutputColumn, RteId};
+use crate::typed::{CteId, Expr, ExprKind, FromItem, OutputColumn, RteId};
 
 /// Everything one analysis carries along.
 pub struct State<'a> {
@@ -31,6 +31,8 @@ pub struct State<'a> {
     pub parameters: Vec<Type>,
     /// Routine bodies being put in place of calls.
     pub routine_depth: usize,
+    /// Their identities: one that calls itself is run instead.
+    pub routines: Vec<u64>,
     /// The statement's line in its file, for refusals.
     pub line: u32,
 }
@@ -67,6 +69,8 @@ pub struct Level {
     pub clause: Clause,
     pub has_aggregates: bool,
     pub has_windows: bool,
+    /// Set-returning functions of the select list, which join its FROM.
+    pub sets: Vec<FromItem>,
     pub inside_aggregate: bool,
     pub inside_window: bool,
     /// A routine's body or a lone expression: outer levels are not seen.
@@ -220,6 +224,7 @@ impl<'a> State<'a> {
             next_cte: 0,
             parameters,
             routine_depth: 0,
+            routines: Vec::new(),
             line: 1,
         }
     }

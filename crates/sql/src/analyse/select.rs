@@ -265,8 +265,9 @@ impl State<'_> {
         settle: bool,
     ) -> Result<(Select, Vec<SortKey>, Vec<OutputColumn>)> {
         self.level().windows = select.windows.clone();
-        let from = self.open_from(&select.from)?;
+        let mut from = self.open_from(&select.from)?;
         let mut target = self.targets_of(&select.target)?;
+        let sets = std::mem::take(&mut self.level().sets);
         let filter = match &select.filter {
             Some(filter) => Some(self.within(Clause::Where, |state| state.condition(filter, "WHERE"))?),
             None => None,
@@ -294,6 +295,11 @@ impl State<'_> {
             })
             .collect();
         let is_aggregate = !group_by.is_empty() || having.is_some() || self.level().has_aggregates;
+        if !sets.is_empty() && (is_aggregate || self.level().has_windows || matches!(distinct, Distinct::On(_))) {
+            let way = Some("call it in FROM of a subquery");
+            return Err(self.refuse("a set-returning function beside aggregates or windows", "", way, 0));
+        }
+        from.extend(sets);
         let select = Select {
             distinct,
             target,
@@ -333,7 +339,10 @@ impl State<'_> {
                     }
                 }
                 _ => {
-                    let expr = self.expr(&item.expr)?;
+                    let expr = match &item.expr.kind {
+                        Written::Function(call) if self.gives_set(call) => self.set_target(call, item.expr.position)?,
+                        _ => self.expr(&item.expr)?,
+                    };
                     let name = item.alias.clone().unwrap_or_else(|| column_name(&item.expr));
                     found.push(Target { name, expr });
                 }

@@ -13,6 +13,7 @@ pub fn volatility(expr: &Expr) -> Volatility {
         let part = match &inner.kind {
             ExprKind::Function { function, .. } => function.volatility,
             ExprKind::Routine(call) => call.routine.volatility,
+            ExprKind::Run(run) => run.routine.volatility,
             ExprKind::Sequence(_) => Volatility::Volatile,
             ExprKind::Context(_) => Volatility::Stable,
             ExprKind::Cast { expr, .. } if is_zone_dependent(&expr.ty, &inner.ty) => Volatility::Stable,

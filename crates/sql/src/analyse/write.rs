@@ -476,6 +476,10 @@ impl State<'_> {
             return Ok(None);
         }
         let mut target = self.within(Clause::Returning, |state| state.targets_of(items))?;
+        if !self.level().sets.is_empty() {
+            let message = "set-returning functions are not allowed in RETURNING";
+            return Err(DatabaseError::new("0A000", message));
+        }
         let mut columns = Vec::with_capacity(target.len());
         for item in &mut target {
             let expr = std::mem::replace(&mut item.expr, Expr::null());

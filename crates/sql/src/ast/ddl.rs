@@ -52,6 +52,7 @@ pub enum DdlStatement {
         options: SequenceOptions,
     },
     CreateFunction(CreateFunction),
+    AlterFunction(AlterFunction),
     Owner {
         kind: ObjectKind,
         name: ObjectName,
@@ -587,13 +588,48 @@ pub struct CreateFunction {
     pub search_path: Option<Vec<Ident>>,
 }
 
-/// One input argument.
+/// One argument, or one column of `RETURNS TABLE`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArgumentDefinition {
     /// Empty if unnamed.
     pub name: Ident,
+    pub mode: ArgumentMode,
     pub ty: TypeName,
     pub default: Option<String>,
+}
+
+/// Which way an argument goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArgumentMode {
+    In,
+    Out,
+    InOut,
+    Variadic,
+    /// A column of `RETURNS TABLE`.
+    Table,
+}
+
+impl ArgumentMode {
+    /// The caller gives it.
+    pub fn is_input(self) -> bool {
+        matches!(self, ArgumentMode::In | ArgumentMode::InOut | ArgumentMode::Variadic)
+    }
+
+    /// It is part of the result.
+    pub fn is_output(self) -> bool {
+        matches!(self, ArgumentMode::Out | ArgumentMode::InOut | ArgumentMode::Table)
+    }
+}
+
+/// `ALTER FUNCTION` of what a function promises; what is `None` stays.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlterFunction {
+    pub function: FunctionName,
+    pub volatility: Option<Volatility>,
+    pub strict: Option<bool>,
+    pub security_definer: Option<bool>,
+    /// `Some(None)`: `RESET`.
+    pub search_path: Option<Option<Vec<Ident>>>,
 }
 
 /// `CREATE`/`ALTER PUBLICATION`.

@@ -101,6 +101,7 @@ pub(crate) fn convert(node: &NodeEnum, ctx: &Context<'_>) -> Converted<Option<Dd
         NodeEnum::CreateFunctionStmt(statement) => {
             DdlStatement::CreateFunction(routine::create_function(ctx, statement)?)
         }
+        NodeEnum::AlterFunctionStmt(statement) => DdlStatement::AlterFunction(routine::alter_function(ctx, statement)?),
         NodeEnum::AlterOwnerStmt(statement) => owner(ctx, statement)?,
         NodeEnum::AlterEnumStmt(statement) => change::alter_enum(statement),
         NodeEnum::AlterObjectSchemaStmt(statement) => change::set_schema(ctx, statement)?,
@@ -178,7 +179,6 @@ fn refused(node: &NodeEnum) -> Option<(&'static str, String, Option<&'static str
         NodeEnum::CreateStatsStmt(_) => ("extended statistics", String::new(), None),
         NodeEnum::CreateTableSpaceStmt(_) => ("tablespaces", String::new(), None),
         NodeEnum::CreatePlangStmt(_) => ("procedural languages", String::new(), None),
-        NodeEnum::AlterFunctionStmt(_) => ("ALTER FUNCTION", String::new(), Some("CREATE OR REPLACE FUNCTION")),
         NodeEnum::AlterExtensionStmt(_) | NodeEnum::AlterExtensionContentsStmt(_) => {
             ("ALTER EXTENSION", String::new(), None)
         }

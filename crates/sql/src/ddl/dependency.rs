@@ -209,6 +209,15 @@ fn collect(place: walk::Typed<'_>, entries: &mut HashMap<RteId, Arc<Relation>>, 
             entries.insert(*rte, relation.clone());
             uses.relations.insert(relation.name.clone());
         }
+        walk::Typed::From(typed::FromItem::Function { call, .. }) => match call {
+            typed::TableFunction::Routine(call) => {
+                uses.routines.insert(call.routine.id);
+            }
+            typed::TableFunction::Run(run) => {
+                uses.routines.insert(run.routine.id);
+            }
+            typed::TableFunction::Set { .. } | typed::TableFunction::Scalar(_) => {}
+        },
         walk::Typed::Expr(expr) => match &expr.kind {
             ExprKind::Cast { .. } | ExprKind::Literal(_) => {
                 if let Type::Enum(name) = expr.ty.base() {
@@ -217,6 +226,9 @@ fn collect(place: walk::Typed<'_>, entries: &mut HashMap<RteId, Arc<Relation>>, 
             }
             ExprKind::Routine(call) => {
                 uses.routines.insert(call.routine.id);
+            }
+            ExprKind::Run(run) => {
+                uses.routines.insert(run.routine.id);
             }
             ExprKind::Sequence(call) => match &**call {
                 SequenceCall::NextVal(sequence)

@@ -291,6 +291,7 @@ pub(super) fn volatility(expr: &Expr) -> Volatility {
             ExprKind::Context(_) => Volatility::Stable,
             ExprKind::Sequence(_) => Volatility::Volatile,
             ExprKind::Routine(call) => call.routine.volatility,
+            ExprKind::Run(run) => run.routine.volatility,
             ExprKind::Cast {
                 expr: inner, method, ..
             } if depends_on_zone(&inner.ty, &expr.ty, *method) => Volatility::Stable,

@@ -160,6 +160,7 @@ impl Run<'_> {
                 self.alter_sequence(name, *if_exists, options)?;
             }
             DdlStatement::CreateFunction(create) => self.create_function(create)?,
+            DdlStatement::AlterFunction(alter) => self.alter_function(alter)?,
             DdlStatement::Owner {
                 kind,
                 name,

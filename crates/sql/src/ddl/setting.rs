@@ -11,7 +11,6 @@ use crate::session::Session;
 const HARMLESS_SETTINGS: &[&str] = &[
     "application_name",
     "bytea_output",
-    "check_function_bodies",
     "client_encoding",
     "client_min_messages",
     "default_table_access_method",
@@ -40,6 +39,12 @@ pub fn set(session: &mut Session, set: &Set, line: u32) -> Result<()> {
                     .map(Ident::new)
                     .collect(),
             };
+            Ok(())
+        }
+        "check_function_bodies" => {
+            let value = set.values.as_deref().and_then(<[String]>::first);
+            session.check_function_bodies =
+                !value.is_some_and(|value| matches!(value.to_lowercase().as_str(), "off" | "false" | "no" | "0"));
             Ok(())
         }
         // A session keeps its role: what a caller may become is decided before it begins.

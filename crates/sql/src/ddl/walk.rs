@@ -247,6 +247,7 @@ fn typed_from<'a>(item: &'a typed::FromItem, visit: Visit<'_, 'a>) {
             typed::TableFunction::Set { arguments, .. } => arguments.iter().for_each(|part| typed_expr(part, visit)),
             typed::TableFunction::Scalar(expr) => typed_expr(expr, visit),
             typed::TableFunction::Routine(call) => typed_query(&call.body, visit),
+            typed::TableFunction::Run(run) => run.arguments.iter().for_each(|part| typed_expr(part, visit)),
         },
         typed::FromItem::Join { left, right, on, .. } => {
             typed_from(left, visit);
@@ -328,6 +329,7 @@ pub(super) fn typed_expr<'a>(expr: &'a typed::Expr, visit: Visit<'_, 'a>) {
         }
         Kind::Subscript { expr: inner, index } => all(&mut [&**inner, &**index].into_iter()),
         Kind::Routine(call) => typed_query(&call.body, visit),
+        Kind::Run(run) => all(&mut run.arguments.iter()),
         Kind::Sequence(call) => {
             if let typed::SequenceCall::SetVal { value, is_called, .. } = &**call {
                 all(&mut std::iter::once(value).chain(is_called));

@@ -24,6 +24,8 @@ use crate::emit::compiled::Compiled;
 use crate::emit::context::Context;
 use crate::{emit, schema, values};
 
+pub use statements::answer;
+
 /// A data file in memory with its catalog.
 pub struct Database {
     pub conn: Connection,
@@ -37,6 +39,7 @@ impl Database {
         conn.pragma_update(None, "foreign_keys", true).unwrap();
         values::register::register(&conn).unwrap();
         emit::functions::register(&conn).unwrap();
+        crate::routine::register(&conn).unwrap();
         let catalog: Arc<Catalog> = Arc::new(schema::open(&mut conn).unwrap());
         let catalog = schema::run_script(&mut conn, &catalog, script).unwrap();
         Database {

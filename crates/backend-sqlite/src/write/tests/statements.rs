@@ -8,7 +8,8 @@ use super::{Database, lines};
 const SCHEMA: &str = include_str!("statements.sql");
 const SCENARIOS: &str = include_str!("statements.txt");
 
-fn answer(database: &Database, sql: &str) -> Vec<String> {
+/// A statement's rows and tag, or its error, as the recorded answers spell them.
+pub fn answer(database: &Database, sql: &str) -> Vec<String> {
     match database.run(None, sql) {
         Err(error) => {
             if crate::foreign_keys::is_unnamed(&error) {

@@ -174,11 +174,12 @@ fn a_routine_becomes_its_body_with_the_arguments_in_place() {
     assert!(matches!(expr("add_one(id)").kind, ExprKind::Case { .. }));
     // By itself, for RPC, its arguments are parameters.
     let routine = &catalog.routines[&QualifiedName::new("public", "smoke_total")][0];
-    let Statement::Query(body) = Analyser::new(&catalog, &session).routine(routine).unwrap() else {
+    let statements = Analyser::new(&catalog, &session).routine_statements(routine).unwrap();
+    let [Statement::Query(body)] = statements.as_slice() else {
         panic!()
     };
     let mut types = Vec::new();
-    walk::query(&body, &mut |inner| {
+    walk::query(body, &mut |inner| {
         if let ExprKind::Parameter(number) = inner.kind {
             types.push((number, inner.ty.clone()));
         }

@@ -1,10 +1,10 @@
-//! `CREATE FUNCTION`.
+//! `CREATE FUNCTION` and `ALTER FUNCTION`.
 
 use mainstay_core::catalog::Volatility;
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::Ident;
 use pg_query::NodeEnum;
-use pg_query::protobuf::{self, DefElem, Node};
+use pg_query::protobuf::{self, DefElem};
 
 use super::super::context::Context;
 use super::read::*;
@@ -36,75 +36,64 @@ pub(super) fn create_function(
         let Some(NodeEnum::FunctionParameter(parameter)) = &parameter.node else {
             continue;
         };
-        function.arguments.push(argument(ctx, &function.name, parameter)?);
+        function.arguments.push(argument(ctx, parameter)?);
     }
     if let Some(returns) = &statement.return_type {
-        let returns = ctx.type_name(returns)?;
-        if returns.set_of {
-            return Err(refuse(
-                ctx,
-                "functions that return sets",
-                &function.name.name,
-                Some("a view"),
-            ));
-        }
-        function.returns = Some(returns);
+        function.returns = Some(ctx.type_name(returns)?);
     }
+    let mut seen: Vec<&str> = Vec::new();
     for element in definitions(&statement.options) {
+        let option = element.defname.as_str();
+        if option != "set" && seen.contains(&option) {
+            return Err(DatabaseError::new("42601", "conflicting or redundant options"));
+        }
+        seen.push(option);
         function_option(ctx, &mut function, element)?;
     }
     if let Some(body) = statement.sql_body.as_ref().and_then(|body| body.node.as_ref()) {
-        function.body = atomic_body(ctx, &function.name, body)?;
-        if function.language.is_empty() {
-            function.language = Ident::new("sql");
+        if seen.contains(&"as") {
+            return Err(DatabaseError::new("42P13", "duplicate function body specified"));
         }
-    }
-    if function.language.is_empty() {
+        if !function.language.is_empty() && function.language != *"sql" {
+            return Err(DatabaseError::new(
+                "42P13",
+                "inline SQL function body only valid for language SQL",
+            ));
+        }
+        function.body = atomic_body(body)?;
+        function.language = Ident::new("sql");
+    } else if function.language.is_empty() {
         return Err(DatabaseError::new("42P13", "no language specified"));
+    } else if !seen.contains(&"as") {
+        return Err(DatabaseError::new("42P13", "no function body specified"));
     }
-    if function.language != *"sql" {
+    if !matches!(function.language.as_str(), "sql" | "plpgsql") {
         let feature = format!("functions in language {}", function.language);
         return Err(refuse(
             ctx,
             &feature,
             &function.name.name,
-            Some("a function in LANGUAGE sql"),
+            Some("a function in LANGUAGE sql or plpgsql"),
         ));
     }
     Ok(function)
 }
 
-fn argument(
-    ctx: &Context<'_>,
-    function: &ObjectName,
-    parameter: &protobuf::FunctionParameter,
-) -> Converted<ArgumentDefinition> {
+fn argument(ctx: &Context<'_>, parameter: &protobuf::FunctionParameter) -> Converted<ArgumentDefinition> {
     use protobuf::FunctionParameterMode as Mode;
-    match Mode::try_from(parameter.mode) {
-        Ok(Mode::FuncParamIn | Mode::FuncParamDefault) => {}
-        Ok(Mode::FuncParamTable) => {
-            return Err(refuse(
-                ctx,
-                "functions that return tables",
-                &function.name,
-                Some("a view"),
-            ));
-        }
-        Ok(Mode::FuncParamVariadic) => {
-            return Err(refuse(
-                ctx,
-                "VARIADIC arguments",
-                &function.name,
-                Some("a jsonb argument"),
-            ));
-        }
-        _ => return Err(refuse(ctx, "OUT arguments", &function.name, Some("one returned value"))),
-    }
+    let mode = match Mode::try_from(parameter.mode) {
+        Ok(Mode::FuncParamOut) => ArgumentMode::Out,
+        Ok(Mode::FuncParamInout) => ArgumentMode::InOut,
+        Ok(Mode::FuncParamVariadic) => ArgumentMode::Variadic,
+        Ok(Mode::FuncParamTable) => ArgumentMode::Table,
+        _ => ArgumentMode::In,
+    };
     let Some(ty) = &parameter.arg_type else {
         return Err(ctx_error("the argument has no type"));
     };
     Ok(ArgumentDefinition {
         name: Ident::new(&parameter.name),
+        mode,
         ty: ctx.type_name(ty)?,
         default: parameter.defexpr.as_deref().map(text::of_expression).transpose()?,
     })
@@ -124,25 +113,13 @@ fn function_option(ctx: &Context<'_>, function: &mut CreateFunction, element: &D
                 Err(_) => return Err(refuse(ctx, "functions in C", &function.name.name, None)),
             }
         }
-        "volatility" => {
-            function.volatility = match option_text(element).as_deref() {
-                Some("immutable") => Volatility::Immutable,
-                Some("stable") => Volatility::Stable,
-                _ => Volatility::Volatile,
-            }
-        }
+        "volatility" => function.volatility = volatility(element),
         "strict" => function.strict = option_bool(element)?,
         "security" => function.security_definer = option_bool(element)?,
         "set" => {
-            let Some(NodeEnum::VariableSetStmt(set)) = element.arg.as_ref().and_then(|arg| arg.node.as_ref()) else {
-                return Ok(());
-            };
-            if set.name != "search_path" {
-                let feature = format!("SET {} on a function", set.name);
-                return Err(refuse(ctx, &feature, &function.name.name, None));
+            if let Some(search_path) = search_path(ctx, &function.name.name, element)? {
+                function.search_path = search_path;
             }
-            let schemas: Vec<Ident> = set.args.iter().filter_map(constant_text).map(Ident::from).collect();
-            function.search_path = Some(schemas.into_iter().filter(|schema| !schema.is_empty()).collect());
         }
         // Hints for PostgreSQL's planner; they change no answer.
         "leakproof" | "cost" | "rows" | "parallel" => {}
@@ -153,23 +130,86 @@ fn function_option(ctx: &Context<'_>, function: &mut CreateFunction, element: &D
     Ok(())
 }
 
-/// `RETURN expression`, or `BEGIN ATOMIC` with one query.
-fn atomic_body(ctx: &Context<'_>, function: &ObjectName, body: &NodeEnum) -> Converted<String> {
+fn volatility(element: &DefElem) -> Volatility {
+    match option_text(element).as_deref() {
+        Some("immutable") => Volatility::Immutable,
+        Some("stable") => Volatility::Stable,
+        _ => Volatility::Volatile,
+    }
+}
+
+/// Settings that change no answer: a function may carry them.
+const HARMLESS_SETTINGS: &[&str] = &[
+    "client_min_messages",
+    "enable_seqscan",
+    "lock_timeout",
+    "maintenance_work_mem",
+    "statement_timeout",
+    "work_mem",
+];
+
+/// `SET search_path` of a function: `Some(None)` takes it back, `None` is a setting without effect on answers.
+fn search_path(ctx: &Context<'_>, function: &str, element: &DefElem) -> Converted<Option<Option<Vec<Ident>>>> {
+    use protobuf::VariableSetKind as Kind;
+    let Some(NodeEnum::VariableSetStmt(set)) = element.arg.as_ref().and_then(|arg| arg.node.as_ref()) else {
+        return Ok(None);
+    };
+    if HARMLESS_SETTINGS.contains(&set.name.as_str()) {
+        return Ok(None);
+    }
+    match (set.kind(), set.name.as_str()) {
+        (Kind::VarResetAll, _) | (Kind::VarReset | Kind::VarSetDefault, "search_path") => Ok(Some(None)),
+        (Kind::VarSetValue, "search_path") => {
+            let named = |name: &String| !matches!(name.as_str(), "" | "pg_catalog" | "pg_temp" | "$user");
+            let schemas = set.args.iter().filter_map(constant_text).filter(named).map(Ident::from);
+            Ok(Some(Some(schemas.collect())))
+        }
+        (_, name) => Err(refuse(ctx, &format!("SET {name} on a function"), function, None)),
+    }
+}
+
+/// `RETURN expression`, or the statements of `BEGIN ATOMIC … END`.
+fn atomic_body(body: &NodeEnum) -> Converted<String> {
     match body {
         NodeEnum::ReturnStmt(statement) => match statement.returnval.as_deref() {
             Some(value) => Ok(format!("SELECT {}", text::of_expression(value)?)),
             None => Err(ctx_error("RETURN without a value")),
         },
-        NodeEnum::List(list) => match list.items.as_slice() {
-            [Node { node: Some(only) }] => atomic_body(ctx, function, only),
-            _ => Err(refuse(
-                ctx,
-                "functions of several statements",
-                &function.name,
-                Some("one SELECT"),
-            )),
-        },
-        NodeEnum::SelectStmt(_) => text::of_query(body),
-        _ => Err(refuse(ctx, "functions that write", &function.name, Some("one SELECT"))),
+        NodeEnum::List(list) => {
+            let statements: Vec<String> = list
+                .items
+                .iter()
+                .filter_map(|item| item.node.as_ref())
+                .map(atomic_body)
+                .collect::<Converted<_>>()?;
+            Ok(statements.join(";\n"))
+        }
+        statement => text::of_query(statement),
     }
+}
+
+pub(super) fn alter_function(ctx: &Context<'_>, statement: &protobuf::AlterFunctionStmt) -> Converted<AlterFunction> {
+    let Some(function) = &statement.func else {
+        return Err(ctx_error("the function has no name"));
+    };
+    let function = function_name(ctx, function)?;
+    let name: &ObjectName = &function.name;
+    let (mut changed, mut strict, mut definer, mut path) = (None, None, None, None);
+    for element in definitions(&statement.actions) {
+        match element.defname.as_str() {
+            "volatility" => changed = Some(volatility(element)),
+            "strict" => strict = Some(option_bool(element)?),
+            "security" => definer = Some(option_bool(element)?),
+            "set" => path = search_path(ctx, &name.name, element)?.or(path),
+            "leakproof" | "cost" | "rows" | "parallel" => {}
+            other => return Err(refuse(ctx, other, &name.name, None)),
+        }
+    }
+    Ok(AlterFunction {
+        function,
+        volatility: changed,
+        strict,
+        security_definer: definer,
+        search_path: path,
+    })
 }

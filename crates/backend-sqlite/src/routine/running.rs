@@ -1,0 +1,142 @@
+//! What a routine finds of the request that calls it.
+//!
+//! SQLite calls a registered function with its arguments and nothing else; what belongs to the request stands in
+//! thread-local state while the request's statements run.
+
+use std::cell::{Cell, RefCell};
+use std::ptr::NonNull;
+use std::time::Instant;
+
+use mainstay_core::error::{BackendError, DatabaseError};
+use rusqlite::Connection;
+
+use crate::emit::compiled::Compiled;
+use crate::emit::context::Context;
+use crate::errors;
+
+/// Routines that may be under way in each other. A level takes some of the thread's stack, in SQLite and here.
+const DEPTH_MAX: usize = 100;
+
+/// Stack of a thread that runs routines, in bytes of address space.
+pub const STACK_BYTES: usize = 64 << 20;
+
+thread_local! {
+    /// Requests under way on this thread, the innermost last.
+    static CURRENT: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
+    /// When the statement that runs on this thread must have ended.
+    static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Sets or lifts the time by which what runs on this thread must have ended.
+pub fn set_deadline(deadline: Option<Instant>) {
+    DEADLINE.set(deadline);
+}
+
+/// The parts of a request, borrowed for as long as its entry stands.
+#[derive(Clone, Copy)]
+struct Entered {
+    conn: NonNull<Connection>,
+    compiled: NonNull<Compiled>,
+    context: NonNull<Context<'static>>,
+    depth: usize,
+}
+
+/// The request that a routine runs in.
+pub struct Running<'a> {
+    conn: &'a Connection,
+    compiled: &'a Compiled,
+    context: &'a Context<'a>,
+    depth: usize,
+}
+
+/// Runs `work`, in which statements on `conn` may call routines.
+pub fn enter<T>(conn: &Connection, compiled: &Compiled, context: &Context<'_>, work: impl FnOnce() -> T) -> T {
+    push(conn, compiled, context, 0, work)
+}
+
+fn push<T>(conn: &Connection, compiled: &Compiled, context: &Context<'_>, depth: usize, work: impl FnOnce() -> T) -> T {
+    /// Takes the entry away, also when `work` panics.
+    struct Leave;
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            CURRENT.with_borrow_mut(Vec::pop);
+        }
+    }
+    let entered = Entered {
+        conn: NonNull::from(conn),
+        compiled: NonNull::from(compiled),
+        context: NonNull::from(context).cast(),
+        depth,
+    };
+    CURRENT.with_borrow_mut(|current| current.push(entered));
+    let _leave = Leave;
+    work()
+}
+
+/// Gives the innermost request under way to `work`. Errors: XX000 outside any.
+pub fn with_current<T>(work: impl FnOnce(&Running<'_>) -> Result<T, BackendError>) -> Result<T, BackendError> {
+    let Some(entered) = CURRENT.with_borrow(|current| current.last().copied()) else {
+        return Err(BackendError::Internal("a routine is called outside a request".into()));
+    };
+    // SAFETY: `push` made the pointers from references that outlive its `work`, and its entry stands only while `work`
+    // runs on this very thread, which is what has come here.
+    let running = unsafe {
+        Running {
+            conn: entered.conn.as_ref(),
+            compiled: entered.compiled.as_ref(),
+            context: entered.context.as_ref(),
+            depth: entered.depth,
+        }
+    };
+    work(&running)
+}
+
+impl<'a> Running<'a> {
+    /// The connection that the request runs on.
+    pub fn conn(&self) -> &'a Connection {
+        self.conn
+    }
+
+    /// The catalog and what has been compiled for it.
+    pub fn compiled(&self) -> &'a Compiled {
+        self.compiled
+    }
+
+    /// The request's time, role and claims.
+    pub fn context(&self) -> &'a Context<'a> {
+        self.context
+    }
+
+    /// Runs a body, in which calls are one level deeper. Errors: 54001.
+    pub fn deeper<T>(&self, body: impl FnOnce() -> Result<T, BackendError>) -> Result<T, BackendError> {
+        if self.depth >= DEPTH_MAX {
+            let hint = format!("Routines may call each other {DEPTH_MAX} deep on the embedded engine.");
+            return Err(DatabaseError::new("54001", "stack depth limit exceeded")
+                .hint(hint)
+                .into());
+        }
+        push(self.conn, self.compiled, self.context, self.depth + 1, body)
+    }
+
+    /// Errors: 57014 once the request's time is up. For loops that run no statement, which SQLite would stop by itself.
+    pub fn check_time(&self) -> Result<(), BackendError> {
+        match DEADLINE.get() {
+            Some(deadline) if Instant::now() >= deadline => Err(errors::timeout().into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Errors: 25006 `cannot execute INSERT in a read-only transaction` on a connection that only reads.
+    pub fn check_writable(&self, verb: &str) -> Result<(), BackendError> {
+        let read_only = self
+            .conn
+            .prepare_cached("PRAGMA query_only")
+            .and_then(|mut statement| statement.query_row([], |row| row.get::<_, bool>(0)))
+            .map_err(|error| errors::refusal(self.compiled.catalog(), None, "PRAGMA query_only", &error))?;
+        if !read_only {
+            return Ok(());
+        }
+        let message = format!("cannot execute {verb} in a read-only transaction");
+        Err(DatabaseError::new("25006", message).into())
+    }
+}
