@@ -36,7 +36,6 @@ pub struct CallProgram {
     body: Body,
     result: Shape,
     format: Format,
-    name: Ident,
 }
 
 enum Body {
@@ -83,7 +82,6 @@ pub fn compile(compiled: &Compiled, plan: &Plan, call: &plan::Call) -> Result<Ca
         body,
         result,
         format: plan.format,
-        name: routine.name.name.clone(),
     })
 }
 
@@ -246,6 +244,7 @@ pub fn execute(
         Body::Run(run) => run.rows(conn, sources)?,
     };
     match &program.result {
+        Shape::Void if input.options.singular => Err(BackendError::NotSingular { rows: 0 }),
         Shape::Void => Ok(Outcome::default()),
         Shape::Scalar(kind) => program.values(kind, rows, false, input),
         Shape::ScalarSet(kind) => program.values(kind, rows, true, input),
@@ -270,19 +269,14 @@ impl CallProgram {
     ) -> Result<Outcome, BackendError> {
         let mut outcome = Outcome::default();
         let csv = self.format == Format::Csv;
-        if csv {
-            render::csv_cell(&mut outcome.body, Some(&self.name));
-        }
         let mut values: Vec<Scalar> = rows.into_iter().filter_map(|row| row.into_iter().next()).collect();
         if values.is_empty() && !is_set {
             values.push(Scalar::Null);
         }
         outcome.rows = values.len() as u64;
         for (index, value) in values.iter().enumerate() {
-            if csv {
-                outcome.body.push(b'\n');
-            } else if index > 0 {
-                outcome.body.push(b',');
+            if index > 0 {
+                outcome.body.push(if csv { b'\n' } else { b',' });
             }
             match ScalarRef::from(value) {
                 ScalarRef::Null if csv => render::csv_cell(&mut outcome.body, None),
