@@ -20,6 +20,6 @@ pub mod token;
 pub use answer::Answer;
 pub use client::Client;
 pub use database::Database;
-pub use engine::{Engine, engines};
+pub use engine::{Engine, engines, postgres_url};
 pub use project::Project;
 pub use server::Server;

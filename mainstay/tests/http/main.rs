@@ -25,5 +25,6 @@ mod oracle_rows;
 mod policies;
 mod program;
 mod routines;
+mod schema_pairs;
 mod sql_built;
 mod system_catalogs;

@@ -84,6 +84,7 @@ impl Run<'_> {
         for node in order.iter().rev().filter(|node| gone.contains(*node) && !is_late(node)) {
             self.drop(node);
         }
+        self.change_sequences();
         self.drop_constraints();
         for node in Graph::of(self.to).order() {
             self.make(&node);
@@ -276,6 +277,35 @@ impl Run<'_> {
                         table.constraints.remove(constraint);
                     }
                 }
+            }
+        }
+    }
+
+    /// Sequences that were an identity's and stand by themselves, or the other way: the name must be free for both.
+    fn change_sequences(&mut self) {
+        let changed: Vec<(QualifiedName, SequenceDefinition)> = self
+            .from
+            .sequences
+            .iter()
+            .filter(|(name, sequence)| {
+                let other = self.to.sequences.get(*name);
+                other.is_some_and(|other| other.is_identity != sequence.is_identity)
+            })
+            .map(|(name, sequence)| (name.clone(), sequence.clone()))
+            .collect();
+        for (name, sequence) in changed {
+            if self.state.sequences.remove(&name).is_none() {
+                // It went with its table.
+                continue;
+            }
+            match sequence.owned_by.filter(|_| sequence.is_identity) {
+                Some((table, column)) => {
+                    self.say(table::drop_identity(&table, &column));
+                    if let Some(column) = table::column_mut(&mut self.state, &table, &column) {
+                        column.identity = None;
+                    }
+                }
+                None => self.say(create::drop(Target::Sequence(&name))),
             }
         }
     }

@@ -59,6 +59,13 @@ pub fn drop_default(table: &QualifiedName, column: &Ident) -> String {
     text.finish()
 }
 
+/// `ALTER TABLE … ALTER COLUMN … DROP IDENTITY`.
+pub fn drop_identity(table: &QualifiedName, column: &Ident) -> String {
+    let mut text = create::alter_table(table);
+    text.sql("ALTER COLUMN ").ident(column).sql(" DROP IDENTITY");
+    text.finish()
+}
+
 fn set_default(table: &QualifiedName, column: &Ident, default: &str) -> String {
     let mut text = create::alter_table(table);
     text.sql("ALTER COLUMN ")
@@ -84,6 +91,30 @@ pub fn set_type(table: &QualifiedName, column: &ColumnDefinition, through: Optio
     }
     text.sql("::").kept(&column.ty);
     text.finish()
+}
+
+/// True if PostgreSQL has a cast from one type to the other; if not, the value's text must do.
+fn is_castable(from: &str, to: &str) -> bool {
+    let base = |ty: &str| ty.split('(').next().unwrap_or(ty).trim().to_owned();
+    let family = |ty: &str| {
+        [
+            &["smallint", "integer", "bigint", "numeric", "real", "double precision"][..],
+            &[
+                "date",
+                "timestamp",
+                "timestamp without time zone",
+                "timestamp with time zone",
+            ],
+            &["json", "jsonb"],
+            &["integer", "boolean"],
+        ]
+        .iter()
+        .enumerate()
+        .filter(|(_, types)| types.contains(&base(ty).as_str()))
+        .fold(0_u8, |found, (index, _)| found | 1 << index)
+    };
+    let is_text = |ty: &str| matches!(base(ty).as_str(), "text" | "character varying" | "character");
+    base(from) == base(to) || is_text(from) || is_text(to) || family(from) & family(to) != 0
 }
 
 /// Makes the table, or makes the one that is there like it.
@@ -270,9 +301,7 @@ fn alter(run: &mut Run<'_>, name: &QualifiedName, wanted: &ColumnDefinition) {
     };
     let mut default = present.default.clone();
     if present.identity.is_some() && wanted.identity.is_none() {
-        let mut text = head();
-        text.sql(" DROP IDENTITY");
-        run.say(text.finish());
+        run.say(drop_identity(name, &wanted.name));
         run.forget_sequences(name, Some(&wanted.name));
     }
     if present.generated.is_some() && wanted.generated.is_none() {
@@ -285,7 +314,8 @@ fn alter(run: &mut Run<'_>, name: &QualifiedName, wanted: &ColumnDefinition) {
             run.say(drop_default(name, &wanted.name));
             default = None;
         }
-        run.warn(set_type(name, wanted, None), CASTS);
+        let through = (!is_castable(&present.ty, &wanted.ty)).then_some("text");
+        run.warn(set_type(name, wanted, through), CASTS);
         // The sequence behind an identity follows its column's type.
         let ty = wanted.ty.clone();
         if let Some((sequence, _)) = create::identity_sequence(&run.state, name, &wanted.name)

@@ -166,6 +166,11 @@ pub fn alter_sequence(name: &QualifiedName, from: &SequenceDefinition, to: &Sequ
     if from.start != to.start {
         text.sql(" START WITH ").number(to.start);
     }
+    // Where it stands is not known here; from a place outside its bounds it could not go on.
+    let turns = (from.increment > 0) != (to.increment > 0);
+    if turns || !(to.min..=to.max).contains(&from.start) {
+        text.sql(" RESTART WITH ").number(to.start);
+    }
     if from.cache != to.cache {
         text.sql(" CACHE ").number(to.cache);
     }
