@@ -108,8 +108,9 @@ pub const CONSTRAINTS: &str =
     WHERE k.contype IN ('p', 'u', 'f', 'c', 'x') AND k.conparentid = 0 AND k.conislocal AND k.coninhcount = 0
     AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema') x";
 
+/// That of a partitioned table reaches its parts, which have none of their own.
 pub const INDEXES: &str = "SELECT row_to_json(x) FROM (SELECT i.indrelid::int8 AS relation, c.relname AS name,
-    pg_get_indexdef(i.indexrelid) AS text, obj_description(c.oid, 'pg_class') AS comment
+    regexp_replace(pg_get_indexdef(i.indexrelid), ' ON ONLY ', ' ON ') AS text, obj_description(c.oid, 'pg_class') AS comment
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class r ON r.oid = i.indrelid
     JOIN pg_namespace n ON n.oid = r.relnamespace
     WHERE NOT c.relispartition AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
@@ -173,7 +174,7 @@ pub const UNWRITTEN: &str =
         UNION ALL SELECT 'pg_foreign_server'::regclass, oid, 0 FROM pg_foreign_server
     ) o LEFT JOIN pg_namespace n ON n.oid = o.namespace CROSS JOIN LATERAL pg_identify_object(o.class, o.oid, 0) i
     WHERE coalesce(n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema', true)
-    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype = 'e')) x";
+    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype IN ('e', 'i'))) x";
 
 /// Tables whose rows are all in others.
 pub const PARTITIONED: &str = "SELECT json_build_array(n.nspname, c.relname) FROM pg_class c
