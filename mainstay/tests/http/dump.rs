@@ -47,7 +47,8 @@ fn printed(server: &Server, arguments: &[&str], input: &str) -> String {
 }
 
 fn dump(server: &Server) -> String {
-    printed(server, &["db", "dump"], "")
+    // Roles belong to the whole server, which other tests use too.
+    printed(server, &["db", "dump", "--no-roles"], "")
 }
 
 /// A database of its own, whose server has stopped.
@@ -85,11 +86,13 @@ async fn a_dump_that_is_loaded_dumps_the_same_again() {
         // What one engine dumped, the other loads; the rows are the same to the byte.
         if let [(_, embedded, rows), (_, postgres, others)] = dumps.as_slice() {
             assert_same(rows, others);
-            for (engine, text) in [(Engine::Postgres, embedded), (Engine::Sqlite, postgres)] {
-                let copy = database(engine, Project::new()).await;
-                printed(&copy, &["db", "query", "-", "--write"], text);
-                assert_same(rows, &rows_of(&copy));
-            }
+            let copy = database(Engine::Postgres, Project::new()).await;
+            printed(&copy, &["db", "query", "-", "--write"], embedded);
+            // PostgreSQL reads out of the embedded engine's text what it read out of the migration itself.
+            assert_same(postgres, &dump(&copy));
+            let copy = database(Engine::Sqlite, Project::new()).await;
+            printed(&copy, &["db", "query", "-", "--write"], postgres);
+            assert_same(rows, &rows_of(&copy));
         }
     }
 }

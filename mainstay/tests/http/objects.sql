@@ -6,7 +6,7 @@ create type app.mood as enum ('sad', 'it''s ok', 'happy');
 comment on type app.mood is 'How one feels';
 create sequence app.numbers as integer increment by 5 minvalue -10 maxvalue 1000 start with 5 cycle;
 create sequence app.down increment by -1;
-create function app.twice(n integer default 21) returns integer language sql immutable strict as $$ select n * 2 $$;
+create function app.twice(n integer default 21) returns integer language sql immutable strict as $$select n * 2$$;
 create table app.people (
     id bigint generated always as identity (sequence name app.people_numbers start with 100 increment by 10) primary key,
     serial_no serial,

@@ -112,7 +112,10 @@ impl Run<'_> {
         for (node, needs) in &before.needs {
             let touched = match node {
                 Node::View(_) | Node::Policy(..) | Node::Trigger(..) => self.names_touched_column(node, &needs.hard),
-                Node::ForeignKey(name, constraint) => self.loses_its_key(name, constraint),
+                Node::ForeignKey(name, constraint) => {
+                    self.loses_its_key(name, constraint) || self.names_remade_column(node, name)
+                }
+                Node::Index(name, _) => self.names_remade_column(node, name),
                 Node::Routine(name) => self.from.routines.get(name).is_some_and(|routine| {
                     types::replaced(self.from, self.to)
                         .iter()
@@ -205,6 +208,14 @@ impl Run<'_> {
         })
     }
 
+    /// True if the key or index of the table names a column that is dropped and added again.
+    fn names_remade_column(&self, node: &Node, table: &QualifiedName) -> bool {
+        let texts = texts_of(self.from, node);
+        table::remade(self, table)
+            .iter()
+            .any(|column| texts.iter().any(|text| names_column(text, column)))
+    }
+
     /// True if the key that the foreign key points to goes or changes.
     fn loses_its_key(&self, table: &QualifiedName, constraint: &Ident) -> bool {
         let entry = self
@@ -218,9 +229,11 @@ impl Run<'_> {
         let (Some(before), Some(after)) = (self.from.tables.get(target), self.to.tables.get(target)) else {
             return false;
         };
+        let remade = table::remade(self, target);
         before.constraints.iter().any(|(name, entry)| {
             matches!(entry.kind, ConstraintShape::PrimaryKey(_) | ConstraintShape::Unique)
-                && after.constraints.get(name).is_none_or(|other| other.text != entry.text)
+                && (after.constraints.get(name).is_none_or(|other| other.text != entry.text)
+                    || remade.iter().any(|column| names_column(&entry.text, column)))
         })
     }
 
@@ -315,15 +328,16 @@ impl Run<'_> {
         let (state, to) = (self.state.clone(), self.to);
         for (name, table) in &state.tables {
             let Some(other) = to.tables.get(name) else { continue };
+            let remade = table::remade(self, name);
             for (constraint, entry) in &table.constraints {
                 if matches!(entry.kind, ConstraintShape::ForeignKey(_)) {
                     continue;
                 }
-                if other
+                let stays = other
                     .constraints
                     .get(constraint)
-                    .is_none_or(|other| other.text != entry.text)
-                {
+                    .is_some_and(|other| other.text == entry.text);
+                if !stays || remade.iter().any(|column| names_column(&entry.text, column)) {
                     self.say(create::drop_constraint(name, constraint));
                     if let Some(table) = self.state.tables.get_mut(name) {
                         table.constraints.remove(constraint);

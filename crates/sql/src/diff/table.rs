@@ -38,6 +38,19 @@ pub fn touched(run: &Run<'_>, name: &QualifiedName, from: &TableDefinition, to: 
     found
 }
 
+/// Columns of a table that are dropped and added again: what is generated anew. Keys, checks and indexes go with them.
+pub fn remade(run: &Run<'_>, name: &QualifiedName) -> Vec<Ident> {
+    let (Some(from), Some(to)) = (run.from.tables.get(name), run.to.tables.get(name)) else {
+        return Vec::new();
+    };
+    let touched = touched(run, name, from, to);
+    to.columns
+        .iter()
+        .filter(|column| column.generated.is_some() && touched.contains(&column.name))
+        .map(|column| column.name.clone())
+        .collect()
+}
+
 fn changes(from: &ColumnDefinition, to: &ColumnDefinition) -> bool {
     from.ty != to.ty || from.collation != to.collation || from.generated != to.generated
 }
@@ -192,10 +205,8 @@ fn identity_made(run: &mut Run<'_>, table: &QualifiedName, column: &Ident) {
 }
 
 fn columns(run: &mut Run<'_>, name: &QualifiedName, present: &TableDefinition, wanted: &TableDefinition) {
-    let anew = |column: &ColumnDefinition| match wanted.column(&column.name) {
-        None => true,
-        Some(other) => other.generated.is_some() && generation_changes(run, name, present, wanted, column, other),
-    };
+    let remade = remade(run, name);
+    let anew = |column: &ColumnDefinition| wanted.column(&column.name).is_none() || remade.contains(&column.name);
     let leaving: Vec<&ColumnDefinition> = present.columns.iter().filter(|column| anew(column)).collect();
     let additions: Vec<&ColumnDefinition> = wanted
         .columns
@@ -254,18 +265,6 @@ fn columns(run: &mut Run<'_>, name: &QualifiedName, present: &TableDefinition, w
             add(run, name, column);
         }
     }
-}
-
-/// True if a generated column must be made anew: another expression or type, or something it is made of changes.
-fn generation_changes(
-    run: &Run<'_>,
-    name: &QualifiedName,
-    present: &TableDefinition,
-    wanted: &TableDefinition,
-    from: &ColumnDefinition,
-    to: &ColumnDefinition,
-) -> bool {
-    changes(from, to) || touched(run, name, present, wanted).contains(&from.name)
 }
 
 fn add(run: &mut Run<'_>, name: &QualifiedName, column: &ColumnDefinition) {
