@@ -111,8 +111,8 @@ fn dollar_quoted(text: &str) -> (&str, &str) {
 
 /// A token without its quotes.
 fn inner(token: &str) -> &str {
-    if token.starts_with('$') {
-        let tag = token[1..].find('$').map_or(1, |end| end + 2);
+    if let Some(rest) = token.strip_prefix('$') {
+        let tag = rest.find('$').map_or(1, |end| end + 2);
         return token.get(tag..token.len().saturating_sub(tag)).unwrap_or_default();
     }
     token.get(1..token.len().saturating_sub(1)).unwrap_or_default()
