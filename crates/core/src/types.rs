@@ -35,6 +35,14 @@ pub enum Type {
     Json,
     Jsonb,
     Bytea,
+    /// A document for full text search.
+    Tsvector,
+    /// A full text query.
+    Tsquery,
+    /// The name of a text search configuration.
+    Regconfig,
+    /// pgvector's type; the modifier is the number of dimensions.
+    Vector,
     Oid,
     Void,
     /// The type of a quoted literal before it takes its neighbour's.
@@ -81,13 +89,25 @@ impl Type {
     pub fn category(&self) -> Category {
         match self {
             Type::Bool => Category::Boolean,
-            Type::Int2 | Type::Int4 | Type::Int8 | Type::Float4 | Type::Float8 | Type::Numeric | Type::Oid => {
-                Category::Numeric
-            }
+            Type::Int2
+            | Type::Int4
+            | Type::Int8
+            | Type::Float4
+            | Type::Float8
+            | Type::Numeric
+            | Type::Oid
+            | Type::Regconfig => Category::Numeric,
             Type::Text | Type::Varchar | Type::Bpchar | Type::Name => Category::String,
             Type::Timestamptz | Type::Timestamp | Type::Date | Type::Time | Type::Timetz => Category::DateTime,
             Type::Interval => Category::Timespan,
-            Type::Uuid | Type::Json | Type::Jsonb | Type::Bytea | Type::Other(_) => Category::UserDefined,
+            Type::Uuid
+            | Type::Json
+            | Type::Jsonb
+            | Type::Bytea
+            | Type::Tsvector
+            | Type::Tsquery
+            | Type::Vector
+            | Type::Other(_) => Category::UserDefined,
             Type::Void => Category::Pseudo,
             Type::Record => Category::Pseudo,
             Type::Unknown => Category::Unknown,
@@ -145,6 +165,10 @@ impl Type {
             Type::Json => "json".into(),
             Type::Jsonb => "jsonb".into(),
             Type::Bytea => "bytea".into(),
+            Type::Tsvector => "tsvector".into(),
+            Type::Tsquery => "tsquery".into(),
+            Type::Regconfig => "regconfig".into(),
+            Type::Vector => "vector".into(),
             Type::Oid => "oid".into(),
             Type::Void => "void".into(),
             Type::Unknown => "unknown".into(),
@@ -181,6 +205,9 @@ impl Type {
             "json" => Type::Json,
             "jsonb" => Type::Jsonb,
             "bytea" => Type::Bytea,
+            "tsvector" => Type::Tsvector,
+            "tsquery" => Type::Tsquery,
+            "regconfig" => Type::Regconfig,
             "oid" => Type::Oid,
             "void" => Type::Void,
             "record" => Type::Record,

@@ -1,7 +1,6 @@
 //! Conditions.
 
 use mainstay_core::error::BackendError;
-use mainstay_core::name::QualifiedName;
 use mainstay_core::plan::{FullTextQuery, IsValue, Predicate, Quantifier};
 use mainstay_core::types::Type;
 
@@ -126,5 +125,5 @@ impl Renderer {
 }
 
 fn is_tsvector(ty: &Type) -> bool {
-    matches!(ty.base(), Type::Other(QualifiedName { schema, name }) if schema == "pg_catalog" && name == "tsvector")
+    *ty.base() == Type::Tsvector
 }

@@ -125,6 +125,7 @@ impl Emitter<'_> {
             ("+", Some(Arg::Interval), Arg::Timestamptz) => "pg_timestamptz_add_interval",
             ("+", Some(Arg::Interval), Arg::Time) => "pg_time_add_interval",
             ("*", Some(Arg::Float8), Arg::Interval) => "pg_interval_mul",
+            ("@@", Some(Arg::Tsquery), Arg::Tsvector) => "pg_ts_match",
             _ => return Err(unavailable_operator(operator.name)),
         };
         self.sql(library).sql("(");
@@ -378,6 +379,7 @@ impl Emitter<'_> {
             if index > 0 {
                 self.sql(", ");
             }
+            types::check_ordered(&key.expr.ty)?;
             self.expr(&key.expr)?;
             if let Some(collation) = types::collation(&key.expr.ty) {
                 self.sql(" COLLATE ").writer.ident(&collation.name());

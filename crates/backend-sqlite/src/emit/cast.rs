@@ -25,6 +25,7 @@ impl Emitter<'_> {
                 (Type::Timestamp, TypeModifier::Fraction(_)) => self.sql("pg_typmod_timestamp("),
                 (Type::Timestamptz, TypeModifier::Fraction(_)) => self.sql("pg_typmod_timestamptz("),
                 (Type::Interval, TypeModifier::Fraction(_)) => self.sql("pg_typmod_interval("),
+                (Type::Vector, TypeModifier::Length(_)) => self.sql("pg_typmod_vector("),
                 _ if self.array_modifier(&outer.ty, outer.modifier, context)? => self,
                 _ => return self.converted(inner, &outer.ty),
             };
@@ -83,6 +84,16 @@ impl Emitter<'_> {
                     .unwrap_or_default();
                 let labels = serde_json::Value::from(labels).to_string();
                 self.sql(", ").writer.literal(&labels);
+                self.sql(")");
+                Ok(())
+            }
+            (Type::Array(_), Type::Vector) | (Type::Vector, Type::Array(_)) => {
+                self.sql(if to == Type::Vector {
+                    "pg_fn_array_to_vector("
+                } else {
+                    "pg_fn_vector_to_float4("
+                });
+                self.expr(inner)?;
                 self.sql(")");
                 Ok(())
             }

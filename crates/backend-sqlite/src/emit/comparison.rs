@@ -12,6 +12,7 @@ use super::types;
 impl Emitter<'_> {
     /// An expression with the collation by which its type is told apart.
     pub(super) fn compared(&mut self, expr: &Expr) -> Result<()> {
+        types::check_compared(&expr.ty)?;
         self.expr(expr)?;
         if let Some(collation) = types::collation(&expr.ty).filter(types::Collation::changes_equality) {
             self.sql(" COLLATE ").writer.ident(&collation.name());
@@ -21,6 +22,7 @@ impl Emitter<'_> {
 
     /// An expression with the collation by which its type is ordered.
     pub(super) fn ordered(&mut self, expr: &Expr) -> Result<()> {
+        types::check_ordered(&expr.ty)?;
         self.expr(expr)?;
         if let Some(collation) = types::collation(&expr.ty) {
             self.sql(" COLLATE ").writer.ident(&collation.name());

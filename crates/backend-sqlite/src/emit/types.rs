@@ -29,6 +29,10 @@ pub fn suffix(ty: &Type) -> Result<&'static str, DatabaseError> {
         Type::Json => "json",
         Type::Jsonb => "jsonb",
         Type::Bytea => "bytea",
+        Type::Tsvector => "tsvector",
+        Type::Tsquery => "tsquery",
+        Type::Regconfig => "regconfig",
+        Type::Vector => "vector",
         other => return Err(DatabaseError::unavailable(&format!("type {other}"), "", 1, None)),
     })
 }
@@ -56,6 +60,36 @@ pub fn collation(ty: &Type) -> Option<Collation> {
         }),
         _ => None,
     }
+}
+
+/// Refuses types whose values cannot be put in PostgreSQL's order: that of its memory. Errors: 0A000.
+pub fn check_ordered(ty: &Type) -> Result<(), DatabaseError> {
+    match ty.base() {
+        Type::Tsvector | Type::Tsquery | Type::Vector => {
+            let feature = match ty.base() {
+                Type::Tsvector => "the order of tsvector values",
+                Type::Tsquery => "the order of tsquery values",
+                _ => "the order of vector values",
+            };
+            Err(DatabaseError::unavailable(
+                feature,
+                "",
+                1,
+                Some("order by another column or a distance"),
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses types whose values may be equal in another form. Errors: 0A000.
+pub fn check_compared(ty: &Type) -> Result<(), DatabaseError> {
+    let feature = match ty.base() {
+        Type::Tsquery => "telling tsquery values apart",
+        Type::Vector => "telling vectors apart by GROUP BY, DISTINCT or IN",
+        _ => return Ok(()),
+    };
+    Err(DatabaseError::unavailable(feature, "", 1, Some("compare their text")))
 }
 
 /// A collation of the library.

@@ -12,7 +12,7 @@ use mainstay_core::catalog::{Catalog, ColumnIndex, Relation, RelationshipKind};
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::plan::{
-    Cast, Embed, EmbedIndex, Field, IsValue, JsonStep, Operator, Predicate, Quantifier, Read, ValueRef,
+    Cast, Embed, EmbedIndex, Field, FullTextQuery, IsValue, JsonStep, Operator, Predicate, Quantifier, Read, ValueRef,
 };
 use mainstay_core::types::{Type, TypeModifier};
 use mainstay_sql::analyse;
@@ -230,7 +230,7 @@ impl<'a> Builder<'a> {
 
     /// One condition on a row.
     ///
-    /// Errors: what the operators' types refuse (42883 …); 0A000 for full text search; 54001 for too many or too deep.
+    /// Errors: what the operators' types refuse (42883 …); 54001 for too many or too deep.
     pub fn predicate(&mut self, subject: Subject<'_>, predicate: &Predicate) -> Result<()> {
         if self.depth == DEPTH_MAX || self.emitter.writer().binds().len() >= BINDS_MAX {
             return Err(DatabaseError::new("54001", "the filters are too many or too deep")
@@ -308,12 +308,16 @@ impl<'a> Builder<'a> {
                 };
                 self.expr(&Expr::new(kind, Type::Bool))
             }
-            Predicate::FullText { .. } => Err(DatabaseError::unavailable(
-                "full text search",
-                &relation.name.to_string(),
-                1,
-                None,
-            )),
+            Predicate::FullText {
+                field,
+                query,
+                language,
+                value,
+            } => {
+                let left = self.field(rte, relation, field)?;
+                let matched = self.full_text(left, *query, *language, *value)?;
+                self.expr(&matched)
+            }
             Predicate::EmbedIsNull(embed) => {
                 self.sql("(NOT ");
                 self.exists(subject, *embed)?;
@@ -321,6 +325,31 @@ impl<'a> Builder<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// `document @@ query`. Text and JSON are searched through the vector that is made of them.
+    fn full_text(
+        &self,
+        document: Expr,
+        query: FullTextQuery,
+        language: Option<ValueRef>,
+        value: ValueRef,
+    ) -> Result<Expr> {
+        let catalog = self.emitter.catalog();
+        let with_language = |argument: Expr| language.map(unknown).into_iter().chain([argument]).collect::<Vec<_>>();
+        let document = if *document.ty.base() == Type::Tsvector {
+            document
+        } else {
+            analyse::function(catalog, "to_tsvector", with_language(document))?
+        };
+        let maker = match query {
+            FullTextQuery::Plain => "to_tsquery",
+            FullTextQuery::PlainTo => "plainto_tsquery",
+            FullTextQuery::PhraseTo => "phraseto_tsquery",
+            FullTextQuery::WebSearch => "websearch_to_tsquery",
+        };
+        let query = analyse::function(catalog, maker, with_language(unknown(value)))?;
+        analyse::operator(catalog, "@@", document, query)
     }
 
     fn all(

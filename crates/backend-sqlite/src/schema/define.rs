@@ -128,7 +128,7 @@ pub fn storage(ty: &Type) -> &'static str {
     match ty.base() {
         Type::Bool | Type::Int2 | Type::Int4 | Type::Int8 | Type::Oid => "INTEGER",
         Type::Float4 | Type::Float8 => "REAL",
-        Type::Bytea => "BLOB",
+        Type::Bytea | Type::Vector => "BLOB",
         _ => "TEXT",
     }
 }

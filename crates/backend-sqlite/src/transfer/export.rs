@@ -18,6 +18,7 @@ use crate::connection::{self, Purpose};
 use crate::emit::writer::SqlWriter;
 use crate::shared::Shared;
 use crate::values::cast::{Kind, write_integer};
+use crate::values::vector::Vector;
 use crate::values::{boolean, bytea, float};
 
 /// A snapshot of the file on a connection of its own.
@@ -174,6 +175,11 @@ fn push(rows: &mut Rows, kind: &Kind, value: ValueRef<'_>) {
         ValueRef::Real(number) if *kind == Kind::Float4 => rows.push_with(|out| float::write_f32(number as f32, out)),
         ValueRef::Real(number) => rows.push_with(|out| float::write_f64(number, out)),
         ValueRef::Text(text) => rows.push(Some(text)),
+        ValueRef::Blob(bytes) if *kind == Kind::Vector => rows.push_with(|out| {
+            if let Ok(vector) = Vector::from_bytes(bytes) {
+                vector.write(out);
+            }
+        }),
         ValueRef::Blob(bytes) => rows.push_with(|out| {
             out.extend_from_slice(b"\\x");
             bytea::write_hex(bytes, out);

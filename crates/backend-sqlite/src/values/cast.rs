@@ -9,6 +9,10 @@ use super::datetime::interval::Interval;
 use super::datetime::{self, parse};
 use super::errors::{PgError, Result};
 use super::numeric::Numeric;
+use super::text_search::config::Config;
+use super::text_search::query::TsQuery;
+use super::text_search::vector::TsVector;
+use super::vector::Vector;
 use super::{array, boolean, bytea, float, integer, json, jsonb, text, uuid};
 
 /// How a type's values are stored and printed. Domains are their base type.
@@ -32,6 +36,10 @@ pub enum Kind {
     Json,
     Jsonb,
     Bytea,
+    Tsvector,
+    Tsquery,
+    Regconfig,
+    Vector,
     Array(Box<Kind>),
 }
 
@@ -56,6 +64,12 @@ impl Kind {
             Type::Json => Kind::Json,
             Type::Jsonb => Kind::Jsonb,
             Type::Bytea => Kind::Bytea,
+            // `"char"`: literals for `setweight`.
+            Type::Other(name) if name.schema == "pg_catalog" && name.name == "char" => Kind::Text,
+            Type::Tsvector => Kind::Tsvector,
+            Type::Tsquery => Kind::Tsquery,
+            Type::Regconfig => Kind::Regconfig,
+            Type::Vector => Kind::Vector,
             Type::Array(element) => Kind::Array(Box::new(Kind::of(element)?)),
             _ => return None,
         })
@@ -81,6 +95,10 @@ impl Kind {
             Kind::Json => "json",
             Kind::Jsonb => "jsonb",
             Kind::Bytea => "bytea",
+            Kind::Tsvector => "tsvector",
+            Kind::Tsquery => "tsquery",
+            Kind::Regconfig => "regconfig",
+            Kind::Vector => "vector",
             Kind::Array(element) => element.name(),
         }
     }
@@ -91,7 +109,7 @@ impl Kind {
     }
 
     /// Every kind that is no array.
-    pub const SCALARS: [Kind; 17] = [
+    pub const SCALARS: [Kind; 21] = [
         Kind::Bool,
         Kind::Int2,
         Kind::Int4,
@@ -109,6 +127,10 @@ impl Kind {
         Kind::Json,
         Kind::Jsonb,
         Kind::Bytea,
+        Kind::Tsvector,
+        Kind::Tsquery,
+        Kind::Regconfig,
+        Kind::Vector,
     ];
 }
 
@@ -179,6 +201,10 @@ pub fn input(kind: &Kind, source: &str, context: &Input) -> Result<Stored> {
         }
         Kind::Jsonb => Stored::Text(jsonb::canonical(source)?),
         Kind::Bytea => Stored::Blob(bytea::parse(source)?),
+        Kind::Tsvector => Stored::Text(TsVector::parse(text::check(source)?)?.to_string()),
+        Kind::Tsquery => Stored::Text(TsQuery::parse(text::check(source)?)?.to_string()),
+        Kind::Regconfig => Stored::Text(Config::named(source)?.name().to_owned()),
+        Kind::Vector => Stored::Blob(Vector::parse(source)?.bytes()),
         Kind::Array(element) => Stored::Text(array::parse(element, source, context)?),
     })
 }
@@ -202,6 +228,9 @@ pub fn apply_modifier(kind: &Kind, modifier: TypeModifier, value: Stored) -> Res
         (Kind::Timestamptz | Kind::Timestamp | Kind::Time | Kind::Interval, TypeModifier::Fraction(digits), value) => {
             let Stored::Text(value) = value else { return Ok(value) };
             Stored::Text(round_text(kind, &value, i64::from(digits))?)
+        }
+        (Kind::Vector, TypeModifier::Length(dimensions), Stored::Blob(value)) => {
+            Stored::Blob(Vector::from_bytes(&value)?.expect(i64::from(dimensions))?.bytes())
         }
         (_, _, value) => value,
     })
@@ -244,6 +273,7 @@ pub fn output(kind: &Kind, value: ValueRef<'_>) -> Result<String> {
         (_, ValueRef::Real(value)) => float::text_f64(value),
         (_, ValueRef::Integer(value)) => value.to_string(),
         (_, ValueRef::Text(value)) => utf8(value)?.to_owned(),
+        (Kind::Vector, ValueRef::Blob(value)) => Vector::from_bytes(value)?.text(),
         (_, ValueRef::Blob(value)) => bytea::output(value),
         (_, ValueRef::Null) => return Err(PgError::internal("NULL has no text")),
     })
@@ -334,6 +364,13 @@ pub fn write_json(kind: &Kind, value: ValueRef<'_>, out: &mut Vec<u8>) {
             }
             _ => json::write_string(value, out),
         },
+        ValueRef::Blob(value) if *kind == Kind::Vector => {
+            out.push(b'"');
+            if let Ok(vector) = Vector::from_bytes(value) {
+                vector.write(out);
+            }
+            out.push(b'"');
+        }
         ValueRef::Blob(value) => {
             out.reserve(value.len() * 2 + 5);
             out.extend_from_slice(b"\"\\\\x");

@@ -13,6 +13,8 @@
 //! | [`like`] | `LIKE`, regular expressions |
 //! | [`datetime`] | dates, times, intervals, zones, patterns |
 //! | [`json`] [`jsonb`] | JSON text and what `jsonb` adds |
+//! | [`text_search`] | `tsvector`, `tsquery`: parsing, matching, ranking |
+//! | [`vector`] | pgvector's type |
 //! | [`order`] | collations |
 //! | [`register`] | the table of registered functions |
 //!
@@ -39,4 +41,6 @@ pub mod numeric;
 pub mod order;
 pub mod register;
 pub mod text;
+pub mod text_search;
 pub mod uuid;
+pub mod vector;

@@ -8,6 +8,8 @@ mod arrays;
 mod casts;
 mod library;
 mod operators;
+mod text_search;
+mod vector;
 
 pub use aggregates::NAMES as AGGREGATES;
 use rusqlite::Connection;
@@ -294,6 +296,8 @@ pub fn functions() -> Vec<Function> {
     arrays::add(&mut registry);
     casts::add(&mut registry);
     library::add(&mut registry);
+    text_search::add(&mut registry);
+    vector::add(&mut registry);
     registry.functions
 }
 

@@ -74,6 +74,8 @@ static AGGREGATES: &[AggregateEntry] = &[
     aggregate("sum", &[Float4], Float4, Library("pg_agg_sum_float4")),
     aggregate("sum", &[Float8], Float8, Library("pg_agg_sum_float8")),
     aggregate("sum", &[Interval], Interval, Library("pg_agg_sum_interval")),
+    aggregate("sum", &[Vector], Vector, Library("pg_agg_sum_vector")),
+    aggregate("avg", &[Vector], Vector, Library("pg_agg_avg_vector")),
     aggregate("avg", &[Int2], Numeric, Library("pg_agg_avg_int8")),
     aggregate("avg", &[Int4], Numeric, Library("pg_agg_avg_int8")),
     aggregate("avg", &[Int8], Numeric, Library("pg_agg_avg_int8")),

@@ -95,6 +95,15 @@ pub fn pathway(from: &Type, to: &Type, context: CastContext) -> Option<CastMetho
     if let Some((_, _, least, method)) = listed {
         return (rank(context) >= rank(*least)).then_some(*method);
     }
+    match (from, to) {
+        (Type::Array(element), Type::Vector)
+            if context != Implicit && matches!(**element, Type::Int4 | Type::Float4 | Type::Float8 | Type::Numeric) =>
+        {
+            return Some(Function);
+        }
+        (Type::Vector, Type::Array(element)) if **element == Type::Float4 => return Some(Function),
+        _ => {}
+    }
     if let (Type::Array(from), Type::Array(to)) = (from, to) {
         return pathway(from, to, context).map(|method| if method == Relabel { Relabel } else { InputOutput });
     }

@@ -409,6 +409,10 @@ impl State<'_> {
         if operators::overloads(name).is_empty() && operators::REFUSED.contains(&name) {
             return Err(self.refuse(&format!("operator {name}"), "", None, position));
         }
+        let is_jsonpath = name == "@@" && left.as_ref().is_some_and(|left| *left.ty.base() == Type::Jsonb);
+        if is_jsonpath {
+            return Err(self.refuse("operator @@ of jsonpath", "", Some("@> or ?"), position));
+        }
         let expr = resolve::operator(self.catalog, name, left, right, position)?;
         if let ExprKind::Operator { arguments, .. } = &expr.kind {
             let parameters: Vec<(Expr, Type)> = arguments

@@ -1,5 +1,6 @@
 //! The vocabulary of the operator and function tables: argument types and ways of computing.
 
+use mainstay_core::name::QualifiedName;
 use mainstay_core::types::Type;
 
 /// A declared argument or result type. `Copy`, unlike [`Type`], so that tables can be static.
@@ -25,11 +26,20 @@ pub enum Arg {
     Json,
     Jsonb,
     Bytea,
+    Tsvector,
+    Tsquery,
+    Regconfig,
+    Vector,
+    /// The system type `"char"`: one byte. Nothing but a literal has it here.
+    QuotedChar,
     Oid,
     Void,
     Record,
     TextArray,
     Int4Array,
+    Float4Array,
+    /// `"char"[]`.
+    QuotedCharArray,
     /// `anyelement`: any type, the same wherever it is named.
     AnyElement,
     AnyArray,
@@ -67,11 +77,18 @@ impl Arg {
             Arg::Json => Type::Json,
             Arg::Jsonb => Type::Jsonb,
             Arg::Bytea => Type::Bytea,
+            Arg::Tsvector => Type::Tsvector,
+            Arg::Tsquery => Type::Tsquery,
+            Arg::Regconfig => Type::Regconfig,
+            Arg::Vector => Type::Vector,
+            Arg::QuotedChar => Type::Other(QualifiedName::new("pg_catalog", "char")),
             Arg::Oid => Type::Oid,
             Arg::Void => Type::Void,
             Arg::Record => Type::Record,
             Arg::TextArray => Type::Array(Box::new(Type::Text)),
             Arg::Int4Array => Type::Array(Box::new(Type::Int4)),
+            Arg::Float4Array => Type::Array(Box::new(Type::Float4)),
+            Arg::QuotedCharArray => Type::Array(Box::new(Type::Other(QualifiedName::new("pg_catalog", "char")))),
             Arg::AnyElement
             | Arg::AnyArray
             | Arg::AnyNonArray
@@ -105,11 +122,17 @@ impl Arg {
             | (Arg::Json, Type::Json)
             | (Arg::Jsonb, Type::Jsonb)
             | (Arg::Bytea, Type::Bytea)
+            | (Arg::Tsvector, Type::Tsvector)
+            | (Arg::Tsquery, Type::Tsquery)
+            | (Arg::Regconfig, Type::Regconfig)
+            | (Arg::Vector, Type::Vector)
             | (Arg::Oid, Type::Oid)
             | (Arg::Void, Type::Void)
             | (Arg::Record, Type::Record) => true,
             (Arg::TextArray, Type::Array(element)) => **element == Type::Text,
             (Arg::Int4Array, Type::Array(element)) => **element == Type::Int4,
+            (Arg::Float4Array, Type::Array(element)) => **element == Type::Float4,
+            (Arg::QuotedChar, Type::Other(name)) => *name == QualifiedName::new("pg_catalog", "char"),
             _ => false,
         }
     }

@@ -164,6 +164,8 @@ fn rows() -> Vec<OperatorEntry> {
     rows.extend(texts());
     rows.extend(times());
     rows.extend(json());
+    rows.extend(text_search());
+    rows.extend(vectors());
     rows.extend([
         infix("||", Bytea, Bytea, Bytea, Engine),
         infix("@>", AnyArray, AnyArray, Bool, ElementsByType("pg_array_contains")),
@@ -333,6 +335,59 @@ fn times() -> Vec<OperatorEntry> {
         infix("/", Interval, Float8, Interval, Library("pg_interval_div")),
         prefix("-", Interval, Interval, Library("pg_interval_neg")),
     ]
+}
+
+fn text_search() -> Vec<OperatorEntry> {
+    let mut rows = vec![
+        infix("@@", Tsvector, Tsquery, Bool, Library("pg_ts_match")),
+        infix("@@", Tsquery, Tsvector, Bool, Engine),
+        infix("@@", Text, Tsquery, Bool, Library("pg_ts_match_text")),
+        infix("@@", Text, Text, Bool, Library("pg_ts_match_texts")),
+        infix("||", Tsvector, Tsvector, Tsvector, Library("pg_tsvector_concat")),
+        infix("&&", Tsquery, Tsquery, Tsquery, Library("pg_tsquery_and")),
+        infix("||", Tsquery, Tsquery, Tsquery, Library("pg_tsquery_or")),
+        infix("<->", Tsquery, Tsquery, Tsquery, Library("pg_tsquery_phrase")),
+        prefix("!!", Tsquery, Tsquery, Library("pg_tsquery_not")),
+        infix("@>", Tsquery, Tsquery, Bool, Library("pg_tsquery_contains")),
+        infix("<@", Tsquery, Tsquery, Bool, Library("pg_tsquery_contained")),
+        infix("=", Tsvector, Tsvector, Bool, Native("=")),
+        infix("<>", Tsvector, Tsvector, Bool, Native("<>")),
+    ];
+    // Their order is that of PostgreSQL's memory, which nobody asks for.
+    rows.extend(["<", "<=", ">", ">="].map(|name| infix(name, Tsvector, Tsvector, Bool, Engine)));
+    rows.extend(COMPARISONS.map(|name| infix(name, Tsquery, Tsquery, Bool, Engine)));
+    rows
+}
+
+/// pgvector's.
+fn vectors() -> Vec<OperatorEntry> {
+    let mut rows = vec![
+        infix("<->", Vector, Vector, Float8, Library("pg_vector_l2_distance")),
+        infix(
+            "<#>",
+            Vector,
+            Vector,
+            Float8,
+            Library("pg_vector_negative_inner_product"),
+        ),
+        infix("<=>", Vector, Vector, Float8, Library("pg_vector_cosine_distance")),
+        infix("<+>", Vector, Vector, Float8, Library("pg_vector_l1_distance")),
+        infix("+", Vector, Vector, Vector, Library("pg_vector_add")),
+        infix("-", Vector, Vector, Vector, Library("pg_vector_sub")),
+        infix("*", Vector, Vector, Vector, Library("pg_vector_mul")),
+        infix("||", Vector, Vector, Vector, Library("pg_vector_concat")),
+    ];
+    const LIBRARIES: [&str; 6] = [
+        "pg_vector_eq",
+        "pg_vector_ne",
+        "pg_vector_lt",
+        "pg_vector_le",
+        "pg_vector_gt",
+        "pg_vector_ge",
+    ];
+    let comparisons = COMPARISONS.into_iter().zip(LIBRARIES);
+    rows.extend(comparisons.map(|(name, library)| infix(name, Vector, Vector, Bool, Library(library))));
+    rows
 }
 
 fn json() -> Vec<OperatorEntry> {

@@ -41,8 +41,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("tsmultirange", "a table"),
     ("tstzmultirange", "a table"),
     ("datemultirange", "a table"),
-    ("tsvector", "text"),
-    ("tsquery", "text"),
     ("jsonpath", "-> and ->>"),
     ("regclass", "text"),
     ("regtype", "text"),
@@ -52,7 +50,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("regnamespace", "text"),
     ("pg_lsn", "bigint"),
     ("refcursor", "a query"),
-    ("regconfig", "text"),
     ("regdictionary", "text"),
     ("regcollation", "text"),
     ("regoper", "text"),
@@ -65,7 +62,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("txid_snapshot", "text"),
     ("citext", "text with a unique index on lower(column)"),
     ("hstore", "jsonb"),
-    ("vector", "jsonb"),
     ("geometry", "jsonb"),
     ("geography", "jsonb"),
 ];
@@ -75,6 +71,8 @@ const FRACTION_DIGITS_MAX: i64 = 6;
 /// The most characters that `varchar(n)` allows (PostgreSQL: `MaxAttrSize`).
 const VARCHAR_LENGTH_MAX: i64 = 10_485_760;
 const NUMERIC_PRECISION_MAX: i64 = 1000;
+/// The most dimensions of pgvector's `vector`.
+pub(crate) const VECTOR_DIMENSIONS_MAX: i64 = 16_000;
 
 /// The type that `name` stands for: built-in names first, then enums and domains by `search_path`.
 ///
@@ -87,6 +85,10 @@ pub fn resolve(catalog: &Catalog, search_path: &[Ident], name: &TypeName, line: 
         return Err(at(refusal));
     }
     if name.array_dimensions == 1 {
+        if ty == Type::Vector {
+            let refusal = DatabaseError::unavailable("arrays of vectors", "", line, Some("a table"));
+            return Err(at(refusal));
+        }
         ty = Type::Array(Box::new(ty));
     }
     Ok((ty, modifier))
@@ -109,6 +111,12 @@ fn element(catalog: &Catalog, search_path: &[Ident], name: &TypeName, line: u32)
             let modifier = modifier(&ty, &name.modifiers)?;
             return Ok((ty, modifier));
         }
+    }
+    if let Some(schema) = catalog.extensions.get("vector").filter(|_| plain == "vector")
+        && name.schema.as_ref().is_none_or(|given| given == schema)
+    {
+        let modifier = modifier(&Type::Vector, &name.modifiers)?;
+        return Ok((Type::Vector, modifier));
     }
     let schemas: Vec<&Ident> = match &name.schema {
         Some(schema) => vec![schema],
@@ -165,6 +173,14 @@ fn modifier(ty: &Type, numbers: &[i64]) -> Result<TypeModifier> {
             ))),
             length => Ok(TypeModifier::Length(length as u32)),
         },
+        (Type::Vector, [dimensions]) => match *dimensions {
+            ..1 => Err(invalid("dimensions for type vector must be at least 1".to_owned())),
+            dimensions if dimensions > VECTOR_DIMENSIONS_MAX => Err(invalid(format!(
+                "dimensions for type vector cannot exceed {VECTOR_DIMENSIONS_MAX}"
+            ))),
+            dimensions => Ok(TypeModifier::Length(dimensions as u32)),
+        },
+        (Type::Vector, _) => Err(invalid("invalid type modifier".to_owned())),
         (Type::Numeric, [precision, rest @ ..]) if rest.len() < 2 => {
             let scale = rest.first().copied().unwrap_or(0);
             if !(1..=NUMERIC_PRECISION_MAX).contains(precision) {

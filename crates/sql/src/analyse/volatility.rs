@@ -3,6 +3,7 @@
 use mainstay_core::catalog::Volatility;
 use mainstay_core::types::Type;
 
+use super::kinds::Arg;
 use crate::typed::{Expr, ExprKind};
 use crate::walk;
 
@@ -14,6 +15,10 @@ pub fn volatility(expr: &Expr) -> Volatility {
             ExprKind::Function { function, .. } => function.volatility,
             ExprKind::Routine(call) => call.routine.volatility,
             ExprKind::Run(run) => run.routine.volatility,
+            // `text @@ …` reads the text by the configuration that is set.
+            ExprKind::Operator { operator, .. } if operator.name == "@@" && operator.left == Some(Arg::Text) => {
+                Volatility::Stable
+            }
             ExprKind::Sequence(_) => Volatility::Volatile,
             ExprKind::Context(_) => Volatility::Stable,
             ExprKind::Cast { expr, .. } if is_zone_dependent(&expr.ty, &inner.ty) => Volatility::Stable,

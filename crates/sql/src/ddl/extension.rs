@@ -96,7 +96,7 @@ const EXTENSIONS: &[(&str, Meaning, Option<&str>)] = &[
     ("tsm_system_rows", Meaning::Kept, None),
     ("tsm_system_time", Meaning::Kept, None),
     ("unaccent", Meaning::Kept, None),
-    ("vector", Meaning::Kept, None),
+    ("vector", Meaning::BuiltIn, None),
     ("wrappers", Meaning::Kept, None),
     ("xml2", Meaning::Kept, None),
 ];

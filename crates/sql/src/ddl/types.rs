@@ -7,6 +7,7 @@ use mainstay_core::name::QualifiedName;
 use mainstay_core::types::{Type, TypeModifier};
 
 use super::{Result, Run};
+use crate::analyse::types::VECTOR_DIMENSIONS_MAX;
 use crate::ast::{ObjectName, TypeName};
 
 /// The longest enum label, in bytes.
@@ -65,6 +66,7 @@ impl Run<'_> {
         match written.array_dimensions {
             0 => Ok((ty, modifier)),
             1 if matches!(ty.base(), Type::Array(_)) => Err(self.refuse("arrays of arrays", object, Some("jsonb"))),
+            1 if ty == Type::Vector => Err(self.refuse("arrays of vectors", object, Some("a table"))),
             1 if matches!(ty, Type::Void) => Err(DatabaseError::new("42704", "type \"void[]\" does not exist")),
             1 => Ok((Type::Array(Box::new(ty)), modifier)),
             _ => Err(self.refuse("arrays of more than one dimension", object, Some("jsonb"))),
@@ -82,6 +84,15 @@ impl Run<'_> {
         };
         if let Some(found) = self.find_enum(&name) {
             return Ok(Type::Enum(found));
+        }
+        if let Some(schema) = self
+            .catalog
+            .extensions
+            .get("vector")
+            .filter(|_| written.name == *"vector")
+            && written.schema.as_ref().is_none_or(|given| given == schema)
+        {
+            return Ok(Type::Vector);
         }
         if let Some((feature, way)) = refused_name(&written.name) {
             return Err(DatabaseError::unavailable(feature, object, line, Some(way)));
@@ -117,6 +128,15 @@ impl Run<'_> {
                 // Bounded above by VARCHAR_LENGTH_MAX.
                 length => Ok(TypeModifier::Length(length as u32)),
             },
+            (Type::Vector, [dimensions]) => match *dimensions {
+                ..1 => invalid("dimensions for type vector must be at least 1".into()),
+                dimensions if dimensions > VECTOR_DIMENSIONS_MAX => invalid(format!(
+                    "dimensions for type vector cannot exceed {VECTOR_DIMENSIONS_MAX}"
+                )),
+                // Bounded above by VECTOR_DIMENSIONS_MAX.
+                dimensions => Ok(TypeModifier::Length(dimensions as u32)),
+            },
+            (Type::Vector, _) => invalid("invalid type modifier".into()),
             (Type::Numeric, [precision, scale @ ..]) if scale.len() <= 1 => {
                 let scale = scale.first().copied().unwrap_or(0);
                 if !(1..=NUMERIC_PRECISION_MAX).contains(precision) {
@@ -194,8 +214,7 @@ fn refused_name(name: &str) -> Option<(&'static str, &'static str)> {
         "geometry" | "geography" => ("PostGIS types", "numeric columns"),
         "inet" | "cidr" | "macaddr" | "macaddr8" => ("network address types", "text"),
         "bit" | "varbit" => ("bit strings", "bytea or integers"),
-        "tsvector" | "tsquery" => ("full text types", "text"),
-        "vector" | "halfvec" | "sparsevec" => ("vector columns", "jsonb"),
+        "halfvec" | "sparsevec" => ("halfvec and sparsevec", "vector"),
         "ltree" => ("ltree", "text"),
         "regclass" | "regtype" | "regproc" | "regprocedure" | "regrole" | "regnamespace" | "regoper" | "xid"
         | "cid" | "tid" | "pg_lsn" | "txid_snapshot" | "jsonpath" | "pg_snapshot" | "xid8" | "bpchar" | "oidvector"

@@ -15,10 +15,11 @@ use super::super::json;
 use super::super::jsonb::Json;
 use super::super::numeric::{Numeric, Sum, compare_text};
 use super::super::order::compare_intervals;
+use super::super::vector::Vector;
 use super::numeric_of;
 
 /// Name, arguments and result of every aggregate. Other `min` and `max` are SQLite's.
-pub const NAMES: [(&str, &str, &str); 31] = [
+pub const NAMES: [(&str, &str, &str); 33] = [
     ("pg_agg_min_numeric", "numeric", "numeric"),
     ("pg_agg_max_numeric", "numeric", "numeric"),
     ("pg_agg_min_interval", "interval", "interval"),
@@ -48,6 +49,8 @@ pub const NAMES: [(&str, &str, &str); 31] = [
     ("pg_agg_jsonb_object_agg", "text, json (NULL kept)", "jsonb"),
     ("pg_agg_array_agg", "json (NULL kept)", "T[]"),
     ("pg_agg_string_agg", "text, text", "text"),
+    ("pg_agg_sum_vector", "vector", "vector"),
+    ("pg_agg_avg_vector", "vector", "vector"),
     ("pg_agg_bool_and", "bool", "bool"),
     ("pg_agg_bool_or", "bool", "bool"),
 ];
@@ -172,6 +175,35 @@ impl State for FloatRows {
             _ => return Err(wrong()),
         };
         self.rows.push_back(value);
+        Ok(())
+    }
+
+    fn remove(&mut self, _: &[ValueRef<'_>]) -> Result<()> {
+        self.rows.pop_front();
+        Ok(())
+    }
+}
+
+/// Vectors in the order of the rows.
+#[derive(Default)]
+struct VectorRows {
+    rows: VecDeque<Vector>,
+}
+
+impl State for VectorRows {
+    fn add(&mut self, args: &[ValueRef<'_>]) -> Result<()> {
+        let ValueRef::Blob(bytes) = args[0] else {
+            return Err(wrong());
+        };
+        let row = Vector::from_bytes(bytes)?;
+        if let Some(first) = self.rows.front().filter(|first| first.dimensions() != row.dimensions()) {
+            let (known, found) = (first.dimensions(), row.dimensions());
+            return Err(PgError::new(
+                "22000",
+                format!("expected {known} dimensions, not {found}"),
+            ));
+        }
+        self.rows.push_back(row);
         Ok(())
     }
 
@@ -461,6 +493,7 @@ pub(super) fn register(conn: &Connection) -> rusqlite::Result<()> {
     let to = Registrar { conn };
     sums(&to)?;
     spreads(&to)?;
+    vectors(&to)?;
     truths(&to)?;
     collections(&to)
 }
@@ -518,6 +551,31 @@ fn sums(to: &Registrar<'_>) -> rusqlite::Result<()> {
             return Ok(Value::Null);
         }
         Ok(Value::Text(state.total.div(state.count as f64)?.text()))
+    })
+}
+
+fn vectors(to: &Registrar<'_>) -> rusqlite::Result<()> {
+    to.add("pg_agg_sum_vector", |state: &VectorRows| {
+        let mut rows = state.rows.iter();
+        let Some(first) = rows.next() else {
+            return Ok(Value::Null);
+        };
+        let total = rows.try_fold(first.clone(), |sum, row| sum.plus(row))?;
+        Ok(Value::Blob(total.bytes()))
+    })?;
+    to.add("pg_agg_avg_vector", |state: &VectorRows| {
+        let Some(first) = state.rows.front() else {
+            return Ok(Value::Null);
+        };
+        let mut totals = vec![0f64; first.dimensions()];
+        for row in &state.rows {
+            for (total, element) in totals.iter_mut().zip(row.elements()) {
+                *total += f64::from(*element);
+            }
+        }
+        let count = state.rows.len() as f64;
+        let mean = totals.into_iter().map(|total| (total / count) as f32).collect();
+        Ok(Value::Blob(Vector::of(mean)?.bytes()))
     })
 }
 
