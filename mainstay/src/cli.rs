@@ -43,7 +43,7 @@ pub enum Command {
     Db(Db),
     /// Carry the whole database to PostgreSQL, or back into a file, and prove both sides equal
     Grow(Grow),
-    /// Bring a file into a table: CSV, JSON, NDJSON; what is guessed is shown before anything is written
+    /// Bring in a file (CSV, JSON, NDJSON, SQLite) or a PostgreSQL database; what is guessed is shown before anything is written
     Import(Import),
     /// Print the project's API keys
     Keys(Keys),
@@ -74,7 +74,7 @@ pub struct Grow {
 
 #[derive(Debug, Args)]
 pub struct Import {
-    /// The file: .csv, .tsv, .json, .ndjson, .jsonl
+    /// A file (.csv, .tsv, .json, .ndjson, .jsonl; .db, .sqlite: all its tables) or postgres://…, a whole database
     pub source: String,
     #[command(flatten)]
     pub target: Target,

@@ -76,6 +76,15 @@ pub enum OpenError {
 
 /// Opens the engine with the project's settings.
 pub async fn open(database: &Database, config: &Config) -> Result<Arc<dyn Backend>, OpenError> {
+    open_with(database, config, !config.rest.own_roles).await
+}
+
+/// Opens a database of others: roles and schemas that it lacks are not made in it.
+pub async fn open_as_it_is(database: &Database, config: &Config) -> Result<Arc<dyn Backend>, OpenError> {
+    open_with(database, config, false).await
+}
+
+async fn open_with(database: &Database, config: &Config, is_prepared: bool) -> Result<Arc<dyn Backend>, OpenError> {
     let is_classic = config.grants == Grants::Classic;
     let statement_timeout = Duration::from_millis(config.statement_timeout_ms);
     match database {
@@ -108,10 +117,10 @@ pub async fn open(database: &Database, config: &Config) -> Result<Arc<dyn Backen
                 schemas: config.rest.schemas.iter().map(Ident::new).collect(),
                 extra_search_path: config.rest.extra_search_path.iter().map(Ident::new).collect(),
                 app_settings: config.rest.app_settings.iter().map(settings).collect(),
-                bootstrap: match (config.rest.own_roles, is_classic) {
-                    (true, _) => None,
-                    (false, true) => Some(postgres::Grants::Classic),
-                    (false, false) => Some(postgres::Grants::Closed),
+                bootstrap: match (is_prepared, is_classic) {
+                    (false, _) => None,
+                    (true, true) => Some(postgres::Grants::Classic),
+                    (true, false) => Some(postgres::Grants::Closed),
                 },
                 ..postgres::Options::new(url)
             };

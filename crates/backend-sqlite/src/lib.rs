@@ -14,6 +14,7 @@
 //! | [`routine`] | routines' bodies that are run |
 //! | [`emit`] | typed tree → SQLite's SQL, policies |
 //! | [`schema`] | the stored catalog, migrations |
+//! | [`foreign`] | reading SQLite files of others |
 //! | [`transfer`] | a database's rows out to another engine, or in from one |
 //! | `console` | SQL text for people |
 //! | `export` | definitions and rows for `db dump` and `db diff` |
@@ -28,6 +29,7 @@ pub mod emit;
 pub mod engine;
 pub mod errors;
 mod export;
+pub mod foreign;
 pub mod foreign_keys;
 pub mod keeper;
 pub mod read;

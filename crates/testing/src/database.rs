@@ -1,4 +1,6 @@
-//! A PostgreSQL database of a test's own.
+//! A database of a test's own.
+
+use std::path::Path;
 
 use crate::engine::postgres_url;
 use crate::server::{create_database, drop_database};
@@ -50,4 +52,12 @@ impl Drop for Database {
         })
         .join();
     }
+}
+
+/// Makes an SQLite file as another program would, by statements in SQLite's own dialect.
+pub fn sqlite_file(path: &Path, sql: &str) {
+    let made = rusqlite::Connection::open(path).unwrap();
+    // As most programs have it; the library here would insist on foreign keys.
+    made.pragma_update(None, "foreign_keys", false).unwrap();
+    made.execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
 }

@@ -160,11 +160,13 @@ fn command_line<'a>(path: &'a str, from: Option<&'a str>, to: &'a str) -> Vec<&'
 /// Kills a move at growing times until one comes to its end, and looks at every state in between.
 async fn moved_in_spite_of_kills(path: &str, from: Option<&str>, to: &str) {
     let mut kills = 0;
-    for milliseconds in (60..).step_by(60) {
+    let mut milliseconds = 60;
+    loop {
         let mut command = Command::new(PROGRAM);
         command.args(command_line(path, from, to)).stdin(Stdio::null());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+        milliseconds += milliseconds / 4;
         if matches!(child.try_wait(), Ok(None)) {
             child.kill().unwrap();
             let printed = out(&child.wait_with_output().unwrap());
@@ -179,13 +181,13 @@ async fn moved_in_spite_of_kills(path: &str, from: Option<&str>, to: &str) {
                 return;
             }
             kills += 1;
-            assert!(kills < 400, "the move never ends");
+            assert!(kills < 60, "the move never ends");
             continue;
         }
         let output = child.wait_with_output().unwrap();
         let printed = out(&output);
         assert!(output.status.success(), "after {kills} kills:\n{printed}");
-        assert!(printed.contains("41,000 rows in 2 tables"), "{printed}");
+        assert!(printed.contains("41,000 rows in "), "{printed}");
         assert!(kills > 2, "nothing was interrupted");
         return;
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
 use std::sync::Arc;
 
 use mainstay_core::backend::{Backend, Statement};
@@ -16,7 +17,7 @@ use mainstay_core::policy::{self, Needs};
 use mainstay_core::types::Type;
 
 use super::guess::accepts;
-use super::{Cell, Destination, Format, Source, Survey};
+use super::{Cell, Destination, Format, Record, Source, Survey};
 use crate::error::Error;
 
 /// Rows of one transaction, at most.
@@ -112,28 +113,51 @@ pub async fn load(
     source: &Source,
     survey: &Survey,
     destination: &Destination,
-    mut progress: impl FnMut(u64),
+    progress: impl FnMut(u64) + Send,
 ) -> Result<Loaded, Error> {
     let names: Vec<String> = survey.columns.iter().map(|column| column.name.clone()).collect();
     let mut records = source.records(&names)?;
-    let is_json = source.format == Format::Json;
+    let texts_are_json = source.format != Format::Json;
+    write(
+        backend,
+        &source.path,
+        destination,
+        texts_are_json,
+        0,
+        &mut || records.next(),
+        progress,
+    )
+    .await
+}
+
+/// Writes records into a table, from wherever they come. `texts_are_json`: a text that goes into a JSON column is JSON
+/// already; `before`: records that earlier calls wrote. Errors: as [`load`].
+pub async fn write(
+    backend: &Arc<dyn Backend>,
+    path: &Path,
+    destination: &Destination,
+    texts_are_json: bool,
+    before: u64,
+    next: &mut (dyn FnMut() -> Result<Option<Record>, Error> + Send),
+    mut progress: impl FnMut(u64) + Send,
+) -> Result<Loaded, Error> {
     let writer = RowWriter::new(backend, destination)?;
     let mut loaded = Loaded::default();
-    let mut number = 0_u64;
+    let mut number = before;
     let mut chunk = Vec::new();
     let mut bytes = 0;
     loop {
-        let next = records.next()?;
-        let is_end = next.is_none();
-        if let Some((line, cells)) = next {
+        let record = next()?;
+        let is_end = record.is_none();
+        if let Some((line, cells)) = record {
             number += 1;
-            let row = writer.row(&cells, number, is_json);
+            let row = writer.row(&cells, number, texts_are_json);
             bytes += row.len();
             chunk.push((line, row));
         }
         if chunk.len() >= CHUNK_ROWS || bytes >= CHUNK_BYTES || (is_end && !chunk.is_empty()) {
             let inserted = writer.write(&chunk).await.map_err(|(first, last, error)| Error::Rows {
-                path: source.path.clone(),
+                path: path.to_owned(),
                 first,
                 last,
                 error,
@@ -220,7 +244,7 @@ impl<'a> RowWriter<'a> {
     }
 
     /// One record as a JSON object.
-    fn row(&self, cells: &[Cell], number: u64, is_json: bool) -> String {
+    fn row(&self, cells: &[Cell], number: u64, texts_are_json: bool) -> String {
         let mut row = String::from("{");
         for ((name, takes_json), cell) in self.members.iter().zip(cells) {
             if row.len() > 1 {
@@ -232,7 +256,7 @@ impl<'a> RowWriter<'a> {
                 Cell::Null => row.push_str("null"),
                 Cell::Json(text) => row.push_str(text),
                 // In a text file a JSON column's text is JSON already.
-                Cell::Text(text) if *takes_json && !is_json => row.push_str(text),
+                Cell::Text(text) if *takes_json && texts_are_json => row.push_str(text),
                 Cell::Text(text) => row.push_str(&quoted(text)),
             }
         }

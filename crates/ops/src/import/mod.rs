@@ -7,6 +7,7 @@
 //! | [`guess`] | a column's type from all its values |
 //! | [`survey`] | the first reading of a file: columns, types, keys; nothing is written |
 //! | [`table`] | `CREATE TABLE` for what was found; whether a file fits a table that is there |
+//! | [`tables`] | `CREATE TABLE` for a whole database |
 //! | [`load`] | the second reading: rows into the table, in bounded transactions |
 //!
 //! Rows go the way of requests' rows (a plan, as the table's owner), so types, defaults, checks, foreign keys and
@@ -20,6 +21,7 @@ pub mod json;
 pub mod load;
 pub mod survey;
 pub mod table;
+pub mod tables;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -40,6 +42,9 @@ const BUFFER_BYTES: usize = 256 * 1024;
 
 /// Bytes that the separator is guessed from.
 const HEAD_BYTES: usize = 64 * 1024;
+
+/// A record's line (or number) and its cells.
+pub type Record = (u64, Vec<Cell>);
 
 /// One value of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]

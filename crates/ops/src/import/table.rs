@@ -152,7 +152,8 @@ pub fn create(name: &QualifiedName, survey: &Survey, file: &str) -> String {
     sql
 }
 
-fn quote(name: &str, out: &mut String) {
+/// Appends a quoted identifier.
+pub(super) fn quote(name: &str, out: &mut String) {
     out.push('"');
     for character in name.chars() {
         if character == '"' {

@@ -52,7 +52,8 @@ async fn carry(command: &Grow, source: &super::Opened) -> Result<(), CommandErro
     result
 }
 
-async fn carry_into(
+/// Carries a source into a target whose schema `migrator` makes, proves both equal, and ends the move.
+pub(super) async fn carry_into(
     source: &super::Opened,
     place: &Database,
     target: &Arc<dyn Backend>,

@@ -5,11 +5,9 @@ use mainstay_core::name::QualifiedName;
 use mainstay_core::types::{Type, TypeModifier};
 use mainstay_ops::Error;
 use mainstay_ops::import::{Destination, Format, Source, Survey, load, survey, table};
-use mainstay_schema::Project;
 
-use super::super::migrate::{up, version_now};
 use super::super::{CommandError, Opened};
-use super::{is_agreed, rows_bar, table_name, types};
+use super::{is_agreed, make, rows_bar, table_name, types};
 use crate::cli::Import;
 
 /// Shows what the file holds and, if that is agreed to, brings it into its table.
@@ -49,7 +47,7 @@ pub async fn import(command: &Import, opened: &Opened, source: &Source) -> Resul
         if !is_agreed(command)? {
             return Ok(());
         }
-        make(opened, &name, &sql).await?;
+        make(opened, &format!("import {}", name.name), &sql).await?;
     } else {
         let destination = Destination::fit(&catalog, &name, &found, key.as_deref())?;
         let columns: Vec<(String, Type)> = destination
@@ -95,20 +93,6 @@ fn check(source: &Source, found: &Survey, columns: &[(String, Type)], key: &[usi
     let checked = load::check(source, found, columns, key);
     bar.finish_and_clear();
     checked
-}
-
-/// Writes the migration and applies it. One that cannot be applied is taken away again.
-async fn make(opened: &Opened, name: &QualifiedName, sql: &str) -> Result<(), CommandError> {
-    let project = Project::new(&opened.config.root);
-    let path = project.new_migration(&version_now(), &format!("import {}", name.name))?;
-    let unwritable = |error: std::io::Error| CommandError::Other(format!("cannot write {}: {error}", path.display()));
-    std::fs::write(&path, sql).map_err(unwritable)?;
-    if let Err(error) = up(&opened.migrator, false).await {
-        std::fs::remove_file(&path).map_err(unwritable)?;
-        return Err(error.into());
-    }
-    println!("Applied the new migration {}.", path.display());
-    Ok(())
 }
 
 fn key_positions(key: &str, found: &Survey) -> Result<Vec<usize>, CommandError> {

@@ -4,10 +4,12 @@
 //! all.
 
 mod file;
+mod postgres;
+mod sqlite;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -15,7 +17,9 @@ use mainstay_core::catalog::Catalog;
 use mainstay_core::name::QualifiedName;
 use mainstay_core::types::Type;
 use mainstay_ops::import::Source;
+use mainstay_schema::Project;
 
+use super::migrate::{up, version_now};
 use super::{CommandError, Opened};
 use crate::cli::Import;
 
@@ -28,15 +32,21 @@ pub async fn run(command: &Import) -> Result<(), CommandError> {
 }
 
 async fn import(command: &Import, opened: &Opened) -> Result<(), CommandError> {
+    if command.source.starts_with("postgres://") || command.source.starts_with("postgresql://") {
+        return postgres::import(command, opened).await;
+    }
     let pending = opened.migrator.pending(true).await?.len();
     if pending > 0 {
         return Err(mainstay_schema::Error::Pending(pending).into());
     }
     let path = Path::new(&command.source);
+    if sqlite::is_sqlite(path) {
+        return sqlite::import(command, opened, path).await;
+    }
     match Source::open(path)? {
         Some(source) => file::import(command, opened, &source).await,
         None => Err(CommandError::Other(format!(
-            "{} is none of .csv, .tsv, .json, .ndjson, .jsonl",
+            "{} is none of .csv, .tsv, .json, .ndjson, .jsonl, .db, .sqlite and no postgres:// URL",
             path.display()
         ))),
     }
@@ -67,6 +77,38 @@ fn is_agreed(command: &Import) -> Result<bool, CommandError> {
         println!("Nothing was written.");
     }
     Ok(agreed)
+}
+
+/// Writes a migration and applies it. One that cannot be applied is taken away again.
+async fn make(opened: &Opened, name: &str, sql: &str) -> Result<(), CommandError> {
+    let project = Project::new(&opened.config.root);
+    let path = write_migration(&project, name, sql)?;
+    if let Err(error) = up(&opened.migrator, false).await {
+        std::fs::remove_file(&path).map_err(|error| unwritable(&path, &error))?;
+        return Err(error.into());
+    }
+    println!("Applied the new migration {}.", path.display());
+    Ok(())
+}
+
+/// Writes a migration of now, or of the next second that has none.
+fn write_migration(project: &Project, name: &str, sql: &str) -> Result<PathBuf, CommandError> {
+    let last = project
+        .migrations()?
+        .into_iter()
+        .map(|migration| migration.version)
+        .max();
+    let mut version = version_now();
+    if let Some(last) = last.filter(|last| *last >= version) {
+        version = last.parse::<u64>().map_or(last, |number| format!("{:014}", number + 1));
+    }
+    let path = project.new_migration(&version, name)?;
+    std::fs::write(&path, sql).map_err(|error| unwritable(&path, &error))?;
+    Ok(path)
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> CommandError {
+    CommandError::Other(format!("cannot write {}: {error}", path.display()))
 }
 
 /// `table` or `schema.table`.
