@@ -74,7 +74,7 @@ pub struct Grow {
 
 #[derive(Debug, Args)]
 pub struct Import {
-    /// A file (.csv, .tsv, .json, .ndjson, .jsonl; .db, .sqlite: all its tables) or postgres://…, a whole database
+    /// A file (.csv, .tsv, .json, .ndjson, .jsonl; .db, .sqlite: all its tables; .sql: a dump) or postgres://…, a whole database
     pub source: String,
     #[command(flatten)]
     pub target: Target,

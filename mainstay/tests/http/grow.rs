@@ -72,7 +72,8 @@ async fn a_database_moves_up_and_back_and_is_the_same() {
     let path = project.path().to_str().unwrap().to_owned();
     succeeded(&["migrate", "up", &path]);
     // What happened after the migrations: a row the sequence knows of, one fewer of those the migrations wrote.
-    let written = "insert into serials (name) values ('later'); insert into parents values (9, 'nine', null); delete from nodes where id = 4; \
+    let written = "insert into serials (name) values ('later'); insert into parents values (9, 'nine', null); \
+                   insert into auth.users (id, email) values ('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12', 'ada@example.org'); delete from nodes where id = 4; \
                    update everything set t = 'changed' where id = 4; insert into identities (name) values ('x');";
     succeeded(&["db", "query", "--write", written, &path]);
     let database = Database::create().await;
@@ -93,6 +94,7 @@ async fn a_database_moves_up_and_back_and_is_the_same() {
         "select * from no_key order by a, b",
         "select * from hidden",
         "select * from identities",
+        "select id, email from auth.users",
     ] {
         let here = ask(&own, sql);
         assert_eq!(here, ask(&target, sql), "{sql}");
@@ -262,4 +264,32 @@ async fn triggers_do_not_fire_on_copied_rows_and_fire_again_afterwards() {
             || compact.contains(r#""touched":"true""#),
         "{rows}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_that_the_file_cannot_keep_stops_the_way_back() {
+    if postgres_url().is_none() {
+        return;
+    }
+    let project = Project::of("create table t (id int primary key, at timestamptz, f float8);");
+    let path = project.path().to_str().unwrap().to_owned();
+    for (value, told) in [
+        ("'infinity', 1", "Column at of a row of public.t"),
+        ("now(), 'NaN'", "Column f of a row of public.t"),
+    ] {
+        let database = Database::create().await;
+        succeeded(&["migrate", "up", &path, "--database-url", &database.url()]);
+        database.run(&format!("insert into t values (1, {value})")).await;
+        let back = format!("sqlite:{}", project.path().join("back.db").display());
+        let refused = run(&["grow", &path, "--database-url", &database.url(), "--to", &back]);
+        assert!(
+            out(&refused).contains(told) && out(&refused).contains("MS-OPS-005"),
+            "{}",
+            out(&refused)
+        );
+        // Once the value is another one, the same command goes on.
+        database.run("update t set at = '2024-01-01', f = 1").await;
+        succeeded(&["grow", &path, "--database-url", &database.url(), "--to", &back]);
+        std::fs::remove_file(project.path().join("back.db")).unwrap();
+    }
 }

@@ -53,7 +53,8 @@ pub fn lines(rows: &Rows, types: &[&Type]) -> Result<Vec<u8>, BackendError> {
             }
             match (value, ty) {
                 (None, _) => out.extend_from_slice(b"\\N"),
-                (Some(json), Type::Array(element)) => {
+                // A dump has arrays in PostgreSQL's own form.
+                (Some(json), Type::Array(element)) if !json.starts_with(b"{") => {
                     array.clear();
                     write_array(json, element.base(), &mut array).ok_or_else(|| {
                         let text = String::from_utf8_lossy(json);

@@ -279,7 +279,8 @@ fn add(
             };
             let text = String::from_utf8_lossy(bytes);
             let read = match ty.kind() {
-                Kind::Array(_) => ty.read_json(&text, &context),
+                // A dump has arrays in PostgreSQL's own form.
+                Kind::Array(_) if text.starts_with('[') => ty.read_json(&text, &context),
                 _ => ty.read(&text, &context),
             };
             values.push(read.map_err(|mut error| {

@@ -8,6 +8,7 @@
 //! | [`survey`] | the first reading of a file: columns, types, keys; nothing is written |
 //! | [`table`] | `CREATE TABLE` for what was found; whether a file fits a table that is there |
 //! | [`tables`] | `CREATE TABLE` for a whole database |
+//! | [`dump`] | plain-text dumps of PostgreSQL's |
 //! | [`load`] | the second reading: rows into the table, in bounded transactions |
 //!
 //! Rows go the way of requests' rows (a plan, as the table's owner), so types, defaults, checks, foreign keys and
@@ -15,6 +16,7 @@
 //! overwritten with the same values.
 
 pub mod csv;
+pub mod dump;
 pub mod encoding;
 pub mod guess;
 pub mod json;

@@ -3,6 +3,7 @@
 //! What was found and guessed is shown first; nothing is written before that, and without a yes nothing is written at
 //! all.
 
+mod dump;
 mod file;
 mod postgres;
 mod sqlite;
@@ -43,10 +44,16 @@ async fn import(command: &Import, opened: &Opened) -> Result<(), CommandError> {
     if sqlite::is_sqlite(path) {
         return sqlite::import(command, opened, path).await;
     }
+    if path
+        .extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("sql"))
+    {
+        return dump::import(command, opened, path).await;
+    }
     match Source::open(path)? {
         Some(source) => file::import(command, opened, &source).await,
         None => Err(CommandError::Other(format!(
-            "{} is none of .csv, .tsv, .json, .ndjson, .jsonl, .db, .sqlite and no postgres:// URL",
+            "{} is none of .csv, .tsv, .json, .ndjson, .jsonl, .db, .sqlite, .sql and no postgres:// URL",
             path.display()
         ))),
     }
