@@ -85,7 +85,7 @@ impl<R: BufRead> CsvReader<R> {
     /// The next record and the line it begins at; `None` at the end.
     ///
     /// Errors: a quoted field that does not end; something between a closing quote and the separator; no UTF-8.
-    pub fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>, Fault> {
+    pub fn record(&mut self) -> Result<Option<(u64, Vec<Cell>)>, Fault> {
         loop {
             let begins = self.line;
             let mut cells = Vec::new();
@@ -190,7 +190,7 @@ mod tests {
     fn read(text: &str) -> Result<Vec<(u64, Vec<Cell>)>, Fault> {
         let mut reader = CsvReader::new(text.as_bytes(), sniff(text.as_bytes()));
         let mut found = Vec::new();
-        while let Some(record) = reader.next()? {
+        while let Some(record) = reader.record()? {
             found.push(record);
         }
         Ok(found)

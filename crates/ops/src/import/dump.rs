@@ -206,7 +206,7 @@ impl BlockRows {
     }
 
     /// The next rows. Errors: a row with more or fewer fields than the block has columns.
-    pub fn next(&mut self) -> Result<Lines, Error> {
+    pub fn chunk(&mut self) -> Result<Lines, Error> {
         let first = self.line;
         let mut rows = Rows::new(self.width);
         let mut text = Vec::new();

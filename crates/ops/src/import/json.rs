@@ -39,6 +39,9 @@ impl<'de> serde::Deserialize<'de> for Members {
     }
 }
 
+/// The line an object begins at, and its members.
+pub type Object = (u64, Vec<(String, Cell)>);
+
 /// A reader of objects.
 pub struct JsonReader<R> {
     input: R,
@@ -64,7 +67,7 @@ impl<R: BufRead> JsonReader<R> {
         clippy::type_complexity,
         reason = "a record with its line, as every reader here gives it"
     )]
-    pub fn next(&mut self) -> Result<Option<(u64, Vec<(String, Cell)>)>, Fault> {
+    pub fn record(&mut self) -> Result<Option<Object>, Fault> {
         loop {
             match self.peek()? {
                 None if self.is_in_array => return Err(Fault::at(self.line, "the array is not closed")),
@@ -104,7 +107,7 @@ impl<R: BufRead> JsonReader<R> {
         }
     }
 
-    fn object(&mut self) -> Result<(u64, Vec<(String, Cell)>), Fault> {
+    fn object(&mut self) -> Result<Object, Fault> {
         let begins = self.line;
         let mut text = Vec::new();
         let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
@@ -156,10 +159,10 @@ impl<R: BufRead> JsonReader<R> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<(u64, Vec<(String, Cell)>)>, Fault> {
+    fn read(text: &str) -> Result<Vec<Object>, Fault> {
         let mut reader = JsonReader::new(text.as_bytes());
         let mut found = Vec::new();
-        while let Some(record) = reader.next()? {
+        while let Some(record) = reader.record()? {
             found.push(record);
         }
         Ok(found)

@@ -155,7 +155,7 @@ impl Source {
             },
         };
         if let Reader::Csv(reader) = &mut records.reader {
-            let header = reader.next().map_err(|fault| fault.of(&self.path))?;
+            let header = reader.record().map_err(|fault| fault.of(&self.path))?;
             let Some((line, cells)) = header else {
                 return Err(Fault::at(1, "the file is empty; its first line should name the columns").of(&self.path));
             };
@@ -189,7 +189,7 @@ impl Records {
     fn next(&mut self) -> Result<Option<(u64, Vec<Cell>)>, Error> {
         match &mut self.reader {
             Reader::Csv(reader) => {
-                let Some((line, cells)) = reader.next().map_err(|fault| fault.of(&self.path))? else {
+                let Some((line, cells)) = reader.record().map_err(|fault| fault.of(&self.path))? else {
                     return Ok(None);
                 };
                 if cells.len() != self.columns.len() {
@@ -203,7 +203,7 @@ impl Records {
                 Ok(Some((line, cells)))
             }
             Reader::Json(reader) => {
-                let Some((line, members)) = reader.next().map_err(|fault| fault.of(&self.path))? else {
+                let Some((line, members)) = reader.record().map_err(|fault| fault.of(&self.path))? else {
                     return Ok(None);
                 };
                 let mut cells = vec![Cell::Null; self.columns.len()];

@@ -131,7 +131,7 @@ async fn write(
     let bar = rows_bar(block.rows, &block.table.to_string());
     let mut source = BlockRows::open(dump, block, progress.rows)?;
     while !progress.complete {
-        let lines = source.next()?;
+        let lines = source.chunk()?;
         progress.rows += lines.rows.len() as u64;
         progress.complete = lines.is_end;
         let written = target.write(relation, columns, &lines.rows, &progress).await;
