@@ -190,6 +190,14 @@ impl<'a> Emitter<'a> {
         &self.role
     }
 
+    /// The role that runs the statement, as routines that it calls find it.
+    pub fn user_rights(&self) -> Rights {
+        Rights {
+            role: self.user.clone(),
+            definer: self.definer,
+        }
+    }
+
     /// The text so far, for writing around what is emitted.
     pub fn writer(&mut self) -> &mut SqlWriter {
         &mut self.writer

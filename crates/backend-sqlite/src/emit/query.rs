@@ -140,6 +140,20 @@ impl Emitter<'_> {
     }
 
     fn values(&mut self, rows: &[Vec<Expr>], names: Names<'_>) -> Result<()> {
+        if rows.iter().any(|row| super::subquery::names_columns(row)) {
+            // SQLite gives the columns of VALUES no names where they ask of other entries.
+            for (index, row) in rows.iter().enumerate() {
+                self.sql(if index > 0 { " UNION ALL SELECT " } else { "SELECT " });
+                for (column, value) in row.iter().enumerate() {
+                    if column > 0 {
+                        self.sql(", ");
+                    }
+                    self.expr(value)?;
+                    self.output_name(column, names);
+                }
+            }
+            return Ok(());
+        }
         self.sql("SELECT ");
         for column in 0..rows.first().map_or(0, Vec::len) {
             if column > 0 {

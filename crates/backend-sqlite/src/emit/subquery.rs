@@ -208,7 +208,7 @@ impl Emitter<'_> {
 }
 
 /// True if a row decides the arguments.
-fn names_columns(arguments: &[Expr]) -> bool {
+pub(super) fn names_columns(arguments: &[Expr]) -> bool {
     struct Found(bool);
     impl walk::Visitor for Found {
         fn expr(&mut self, expr: &Expr) {

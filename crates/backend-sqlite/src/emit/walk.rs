@@ -1,5 +1,6 @@
 //! Walks typed trees: which relations and columns a statement uses, and what else its shape tells.
 
+use mainstay_core::catalog::Volatility;
 use mainstay_sql::typed::{
     Assignment, ConflictAction, Cte, Delete, Distinct, Expr, ExprKind, FrameBound, FromItem, Insert, InsertSource,
     Query, RoutineCall, RoutineRun, Select, SequenceCall, SetExpression, SortKey, TableFunction, Update, Window,
@@ -259,6 +260,19 @@ pub fn relations(walk: impl FnOnce(&mut dyn Visitor)) -> usize {
     let mut count = Count(0);
     walk(&mut count);
     count.0
+}
+
+/// True if what is walked runs a routine that may write.
+pub fn runs_volatile(walk: impl FnOnce(&mut dyn Visitor)) -> bool {
+    struct Found(bool);
+    impl Visitor for Found {
+        fn run(&mut self, run: &RoutineRun) {
+            self.0 |= run.routine.volatility == Volatility::Volatile;
+        }
+    }
+    let mut found = Found(false);
+    walk(&mut found);
+    found.0
 }
 
 /// True if the expression has a subquery anywhere.

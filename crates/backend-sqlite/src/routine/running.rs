@@ -25,11 +25,27 @@ thread_local! {
     static CURRENT: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
     /// When the statement that runs on this thread must have ended.
     static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// A query that reads tables calls routines between its rows.
+    static SCANNING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Sets or lifts the time by which what runs on this thread must have ended.
 pub fn set_deadline(deadline: Option<Instant>) {
     DEADLINE.set(deadline);
+}
+
+/// Runs `work`, a query that reads tables and calls routines between its rows. They may not write: the query would meet
+/// what they wrote, where PostgreSQL's sees the tables as they were.
+pub fn scanning<T>(work: impl FnOnce() -> T) -> T {
+    /// Puts the mark back, also when `work` panics.
+    struct Before(bool);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            SCANNING.set(self.0);
+        }
+    }
+    let _before = Before(SCANNING.replace(true));
+    work()
 }
 
 /// The parts of a request, borrowed for as long as its entry stands.
@@ -126,8 +142,19 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// Errors: 25006 `cannot execute INSERT in a read-only transaction` on a connection that only reads.
+    /// Errors: 25006 as [`check_not_read_only`](Self::check_not_read_only); 0A000 between the rows of a query.
     pub fn check_writable(&self, verb: &str) -> Result<(), BackendError> {
+        self.check_not_read_only(verb)?;
+        if SCANNING.get() {
+            let feature = "a function that writes, called between the rows of a query";
+            let way = "call it by itself in the select list, or in a statement of its own";
+            return Err(DatabaseError::unavailable(feature, verb, 1, Some(way)).into());
+        }
+        Ok(())
+    }
+
+    /// Errors: 25006 `cannot execute INSERT in a read-only transaction` on a connection that only reads.
+    pub fn check_not_read_only(&self, verb: &str) -> Result<(), BackendError> {
         let read_only = self
             .conn
             .prepare_cached("PRAGMA query_only")

@@ -18,7 +18,7 @@ pub fn register(conn: &Connection) -> rusqlite::Result<()> {
     let volatile = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DIRECTONLY;
     conn.create_scalar_function("pg_nextval", 2, volatile, |context| {
         with(context, |running, sequence| {
-            running.check_writable("nextval()")?;
+            running.check_not_read_only("nextval()")?;
             sequences::next(running.conn(), sequence).map(Scalar::Integer)
         })
     })?;
@@ -33,7 +33,7 @@ pub fn register(conn: &Connection) -> rusqlite::Result<()> {
             return Ok(Scalar::Null);
         };
         with(context, |running, sequence| {
-            running.check_writable("setval()")?;
+            running.check_not_read_only("setval()")?;
             sequences::set(running.conn(), sequence, value, is_called != 0)?;
             Ok(Scalar::Integer(value))
         })

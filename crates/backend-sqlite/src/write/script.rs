@@ -9,13 +9,14 @@
 use std::sync::Arc;
 
 use mainstay_core::backend::QueryResult;
-use mainstay_core::catalog::{Privilege, Relation};
+use mainstay_core::catalog::{Privilege, Relation, Routine, Volatility};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
 use mainstay_core::plan::Value;
 use mainstay_core::types::Type;
 use mainstay_sql::typed::{
-    Expr, ExprKind, Literal, OutputColumn, Query, Returning, RteId, SequenceCall, SetExpression, Statement,
+    self, Distinct, Expr, ExprKind, Literal, OutputColumn, Query, Returning, RteId, SequenceCall, SetExpression,
+    Statement,
 };
 use rusqlite::Connection;
 use rusqlite::types::Value as Scalar;
@@ -30,9 +31,9 @@ use crate::emit::compiled::Compiled;
 use crate::emit::context::Context;
 use crate::emit::emitter::{Alias, Rights};
 use crate::emit::privileges::Uses;
-use crate::emit::walk;
+use crate::emit::walk::{self, Visitor};
 use crate::emit::{Emitter, Parameters, Rte};
-use crate::routine;
+use crate::routine::{self, Invocation};
 
 /// A compiled statement.
 pub enum ScriptProgram {
@@ -182,6 +183,8 @@ pub struct QueryProgram {
     columns: Vec<OutputColumn>,
     /// For each output column, the call to make with the value that was read.
     calls: Vec<Option<Call>>,
+    /// Columns that are read: the output, and arguments of routines after it.
+    width: usize,
 }
 
 /// A sequence function, without its value.
@@ -192,35 +195,50 @@ enum Call {
         sequence: Arc<mainstay_core::catalog::Sequence>,
         is_called: bool,
     },
+    /// A routine, with its arguments in the columns from `first` on.
+    Run {
+        routine: Arc<Routine>,
+        rights: Rights,
+        first: usize,
+    },
 }
 
 impl QueryProgram {
     fn compile(mut emitter: Emitter<'_>, query: &Query) -> Result<Self, DatabaseError> {
         let mut query = query.clone();
-        let calls = take_calls(&mut query)?;
+        let mut calls = take_calls(&mut query)?;
+        take_runs(&mut query, &mut calls, &emitter.user_rights());
         for call in calls.iter().flatten() {
             call.authorize(&emitter)?;
         }
         emitter.statement_query(&query)?;
+        let scans = walk::runs_volatile(|visitor| walk::query(visitor, &query))
+            && walk::relations(|visitor| walk::query(visitor, &query)) > 0;
+        let width = match &query.body {
+            SetExpression::Select(select) => select.target.len().max(query.columns.len()),
+            _ => query.columns.len(),
+        };
         Ok(QueryProgram {
-            prepared: Prepared::from(emitter.finish()),
+            prepared: Prepared::from(emitter.finish()).scanning(scans),
             columns: query.columns,
             calls,
+            width,
         })
     }
 
     fn run(&self, conn: &Connection, sources: &Sources<'_>) -> Result<Executed, BackendError> {
         let count = self.columns.len();
         let rows = self.prepared.all(conn, sources, |row| {
-            scalars(row, 0, count).map_err(|error| self.prepared.failed(&error))
+            scalars(row, 0, self.width).map_err(|error| self.prepared.failed(&error))
         })?;
         let mut done = Executed::default();
         for mut row in rows {
-            for (value, call) in row.iter_mut().zip(&self.calls) {
+            for (at, call) in self.calls.iter().enumerate() {
                 if let Some(call) = call {
-                    *value = call.make(conn, value)?;
+                    row[at] = call.make(conn, &row, at)?;
                 }
             }
+            row.truncate(count);
             done.rows.push(row);
         }
         done.affected = done.rows.len() as u64;
@@ -232,6 +250,7 @@ impl Call {
     /// Errors: 42501 `permission denied for sequence s`.
     fn authorize(&self, emitter: &Emitter<'_>) -> Result<(), DatabaseError> {
         let (sequence, privileges): (_, &[Privilege]) = match self {
+            Call::Run { routine, .. } => return emitter.check_execute(routine),
             Call::Next(sequence) => (sequence, &sequences::NEXT_PRIVILEGES),
             Call::Current(sequence) => (sequence, &[Privilege::Usage, Privilege::Select]),
             Call::Set { sequence, .. } => (sequence, &[Privilege::Update]),
@@ -239,8 +258,20 @@ impl Call {
         sequences::authorize(emitter.catalog(), emitter.role(), sequence, privileges)
     }
 
-    fn make(&self, conn: &Connection, value: &Scalar) -> Result<Scalar, BackendError> {
-        match (self, value) {
+    /// Makes the call for a row that was read; it stands in column `at`.
+    fn make(&self, conn: &Connection, row: &[Scalar], at: usize) -> Result<Scalar, BackendError> {
+        match (self, &row[at]) {
+            (Call::Run { routine, rights, first }, _) => {
+                let invocation = Invocation {
+                    routine,
+                    user: &rights.role,
+                    definer: rights.definer,
+                    arguments: row[*first..first + routine.arguments.len()].to_vec(),
+                };
+                let rows = routine::with_current(|running| invocation.run(running))?;
+                let value = rows.into_iter().next().and_then(|row| row.into_iter().next());
+                Ok(value.unwrap_or(Scalar::Null))
+            }
             (Call::Next(sequence), _) => sequences::next(conn, sequence).map(Scalar::Integer),
             (Call::Current(sequence), _) => sequences::current(conn, sequence).map(Scalar::Integer),
             (Call::Set { sequence, is_called }, Scalar::Integer(number)) => {
@@ -256,9 +287,19 @@ impl Call {
 /// Takes sequence calls out of the select list and leaves their values there.
 fn take_calls(query: &mut Query) -> Result<Vec<Option<Call>>, DatabaseError> {
     let mut calls: Vec<Option<Call>> = query.columns.iter().map(|_| None).collect();
+    let all = sequence_calls(|visitor| walk::query(visitor, query));
     let SetExpression::Select(select) = &mut query.body else {
         return Ok(calls);
     };
+    let by_themselves = select
+        .target
+        .iter()
+        .filter(|target| matches!(target.expr.kind, ExprKind::Sequence(_)))
+        .count();
+    if all > by_themselves {
+        // The others are made as the query comes to them, so these must be too.
+        return Ok(calls);
+    }
     for (target, place) in select.target.iter_mut().zip(&mut calls) {
         let ExprKind::Sequence(call) = &target.expr.kind else {
             continue;
@@ -299,6 +340,67 @@ fn take_calls(query: &mut Query) -> Result<Vec<Option<Call>>, DatabaseError> {
         *place = Some(taken);
     }
     Ok(calls)
+}
+
+/// How many sequence calls there are in what is walked.
+fn sequence_calls(walk: impl FnOnce(&mut dyn Visitor)) -> usize {
+    struct Count(usize);
+    impl Visitor for Count {
+        fn expr(&mut self, expr: &Expr) {
+            self.0 += usize::from(matches!(expr.kind, ExprKind::Sequence(_)));
+        }
+    }
+    let mut count = Count(0);
+    walk(&mut count);
+    count.0
+}
+
+/// Takes calls of routines that may write out of the select list of a query over tables: they are made once its rows
+/// have been read, so that the query meets nothing of what they write.
+fn take_runs(query: &mut Query, calls: &mut [Option<Call>], rights: &Rights) {
+    let order: Vec<usize> = query
+        .order
+        .iter()
+        .filter_map(|key| match key.expr.kind {
+            ExprKind::Output(index) => Some(index),
+            _ => None,
+        })
+        .collect();
+    let SetExpression::Select(select) = &mut query.body else {
+        return;
+    };
+    if select.from.is_empty() || !matches!(select.distinct, Distinct::All) || select.target.is_empty() {
+        return;
+    }
+    let count = select.target.len();
+    for at in 0..count {
+        let target = &select.target[at];
+        let ExprKind::Run(run) = &target.expr.kind else {
+            continue;
+        };
+        let nested = run
+            .arguments
+            .iter()
+            .any(|argument| walk::runs_volatile(|visitor| walk::expr(visitor, argument)));
+        if run.routine.volatility != Volatility::Volatile || nested || order.contains(&at) {
+            continue;
+        }
+        let run = run.clone();
+        calls[at] = Some(Call::Run {
+            routine: Arc::clone(&run.routine),
+            rights: rights.clone(),
+            first: select.target.len(),
+        });
+        let ty = select.target[at].expr.ty.clone();
+        select.target[at].expr = Expr::new(ExprKind::Literal(Literal::Null), ty);
+        let name = select.target[at].name.clone();
+        select
+            .target
+            .extend(run.arguments.into_iter().map(|expr| typed::Target {
+                name: name.clone(),
+                expr,
+            }));
+    }
 }
 
 fn null() -> Expr {

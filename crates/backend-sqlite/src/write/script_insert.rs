@@ -208,7 +208,9 @@ fn source<'c>(
         let mut emitter = emitter();
         emitter.ctes(&insert.ctes)?;
         emitter.query(query, Names::Numbered)?;
-        Ok(Source::Query(Prepared::from(emitter.finish())))
+        let scans = walk::runs_volatile(|visitor| walk::insert(visitor, insert))
+            && walk::relations(|visitor| walk::insert(visitor, insert)) > 0;
+        Ok(Source::Query(Prepared::from(emitter.finish()).scanning(scans)))
     };
     match &insert.source {
         InsertSource::Default => Ok(Source::Default),

@@ -96,7 +96,8 @@ pub fn compile_update<'c>(
             commands,
         },
         |emitter| write_assigned(emitter, &target, &update.assignments),
-    )?;
+    )?
+    .scanning(walk::runs_volatile(|visitor| walk::update(visitor, update)));
     let checks = Checks::compile(compiled, &target, Moment::Updated(&columns), commands)?;
     let returning = match &update.returning {
         Some(returning) => Some(Shown::compile(emitter(), &target, update.rte, returning)?),
@@ -147,7 +148,8 @@ pub fn compile_delete<'c>(
             commands,
         },
         |_| Ok(()),
-    )?;
+    )?
+    .scanning(walk::runs_volatile(|visitor| walk::delete(visitor, delete)));
     let returning = match &delete.returning {
         Some(returning) => Some(Shown::compile(emitter(), &target, delete.rte, returning)?),
         None => None,

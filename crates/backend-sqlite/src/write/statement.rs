@@ -5,17 +5,24 @@ use rusqlite::types::Value as Scalar;
 use rusqlite::{CachedStatement, Connection, Row};
 
 use crate::emit::binds::{Bind, BindError, Sources, bind_all};
+use crate::routine::running;
 
 /// SQL and what stands behind its placeholders. Connections keep it prepared under its text.
 #[derive(Debug)]
 pub struct Prepared {
     sql: String,
     binds: Vec<Bind>,
+    /// It reads tables and calls routines between its rows.
+    scans: bool,
 }
 
 impl From<(String, Vec<Bind>)> for Prepared {
     fn from((sql, binds): (String, Vec<Bind>)) -> Self {
-        Prepared { sql, binds }
+        Prepared {
+            sql,
+            binds,
+            scans: false,
+        }
     }
 }
 
@@ -23,6 +30,11 @@ impl Prepared {
     /// The text.
     pub fn sql(&self) -> &str {
         &self.sql
+    }
+
+    /// Says whether it reads tables and calls routines between its rows, which then may not write.
+    pub fn scanning(self, scans: bool) -> Self {
+        Prepared { scans, ..self }
     }
 
     /// True if it calls routines that are run.
@@ -47,6 +59,18 @@ impl Prepared {
 
     /// Runs it and reads every row.
     pub fn all<T>(
+        &self,
+        conn: &Connection,
+        sources: &Sources<'_>,
+        read: impl FnMut(&Row<'_>) -> Result<T, BackendError>,
+    ) -> Result<Vec<T>, BackendError> {
+        match self.scans {
+            true => running::scanning(|| self.each(conn, sources, read)),
+            false => self.each(conn, sources, read),
+        }
+    }
+
+    fn each<T>(
         &self,
         conn: &Connection,
         sources: &Sources<'_>,

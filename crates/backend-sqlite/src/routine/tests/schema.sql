@@ -56,3 +56,11 @@ create function pick(x int, y int) returns int language sql immutable as $$ sele
 create function twice(x float8) returns float8 language sql as $$ select 0; select x + x $$;
 create function name_clash(id int) returns bigint language sql stable as $$ select count(*) from items where items.id = id $$;
 create function qualified(id int) returns bigint language sql stable as $$ select count(*) from items where items.id = qualified.id $$;
+create function copy_item(item int) returns int language sql as $$
+  insert into items (id, name) select id + 100, name || ' again' from items where id = item returning id
+$$;
+create function count_items() returns bigint language sql as $$ select 1; select count(*) from items $$;
+create function double_all() returns setof int language sql as $$
+  update items set price = price * 2 where price is not null;
+  select id from items where price > 2 order by id;
+$$;
