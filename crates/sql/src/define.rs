@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mainstay_core::catalog::{
-    AclEntry, Argument, Catalog, Column, Constraint, ConstraintKind, ForeignKey, Index, IndexPart, Policy, Privilege,
+    AclEntry, Catalog, Column, Constraint, ConstraintKind, ForeignKey, Index, IndexPart, Policy, Privilege,
     ReferentialAction, Relation, RelationKind, Routine, Sequence, Volatility,
 };
 use mainstay_core::definition::{
@@ -384,7 +384,7 @@ fn routine(routine: &Routine) -> (RoutineName, RoutineDefinition) {
     } else {
         "FUNCTION "
     });
-    text.name(&routine.name).kept(&declared(&routine.arguments));
+    text.name(&routine.name).kept(&declared(routine, Defaults::Written));
     if !routine.is_procedure {
         text.sql("\n RETURNS ").kept(&result(routine));
     }
@@ -400,7 +400,7 @@ fn routine(routine: &Routine) -> (RoutineName, RoutineDefinition) {
     if routine.security_definer {
         text.sql(" SECURITY DEFINER");
     }
-    if routine.search_path != Session::default().search_path {
+    if sets_path(routine) {
         text.sql("\n SET search_path TO ");
         if routine.search_path.is_empty() {
             text.sql("''");
@@ -421,35 +421,84 @@ fn routine(routine: &Routine) -> (RoutineName, RoutineDefinition) {
     (name, definition)
 }
 
-/// `(a integer, b text DEFAULT 'x')`.
-fn declared(arguments: &[Argument]) -> String {
-    let mut text = SqlText::new();
-    text.sql("(");
-    for (position, argument) in arguments.iter().enumerate() {
-        text.comma(position);
+/// True if the routine says where its names are looked up. One that was made without a search path has its own schema
+/// before the usual ones, and says nothing either.
+fn sets_path(routine: &Routine) -> bool {
+    let mut without_path = vec![routine.name.schema.clone()];
+    for usual in ["public", "extensions"] {
+        if *routine.name.schema != *usual {
+            without_path.push(Ident::new(usual));
+        }
+    }
+    routine.search_path != Session::default().search_path && routine.search_path != without_path
+}
+
+/// Are defaults written, or left out?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Defaults {
+    Written,
+    LeftOut,
+}
+
+/// True if the result's columns are spelled as a table's; else they are OUT arguments.
+fn gives_table(routine: &Routine) -> bool {
+    let is_input = |name: &Ident| routine.arguments.iter().any(|argument| argument.name == *name);
+    let columns = &routine.returns.columns;
+    routine.returns.set && !columns.is_empty() && !columns.iter().any(|(name, _)| is_input(name))
+}
+
+/// `(a integer, b text DEFAULT 'x', OUT c text)`.
+fn declared(routine: &Routine, defaults: Defaults) -> String {
+    let mut outputs: &[(Ident, Type)] = match gives_table(routine) {
+        true => &[],
+        false => &routine.returns.columns,
+    };
+    let mut parts: Vec<String> = Vec::new();
+    let out = |(name, ty): &(Ident, Type)| {
+        let mut text = SqlText::new();
+        text.sql("OUT ").ident(name).sql(" ");
+        text.kept(&type_text(ty, TypeModifier::None));
+        text.finish()
+    };
+    for argument in &routine.arguments {
+        let both = outputs
+            .iter()
+            .position(|(name, ty)| *name == argument.name && *ty == argument.ty);
+        let mut text = SqlText::new();
         if argument.variadic {
             text.sql("VARIADIC ");
+        } else if let Some(at) = both {
+            // The order of the result's columns is that of the arguments.
+            parts.extend(outputs[..at].iter().map(out));
+            outputs = &outputs[at + 1..];
+            text.sql("INOUT ");
         }
         if !argument.name.is_empty() {
             text.ident(&argument.name).sql(" ");
         }
         text.kept(&type_text(&argument.ty, TypeModifier::None));
-        if let Some(default) = &argument.default {
+        if let (Some(default), Defaults::Written) = (&argument.default, defaults) {
             text.sql(" DEFAULT ").kept(default);
         }
+        parts.push(text.finish());
     }
+    parts.extend(outputs.iter().map(out));
+    let mut text = SqlText::new();
+    text.sql("(");
+    text.each(parts, |text, part| {
+        text.kept(&part);
+    });
     text.sql(")");
     text.finish()
 }
 
 fn result(routine: &Routine) -> String {
     let mut text = SqlText::new();
-    if routine.returns.set && !routine.returns.columns.is_empty() {
+    if gives_table(routine) {
         text.sql("TABLE(");
-        for (position, (name, ty)) in routine.returns.columns.iter().enumerate() {
-            text.comma(position).ident(name).sql(" ");
-            text.kept(&type_text(ty, TypeModifier::None));
-        }
+        text.each(&routine.returns.columns, |text, (name, ty)| {
+            text.ident(name).sql(" ").kept(&type_text(ty, TypeModifier::None));
+        });
         text.sql(")");
         return text.finish();
     }
@@ -465,15 +514,14 @@ fn result(routine: &Routine) -> String {
 
 /// What `CREATE OR REPLACE` must find as it was.
 fn signature(routine: &Routine) -> String {
-    let mut bare = routine.arguments.clone();
-    bare.iter_mut().for_each(|argument| argument.default = None);
     let defaults = routine
         .arguments
         .iter()
         .filter(|argument| argument.default.is_some())
         .count();
     let mut text = SqlText::new();
-    text.kept(&declared(&bare)).sql(" RETURNS ").kept(&result(routine));
+    text.kept(&declared(routine, Defaults::LeftOut));
+    text.sql(" RETURNS ").kept(&result(routine));
     text.sql(" DEFAULTS ").number(defaults as i64);
     text.finish()
 }

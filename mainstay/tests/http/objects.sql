@@ -50,6 +50,13 @@ comment on constraint has_name on app.people is 'Nobody is nameless';
 comment on function app.twice(integer) is 'Doubles';
 create function app.named(wanted text) returns bigint language sql stable security definer set search_path = app as
     'select count(*) from people where name = wanted';
+create function app.grown(low integer, out id bigint, inout name text, out "Order" integer) returns setof record language sql stable as
+    'select p.id, p.name || $2, p."Order" from app.people p where p.id > $1';
+create function app.listed(variadic ids bigint[]) returns table (id bigint, name text) language sql stable as
+    'select p.id, p.name from app.people p where p.id = any (ids)';
+create function app.of_team(wanted integer default 1) returns setof app.people language sql stable strict as
+    'select * from app.people p where p.team = wanted';
+create function app.note(what text) returns void language sql as 'insert into app.keyless (b) values (what)';
 alter table app.people enable row level security;
 alter table app.people force row level security;
 create policy read_all on app.people for select to authenticated, anon using (is_on);
