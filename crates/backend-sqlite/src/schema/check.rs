@@ -158,7 +158,7 @@ impl DryRun {
         let Some(relation) = self.current.relations.get(table) else {
             return;
         };
-        for (number, concerns, text) in DIFFERENCES {
+        for Difference { number, concerns, text } in DIFFERENCES {
             let Some(column) = relation.columns.iter().find(|column| concerns(column)) else {
                 continue;
             };
@@ -173,28 +173,34 @@ impl DryRun {
     }
 }
 
-/// Differences of `docs/portability.md` that a column's type brings with it.
-const DIFFERENCES: &[(u8, fn(&Column) -> bool, &str)] = &[
-    (
-        1,
-        |column| column.ty.is_textual(),
-        "text is ordered byte by byte here, by the database's collation on PostgreSQL",
-    ),
-    (
-        3,
-        |column| column.sequence.is_some(),
-        "a sequence leaves no gap here when a transaction fails",
-    ),
-    (
-        4,
-        |column| {
+/// One of the differences of `docs/portability.md` that a column brings with it.
+struct Difference {
+    number: u8,
+    concerns: fn(&Column) -> bool,
+    text: &'static str,
+}
+
+const DIFFERENCES: &[Difference] = &[
+    Difference {
+        number: 1,
+        concerns: |column| column.ty.is_textual(),
+        text: "text is ordered byte by byte here, by the database's collation on PostgreSQL",
+    },
+    Difference {
+        number: 3,
+        concerns: |column| column.sequence.is_some(),
+        text: "a sequence leaves no gap here when a transaction fails",
+    },
+    Difference {
+        number: 4,
+        concerns: |column| {
             matches!(
                 column.ty.base(),
                 Type::Timestamptz | Type::Timestamp | Type::Date | Type::Float4 | Type::Float8
             )
         },
-        "times are from year 1 to 9999 and never infinite here, floats never NaN",
-    ),
+        text: "times are from year 1 to 9999 and never infinite here, floats never NaN",
+    },
 ];
 
 /// `… does not exist, skipping` is what a careful migration expects to hear.

@@ -133,7 +133,7 @@ impl Run<'_> {
                 .sequence
                 .as_ref()
                 .and_then(|name| self.catalog.sequences.get(name));
-            let options = sequence.map(|sequence| options_of(sequence)).unwrap_or_default();
+            let options = sequence.map(options_of).unwrap_or_default();
             bodies.push(ConstraintBody::Identity { mode, options });
         }
         Ok(ColumnDefinition {

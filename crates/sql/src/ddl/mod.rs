@@ -51,7 +51,7 @@ pub use alter::steps;
 pub use change::{Change, Notice, SequenceValue};
 pub use deferral::restore as restore_constraints;
 pub use initial::{DefaultGrants, complete, initial_catalog, set_default_grants};
-pub use quote::{identifier, literal};
+pub use quote::{identifier, literal, quote_ident};
 pub use retype::Retyped;
 pub use setting::{set, setting_of};
 

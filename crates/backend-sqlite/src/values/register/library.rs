@@ -98,7 +98,7 @@ fn texts(to: &mut Registry) {
         Ok(bytea::hex(&bytea::md5(a.text(0)?.as_bytes())))
     });
     to.add("pg_fn_quote_ident", "text", "text", |a| {
-        Ok(text::quote_ident(a.text(0)?))
+        Ok(mainstay_sql::ddl::quote_ident(a.text(0)?))
     });
     to.add("pg_fn_quote_literal", "text", "text", |a| {
         Ok(text::quote_literal(a.text(0)?))
