@@ -238,6 +238,25 @@ impl Work<'_> {
             };
             self.rewrite(name, &define::table(&before, relation, spelling)?)?;
         }
+        // Tables that go with it may go after it, and must not be asked for their keys.
+        for child in self.before.relations.values() {
+            let goes_too = child.name != *name && !self.after.catalog().relations.contains_key(&child.name);
+            if !goes_too || !refers_to(child, name) {
+                continue;
+            }
+            let stored = self.stored(&child.name)?;
+            if stored.is_empty() {
+                continue;
+            }
+            let before = Compiled::new(Arc::new(self.before.clone()));
+            let targets: Vec<QualifiedName> = self.before.relations.keys().cloned().collect();
+            let spelling = Spelling {
+                stored: &stored,
+                without_targets: &targets,
+                ..Spelling::default()
+            };
+            self.rewrite(&child.name, &define::table(&before, child, spelling)?)?;
+        }
         let mut writer = SqlWriter::new();
         writer.sql("DROP TABLE ").object(name);
         self.execute(writer.text())?;

@@ -24,9 +24,10 @@ pub fn check_not_null(conn: &Connection, relation: &Relation, column: &Ident) ->
     writer
         .sql("SELECT 1 FROM ")
         .object(&relation.name)
-        .sql(" WHERE ")
+        // The definition may say NOT NULL already, and SQLite would take its word for it.
+        .sql(" WHERE typeof(")
         .ident(column)
-        .sql(" IS NULL LIMIT 1");
+        .sql(") = 'null' LIMIT 1");
     match any(conn, writer.text())? {
         true => Err(null_values(relation, column).into()),
         false => Ok(()),

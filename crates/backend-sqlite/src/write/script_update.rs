@@ -72,6 +72,17 @@ pub fn compile_update<'c>(
             ..
         } = assignment
         {
+            for column in columns_of(std::slice::from_ref(assignment)) {
+                let column = target.base(column).map(|column| &target.relation.columns[column]);
+                if let Some(column) = column.filter(|column| column.generated.is_some() || column.identity.is_some()) {
+                    return Err(DatabaseError::unavailable(
+                        "UPDATE of a generated or identity column to DEFAULT",
+                        &format!("{}.{}", target.relation.name.name, column.name),
+                        1,
+                        Some("an UPDATE without it"),
+                    ));
+                }
+            }
             continue;
         }
         for column in columns_of(std::slice::from_ref(assignment)) {

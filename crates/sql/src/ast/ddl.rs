@@ -535,8 +535,8 @@ pub enum AlterAction {
     },
     Owner(RoleName),
     ViewOptions(ViewOptions),
-    /// Storage, statistics, `REPLICA IDENTITY`, `CLUSTER`: nothing to do here.
-    Ignored,
+    /// Storage, statistics, `REPLICA IDENTITY`, `CLUSTER`: nothing to do here, but the column must be there.
+    Ignored(Option<Ident>),
 }
 
 /// `ALTER … RENAME …`.

@@ -488,7 +488,12 @@ fn sequence_options(ctx: &Context<'_>, nodes: &[Node]) -> Converted<SequenceOpti
                 }
             }
             // Values are taken one at a time from one place: a cache changes nothing.
-            "cache" => {}
+            "cache" => {
+                if let Some(cache) = number().filter(|cache| *cache < 1) {
+                    let message = format!("CACHE ({cache}) must be greater than zero");
+                    return Err(DatabaseError::new("22023", message));
+                }
+            }
             other => return Err(refuse(ctx, other, "sequence", None)),
         }
     }

@@ -69,7 +69,19 @@ fn rows_of(statement: &ParsedStatement, create: &CreateTableAs) -> ParsedStateme
 /// The actions in PostgreSQL's order, each by itself; new types stand together, because their expressions see one row.
 fn in_passes(actions: &[AlterAction]) -> Vec<Vec<&AlterAction>> {
     let mut sorted: Vec<&AlterAction> = actions.iter().collect();
-    sorted.sort_by_key(|action| pass(action));
+    // An expression of a new type may use a column that the same statement drops.
+    let used = |column: &Ident| {
+        actions.iter().any(|action| match action {
+            AlterAction::SetType { using: Some(text), .. } => text
+                .split(|one: char| !(one.is_alphanumeric() || one == '_'))
+                .any(|word| *column == *word),
+            _ => false,
+        })
+    };
+    sorted.sort_by_key(|action| match action {
+        AlterAction::DropColumn { column, .. } if used(column) => 2,
+        action => pass(action),
+    });
     let is_type = |action: &AlterAction| matches!(action, AlterAction::SetType { .. });
     let mut steps: Vec<Vec<&AlterAction>> = Vec::new();
     for action in sorted {
@@ -105,7 +117,10 @@ fn not_for_views(action: &AlterAction) -> Option<&'static str> {
         } => "DISABLE ROW SECURITY",
         AlterAction::RowSecurity { forced: Some(true), .. } => "FORCE ROW SECURITY",
         AlterAction::RowSecurity { .. } => "NO FORCE ROW SECURITY",
-        AlterAction::SetDefault { .. } | AlterAction::Owner(_) | AlterAction::ViewOptions(_) | AlterAction::Ignored => {
+        AlterAction::SetDefault { .. }
+        | AlterAction::Owner(_)
+        | AlterAction::ViewOptions(_)
+        | AlterAction::Ignored(_) => {
             return None;
         }
     })
@@ -136,10 +151,25 @@ fn pass(action: &AlterAction) -> u8 {
 impl Run<'_> {
     pub(super) fn alter_table(&mut self, alter: &AlterTable) -> Result<()> {
         if matches!(alter.kind, ObjectKind::Sequence | ObjectKind::Index) || self.names_a_sequence(alter) {
+            let known = match alter.kind {
+                ObjectKind::Index => {
+                    self.find_index(&alter.name).is_some() || self.find_sequence(&alter.name).is_some()
+                }
+                _ => self.find_sequence(&alter.name).is_some(),
+            };
+            if !known {
+                let message = format!("relation \"{}\" does not exist", alter.name);
+                if alter.if_exists {
+                    self.notice("00000", format!("{message}, skipping"));
+                    return Ok(());
+                }
+                return Err(DatabaseError::new("42P01", message));
+            }
             for action in &alter.actions {
                 match action {
+                    AlterAction::Owner(owner) if alter.kind == ObjectKind::Index => drop(self.role(owner)?),
                     AlterAction::Owner(owner) => self.owner(ObjectKind::Sequence, &alter.name, None, owner)?,
-                    AlterAction::Ignored => {}
+                    AlterAction::Ignored(_) => {}
                     _ => return Err(self.refuse("this form of ALTER", &alter.name.name, None)),
                 }
             }
@@ -149,6 +179,9 @@ impl Run<'_> {
             if alter.if_exists {
                 self.notice("00000", format!("relation \"{}\" does not exist, skipping", alter.name));
                 return Ok(());
+            }
+            if let Some(schema) = &alter.name.schema {
+                self.existing_schema(schema)?;
             }
             return Err(DatabaseError::new(
                 "42P01",
@@ -197,6 +230,12 @@ impl Run<'_> {
                 if_exists,
                 cascade,
             } => {
+                if matches!(column.as_str(), "tableoid" | "xmin" | "cmin" | "xmax" | "cmax" | "ctid") {
+                    return Err(DatabaseError::new(
+                        "0A000",
+                        format!("cannot drop system column \"{column}\""),
+                    ));
+                }
                 if self.column_position(table, column).is_err() {
                     let message = format!("column \"{column}\" of relation \"{}\" does not exist", table.name);
                     if *if_exists {
@@ -251,6 +290,12 @@ impl Run<'_> {
                         format!("column \"{column}\" of relation \"{}\" {what}", table.name),
                     )
                 };
+                if !entry.ty.is_integer() {
+                    return Err(DatabaseError::new(
+                        "22023",
+                        "identity column type must be smallint, integer, or bigint",
+                    ));
+                }
                 if entry.identity.is_some() {
                     return Err(about("is already an identity column"));
                 }
@@ -346,7 +391,8 @@ impl Run<'_> {
                 }
                 Err(DatabaseError::new("42809", format!("\"{}\" is not a view", table.name)))
             }
-            AlterAction::Ignored => Ok(()),
+            AlterAction::Ignored(None) => Ok(()),
+            AlterAction::Ignored(Some(column)) => self.column_position(table, column).map(drop),
         }
     }
 
@@ -425,6 +471,14 @@ impl Run<'_> {
             return Ok(());
         };
         let entry = &relation.columns[position];
+        if relation.view.is_some() && default.is_some() {
+            let object = format!("{}.{column}", table.name);
+            return Err(self.refuse(
+                "a default of a view's column",
+                &object,
+                Some("the default of its table's column"),
+            ));
+        }
         if entry.identity.is_some() {
             let message = format!(
                 "column \"{column}\" of relation \"{}\" is an identity column",

@@ -85,6 +85,12 @@ impl Run<'_> {
         let mut likes = create.likes.iter().peekable();
         for position in 0..=create.columns.len() {
             while let Some((_, like)) = likes.next_if(|(at, _)| *at == position) {
+                if self.find_relation(&like.relation).is_none() && self.find_sequence(&like.relation).is_some() {
+                    let message = format!("relation \"{}\" is invalid in LIKE clause", like.relation.name);
+                    return Err(
+                        DatabaseError::new("42809", message).detail("This operation is not supported for sequences.")
+                    );
+                }
                 let source = self.existing_relation(&like.relation)?;
                 for column in &source.columns {
                     plain.columns.push(self.like_column(column, like)?);

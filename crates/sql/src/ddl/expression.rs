@@ -153,7 +153,7 @@ impl Run<'_> {
         let kept = self.kept(text, over, Place::Generated)?;
         let target = &over.columns[column];
         for used in kept.columns() {
-            if over.columns[used].generated.is_some() {
+            if used == column || over.columns[used].generated.is_some() {
                 let message = format!(
                     "cannot use generated column \"{}\" in column generation expression",
                     over.columns[used].name

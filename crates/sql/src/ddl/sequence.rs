@@ -131,6 +131,18 @@ impl Run<'_> {
                 format!("relation \"{written}\" does not exist"),
             ));
         };
+        let identity = self.catalog.relations.values().find(|relation| {
+            let mut columns = relation.columns.iter();
+            columns.any(|column| column.identity.is_some() && column.sequence.as_ref() == Some(&name))
+        });
+        if let (Some(_), Some(relation)) = (&options.owned_by, identity) {
+            let message = "cannot change ownership of identity sequence";
+            let detail = format!(
+                "Sequence \"{}\" is linked to table \"{}\".",
+                name.name, relation.name.name
+            );
+            return Err(DatabaseError::new("0A000", message).detail(detail));
+        }
         let owner = match &options.owned_by {
             Some(owner) => Some(self.sequence_owner(owner)?),
             None => None,

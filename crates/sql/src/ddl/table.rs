@@ -198,7 +198,7 @@ impl Run<'_> {
         let identity_given = identity.is_some();
         for (clash, what) in [
             (
-                new.default.is_some() && identity_given,
+                (new.default.is_some() || serial) && identity_given,
                 "both default and identity specified",
             ),
             (

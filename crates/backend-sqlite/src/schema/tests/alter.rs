@@ -19,7 +19,7 @@ fn shown(error: &DatabaseError) -> String {
     let mut shown = format!("ERROR {}: {}", error.sqlstate, error.message);
     for (label, part) in [("DETAIL", &error.detail), ("HINT", &error.hint)] {
         if let Some(part) = part {
-            shown.push_str(&format!(" | {label}: {part}"));
+            shown.push_str(&format!(" | {label}: {}", part.replace('\n', " / ")));
         }
     }
     shown

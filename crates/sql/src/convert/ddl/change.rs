@@ -256,16 +256,11 @@ pub(super) fn alter_constraint(
     }
 }
 
-/// `ALTER SEQUENCE`, `ALTER INDEX` and `ALTER VIEW` in the form of `ALTER TABLE` that only PostgreSQL's storage hears.
+/// Forms of `ALTER TABLE` that only PostgreSQL's storage hears.
 pub(super) fn is_storage(kind: Alter) -> bool {
     matches!(
         kind,
-        Alter::AtSetStatistics
-            | Alter::AtSetOptions
-            | Alter::AtResetOptions
-            | Alter::AtSetStorage
-            | Alter::AtSetCompression
-            | Alter::AtReplicaIdentity
+        Alter::AtReplicaIdentity
             | Alter::AtClusterOn
             | Alter::AtDropCluster
             | Alter::AtSetRelOptions

@@ -472,10 +472,18 @@ fn alter_action(
             });
             match view {
                 true => AlterAction::ViewOptions(view_options(&list.items)?),
-                false => AlterAction::Ignored,
+                false => AlterAction::Ignored(None),
             }
         }
-        (kind, _) if is_storage(kind) => AlterAction::Ignored,
+        (
+            Alter::AtSetStatistics
+            | Alter::AtSetOptions
+            | Alter::AtResetOptions
+            | Alter::AtSetStorage
+            | Alter::AtSetCompression,
+            _,
+        ) => AlterAction::Ignored(Some(part).filter(|part| !part.is_empty())),
+        (kind, _) if is_storage(kind) => AlterAction::Ignored(None),
         (Alter::AtAlterColumnType, Some(NodeEnum::ColumnDef(changed))) => {
             let line = ctx.line(changed.location);
             if let Some(collation) = &changed.coll_clause {
