@@ -430,6 +430,47 @@ pub struct DomainType {
     /// Constraint name and expression text over `VALUE`.
     pub checks: Vec<(Ident, String)>,
     pub owner: Ident,
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+impl DomainType {
+    /// True if not every value of the base type is one of the domain.
+    pub fn is_constrained(&self) -> bool {
+        self.not_null || !self.checks.is_empty()
+    }
+
+    /// The value being checked as a row of one column, `value`: what the checks are analysed over.
+    pub fn value_row(&self) -> Arc<Relation> {
+        let value = Column {
+            name: Ident::new("value"),
+            ty: self.base.clone(),
+            modifier: self.modifier,
+            not_null: false,
+            default: None,
+            identity: None,
+            generated: None,
+            sequence: None,
+            comment: None,
+        };
+        Arc::new(Relation {
+            name: self.name.clone(),
+            kind: RelationKind::Table,
+            owner: self.owner.clone(),
+            columns: vec![value],
+            constraints: Vec::new(),
+            indexes: Vec::new(),
+            row_security: RowSecurity::default(),
+            policies: Vec::new(),
+            acl: Vec::new(),
+            view: None,
+            insertable: false,
+            updatable: false,
+            deletable: false,
+            comment: None,
+            id: 0,
+        })
+    }
 }
 
 /// A sequence. Its current value is data, not catalog.

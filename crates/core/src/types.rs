@@ -126,6 +126,38 @@ impl Type {
         }
     }
 
+    /// Calls `found` with every enum, domain and row type that the type is made of.
+    pub fn each_named<'a>(&'a self, found: &mut dyn FnMut(&'a QualifiedName)) {
+        match self {
+            Type::Enum(name) | Type::Composite(name) => found(name),
+            Type::Domain(name, base) => {
+                found(name);
+                base.each_named(found);
+            }
+            Type::Array(element) => element.each_named(found),
+            _ => {}
+        }
+    }
+
+    /// True if the type is made of the enum, domain or row type `name`.
+    pub fn is_made_of(&self, name: &QualifiedName) -> bool {
+        let mut is_made = false;
+        self.each_named(&mut |found| is_made |= found == name);
+        is_made
+    }
+
+    /// The same type with an enum, domain or row type under another name.
+    pub fn with_renamed(&self, from: &QualifiedName, to: &QualifiedName) -> Type {
+        let named = |name: &QualifiedName| if name == from { to.clone() } else { name.clone() };
+        match self {
+            Type::Enum(name) => Type::Enum(named(name)),
+            Type::Composite(name) => Type::Composite(named(name)),
+            Type::Domain(name, base) => Type::Domain(named(name), Box::new(base.with_renamed(from, to))),
+            Type::Array(element) => Type::Array(Box::new(element.with_renamed(from, to))),
+            other => other.clone(),
+        }
+    }
+
     /// True for the types whose values are kept as text and compared byte by byte.
     pub fn is_textual(&self) -> bool {
         matches!(self.base(), Type::Text | Type::Varchar | Type::Bpchar | Type::Name)

@@ -92,6 +92,21 @@ async fn every_read_of_arrays() {
 }
 
 #[tokio::test]
+async fn arrays_follow_the_time_zone_and_lose_no_nulls() {
+    let both = Both::start(project).await;
+    for accept in [
+        "application/json",
+        "application/vnd.pgrst.array+json;nulls=stripped",
+        "text/csv",
+    ] {
+        let ask = Ask::new("GET /posts?select=id,at,scores,flags,docs&order=id").header("accept", accept);
+        both.same(Server::anonymous, &ask).await;
+        let ask = ask.prefer("timezone=Asia/Kolkata");
+        both.same(Server::anonymous, &ask).await;
+    }
+}
+
+#[tokio::test]
 async fn every_write_of_arrays() {
     let both = Both::start(project).await;
     let representation = "return=representation";

@@ -12,6 +12,7 @@ mod both;
 mod crash;
 mod defaults_safe;
 mod differential;
+mod domains;
 mod dump;
 mod existence_oracle;
 mod fail_closed;

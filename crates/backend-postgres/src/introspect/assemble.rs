@@ -187,6 +187,7 @@ fn add_types(catalog: &mut Catalog, context: &Context<'_>, answers: &Answers) ->
         };
         let checks = row.checks.unwrap_or_default().into_iter();
         let entry = DomainType {
+            comment: None,
             name: name.clone(),
             modifier: modifier(&base, row.modifier),
             base: if row.base == 0 { Type::Unknown } else { *base },

@@ -105,7 +105,7 @@ impl Emitter<'_> {
     }
 
     /// Writes something over the one column of `entry`.
-    fn with_elements(
+    pub(super) fn with_elements(
         &mut self,
         entry: Rte,
         ty: &Type,
@@ -140,6 +140,23 @@ impl Emitter<'_> {
         if is_bytes {
             self.sql(")");
         }
+        Ok(())
+    }
+
+    /// The rows of several arrays' elements, as JSON arrays.
+    pub(super) fn unnest_many(&mut self, arrays: &[Expr]) -> Result<()> {
+        self.sql("json_each(pg_srf_unnest_many(");
+        for (index, array) in arrays.iter().enumerate() {
+            let Type::Array(element) = array.ty.base() else {
+                return Err(DatabaseError::new("XX000", "what is unnested is no array"));
+            };
+            if index > 0 {
+                self.sql(", ");
+            }
+            self.sql("'").sql(suffix(element)?).sql("', ");
+            self.expr(array)?;
+        }
+        self.sql("))");
         Ok(())
     }
 
@@ -209,7 +226,7 @@ impl Emitter<'_> {
             .sql(" END FROM (SELECT ");
         let entry = Rte::Set {
             alias,
-            pair: false,
+            parts: 0,
             columns: 1,
         };
         self.with_elements(entry, element, |emitter, value| {

@@ -5,8 +5,8 @@ use mainstay_core::types::Type;
 use mainstay_sql::analyse::kinds::{Arg, Implementation};
 use mainstay_sql::ast::{FrameExclusion, FrameMode};
 use mainstay_sql::typed::{
-    Aggregate, AggregateEntry, Expr, ExprKind, Frame, FrameBound, FunctionEntry, OperatorEntry, SortKey, Window,
-    WindowFunction,
+    Aggregate, AggregateEntry, Expr, ExprKind, Frame, FrameBound, FunctionEntry, Literal, OperatorEntry, SortKey,
+    Window, WindowFunction,
 };
 
 use super::comparison::unavailable_operator;
@@ -87,6 +87,15 @@ impl Emitter<'_> {
     fn engine_function(&mut self, function: &FunctionEntry, arguments: &[Expr]) -> Result<()> {
         let name = match function.name {
             "array_to_string" => return self.array_to_string(arguments),
+            "enum_range" | "enum_first" | "enum_last" => return self.enum_labels(function.name, arguments),
+            "substring" => {
+                return Err(DatabaseError::unavailable(
+                    "substring(… SIMILAR … ESCAPE …)",
+                    "",
+                    1,
+                    Some("substring with a regular expression"),
+                ));
+            }
             "random" => "ms_random()",
             "gen_random_uuid" | "uuid_generate_v4" => "ms_random_uuid()",
             "clock_timestamp" => "ms_clock()",
@@ -101,6 +110,49 @@ impl Emitter<'_> {
             ));
         }
         self.sql(name);
+        Ok(())
+    }
+
+    /// The labels of an enum, or the first or last of them. A value counts only as the end of a range.
+    fn enum_labels(&mut self, function: &str, arguments: &[Expr]) -> Result<()> {
+        let name = arguments.iter().find_map(|argument| match argument.ty.base() {
+            Type::Enum(name) => Some(name),
+            _ => None,
+        });
+        let labels = name
+            .and_then(|name| self.catalog().enums.get(name))
+            .map(|found| found.labels.clone());
+        let Some(labels) = labels else {
+            return Err(DatabaseError::new("55000", "could not determine actual enum type"));
+        };
+        let missing = || DatabaseError::new("55000", "the enum has no labels");
+        let end = |argument: Option<&Expr>, absent: usize| match argument {
+            None => Ok(absent),
+            Some(argument) if argument.is_null_literal() => Ok(absent),
+            Some(Expr {
+                kind: ExprKind::Literal(Literal::Text(text)),
+                ..
+            }) => labels.iter().position(|label| **label == **text).ok_or_else(missing),
+            Some(_) => Err(DatabaseError::unavailable(
+                "enum_range with computed bounds",
+                "",
+                1,
+                Some("a comparison"),
+            )),
+        };
+        match function {
+            "enum_first" => self.writer.literal(labels.first().ok_or_else(missing)?),
+            "enum_last" => self.writer.literal(labels.last().ok_or_else(missing)?),
+            _ => {
+                let bounds = if arguments.len() > 1 { arguments } else { &[] };
+                let (low, high) = (
+                    end(bounds.first(), 0)?,
+                    end(bounds.get(1), labels.len().saturating_sub(1))?,
+                );
+                let range = labels.get(low..=high).unwrap_or_default();
+                self.writer.literal(&serde_json::Value::from(range).to_string())
+            }
+        };
         Ok(())
     }
 

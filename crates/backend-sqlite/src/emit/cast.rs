@@ -12,6 +12,11 @@ use super::types::suffix;
 impl Emitter<'_> {
     /// `inner` as `outer`'s type, then its modifier.
     pub(super) fn cast(&mut self, inner: &Expr, outer: &Expr, context: CastContext, method: CastMethod) -> Result<()> {
+        if let Type::Domain(name, _) = &outer.ty
+            && inner.ty != outer.ty
+        {
+            return self.domain(inner, name);
+        }
         let modified = outer.modifier != TypeModifier::None
             && (method == CastMethod::ModifierOnly || outer.modifier != inner.modifier || inner.ty != outer.ty);
         if modified {

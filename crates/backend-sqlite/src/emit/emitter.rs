@@ -34,8 +34,8 @@ pub enum Rte {
     Numbered { alias: Alias },
     /// `json_each` over rows as [`cells`](crate::routine::cells) has them; with `ordinality` one column more.
     Packed { alias: Alias, columns: usize },
-    /// `json_each` over a set: the value, its position if wanted, or the two parts of a pair.
-    Set { alias: Alias, pair: bool, columns: usize },
+    /// `json_each` over a set: the value or, where `parts` are counted, the parts of a row; then its position if wanted.
+    Set { alias: Alias, parts: usize, columns: usize },
     /// An existing row as an update would leave it: `assigned` columns are bound as in `Bound`, the others are the
     /// table's, and generated columns are computed.
     Merged {

@@ -4,8 +4,8 @@
 
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::QualifiedName;
-use mainstay_core::types::Type;
-use mainstay_sql::typed::{ContextValue, Expr, ExprKind, Literal, RteId};
+use mainstay_core::types::{Type, TypeModifier};
+use mainstay_sql::typed::{CastContext, ContextValue, Expr, ExprKind, Literal, RteId};
 use rusqlite::types::Value as Scalar;
 
 use super::binds::Bind;
@@ -291,6 +291,16 @@ impl Emitter<'_> {
     }
 
     fn parameter(&mut self, index: usize, expr: &Expr) -> Result<()> {
+        if let Type::Domain(name, base) = &expr.ty {
+            // The argument as its base type, cast.
+            let value = Expr::new(ExprKind::Parameter(index), base.base().clone());
+            let cast =
+                mainstay_sql::analyse::cast(self.catalog(), value, base, TypeModifier::None, CastContext::Assignment)?;
+            let modifier = (self.catalog().domains.get(name))
+                .map(|domain| domain.modifier)
+                .unwrap_or_default();
+            return self.domain(&Expr { modifier, ..cast }, name);
+        }
         match &self.parameters {
             Parameters::Request => {
                 let input = self.input(expr)?;
@@ -382,11 +392,11 @@ impl Emitter<'_> {
                     .number(column as i64);
                 self.sql(")");
             }
-            Rte::Set { alias, pair, columns } => {
-                let values = if *pair { 2 } else { 1 };
+            Rte::Set { alias, parts, columns } => {
+                let values = (*parts).max(1);
                 if column == values && column + 1 == *columns {
                     self.sql("(").alias(*alias).sql(".key + 1)");
-                } else if *pair {
+                } else if *parts > 0 {
                     self.sql("(")
                         .alias(*alias)
                         .sql(".value ->> ")

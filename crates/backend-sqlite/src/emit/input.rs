@@ -50,10 +50,11 @@ impl Labels {
 impl InputType {
     /// Looks up what `ty` needs. Errors: 0A000 for a type that the embedded engine does not store.
     pub fn new(catalog: &Catalog, ty: &Type, modifier: TypeModifier) -> Result<InputType, DatabaseError> {
-        let modifier = match ty {
-            Type::Domain(name, _) => catalog.domains.get(name).map_or(modifier, |domain| domain.modifier),
-            _ => modifier,
-        };
+        let (mut modifier, mut below) = (modifier, ty);
+        while let (Type::Domain(name, base), TypeModifier::None) = (below, modifier) {
+            modifier = (catalog.domains.get(name)).map_or(modifier, |domain| domain.modifier);
+            below = base;
+        }
         let element = match ty.base() {
             Type::Array(element) => element.base(),
             scalar => scalar,

@@ -506,10 +506,16 @@ impl Emitter<'_> {
             FromItem::Function {
                 call: TableFunction::Set { function, .. },
                 columns,
+                ordinality,
                 ..
             } => Rte::Set {
                 alias,
-                pair: function.columns.len() == 2,
+                parts: match function.columns.len() {
+                    // What the rows are made of is told by the call.
+                    0 => columns.len() - usize::from(*ordinality),
+                    1 => 0,
+                    parts => parts,
+                },
                 columns: columns.len(),
             },
             FromItem::Subquery { query, lateral, .. } if is_packed(query, *lateral) => Rte::Packed {
@@ -573,8 +579,12 @@ impl Emitter<'_> {
                 self.alias_of(*rte);
             }
             FromItem::Function {
-                rte, call, ordinality, ..
-            } => self.table_function(*rte, call, *ordinality)?,
+                rte,
+                call,
+                columns,
+                ordinality,
+                ..
+            } => self.table_function(*rte, call, columns, *ordinality)?,
             FromItem::Join { kind, left, right, on } => {
                 if grouped {
                     self.sql("(");
@@ -628,13 +638,31 @@ impl Emitter<'_> {
         self.alias(alias);
     }
 
-    fn table_function(&mut self, rte: RteId, call: &TableFunction, ordinality: bool) -> Result<()> {
+    fn table_function(
+        &mut self,
+        rte: RteId,
+        call: &TableFunction,
+        columns: &[OutputColumn],
+        ordinality: bool,
+    ) -> Result<()> {
         match call {
-            TableFunction::Set { function, arguments } if function.name == "unnest" => {
+            TableFunction::Set { function, arguments } if function.name == "unnest" && arguments.len() == 1 => {
                 let [array] = arguments.as_slice() else {
                     return Err(DatabaseError::new("XX000", "unnest takes one array"));
                 };
                 self.unnest(array)?;
+                self.sql(" AS ");
+            }
+            TableFunction::Set { function, arguments } if function.columns.is_empty() && function.name == "unnest" => {
+                self.unnest_many(arguments)?;
+                self.sql(" AS ");
+            }
+            TableFunction::Set { function, arguments } if function.columns.is_empty() => {
+                let [json] = arguments.as_slice() else {
+                    return Err(DatabaseError::new("XX000", "a record is made of one document"));
+                };
+                let parts = columns.len() - usize::from(ordinality);
+                self.records(function.name, json, &columns[..parts])?;
                 self.sql(" AS ");
             }
             TableFunction::Set { function, arguments } => {

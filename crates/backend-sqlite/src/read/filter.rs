@@ -466,7 +466,7 @@ impl<'a> Builder<'a> {
             rte,
             Rte::Set {
                 alias,
-                pair: false,
+                parts: 0,
                 columns: 1,
             },
         );

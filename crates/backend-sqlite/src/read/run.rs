@@ -520,7 +520,10 @@ impl Printer {
             out.push(b'"');
             return;
         }
-        if let (true, Kind::Json | Kind::Jsonb, Cell::Text(text)) = (self.strip, kind, value)
+        if let (Some(zone), Some(text)) = (&self.zone, times(kind, value)) {
+            return out.extend_from_slice(zone.json_array(text).as_bytes());
+        }
+        if let (true, Kind::Json | Kind::Jsonb | Kind::Array(_), Cell::Text(text)) = (self.strip, kind, value)
             && let Ok(text) = std::str::from_utf8(text)
         {
             return write_stripped(text, out);
@@ -534,7 +537,18 @@ impl Printer {
         {
             return Ok(local);
         }
+        if let (Some(zone), Some(text)) = (&self.zone, times(kind, value)) {
+            return Ok(zone.text_array(text));
+        }
         cast::output(kind, value).map_err(|PgError { message, .. }| internal(&message))
+    }
+}
+
+/// The stored text of an array of `timestamptz`.
+fn times<'v>(kind: &Kind, value: Cell<'v>) -> Option<&'v str> {
+    match (kind, value) {
+        (Kind::Array(element), Cell::Text(text)) if **element == Kind::Timestamptz => std::str::from_utf8(text).ok(),
+        _ => None,
     }
 }
 

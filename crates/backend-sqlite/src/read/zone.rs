@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::values::json;
+
 /// A time zone that a request chose.
 pub struct Zone(TimeZone);
 
@@ -20,6 +22,24 @@ impl Zone {
     /// A stored timestamp as its output function prints it here: `2024-03-01 12:00:00.5+02`.
     pub fn text(&self, stored: &[u8]) -> Option<String> {
         self.print(stored, ' ', true)
+    }
+
+    /// A stored array of timestamps as JSON.
+    pub fn json_array(&self, stored: &str) -> String {
+        let items = json::elements(stored).map(|item| match self.json(item.trim_matches('"').as_bytes()) {
+            Some(local) => format!("\"{local}\""),
+            None => item.to_owned(),
+        });
+        format!("[{}]", items.collect::<Vec<_>>().join(","))
+    }
+
+    /// A stored array of timestamps as its output function prints it.
+    pub fn text_array(&self, stored: &str) -> String {
+        let items = json::elements(stored).map(|item| match self.text(item.trim_matches('"').as_bytes()) {
+            Some(local) => format!("\"{local}\""),
+            None => "NULL".to_owned(),
+        });
+        format!("{{{}}}", items.collect::<Vec<_>>().join(","))
     }
 
     fn print(&self, stored: &[u8], separator: char, short: bool) -> Option<String> {

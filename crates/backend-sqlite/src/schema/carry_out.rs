@@ -189,6 +189,9 @@ impl Work<'_> {
             Change::CreateEnum(_) | Change::DropEnum(_) | Change::RenameEnum { .. } => {
                 register_collations(self.conn, self.after.catalog()).map_err(broken)
             }
+            Change::CheckDomain { domain, check } => {
+                faults::check_domain(self.conn, self.after, domain, check.as_ref())
+            }
             Change::Publication { name, action, tables } => self.publication(name, *action, tables),
         }
     }

@@ -4,10 +4,11 @@
 
 use std::sync::Arc;
 
-use mainstay_core::catalog::{ConstraintKind, ForeignKey, Relation};
+use mainstay_core::catalog::{ConstraintKind, ForeignKey, Relation, RelationKind};
 use mainstay_core::error::{BackendError, DatabaseError};
-use mainstay_core::name::Ident;
+use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::types::Type;
+use mainstay_sql::typed::{Expr, ExprKind, RteId};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::store::broken;
@@ -90,6 +91,74 @@ pub fn violated_check(relation: &Relation, name: &Ident) -> DatabaseError {
         relation.name.name
     );
     constraint_error("23514", message, relation, name)
+}
+
+/// Errors: 23502, 23514 for the first column of the domain with a value that it does not allow. `check`: one of the
+/// domain's, else NOT NULL.
+pub fn check_domain(
+    conn: &Connection,
+    compiled: &Compiled,
+    domain: &QualifiedName,
+    check: Option<&Ident>,
+) -> Result<()> {
+    let Some(domain) = compiled.catalog().domains.get(domain) else {
+        return Ok(());
+    };
+    let text = check.and_then(|check| domain.checks.iter().find(|(name, _)| name == check));
+    let mut tables: Vec<&Arc<Relation>> = compiled.catalog().relations.values().collect();
+    tables.retain(|relation| relation.kind == RelationKind::Table);
+    tables.sort_by_key(|relation| relation.id);
+    for relation in tables {
+        for (column, declared) in relation.columns.iter().enumerate() {
+            if !declared.ty.is_made_of(&domain.name) {
+                continue;
+            }
+            let rte = RteId(0);
+            let mut emitter = Emitter::new(compiled, &relation.owner);
+            emitter.declare(
+                rte,
+                Rte::Bare {
+                    relation: Arc::clone(relation),
+                },
+            );
+            let value = Expr::new(ExprKind::Column { rte, column }, domain.base.clone());
+            emitter
+                .writer()
+                .sql("SELECT 1 FROM ")
+                .object(&relation.name)
+                .sql(" WHERE ");
+            match text {
+                Some((_, text)) => {
+                    emitter.writer().sql("NOT ");
+                    emitter.domain_condition(domain, text, &value)?;
+                }
+                None => {
+                    emitter.writer().ident(&declared.name).sql(" IS NULL");
+                }
+            }
+            emitter.writer().sql(" LIMIT 1");
+            let (sql, binds) = emitter.finish();
+            if !binds.is_empty() {
+                return Err(BackendError::Internal("a domain's check is not a constant one".into()));
+            }
+            if !any(conn, &sql)? {
+                continue;
+            }
+            let (code, what) = match text {
+                Some(_) => ("23514", "contains values that violate the new constraint"),
+                None => ("23502", "contains null values"),
+            };
+            let message = format!(
+                "column \"{}\" of table \"{}\" {what}",
+                declared.name, relation.name.name
+            );
+            let mut error = DatabaseError::new(code, message);
+            crate::errors::place(&mut error, relation);
+            error.column = Some(declared.name.clone());
+            return Err(error.into());
+        }
+    }
+    Ok(())
 }
 
 /// Errors: 23503 for the first row whose target is missing.

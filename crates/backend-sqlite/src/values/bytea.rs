@@ -223,3 +223,77 @@ pub fn md5(bytes: &[u8]) -> [u8; 16] {
     }
     digest
 }
+/// pgcrypto's `digest`. Errors: 22023 for an algorithm that there is not.
+pub fn digest(algorithm: &str, data: &[u8]) -> Result<Vec<u8>> {
+    let name = algorithm.to_ascii_lowercase();
+    let made = match name.as_str() {
+        "md5" => Some(md5(data).to_vec()),
+        "sha1" => Some(sha1(data).to_vec()),
+        name => sha(name, data),
+    };
+    made.ok_or_else(|| {
+        let message = format!("Cannot use \"{algorithm}\": No such hash algorithm");
+        PgError::new("22023", message)
+    })
+}
+
+/// pgcrypto's `hmac` (RFC 2104). Errors: as [`digest`].
+pub fn hmac(algorithm: &str, key: &[u8], data: &[u8]) -> Result<Vec<u8>> {
+    let block_bytes = match algorithm.to_ascii_lowercase().as_str() {
+        "sha384" | "sha512" => 128,
+        _ => 64,
+    };
+    let mut block = if key.len() > block_bytes {
+        digest(algorithm, key)?
+    } else {
+        key.to_vec()
+    };
+    block.resize(block_bytes, 0);
+    let padded = |pad: u8| -> Vec<u8> { block.iter().map(|byte| byte ^ pad).collect() };
+    let inner = digest(algorithm, &[padded(0x36).as_slice(), data].concat())?;
+    digest(algorithm, &[padded(0x5c).as_slice(), &inner].concat())
+}
+
+/// SHA-1 (FIPS 180-4).
+fn sha1(data: &[u8]) -> [u8; 20] {
+    let mut state: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
+    let mut message = data.to_vec();
+    message.push(0x80);
+    while message.len() % 64 != 56 {
+        message.push(0);
+    }
+    message.extend_from_slice(&(data.len() as u64 * 8).to_be_bytes());
+    for block in message.chunks_exact(64) {
+        let mut words = [0u32; 80];
+        for (word, bytes) in words.iter_mut().zip(block.chunks_exact(4)) {
+            *word = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        }
+        for at in 16..80 {
+            words[at] = (words[at - 3] ^ words[at - 8] ^ words[at - 14] ^ words[at - 16]).rotate_left(1);
+        }
+        let [mut a, mut b, mut c, mut d, mut e] = state;
+        for (round, word) in words.into_iter().enumerate() {
+            let (mixed, constant) = match round {
+                0..20 => ((b & c) | (!b & d), 0x5a82_7999),
+                20..40 => (b ^ c ^ d, 0x6ed9_eba1),
+                40..60 => ((b & c) | (b & d) | (c & d), 0x8f1b_bcdc_u32),
+                _ => (b ^ c ^ d, 0xca62_c1d6),
+            };
+            let next = a
+                .rotate_left(5)
+                .wrapping_add(mixed)
+                .wrapping_add(e)
+                .wrapping_add(constant)
+                .wrapping_add(word);
+            (a, b, c, d, e) = (next, a, b.rotate_left(30), c, d);
+        }
+        for (kept, added) in state.iter_mut().zip([a, b, c, d, e]) {
+            *kept = kept.wrapping_add(added);
+        }
+    }
+    let mut out = [0; 20];
+    for (bytes, word) in out.chunks_exact_mut(4).zip(state) {
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
+    out
+}

@@ -262,7 +262,7 @@ fn shortest(value: f64, is_single: bool) -> Shortest {
         let whole = value.abs() as u128;
         // Below a power of two the neighbour is half as far.
         let down = if mantissa == 1 << 52 { half / 2 } else { half };
-        whole.checked_add(half) == Some(candidate) || whole.checked_sub(down) == Some(candidate)
+        whole.checked_add(half) == Some(candidate) || (down > 0 && whole.checked_sub(down) == Some(candidate))
     };
     for count in digits..=DIGITS_MAX[usize::from(is_single)] {
         let candidate = exact(count);

@@ -256,8 +256,12 @@ impl Pattern {
 
     /// Every match, left to right; an empty match moves on by one character.
     pub fn all(&self, text: &str) -> Result<Vec<Groups>> {
+        self.all_from(text, 0)
+    }
+
+    /// The same from byte `from` on.
+    pub fn all_from(&self, text: &str, mut from: usize) -> Result<Vec<Groups>> {
         let mut found = Vec::new();
-        let mut from = 0;
         while from <= text.len() {
             let Some(groups) = self.captures_at(text, from)? else {
                 break;
@@ -282,41 +286,46 @@ impl Pattern {
         } else {
             self.captures_at(text, 0)?.into_iter().collect()
         };
-        let mut out = String::with_capacity(text.len());
-        let mut from = 0;
-        for groups in matches {
-            let Some(Some((start, end))) = groups.first().copied() else {
-                continue;
-            };
-            out.push_str(&text[from..start]);
-            let mut rest = replacement;
-            while let Some(at) = rest.find('\\') {
-                out.push_str(&rest[..at]);
-                let mut after = rest[at + 1..].chars();
-                let group = |index: usize| {
-                    groups
-                        .get(index)
-                        .copied()
-                        .flatten()
-                        .map_or("", |(start, end)| &text[start..end])
-                };
-                match after.next() {
-                    Some('&') => out.push_str(group(0)),
-                    Some(digit @ '1'..='9') => out.push_str(group(digit as usize - '0' as usize)),
-                    Some('\\') | None => out.push('\\'),
-                    Some(other) => {
-                        out.push('\\');
-                        out.push(other);
-                    }
-                }
-                rest = after.as_str();
-            }
-            out.push_str(rest);
-            from = end;
-        }
-        out.push_str(&text[from..]);
-        Ok(out)
+        Ok(replaced(text, replacement, matches))
     }
+}
+
+/// `text` with the replacement in place of these matches.
+pub fn replaced(text: &str, replacement: &str, matches: Vec<Groups>) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    for groups in matches {
+        let Some(Some((start, end))) = groups.first().copied() else {
+            continue;
+        };
+        out.push_str(&text[from..start]);
+        let mut rest = replacement;
+        while let Some(at) = rest.find('\\') {
+            out.push_str(&rest[..at]);
+            let mut after = rest[at + 1..].chars();
+            let group = |index: usize| {
+                groups
+                    .get(index)
+                    .copied()
+                    .flatten()
+                    .map_or("", |(start, end)| &text[start..end])
+            };
+            match after.next() {
+                Some('&') => out.push_str(group(0)),
+                Some(digit @ '1'..='9') => out.push_str(group(digit as usize - '0' as usize)),
+                Some('\\') | None => out.push('\\'),
+                Some(other) => {
+                    out.push('\\');
+                    out.push(other);
+                }
+            }
+            rest = after.as_str();
+        }
+        out.push_str(rest);
+        from = end;
+    }
+    out.push_str(&text[from..]);
+    out
 }
 
 /// Rust syntax, and whether it needs back references or lookaround.

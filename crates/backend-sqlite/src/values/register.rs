@@ -8,6 +8,9 @@ mod arrays;
 mod casts;
 mod library;
 mod operators;
+mod records;
+mod regexps;
+mod statistics;
 mod text_search;
 mod vector;
 
@@ -298,6 +301,8 @@ pub fn functions() -> Vec<Function> {
     library::add(&mut registry);
     text_search::add(&mut registry);
     vector::add(&mut registry);
+    records::add(&mut registry);
+    regexps::add(&mut registry);
     registry.functions
 }
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use mainstay_core::catalog::{ColumnIndex, Relation, Sequence, Volatility};
+use mainstay_core::catalog::{Catalog, Column, ColumnIndex, Relation, Sequence, Volatility};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
 use mainstay_core::types::{Type, TypeModifier};
@@ -55,13 +55,8 @@ impl Fill {
                 return Ok(Fill::NextVal(Arc::clone(sequence)));
             }
         }
-        let default = match (&declared.default, &declared.ty) {
-            (Some(default), _) => default,
-            (None, Type::Domain(name, _)) => match compiled.catalog().domains.get(name).map(|domain| &domain.default) {
-                Some(Some(default)) => default,
-                _ => return Ok(Fill::Constant(Scalar::Null)),
-            },
-            _ => return Ok(Fill::Constant(Scalar::Null)),
+        let Some(default) = default_text(compiled.catalog(), declared) else {
+            return Ok(Fill::Constant(Scalar::Null));
         };
         let bound = compiled.default(relation, default, &declared.ty, declared.modifier)?;
         Fill::of_expression(Emitter::new(compiled, role), &bound.expr)
@@ -135,6 +130,19 @@ fn evaluate(prepared: &Prepared, conn: &Connection, sources: &Sources<'_>) -> Re
     Ok(prepared.one(conn, sources, |row| row.get(0))?.unwrap_or(Scalar::Null))
 }
 
+/// What a column is given where nothing is: its default, or its domain's; a domain may allow no null, so that it is
+/// asked. `None`: plain NULL.
+pub fn default_text<'c>(catalog: &'c Catalog, column: &'c Column) -> Option<&'c str> {
+    match (&column.default, &column.ty) {
+        (Some(default), _) => Some(default),
+        (None, Type::Domain(name, _)) => {
+            let domain = catalog.domains.get(name)?;
+            Some(domain.default.as_deref().unwrap_or("NULL"))
+        }
+        (None, _) => None,
+    }
+}
+
 /// A constant's stored form, if it takes no SQL to know it.
 pub fn constant(expr: &Expr) -> Option<Scalar> {
     match &expr.kind {
@@ -153,6 +161,10 @@ pub fn constant(expr: &Expr) -> Option<Scalar> {
             context,
             method,
         } => {
+            // What the domain demands is asked by the engine.
+            if matches!(expr.ty, Type::Domain(..)) {
+                return None;
+            }
             let value = constant(inner)?;
             if value == Scalar::Null {
                 return Some(value);

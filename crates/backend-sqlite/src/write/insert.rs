@@ -16,6 +16,7 @@ use rusqlite::types::Value as Scalar;
 use super::checks::{Checks, Moment};
 use super::conflict::{Conflict, Written};
 use super::defaults::Fill;
+use super::domains::DomainChecks;
 use super::payload::{self, Member};
 use super::rows::RowWriter;
 use super::target::Target;
@@ -34,6 +35,7 @@ pub struct InsertProgram {
     missing: Vec<Option<Fill>>,
     /// The other columns.
     fills: Vec<(ColumnIndex, Fill)>,
+    domains: Option<DomainChecks>,
     checks: Option<Checks>,
     writer: RowWriter,
     conflict: Option<Conflict>,
@@ -121,7 +123,9 @@ pub fn compile(compiled: &Compiled, plan: &Plan, insert: &plan::Insert) -> Resul
         })
         .collect::<Result<_, DatabaseError>>()?;
     let writer = RowWriter::new(compiled, &target)?;
+    let domains = DomainChecks::compile(compiled, &relation, members.iter().map(|member| member.column))?;
     Ok(InsertProgram {
+        domains,
         target,
         members,
         missing,
@@ -146,6 +150,11 @@ pub fn execute(
     let relation = &program.target.relation;
     let body = input.payload.as_deref().unwrap_or_default();
     let rows = program.rows(conn, sources, body)?;
+    if let Some(domains) = &program.domains {
+        for row in &rows {
+            domains.run(conn, sources, row)?;
+        }
+    }
     for (column, reader, value) in &program.must_match {
         let wanted = match input.values.get(*value) {
             Some(Value::Text(text)) => reader.read(text, sources.context)?,

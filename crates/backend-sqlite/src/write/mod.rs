@@ -23,6 +23,7 @@ pub mod conflict;
 pub mod defaults;
 pub mod delete;
 pub mod disclosure;
+mod domains;
 pub mod insert;
 pub mod payload;
 pub mod rows;

@@ -21,6 +21,7 @@ use mainstay_sql::typed::{
 use rusqlite::Connection;
 use rusqlite::types::Value as Scalar;
 
+use super::defaults::default_text;
 use super::rows::text;
 use super::statement::{Prepared, scalars};
 use super::target::Target;
@@ -526,7 +527,8 @@ pub fn assigned(
         return emitter.expr(value);
     }
     let declared = &relation.columns[column];
-    match &declared.default {
+    let compiled = emitter.compiled();
+    match default_text(compiled.catalog(), declared) {
         Some(text) => {
             let bound = emitter
                 .compiled()

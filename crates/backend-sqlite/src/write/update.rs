@@ -11,6 +11,7 @@ use rusqlite::types::Value as Scalar;
 use super::checks::{Checks, Moment};
 use super::defaults::Fill;
 use super::disclosure::Disclosure;
+use super::domains::DomainChecks;
 use super::payload::{self, Member};
 use super::rows::{Failing, Generated, completed, null_in};
 use super::statement::{Prepared, scalars};
@@ -31,6 +32,7 @@ pub struct UpdateProgram {
     target: Target,
     members: Vec<Member>,
     missing: Vec<Option<Fill>>,
+    domains: Option<DomainChecks>,
     rows: Prepared,
     checks: Option<Checks>,
     write: Write,
@@ -80,7 +82,9 @@ pub fn compile(compiled: &Compiled, plan: &Plan, update: &plan::Update) -> Resul
         None => None,
     };
     let write = Write::new(compiled, &target, &columns)?;
+    let domains = DomainChecks::compile(compiled, &target.relation, columns.iter().copied())?;
     Ok(UpdateProgram {
+        domains,
         target,
         members,
         missing,
@@ -109,6 +113,9 @@ pub fn execute(
                 if let (false, Some(fill)) = (row.present[index], fill) {
                     values[program.members[index].column] = fill.value(conn, sources, &mut None)?;
                 }
+            }
+            if let Some(domains) = &program.domains {
+                domains.run(conn, sources, &values)?;
             }
             let numbers = program.rows.all(conn, sources, |row| {
                 row.get(0).map_err(|error| program.rows.failed(&error))

@@ -124,6 +124,32 @@ static AGGREGATES: &[AggregateEntry] = &[
     aggregate("bool_and", &[Bool], Bool, Native("min")),
     aggregate("every", &[Bool], Bool, Native("min")),
     aggregate("bool_or", &[Bool], Bool, Native("max")),
+    aggregate("bit_and", &[Int2], Int2, Library("pg_agg_bit_and")),
+    aggregate("bit_and", &[Int4], Int4, Library("pg_agg_bit_and")),
+    aggregate("bit_and", &[Int8], Int8, Library("pg_agg_bit_and")),
+    aggregate("bit_or", &[Int2], Int2, Library("pg_agg_bit_or")),
+    aggregate("bit_or", &[Int4], Int4, Library("pg_agg_bit_or")),
+    aggregate("bit_or", &[Int8], Int8, Library("pg_agg_bit_or")),
+    aggregate("bit_xor", &[Int2], Int2, Library("pg_agg_bit_xor")),
+    aggregate("bit_xor", &[Int4], Int4, Library("pg_agg_bit_xor")),
+    aggregate("bit_xor", &[Int8], Int8, Library("pg_agg_bit_xor")),
+    aggregate("corr", &[Float8, Float8], Float8, Library("pg_agg_corr")),
+    aggregate("covar_pop", &[Float8, Float8], Float8, Library("pg_agg_covar_pop")),
+    aggregate("covar_samp", &[Float8, Float8], Float8, Library("pg_agg_covar_samp")),
+    aggregate("regr_count", &[Float8, Float8], Int8, Library("pg_agg_regr_count")),
+    aggregate("regr_sxx", &[Float8, Float8], Float8, Library("pg_agg_regr_sxx")),
+    aggregate("regr_syy", &[Float8, Float8], Float8, Library("pg_agg_regr_syy")),
+    aggregate("regr_sxy", &[Float8, Float8], Float8, Library("pg_agg_regr_sxy")),
+    aggregate("regr_avgx", &[Float8, Float8], Float8, Library("pg_agg_regr_avgx")),
+    aggregate("regr_avgy", &[Float8, Float8], Float8, Library("pg_agg_regr_avgy")),
+    aggregate("regr_r2", &[Float8, Float8], Float8, Library("pg_agg_regr_r2")),
+    aggregate("regr_slope", &[Float8, Float8], Float8, Library("pg_agg_regr_slope")),
+    aggregate(
+        "regr_intercept",
+        &[Float8, Float8],
+        Float8,
+        Library("pg_agg_regr_intercept"),
+    ),
     aggregate("string_agg", &[Text, Text], Text, Library("pg_agg_string_agg")),
     aggregate("string_agg", &[Bytea, Bytea], Bytea, Engine),
     aggregate(
@@ -192,6 +218,34 @@ static AGGREGATES: &[AggregateEntry] = &[
     aggregate("var_pop", &[Float4], Float8, Library("pg_agg_var_pop_float8")),
     aggregate("var_pop", &[Float8], Float8, Library("pg_agg_var_pop_float8")),
 ];
+
+/// Ordered-set aggregates: the direct arguments, then what is sorted.
+static ORDERED_SETS: &[AggregateEntry] = &[
+    aggregate(
+        "percentile_cont",
+        &[Float8, Float8],
+        Float8,
+        Library("pg_agg_percentile_cont"),
+    ),
+    aggregate(
+        "percentile_cont",
+        &[Float8, Interval],
+        Interval,
+        Library("pg_agg_percentile_cont_interval"),
+    ),
+    aggregate(
+        "percentile_disc",
+        &[Float8, AnyElement],
+        AnyElement,
+        Library("pg_agg_percentile_disc"),
+    ),
+    aggregate("mode", &[AnyElement], AnyElement, Library("pg_agg_mode")),
+];
+
+/// The ordered-set aggregates called `name`.
+pub fn ordered_sets(name: &str) -> impl Iterator<Item = &'static AggregateEntry> {
+    ORDERED_SETS.iter().filter(move |entry| entry.name == name)
+}
 
 static WINDOWS: &[WindowEntry] = &[
     window("row_number", &[], Int8),

@@ -9,10 +9,9 @@ use super::Result;
 use super::coerce::{self, place};
 use super::expr::literal_expr;
 use super::functions::ARRAY_SLICE;
-use super::resolve;
 use super::scope::State;
 use crate::ast;
-use crate::typed::{Expr, ExprKind, Literal};
+use crate::typed::{CastContext, Expr, ExprKind, Literal};
 
 /// A slice's bounds where none are written: they are cut to the array's own.
 const FIRST: i64 = 1;
@@ -34,7 +33,21 @@ impl State<'_> {
                     ..Expr::new(kind, *element)
                 })
             }
-            Type::Jsonb => resolve::operator(self.catalog, "->", Some(inner), index, position),
+            Type::Jsonb => {
+                let wanted = if index.ty.is_integer() { Type::Int4 } else { Type::Text };
+                self.note_parameter(&index, &wanted);
+                let (from, at) = (index.ty.clone(), index.position);
+                let Some(index) = coerce::to_type(self.catalog, index, &wanted, CastContext::Implicit)? else {
+                    let message = format!("subscript type {from} is not supported");
+                    let hint = "jsonb subscript must be coercible to either integer or text.";
+                    return Err(place(DatabaseError::new("42804", message).hint(hint), at));
+                };
+                let kind = ExprKind::Subscript {
+                    expr: Box::new(inner),
+                    index: Box::new(index),
+                };
+                Ok(Expr::new(kind, Type::Jsonb))
+            }
             // `a[1][2]`: null on an array of one dimension, of which this one would have two.
             _ if matches!(inner.kind, ExprKind::Subscript { .. }) => {
                 Err(self.refuse("several subscripts of an array", "", Some("jsonb"), position))

@@ -63,12 +63,7 @@ impl State<'_> {
     /// Anything but a scalar function: request values, sequences, aggregates, windows.
     fn other_call(&mut self, call: &FunctionCall, position: u32) -> Option<Result<Expr>> {
         if call.within_group {
-            return Some(Err(self.refuse(
-                &format!("{}(…) WITHIN GROUP", call.name),
-                "",
-                None,
-                position,
-            )));
+            return Some(self.ordered_set_call(call, position));
         }
         if let Some(result) = self.special_call(call, position).transpose() {
             return Some(result);
@@ -99,19 +94,14 @@ impl State<'_> {
         self.no_aggregate_syntax(call, position)?;
         match resolved.target {
             Target::Function(function) => self.function_expr(function, resolved.arguments, resolved.ty),
-            Target::Routine(routine) if routine.returns.set => Err(self.refuse(
+            Target::Routine(ref routine) if routine.returns.set => Err(self.refuse(
                 "a set-returning function in an expression",
                 &call.name.name,
                 Some("call it in FROM"),
                 position,
             )),
             Target::Routine(routine) => self.routine_call(&routine, resolved.arguments, position),
-            Target::Set(_) => Err(self.refuse(
-                "a set-returning function in an expression",
-                &call.name.name,
-                Some("call it in FROM"),
-                position,
-            )),
+            Target::Set(function) => self.set_in_select_list(function, resolved, position),
             Target::Aggregate(_) | Target::Window(_) => Err(self.no_function(call, &[], position)),
         }
     }

@@ -4,6 +4,7 @@
 
 use mainstay_core::catalog::Catalog;
 use mainstay_core::error::DatabaseError;
+use mainstay_core::name::QualifiedName;
 use mainstay_core::types::{Type, TypeModifier};
 
 use super::Result;
@@ -15,6 +16,9 @@ use crate::typed::{CastContext, CastMethod, Expr, ExprKind, Literal};
 pub fn to_type(catalog: &Catalog, expr: Expr, ty: &Type, context: CastContext) -> Result<Option<Expr>> {
     if expr.ty == *ty {
         return Ok(Some(expr));
+    }
+    if let Type::Domain(name, base) = ty {
+        return to_domain(catalog, expr, name, base, context);
     }
     if expr.ty == Type::Unknown {
         return unknown_to_type(catalog, expr, ty).map(Some);
@@ -44,6 +48,35 @@ pub fn to_type(catalog: &Catalog, expr: Expr, ty: &Type, context: CastContext) -
         modifier: TypeModifier::None,
         position,
     }))
+}
+
+/// `expr` as a domain: first as its base type, brought to the modifier, then checked, which is what a
+/// cast to a domain stands for.
+fn to_domain(
+    catalog: &Catalog,
+    expr: Expr,
+    name: &QualifiedName,
+    base: &Type,
+    context: CastContext,
+) -> Result<Option<Expr>> {
+    let Some(inner) = to_type(catalog, expr, base, context)? else {
+        return Ok(None);
+    };
+    let modifier = catalog
+        .domains
+        .get(name)
+        .map(|domain| domain.modifier)
+        .unwrap_or_default();
+    let inner = to_modifier(inner, modifier, context);
+    let position = inner.position;
+    let kind = ExprKind::Cast {
+        expr: Box::new(inner),
+        context,
+        method: CastMethod::Relabel,
+    };
+    Ok(Some(
+        Expr::new(kind, Type::Domain(name.clone(), Box::new(base.clone()))).at(position),
+    ))
 }
 
 /// A literal or parameter takes the type; anything else of type `unknown` is cast through its text.

@@ -74,11 +74,17 @@ impl State<'_> {
             ast::FromItem::Function {
                 call,
                 alias,
+                definitions,
                 ordinality,
                 ..
             } => {
                 let before = std::mem::replace(&mut self.level().lateral, true);
-                let result = self.within(Clause::FromFunction, |state| state.table_function(call));
+                let result = self.within(Clause::FromFunction, |state| {
+                    match state.record_function(call, definitions)? {
+                        Some(found) => Ok(found),
+                        None => state.table_function(call),
+                    }
+                });
                 self.level().lateral = before;
                 let (table, mut columns) = result?;
                 let name = alias
@@ -149,13 +155,21 @@ impl State<'_> {
             let way = Some("call it in FROM");
             return Err(self.refuse("a function that returns rows, in a select list", name, way, position));
         };
-        if !self.level().sets.is_empty() {
+        if let TableFunction::Set { function, arguments } = table {
+            let resolved = Resolved {
+                target: Target::Set(function),
+                arguments,
+                ty: column.ty.clone(),
+            };
+            return self.set_in_select_list(function, resolved, position);
+        }
+        if self.level().sets.as_ref().is_some_and(|sets| !sets.is_empty()) {
             let way = Some("call them in FROM");
             return Err(self.refuse("several set-returning functions in a select list", name, way, position));
         }
         let (rte, _) = self.output_entry(&columns, None, name)?;
         let expr = column_expr(rte, 0, &column.ty, column.modifier).at(position);
-        self.level().sets.push(FromItem::Function {
+        self.level().sets.get_or_insert_default().push(FromItem::Function {
             rte,
             alias: name.clone(),
             call: table,

@@ -123,6 +123,8 @@ pub const EXTENSION_FUNCTIONS: &[&str] = &[
     "gen_random_uuid",
     "uuid_generate_v4",
     "uuid_nil",
+    "digest",
+    "hmac",
     "l2_distance",
     "inner_product",
     "cosine_distance",
@@ -137,26 +139,23 @@ pub const EXTENSION_FUNCTIONS: &[&str] = &[
 pub const REFUSED: &[(&str, Option<&str>)] = &[
     ("set_config", Some("SET")),
     ("pg_notify", Some("realtime channels")),
-    ("regexp_matches", Some("regexp_match")),
     ("jsonb_path_query", Some("-> and ->>")),
     ("jsonb_path_query_array", Some("-> and ->>")),
     ("jsonb_path_query_first", Some("-> and ->>")),
     ("jsonb_path_exists", Some("@> or ?")),
     ("jsonb_path_match", Some("@> or ?")),
-    ("jsonb_populate_record", Some("->> and casts")),
-    ("jsonb_populate_recordset", Some("->> and casts")),
-    ("json_populate_record", Some("->> and casts")),
-    ("json_populate_recordset", Some("->> and casts")),
-    ("jsonb_to_record", Some("->> and casts")),
-    ("jsonb_to_recordset", Some("->> and casts")),
-    ("json_to_record", Some("->> and casts")),
-    ("json_to_recordset", Some("->> and casts")),
+    ("jsonb_populate_record", Some("the function in FROM")),
+    ("jsonb_populate_recordset", Some("the function in FROM")),
+    ("json_populate_record", Some("the function in FROM")),
+    ("json_populate_recordset", Some("the function in FROM")),
+    ("jsonb_to_record", Some("the function in FROM")),
+    ("jsonb_to_recordset", Some("the function in FROM")),
+    ("json_to_record", Some("the function in FROM")),
+    ("json_to_recordset", Some("the function in FROM")),
     ("xmlparse", None),
     ("dblink", None),
     ("crypt", None),
     ("gen_salt", None),
-    ("digest", Some("sha256")),
-    ("hmac", None),
     ("pgp_sym_encrypt", None),
     ("pgp_sym_decrypt", None),
     ("similarity", None),
@@ -208,6 +207,12 @@ impl FunctionEntry {
     const fn variadic(mut self) -> Self {
         self.variadic = true;
         self.strict = false;
+        self
+    }
+
+    /// Takes any number of its last argument; a null gives null.
+    const fn path(mut self) -> Self {
+        self.variadic = true;
         self
     }
 
@@ -284,6 +289,22 @@ static FUNCTIONS: &[FunctionEntry] = &[
         &[Float8, Float8, Float8, Int4],
         Int4,
         "pg_fn_width_bucket_float8",
+    ),
+    plain("cot", &[Float8], Float8, "pg_fn_cot_float8"),
+    plain("sinh", &[Float8], Float8, "pg_fn_sinh_float8"),
+    plain("cosh", &[Float8], Float8, "pg_fn_cosh_float8"),
+    plain("tanh", &[Float8], Float8, "pg_fn_tanh_float8"),
+    plain(
+        "width_bucket",
+        &[Numeric, Numeric, Numeric, Int4],
+        Int4,
+        "pg_fn_width_bucket_numeric",
+    ),
+    with(
+        "width_bucket",
+        &[AnyCompatible, AnyCompatibleArray],
+        Int4,
+        ElementsByType("pg_fn_width_bucket_array"),
     ),
     with("random", &[], Float8, Engine).volatile(),
     // Full text (9.13).
@@ -427,6 +448,8 @@ static FUNCTIONS: &[FunctionEntry] = &[
     plain("substring", &[Text, Int4, Int4], Text, "pg_fn_substring"),
     plain("substring", &[Text, Text], Text, "pg_fn_substring_regex"),
     plain("substring", &[Bytea, Int4, Int4], Bytea, "pg_fn_substr_bytea"),
+    // SQL's own regular expressions with marks; refused by name.
+    with("substring", &[Text, Text, Text], Text, Engine),
     plain("left", &[Text, Int4], Text, "pg_fn_left"),
     plain("right", &[Text, Int4], Text, "pg_fn_right"),
     plain("position", &[Text, Text], Int4, "pg_fn_position"),
@@ -471,8 +494,73 @@ static FUNCTIONS: &[FunctionEntry] = &[
     ),
     plain("regexp_match", &[Text, Text], TextArray, "pg_fn_regexp_match"),
     plain("regexp_match", &[Text, Text, Text], TextArray, "pg_fn_regexp_match"),
+    plain(
+        "regexp_replace",
+        &[Text, Text, Text, Int4],
+        Text,
+        "pg_fn_regexp_replace_at",
+    ),
+    plain(
+        "regexp_replace",
+        &[Text, Text, Text, Int4, Int4],
+        Text,
+        "pg_fn_regexp_replace_at",
+    ),
+    plain(
+        "regexp_replace",
+        &[Text, Text, Text, Int4, Int4, Text],
+        Text,
+        "pg_fn_regexp_replace_at",
+    ),
     plain("regexp_count", &[Text, Text], Int4, "pg_fn_regexp_count"),
+    plain("regexp_count", &[Text, Text, Int4], Int4, "pg_fn_regexp_count"),
+    plain("regexp_count", &[Text, Text, Int4, Text], Int4, "pg_fn_regexp_count"),
     plain("regexp_like", &[Text, Text], Bool, "pg_regex"),
+    plain("regexp_like", &[Text, Text, Text], Bool, "pg_fn_regexp_like"),
+    plain("regexp_substr", &[Text, Text], Text, "pg_fn_regexp_substr"),
+    plain("regexp_substr", &[Text, Text, Int4], Text, "pg_fn_regexp_substr"),
+    plain("regexp_substr", &[Text, Text, Int4, Int4], Text, "pg_fn_regexp_substr"),
+    plain(
+        "regexp_substr",
+        &[Text, Text, Int4, Int4, Text],
+        Text,
+        "pg_fn_regexp_substr",
+    ),
+    plain(
+        "regexp_substr",
+        &[Text, Text, Int4, Int4, Text, Int4],
+        Text,
+        "pg_fn_regexp_substr",
+    ),
+    plain("regexp_instr", &[Text, Text], Int4, "pg_fn_regexp_instr"),
+    plain("regexp_instr", &[Text, Text, Int4], Int4, "pg_fn_regexp_instr"),
+    plain("regexp_instr", &[Text, Text, Int4, Int4], Int4, "pg_fn_regexp_instr"),
+    plain(
+        "regexp_instr",
+        &[Text, Text, Int4, Int4, Int4],
+        Int4,
+        "pg_fn_regexp_instr",
+    ),
+    plain(
+        "regexp_instr",
+        &[Text, Text, Int4, Int4, Int4, Text],
+        Int4,
+        "pg_fn_regexp_instr",
+    ),
+    plain(
+        "regexp_instr",
+        &[Text, Text, Int4, Int4, Int4, Text, Int4],
+        Int4,
+        "pg_fn_regexp_instr",
+    ),
+    plain(
+        "regexp_split_to_array",
+        &[Text, Text, Text],
+        TextArray,
+        "pg_fn_regexp_split_to_array",
+    ),
+    plain("num_nulls", &[Any], Int4, "pg_fn_num_nulls").variadic(),
+    plain("num_nonnulls", &[Any], Int4, "pg_fn_num_nonnulls").variadic(),
     plain(
         "regexp_split_to_array",
         &[Text, Text],
@@ -508,6 +596,10 @@ static FUNCTIONS: &[FunctionEntry] = &[
     plain("decode", &[Text, Text], Bytea, "pg_fn_decode"),
     plain("convert_from", &[Bytea, Name], Text, "pg_fn_convert_from"),
     plain("convert_to", &[Text, Name], Bytea, "pg_fn_convert_to"),
+    plain("digest", &[Text, Text], Bytea, "pg_fn_digest"),
+    plain("digest", &[Bytea, Text], Bytea, "pg_fn_digest"),
+    plain("hmac", &[Text, Text, Text], Bytea, "pg_fn_hmac"),
+    plain("hmac", &[Bytea, Bytea, Text], Bytea, "pg_fn_hmac"),
     // Identifiers (9.14).
     with("gen_random_uuid", &[], Uuid, Engine).volatile(),
     with("uuid_generate_v4", &[], Uuid, Engine).volatile(),
@@ -616,6 +708,71 @@ static FUNCTIONS: &[FunctionEntry] = &[
         Timestamptz,
         "pg_fn_date_bin_timestamptz",
     ),
+    plain("isfinite", &[Date], Bool, "pg_fn_isfinite"),
+    plain("isfinite", &[Timestamp], Bool, "pg_fn_isfinite"),
+    plain("isfinite", &[Timestamptz], Bool, "pg_fn_isfinite"),
+    plain("isfinite", &[Interval], Bool, "pg_fn_isfinite"),
+    plain("overlaps", &[Time, Time, Time, Time], Bool, "pg_fn_overlaps").lenient(),
+    plain(
+        "overlaps",
+        &[Timestamp, Timestamp, Timestamp, Timestamp],
+        Bool,
+        "pg_fn_overlaps",
+    )
+    .lenient(),
+    plain(
+        "overlaps",
+        &[Timestamp, Interval, Timestamp, Interval],
+        Bool,
+        "pg_fn_overlaps_spans",
+    )
+    .lenient(),
+    plain(
+        "overlaps",
+        &[Timestamp, Interval, Timestamp, Timestamp],
+        Bool,
+        "pg_fn_overlaps_spans",
+    )
+    .lenient(),
+    plain(
+        "overlaps",
+        &[Timestamp, Timestamp, Timestamp, Interval],
+        Bool,
+        "pg_fn_overlaps_spans",
+    )
+    .lenient(),
+    plain(
+        "overlaps",
+        &[Timestamptz, Timestamptz, Timestamptz, Timestamptz],
+        Bool,
+        "pg_fn_overlaps",
+    )
+    .lenient(),
+    plain(
+        "overlaps",
+        &[Timestamptz, Interval, Timestamptz, Interval],
+        Bool,
+        "pg_fn_overlaps_spans",
+    )
+    .lenient(),
+    plain(
+        "overlaps",
+        &[Timestamptz, Interval, Timestamptz, Timestamptz],
+        Bool,
+        "pg_fn_overlaps_spans",
+    )
+    .lenient(),
+    plain(
+        "overlaps",
+        &[Timestamptz, Timestamptz, Timestamptz, Interval],
+        Bool,
+        "pg_fn_overlaps_spans",
+    )
+    .lenient(),
+    with("enum_range", &[AnyEnum], AnyArray, Engine).lenient(),
+    with("enum_range", &[AnyEnum, AnyEnum], AnyArray, Engine).lenient(),
+    with("enum_first", &[AnyEnum], AnyEnum, Engine).lenient(),
+    with("enum_last", &[AnyEnum], AnyEnum, Engine).lenient(),
     with("clock_timestamp", &[], Timestamptz, Engine).volatile(),
     // JSON (9.16).
     with("to_json", &[AnyElement], Json, ToJson).stable(),
@@ -635,6 +792,43 @@ static FUNCTIONS: &[FunctionEntry] = &[
         "pg_fn_jsonb_insert",
     )
     .named(&["jsonb_in", "path", "replacement", "insert_after"], &["false"]),
+    plain(
+        "jsonb_set_lax",
+        &[Jsonb, TextArray, Jsonb, Bool, Text],
+        Jsonb,
+        "pg_fn_jsonb_set_lax",
+    )
+    .named(
+        &[
+            "jsonb_in",
+            "path",
+            "replacement",
+            "create_if_missing",
+            "null_value_treatment",
+        ],
+        &["true", "'use_json_null'"],
+    )
+    .lenient(),
+    plain("json_object", &[TextArray], Json, "pg_fn_json_object"),
+    plain("json_object", &[TextArray, TextArray], Json, "pg_fn_json_object"),
+    plain("jsonb_object", &[TextArray], Jsonb, "pg_fn_jsonb_object"),
+    plain("jsonb_object", &[TextArray, TextArray], Jsonb, "pg_fn_jsonb_object"),
+    plain("json_extract_path", &[Json, Text], Json, "pg_fn_json_extract_path").path(),
+    plain("jsonb_extract_path", &[Jsonb, Text], Jsonb, "pg_fn_json_extract_path").path(),
+    plain(
+        "json_extract_path_text",
+        &[Json, Text],
+        Text,
+        "pg_fn_json_extract_path_text",
+    )
+    .path(),
+    plain(
+        "jsonb_extract_path_text",
+        &[Jsonb, Text],
+        Text,
+        "pg_fn_json_extract_path_text",
+    )
+    .path(),
     plain("jsonb_strip_nulls", &[Jsonb], Jsonb, "pg_fn_jsonb_strip_nulls"),
     plain("json_strip_nulls", &[Json], Json, "pg_fn_json_strip_nulls"),
     plain("jsonb_pretty", &[Jsonb], Text, "pg_fn_jsonb_pretty"),
@@ -764,6 +958,30 @@ static FUNCTIONS: &[FunctionEntry] = &[
 /// `array[low:high]`, which has no name to call it by.
 pub static ARRAY_SLICE: FunctionEntry = plain("array slice", &[AnyArray, Int4, Int4], AnyArray, "pg_array_slice");
 
+/// Functions whose columns are told by a definition list or a relation; see `record`.
+pub static RECORD_FUNCTIONS: [SetFunctionEntry; 8] = [
+    record("json_to_record", &[Json]),
+    record("jsonb_to_record", &[Jsonb]),
+    record("json_to_recordset", &[Json]),
+    record("jsonb_to_recordset", &[Jsonb]),
+    record("json_populate_record", &[Json]),
+    record("jsonb_populate_record", &[Jsonb]),
+    record("json_populate_recordset", &[Json]),
+    record("jsonb_populate_recordset", &[Jsonb]),
+];
+
+/// `unnest(a, b, …)` in FROM: the arrays side by side.
+pub static UNNEST_MANY: SetFunctionEntry = record("unnest", &[]);
+
+const fn record(name: &'static str, arguments: &'static [Arg]) -> SetFunctionEntry {
+    SetFunctionEntry {
+        name,
+        arguments,
+        columns: &[],
+        implementation: Engine,
+    }
+}
+
 static SET_FUNCTIONS: &[SetFunctionEntry] = &[
     series(&[Int4, Int4], &[("generate_series", Int4)]),
     series(&[Int4, Int4, Int4], &[("generate_series", Int4)]),
@@ -798,7 +1016,7 @@ static SET_FUNCTIONS: &[SetFunctionEntry] = &[
         "json_array_elements",
         &[Json],
         &[("value", Json)],
-        "pg_srf_jsonb_array_elements",
+        "pg_srf_json_array_elements",
     ),
     set(
         "jsonb_array_elements",
@@ -810,7 +1028,7 @@ static SET_FUNCTIONS: &[SetFunctionEntry] = &[
         "json_array_elements_text",
         &[Json],
         &[("value", Text)],
-        "pg_srf_jsonb_array_elements_text",
+        "pg_srf_json_array_elements_text",
     ),
     set(
         "jsonb_array_elements_text",
@@ -828,13 +1046,13 @@ static SET_FUNCTIONS: &[SetFunctionEntry] = &[
         "jsonb_object_keys",
         &[Jsonb],
         &[("jsonb_object_keys", Text)],
-        "pg_srf_json_object_keys",
+        "pg_srf_jsonb_object_keys",
     ),
     set(
         "json_each",
         &[Json],
         &[("key", Text), ("value", Json)],
-        "pg_srf_jsonb_each",
+        "pg_srf_json_each",
     ),
     set(
         "jsonb_each",
@@ -846,7 +1064,7 @@ static SET_FUNCTIONS: &[SetFunctionEntry] = &[
         "json_each_text",
         &[Json],
         &[("key", Text), ("value", Text)],
-        "pg_srf_jsonb_each_text",
+        "pg_srf_json_each_text",
     ),
     set(
         "jsonb_each_text",
@@ -861,8 +1079,32 @@ static SET_FUNCTIONS: &[SetFunctionEntry] = &[
         "pg_srf_regexp_split",
     ),
     set(
+        "regexp_split_to_table",
+        &[Text, Text, Text],
+        &[("regexp_split_to_table", Text)],
+        "pg_srf_regexp_split",
+    ),
+    set(
+        "regexp_matches",
+        &[Text, Text],
+        &[("regexp_matches", TextArray)],
+        "pg_srf_regexp_matches",
+    ),
+    set(
+        "regexp_matches",
+        &[Text, Text, Text],
+        &[("regexp_matches", TextArray)],
+        "pg_srf_regexp_matches",
+    ),
+    set(
         "string_to_table",
         &[Text, Text],
+        &[("string_to_table", Text)],
+        "pg_srf_string_to_table",
+    ),
+    set(
+        "string_to_table",
+        &[Text, Text, Text],
         &[("string_to_table", Text)],
         "pg_srf_string_to_table",
     ),

@@ -395,9 +395,25 @@ fn json() -> Vec<OperatorEntry> {
     for json in [Json, Jsonb] {
         rows.extend([
             infix("->", json, Text, json, Library("pg_json_get")),
-            infix("->", json, Int4, json, Library("pg_json_get")),
+            infix(
+                "->",
+                json,
+                Int4,
+                json,
+                Library(if json == Jsonb { "pg_jsonb_get" } else { "pg_json_get" }),
+            ),
             infix("->>", json, Text, Text, Library("pg_json_get_text")),
-            infix("->>", json, Int4, Text, Library("pg_json_get_text")),
+            infix(
+                "->>",
+                json,
+                Int4,
+                Text,
+                Library(if json == Jsonb {
+                    "pg_jsonb_get_text"
+                } else {
+                    "pg_json_get_text"
+                }),
+            ),
             infix("#>", json, TextArray, json, Library("pg_json_path")),
             infix("#>>", json, TextArray, Text, Library("pg_json_path_text")),
         ]);

@@ -69,8 +69,9 @@ pub struct Level {
     pub clause: Clause,
     pub has_aggregates: bool,
     pub has_windows: bool,
-    /// Set-returning functions of the select list, which join its FROM.
-    pub sets: Vec<FromItem>,
+    /// Set-returning functions of the select list, as the lateral entries of FROM that they become; `None` where they
+    /// may not stand.
+    pub sets: Option<Vec<FromItem>>,
     pub inside_aggregate: bool,
     pub inside_window: bool,
     /// A routine's body or a lone expression: outer levels are not seen.

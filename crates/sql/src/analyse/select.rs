@@ -265,9 +265,9 @@ impl State<'_> {
         settle: bool,
     ) -> Result<(Select, Vec<SortKey>, Vec<OutputColumn>)> {
         self.level().windows = select.windows.clone();
-        let mut from = self.open_from(&select.from)?;
+        let from = self.open_from(&select.from)?;
+        self.level().sets = Some(Vec::new());
         let mut target = self.targets_of(&select.target)?;
-        let sets = std::mem::take(&mut self.level().sets);
         let filter = match &select.filter {
             Some(filter) => Some(self.within(Clause::Where, |state| state.condition(filter, "WHERE"))?),
             None => None,
@@ -295,12 +295,7 @@ impl State<'_> {
             })
             .collect();
         let is_aggregate = !group_by.is_empty() || having.is_some() || self.level().has_aggregates;
-        if !sets.is_empty() && (is_aggregate || self.level().has_windows || matches!(distinct, Distinct::On(_))) {
-            let way = Some("call it in FROM of a subquery");
-            return Err(self.refuse("a set-returning function beside aggregates or windows", "", way, 0));
-        }
-        from.extend(sets);
-        let select = Select {
+        let mut select = Select {
             distinct,
             target,
             from,
@@ -309,6 +304,7 @@ impl State<'_> {
             having,
             is_aggregate,
         };
+        self.expand_sets(&mut select)?;
         if is_aggregate {
             self.check_grouping(&select, &keys)?;
         }

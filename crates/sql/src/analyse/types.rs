@@ -128,6 +128,10 @@ fn element(catalog: &Catalog, search_path: &[Ident], name: &TypeName, line: u32)
             return Ok((Type::Enum(full), TypeModifier::None));
         }
         if let Some(domain) = catalog.domains.get(&full) {
+            if name.array_dimensions > 0 {
+                let way = Some("an array of the base type");
+                return Err(DatabaseError::unavailable("arrays of domains", &full.name, line, way));
+            }
             return Ok((Type::Domain(full, Box::new(domain.base.clone())), TypeModifier::None));
         }
     }

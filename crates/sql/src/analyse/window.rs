@@ -4,10 +4,10 @@ use mainstay_core::error::DatabaseError;
 use mainstay_core::types::Type;
 
 use super::Result;
-use super::aggregates;
+use super::aggregates::{self, AggregateEntry};
 use super::call::{Target, is_builtin};
 use super::coerce::{self, place};
-use super::resolve;
+use super::resolve::{self, Bindings, Choice, Slot, choose, coerce_arguments};
 use super::scope::{Clause, State};
 use crate::ast::{self, FrameMode, FunctionCall, SortItem};
 use crate::typed::{Aggregate, Expr, ExprKind, Frame, FrameBound, SortKey, Window, WindowFunction};
@@ -27,6 +27,84 @@ impl State<'_> {
         self.place_aggregate(&aggregate.0, position)?;
         let (aggregate, ty) = aggregate;
         Ok(Expr::new(ExprKind::Aggregate(Box::new(aggregate)), ty))
+    }
+
+    /// `percentile_cont(0.5) WITHIN GROUP (ORDER BY x)`: the sorted value is the last argument.
+    pub fn ordered_set_call(&mut self, call: &FunctionCall, position: u32) -> Result<Expr> {
+        let entries: Vec<&'static AggregateEntry> = aggregates::ordered_sets(&call.name.name).collect();
+        if entries.is_empty() || !is_builtin(&call.name) || call.over.is_some() {
+            return Err(self.refuse(&format!("{}(…) WITHIN GROUP", call.name), "", None, position));
+        }
+        if self.level().inside_aggregate {
+            let error = DatabaseError::new("42803", "aggregate function calls cannot be nested");
+            return Err(place(error, position));
+        }
+        self.level().inside_aggregate = true;
+        let parts = self.ordered_set_parts(call, &entries, position);
+        self.level().inside_aggregate = false;
+        let (aggregate, ty) = parts?;
+        self.place_aggregate(&aggregate, position)?;
+        Ok(Expr::new(ExprKind::Aggregate(Box::new(aggregate)), ty))
+    }
+
+    fn ordered_set_parts(
+        &mut self,
+        call: &FunctionCall,
+        entries: &[&'static AggregateEntry],
+        position: u32,
+    ) -> Result<(Aggregate, Type)> {
+        let mut arguments = self.arguments(call)?;
+        let constant = |argument: &Expr| {
+            let mut constant = true;
+            walk::expr(argument, &mut |inner| {
+                constant &= !matches!(inner.kind, ExprKind::Column { .. });
+                constant
+            });
+            constant
+        };
+        if !arguments.iter().all(constant) {
+            let feature = format!("{}(…) WITHIN GROUP with a computed argument", call.name);
+            return Err(self.refuse(&feature, "", Some("a constant"), position));
+        }
+        let mut order = self.sort_items(&call.order, Clause::OrderBy)?;
+        arguments.extend(order.iter().map(|key| key.expr.clone()));
+        let inputs: Vec<Type> = arguments.iter().map(|argument| argument.ty.clone()).collect();
+        let fitting: Vec<&'static AggregateEntry> = (entries.iter().copied())
+            .filter(|entry| entry.arguments.len() == arguments.len())
+            .collect();
+        let slots: Vec<Vec<Slot>> = (fitting.iter())
+            .map(|entry| entry.arguments.iter().map(|argument| Slot::of(*argument)).collect())
+            .collect();
+        let Choice::One(chosen) = choose(&slots, &inputs) else {
+            return Err(self.no_function(call, &inputs, position));
+        };
+        let (function, slots) = (fitting[chosen], &slots[chosen]);
+        let bindings = Bindings::of(slots, &arguments)?;
+        let arguments = coerce_arguments(self.catalog, slots, arguments, &bindings)?;
+        let ty = bindings.argument(function.result).unwrap_or(Type::Text);
+        if let (Some(key), Some(sorted)) = (order.last_mut(), arguments.last()) {
+            key.expr = sorted.clone();
+            let merged = matches!(
+                sorted.ty.base(),
+                Type::Numeric | Type::Interval | Type::Jsonb | Type::Array(_)
+            );
+            if function.name == "mode" && merged {
+                let feature = format!("mode() of type {}", sorted.ty);
+                return Err(self.refuse(&feature, "", Some("GROUP BY and ORDER BY count(*)"), position));
+            }
+        }
+        let filter = match &call.filter {
+            Some(filter) => Some(self.within(Clause::Filter, |state| state.condition(filter, "FILTER"))?),
+            None => None,
+        };
+        let aggregate = Aggregate {
+            function,
+            arguments,
+            distinct: false,
+            order,
+            filter,
+        };
+        Ok((aggregate, ty))
     }
 
     fn aggregate_parts(&mut self, call: &FunctionCall, position: u32) -> Result<(Aggregate, Type)> {

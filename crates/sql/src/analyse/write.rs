@@ -476,7 +476,7 @@ impl State<'_> {
             return Ok(None);
         }
         let mut target = self.within(Clause::Returning, |state| state.targets_of(items))?;
-        if !self.level().sets.is_empty() {
+        if self.level().sets.as_ref().is_some_and(|sets| !sets.is_empty()) {
             let message = "set-returning functions are not allowed in RETURNING";
             return Err(DatabaseError::new("0A000", message));
         }

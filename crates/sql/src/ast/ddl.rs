@@ -21,6 +21,8 @@ pub enum DdlStatement {
         name: ObjectName,
         labels: Vec<String>,
     },
+    CreateDomain(CreateDomain),
+    AlterDomain(AlterDomain),
     CreateView(CreateView),
     CreatePolicy(CreatePolicy),
     AlterPolicy(AlterPolicy),
@@ -144,6 +146,8 @@ pub enum ObjectKind {
     Index,
     Sequence,
     Type,
+    Domain,
+    DomainConstraint,
     Schema,
     Function,
     Role,
@@ -152,6 +156,50 @@ pub enum ObjectKind {
     Publication,
     Column,
     Constraint,
+}
+
+/// `CREATE DOMAIN`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateDomain {
+    pub name: ObjectName,
+    pub ty: TypeName,
+    pub constraints: Vec<DomainConstraint>,
+}
+
+/// What a domain demands of its values, or gives where there is none.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DomainConstraint {
+    NotNull,
+    Null,
+    /// PostgreSQL text.
+    Default(String),
+    /// `expression`: PostgreSQL text over `VALUE`.
+    Check {
+        name: Option<Ident>,
+        expression: String,
+        /// `NOT VALID`: values that are there are not looked at.
+        not_valid: bool,
+    },
+}
+
+/// `ALTER DOMAIN`, but for what any type can be told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlterDomain {
+    pub name: ObjectName,
+    pub action: DomainAction,
+}
+
+/// What is changed of a domain.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DomainAction {
+    SetDefault(String),
+    DropDefault,
+    SetNotNull,
+    DropNotNull,
+    AddConstraint(DomainConstraint),
+    DropConstraint { name: Ident, if_exists: bool },
+    Validate(Ident),
+    SetSchema(Ident),
 }
 
 /// `CREATE TABLE`.
@@ -452,6 +500,11 @@ pub enum CommentTarget {
     Schema(Ident),
     Role(Ident),
     Type(ObjectName),
+    Domain(ObjectName),
+    DomainConstraint {
+        domain: ObjectName,
+        constraint: Ident,
+    },
     /// A database, an extension, a language: nothing to keep.
     Elsewhere,
 }

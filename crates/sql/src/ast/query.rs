@@ -2,8 +2,8 @@
 
 use mainstay_core::name::Ident;
 
-use super::ObjectName;
 use super::expr::{Expr, FunctionCall, Window};
+use super::{ObjectName, TypeName};
 
 /// A query with everything around its body.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,6 +129,8 @@ pub enum FromItem {
     Function {
         call: Box<FunctionCall>,
         alias: Option<Alias>,
+        /// `AS t (name type, …)`.
+        definitions: Vec<(Ident, TypeName)>,
         ordinality: bool,
         lateral: bool,
         position: u32,

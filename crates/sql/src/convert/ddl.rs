@@ -5,6 +5,7 @@
 //! Expressions leave as PostgreSQL text, spelled by the parser's own printer.
 
 mod change;
+mod domain;
 mod grants;
 mod read;
 mod routine;
@@ -37,6 +38,8 @@ pub(crate) fn convert(node: &NodeEnum, ctx: &Context<'_>) -> Converted<Option<Dd
             name: name_of(&statement.type_name),
             labels: statement.vals.iter().filter_map(string_of).map(str::to_owned).collect(),
         },
+        NodeEnum::CreateDomainStmt(statement) => DdlStatement::CreateDomain(domain::create_domain(ctx, statement)?),
+        NodeEnum::AlterDomainStmt(statement) => DdlStatement::AlterDomain(domain::alter_domain(ctx, statement)?),
         NodeEnum::ViewStmt(statement) => DdlStatement::CreateView(create_view(ctx, statement)?),
         NodeEnum::CreatePolicyStmt(statement) => DdlStatement::CreatePolicy(grants::create_policy(ctx, statement)?),
         NodeEnum::AlterPolicyStmt(statement) => DdlStatement::AlterPolicy(grants::alter_policy(ctx, statement)?),
@@ -104,6 +107,15 @@ pub(crate) fn convert(node: &NodeEnum, ctx: &Context<'_>) -> Converted<Option<Dd
         NodeEnum::AlterFunctionStmt(statement) => DdlStatement::AlterFunction(routine::alter_function(ctx, statement)?),
         NodeEnum::AlterOwnerStmt(statement) => owner(ctx, statement)?,
         NodeEnum::AlterEnumStmt(statement) => change::alter_enum(statement),
+        NodeEnum::AlterObjectSchemaStmt(statement) if statement.object_type() == ObjectType::ObjectDomain => {
+            match statement.object.as_ref().and_then(|object| object.node.as_ref()) {
+                Some(NodeEnum::List(names)) => DdlStatement::AlterDomain(AlterDomain {
+                    name: name_of(&names.items),
+                    action: DomainAction::SetSchema(Ident::new(&statement.newschema)),
+                }),
+                _ => return Err(ctx_error("the domain has no name")),
+            }
+        }
         NodeEnum::AlterObjectSchemaStmt(statement) => change::set_schema(ctx, statement)?,
         NodeEnum::AlterRoleStmt(statement) => change::alter_role(ctx, statement)?,
         NodeEnum::AlterRoleSetStmt(statement) => change::alter_role_set(ctx, statement)?,
@@ -146,12 +158,6 @@ fn refused(node: &NodeEnum) -> Option<(&'static str, String, Option<&'static str
     Some(match node {
         NodeEnum::CreateTrigStmt(statement) => ("triggers", statement.trigname.clone(), None),
         NodeEnum::DoStmt(_) => ("DO blocks", String::new(), Some("plain statements")),
-        NodeEnum::CreateDomainStmt(statement) => (
-            "domains",
-            named(&statement.domainname),
-            Some("the base type with a CHECK constraint"),
-        ),
-        NodeEnum::AlterDomainStmt(statement) => ("domains", named(&statement.type_name), None),
         NodeEnum::CompositeTypeStmt(statement) => (
             "composite types",
             statement
@@ -279,6 +285,9 @@ fn owner(ctx: &Context<'_>, statement: &protobuf::AlterOwnerStmt) -> Converted<D
         (Ok(ObjectType::ObjectPublication), Some(NodeEnum::String(name))) => {
             (ObjectKind::Publication, bare_name(Ident::new(&name.sval)), None)
         }
+        (Ok(ObjectType::ObjectDomain), Some(NodeEnum::List(names))) => {
+            (ObjectKind::Domain, name_of(&names.items), None)
+        }
         (Ok(ObjectType::ObjectFunction | ObjectType::ObjectRoutine), Some(NodeEnum::ObjectWithArgs(function))) => {
             let function = function_name(ctx, function)?;
             (ObjectKind::Function, function.name, function.arguments)
@@ -338,6 +347,19 @@ fn comment(ctx: &Context<'_>, statement: &protobuf::CommentStmt) -> Converted<Co
         (ObjectType::ObjectSchema, Some(NodeEnum::String(name))) => CommentTarget::Schema(Ident::new(&name.sval)),
         (ObjectType::ObjectRole, Some(NodeEnum::String(name))) => CommentTarget::Role(Ident::new(&name.sval)),
         (ObjectType::ObjectType, Some(NodeEnum::TypeName(name))) => CommentTarget::Type(name_of(&name.names)),
+        (ObjectType::ObjectDomain, Some(NodeEnum::TypeName(name))) => CommentTarget::Domain(name_of(&name.names)),
+        (ObjectType::ObjectDomconstraint, Some(NodeEnum::List(names))) => match names.items.as_slice() {
+            [
+                Node {
+                    node: Some(NodeEnum::TypeName(domain)),
+                },
+                constraint,
+            ] => CommentTarget::DomainConstraint {
+                domain: name_of(&domain.names),
+                constraint: Ident::new(string_of(constraint).unwrap_or_default()),
+            },
+            _ => return Err(ctx_error("the constraint has no domain")),
+        },
         (
             ObjectType::ObjectTable | ObjectType::ObjectView | ObjectType::ObjectIndex | ObjectType::ObjectSequence,
             Some(NodeEnum::List(names)),
@@ -373,6 +395,13 @@ fn rename(ctx: &Context<'_>, statement: &protobuf::RenameStmt) -> Converted<Rena
         }
         ObjectType::ObjectSchema => (ObjectKind::Schema, bare_name(Ident::new(&statement.subname)), None),
         ObjectType::ObjectRole => (ObjectKind::Role, bare_name(Ident::new(&statement.subname)), None),
+        ObjectType::ObjectDomain | ObjectType::ObjectDomconstraint => match object {
+            Some(NodeEnum::List(names)) if kind == ObjectType::ObjectDomain => {
+                (ObjectKind::Domain, name_of(&names.items), None)
+            }
+            Some(NodeEnum::List(names)) => (ObjectKind::DomainConstraint, name_of(&names.items), part),
+            _ => return Err(ctx_error("the domain has no name")),
+        },
         ObjectType::ObjectType => match object {
             Some(NodeEnum::List(names)) => (ObjectKind::Type, name_of(&names.items), None),
             _ => return Err(ctx_error("the type has no name")),
@@ -404,7 +433,6 @@ fn drop(ctx: &Context<'_>, statement: &protobuf::DropStmt) -> Converted<Drop> {
             ObjectType::ObjectTrigger => "triggers",
             ObjectType::ObjectMatview => "materialized views",
             ObjectType::ObjectProcedure => "procedures",
-            ObjectType::ObjectDomain => "domains",
             _ => "DROP of this kind of object",
         };
         return Err(refuse(ctx, feature, "", None));
@@ -449,6 +477,7 @@ fn object_kind(kind: ObjectType) -> Option<ObjectKind> {
         ObjectType::ObjectIndex => ObjectKind::Index,
         ObjectType::ObjectSequence => ObjectKind::Sequence,
         ObjectType::ObjectType => ObjectKind::Type,
+        ObjectType::ObjectDomain => ObjectKind::Domain,
         ObjectType::ObjectSchema => ObjectKind::Schema,
         ObjectType::ObjectFunction | ObjectType::ObjectRoutine => ObjectKind::Function,
         ObjectType::ObjectRole => ObjectKind::Role,

@@ -235,8 +235,13 @@ fn table_function(function: &protobuf::RangeFunction, ctx: &Context<'_>) -> Conv
     if function.is_rowsfrom {
         return Err(ctx.refuse("ROWS FROM", -1, Some("a join of the functions")));
     }
-    if !function.coldeflist.is_empty() {
-        return Err(ctx.refuse("column definition lists", -1, Some("->> and casts")));
+    let mut definitions = Vec::with_capacity(function.coldeflist.len());
+    for node in &function.coldeflist {
+        if let NodeEnum::ColumnDef(column) = kind(node)?
+            && let Some(ty) = &column.type_name
+        {
+            definitions.push((Ident::new(&column.colname), ctx.type_name(ty)?));
+        }
     }
     let Some(node) = function.functions.first().and_then(|pair| items(pair).first()) else {
         return Err(ctx.refuse("this kind of FROM entry", -1, None));
@@ -248,6 +253,7 @@ fn table_function(function: &protobuf::RangeFunction, ctx: &Context<'_>) -> Conv
     Ok(FromItem::Function {
         call: Box::new(call),
         alias: alias(function.alias.as_ref()),
+        definitions,
         ordinality: function.ordinality,
         lateral: function.lateral,
         position: ctx.position(location),

@@ -93,7 +93,6 @@ fn unsupported(node: &NodeEnum, ctx: &Context<'_>) -> Statement {
         NodeEnum::RuleStmt(rule) => ("rules", rule.rulename.clone(), Some("a policy or a trigger")),
         NodeEnum::CreateEventTrigStmt(trigger) => ("event triggers", trigger.trigname.clone(), None),
         NodeEnum::CreateTrigStmt(trigger) => ("triggers", trigger.trigname.clone(), None),
-        NodeEnum::CreateDomainStmt(_) => ("domains", String::new(), Some("a CHECK constraint on the column")),
         NodeEnum::CompositeTypeStmt(create) => (
             "composite types",
             relation(create.typevar.as_ref()),

@@ -448,7 +448,7 @@ impl Run<'_> {
                 table: table.clone(),
                 column: name.clone(),
             });
-            if column.default.is_some() || column.identity.is_some() {
+            if column.default.is_some() || column.identity.is_some() || self.fills_by_domain(&column.ty) {
                 self.changes.push(Change::FillColumn {
                     table: table.clone(),
                     column: name.clone(),

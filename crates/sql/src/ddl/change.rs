@@ -122,6 +122,13 @@ pub enum Change {
         from: QualifiedName,
         to: QualifiedName,
     },
+    /// Every column of the domain must hold values that it allows: not null, or what the check demands.
+    /// Errors: 23502, 23514.
+    CheckDomain {
+        domain: QualifiedName,
+        /// `None`: NOT NULL.
+        check: Option<Ident>,
+    },
     Publication {
         name: Ident,
         action: PublicationAction,

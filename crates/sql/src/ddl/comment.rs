@@ -89,6 +89,29 @@ impl Run<'_> {
                     entry.comment = text;
                 }
             }
+            CommentTarget::Type(name) if self.find_domain(name).is_some() => {
+                let found = self.existing_domain(name)?;
+                if let Some(entry) = self.catalog.domains.get_mut(&found) {
+                    Arc::make_mut(entry).comment = text;
+                }
+            }
+            CommentTarget::Domain(name) => {
+                let found = self.existing_domain(name)?;
+                if let Some(entry) = self.catalog.domains.get_mut(&found) {
+                    Arc::make_mut(entry).comment = text;
+                }
+            }
+            // Kept for PostgreSQL: nothing here shows it.
+            CommentTarget::DomainConstraint { domain, constraint } => {
+                let found = self.existing_domain(domain)?;
+                let known = (self.catalog.domains.get(&found))
+                    .is_some_and(|entry| entry.checks.iter().any(|(name, _)| name == constraint));
+                if !known {
+                    let shown = self.described(&found);
+                    let message = format!("constraint \"{constraint}\" for domain {shown} does not exist");
+                    return Err(DatabaseError::new("42704", message));
+                }
+            }
             CommentTarget::Type(name) => {
                 let Some(found) = self.find_enum(name) else {
                     return Err(DatabaseError::new("42704", format!("type \"{name}\" does not exist")));
@@ -116,6 +139,15 @@ impl Run<'_> {
                 if let Some(entry) = self.catalog.schemas.get_mut(&schema) {
                     entry.owner = owner;
                 }
+            }
+            ObjectKind::Domain => {
+                let found = self.existing_domain(name)?;
+                if let Some(entry) = self.catalog.domains.get_mut(&found) {
+                    Arc::make_mut(entry).owner = owner;
+                }
+            }
+            ObjectKind::Type if self.find_domain(name).is_some() => {
+                return self.owner(ObjectKind::Domain, name, None, &RoleName::Named(owner));
             }
             ObjectKind::Type => {
                 let Some(found) = self.find_enum(name) else {

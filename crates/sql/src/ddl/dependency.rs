@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use mainstay_core::catalog::{Catalog, ConstraintKind, IndexPart, Relation};
 use mainstay_core::name::{Ident, QualifiedName};
-use mainstay_core::types::Type;
 
 use super::{Result, spell, walk};
 use crate::analyse::Analyser;
@@ -220,9 +219,9 @@ fn collect(place: walk::Typed<'_>, entries: &mut HashMap<RteId, Arc<Relation>>, 
         },
         walk::Typed::Expr(expr) => match &expr.kind {
             ExprKind::Cast { .. } | ExprKind::Literal(_) => {
-                if let Type::Enum(name) = expr.ty.base() {
+                expr.ty.each_named(&mut |name| {
                     uses.types.insert(name.clone());
-                }
+                });
             }
             ExprKind::Routine(call) => {
                 uses.routines.insert(call.routine.id);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use mainstay_core::catalog::{ConstraintKind, RelationKind};
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::{Ident, QualifiedName};
-use mainstay_core::types::Type;
 
 use super::dependency::{self, Object, Place, Stored, Uses};
 use super::policy::no_policy;
@@ -92,7 +91,10 @@ impl Run<'_> {
                     None => self.missing_relation(drop, name, "sequence"),
                 },
             },
-            ObjectKind::Type => match self.find_enum(name) {
+            ObjectKind::Domain if self.find_domain(name).is_none() && self.find_enum(name).is_some() => {
+                Err(DatabaseError::new("42809", format!("\"{name}\" is not a domain")))
+            }
+            ObjectKind::Type | ObjectKind::Domain => match self.find_enum(name).or_else(|| self.find_domain(name)) {
                 Some(found) => Ok(Some(Object::Type(found))),
                 None => missing(
                     self,
@@ -165,7 +167,11 @@ impl Run<'_> {
                     format!("extension \"{}\" does not exist, skipping", name.name),
                 ),
             },
-            ObjectKind::Role | ObjectKind::Column | ObjectKind::Constraint | ObjectKind::Publication => Ok(None),
+            ObjectKind::Role
+            | ObjectKind::Column
+            | ObjectKind::Constraint
+            | ObjectKind::DomainConstraint
+            | ObjectKind::Publication => Ok(None),
         }
     }
 
@@ -337,7 +343,7 @@ impl Run<'_> {
                 let mut list = Vec::new();
                 for relation in self.relations_by_age() {
                     for column in &relation.columns {
-                        if matches!(column.ty.base(), Type::Enum(other) if other == name) && relation.view.is_none() {
+                        if column.ty.is_made_of(name) && relation.view.is_none() {
                             list.push(Object::Column(relation.name.clone(), column.name.clone()));
                         }
                     }
@@ -348,12 +354,17 @@ impl Run<'_> {
                         .iter()
                         .map(|argument| &argument.ty)
                         .chain([&routine.returns.ty]);
-                    if types
-                        .into_iter()
-                        .any(|ty| matches!(ty, Type::Enum(other) if other == name))
-                    {
+                    if types.into_iter().any(|ty| ty.is_made_of(name)) {
                         list.push(Object::Routine(routine.name.clone(), routine.id));
                     }
+                }
+                for domain in self
+                    .catalog
+                    .domains
+                    .values()
+                    .filter(|domain| domain.base.is_made_of(name))
+                {
+                    list.push(Object::Type(domain.name.clone()));
                 }
                 list.extend(users(&|_, uses| uses.types.contains(name)));
                 list
@@ -395,6 +406,7 @@ impl Run<'_> {
                     .catalog
                     .enums
                     .keys()
+                    .chain(self.catalog.domains.keys())
                     .filter(|name| name.schema == *schema)
                     .collect();
                 types.sort();

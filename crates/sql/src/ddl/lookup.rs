@@ -164,6 +164,7 @@ impl Run<'_> {
             let candidate = QualifiedName::new((*schema).clone(), name.name.clone());
             naming::relation_exists(self.catalog, schema, &name.name)
                 || self.catalog.enums.contains_key(&candidate)
+                || self.catalog.domains.contains_key(&candidate)
                 || self.catalog.routines.contains_key(&candidate)
         });
         if visible == Some(&name.schema) {

@@ -14,6 +14,7 @@ mod constraint;
 mod deferral;
 mod dependency;
 mod derive;
+mod domain;
 mod drop;
 mod enumeration;
 mod expression;
@@ -126,6 +127,8 @@ impl Run<'_> {
             DdlStatement::CreateTable(create) => self.create_table(create)?,
             DdlStatement::CreateIndex(create) => self.create_index(create)?,
             DdlStatement::CreateEnum { name, labels } => self.create_enum(name, labels)?,
+            DdlStatement::CreateDomain(create) => self.create_domain(create)?,
+            DdlStatement::AlterDomain(alter) => self.alter_domain(alter)?,
             DdlStatement::CreateView(create) => self.create_view(create)?,
             DdlStatement::CreatePolicy(create) => self.create_policy(create)?,
             DdlStatement::AlterPolicy(alter) => self.alter_policy(alter)?,

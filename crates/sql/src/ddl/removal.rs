@@ -49,6 +49,7 @@ impl Run<'_> {
                 Ok(())
             }
             Object::Type(name) => {
+                self.catalog.domains.remove(name);
                 if self.catalog.enums.remove(name).is_some() {
                     self.changes.push(Change::DropEnum(name.clone()));
                 }

@@ -3,10 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use mainstay_core::catalog::{Catalog, ConstraintKind, IndexPart};
+use mainstay_core::catalog::{ConstraintKind, IndexPart};
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::{Ident, QualifiedName};
-use mainstay_core::types::Type;
 
 use super::dependency::{self, Place, Stored};
 use super::lookup::relation_exists;
@@ -25,6 +24,8 @@ impl Run<'_> {
             ObjectKind::Role => self.rename_role(&rename.name.name, &to),
             ObjectKind::Function => self.rename_routine(&rename.name, rename.arguments.as_deref(), &to),
             ObjectKind::Type => self.rename_type(rename, &to),
+            ObjectKind::Domain => self.rename_domain(rename, &to),
+            ObjectKind::DomainConstraint => self.rename_domain_constraint(rename, &to),
             ObjectKind::Index => self.rename_index(rename, &to),
             ObjectKind::Sequence => self.rename_sequence(rename, &to),
             _ => self.rename_relation_part(rename, &to),
@@ -241,7 +242,7 @@ impl Run<'_> {
             }
         }
         // Its row type has its name.
-        retype(self.catalog, from, to);
+        self.retype(from, to)?;
         for routine in self.catalog.routines.values_mut().flatten() {
             if routine.returns.relation.as_ref() == Some(from) {
                 Arc::make_mut(routine).returns.relation = Some(to.clone());
@@ -426,7 +427,7 @@ impl Run<'_> {
             Arc::make_mut(&mut moved).name = to.clone();
             self.catalog.domains.insert(to.clone(), moved);
         }
-        retype(self.catalog, from, to);
+        self.retype(from, to)?;
         let what = from.name.clone();
         self.put_back(rewritten, &what)?;
         self.changes.push(Change::RenameEnum {
@@ -434,57 +435,6 @@ impl Run<'_> {
             to: to.clone(),
         });
         Ok(())
-    }
-}
-
-/// Gives every column, argument and result of a type its new name.
-fn retype(catalog: &mut Catalog, from: &QualifiedName, to: &QualifiedName) {
-    for entry in catalog.relations.values_mut() {
-        if entry.columns.iter().any(|column| is_made_of(&column.ty, from)) {
-            Arc::make_mut(entry)
-                .columns
-                .iter_mut()
-                .for_each(|column| rename_in(&mut column.ty, from, to));
-        }
-    }
-    for entry in catalog.domains.values_mut() {
-        if is_made_of(&entry.base, from) {
-            rename_in(&mut Arc::make_mut(entry).base, from, to);
-        }
-    }
-    for routine in catalog.routines.values_mut().flatten() {
-        let routine = Arc::make_mut(routine);
-        routine
-            .arguments
-            .iter_mut()
-            .map(|argument| &mut argument.ty)
-            .chain(routine.returns.columns.iter_mut().map(|(_, ty)| ty))
-            .chain([&mut routine.returns.ty])
-            .for_each(|ty| rename_in(ty, from, to));
-    }
-}
-
-/// True if a type is the named one, or an array or domain over it.
-fn is_made_of(ty: &Type, name: &QualifiedName) -> bool {
-    match ty {
-        Type::Enum(own) | Type::Composite(own) => own == name,
-        Type::Domain(own, base) => own == name || is_made_of(base, name),
-        Type::Array(element) => is_made_of(element, name),
-        _ => false,
-    }
-}
-
-fn rename_in(ty: &mut Type, from: &QualifiedName, to: &QualifiedName) {
-    match ty {
-        Type::Enum(own) | Type::Composite(own) if own == from => *own = to.clone(),
-        Type::Domain(own, base) => {
-            if own == from {
-                *own = to.clone();
-            }
-            rename_in(base, from, to);
-        }
-        Type::Array(element) => rename_in(element, from, to),
-        _ => {}
     }
 }
 

@@ -94,6 +94,14 @@ impl Run<'_> {
         {
             return Ok(Type::Vector);
         }
+        if let Some(found) = self.find_domain(&name)
+            && let Some(domain) = self.catalog.domains.get(&found)
+        {
+            if written.array_dimensions > 0 {
+                return Err(self.refuse("arrays of domains", object, Some("an array of the base type")));
+            }
+            return Ok(Type::Domain(found, Box::new(domain.base.clone())));
+        }
         if let Some((feature, way)) = refused_name(&written.name) {
             return Err(DatabaseError::unavailable(feature, object, line, Some(way)));
         }

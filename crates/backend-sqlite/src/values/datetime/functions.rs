@@ -412,7 +412,7 @@ pub fn make_time(hour: i64, minute: i64, seconds: f64) -> Result<i64> {
         PgError::new(
             "22008",
             format!(
-                "time field value out of range: {hour}:{minute:02}:{}",
+                "time field value out of range: {hour}:{minute:02}:{:0>2}",
                 super::super::float::text_f64(seconds)
             ),
         )

@@ -19,7 +19,7 @@ use super::super::vector::Vector;
 use super::numeric_of;
 
 /// Name, arguments and result of every aggregate. Other `min` and `max` are SQLite's.
-pub const NAMES: [(&str, &str, &str); 33] = [
+pub const NAMES: [(&str, &str, &str); 52] = [
     ("pg_agg_min_numeric", "numeric", "numeric"),
     ("pg_agg_max_numeric", "numeric", "numeric"),
     ("pg_agg_min_interval", "interval", "interval"),
@@ -53,10 +53,33 @@ pub const NAMES: [(&str, &str, &str); 33] = [
     ("pg_agg_avg_vector", "vector", "vector"),
     ("pg_agg_bool_and", "bool", "bool"),
     ("pg_agg_bool_or", "bool", "bool"),
+    ("pg_agg_bit_and", "int", "int"),
+    ("pg_agg_bit_or", "int", "int"),
+    ("pg_agg_bit_xor", "int", "int"),
+    ("pg_agg_corr", "float8, float8", "float8"),
+    ("pg_agg_covar_pop", "float8, float8", "float8"),
+    ("pg_agg_covar_samp", "float8, float8", "float8"),
+    ("pg_agg_regr_count", "float8, float8", "int8"),
+    ("pg_agg_regr_sxx", "float8, float8", "float8"),
+    ("pg_agg_regr_syy", "float8, float8", "float8"),
+    ("pg_agg_regr_sxy", "float8, float8", "float8"),
+    ("pg_agg_regr_avgx", "float8, float8", "float8"),
+    ("pg_agg_regr_avgy", "float8, float8", "float8"),
+    ("pg_agg_regr_r2", "float8, float8", "float8"),
+    ("pg_agg_regr_slope", "float8, float8", "float8"),
+    ("pg_agg_regr_intercept", "float8, float8", "float8"),
+    ("pg_agg_percentile_cont", "float8, float8 in order", "float8"),
+    (
+        "pg_agg_percentile_cont_interval",
+        "float8, interval in order",
+        "interval",
+    ),
+    ("pg_agg_percentile_disc", "float8, T in order", "T"),
+    ("pg_agg_mode", "T in order", "T"),
 ];
 
 /// What an aggregate collects. NULL arguments arrive only where `keeps_null`.
-trait State: Default + Send + std::panic::UnwindSafe + std::panic::RefUnwindSafe + 'static {
+pub(super) trait State: Default + Send + std::panic::UnwindSafe + std::panic::RefUnwindSafe + 'static {
     fn add(&mut self, args: &[ValueRef<'_>]) -> Result<()>;
     /// Takes the oldest row out again; `args` are that row's.
     fn remove(&mut self, args: &[ValueRef<'_>]) -> Result<()>;
@@ -463,16 +486,16 @@ fn int8(total: Option<i64>) -> Result<i64> {
     WIDTH.check(total)
 }
 
-struct Registrar<'a> {
+pub(super) struct Registrar<'a> {
     conn: &'a Connection,
 }
 
 impl Registrar<'_> {
-    fn add<S: State>(&self, name: &str, finish: fn(&S) -> Result<Value>) -> rusqlite::Result<()> {
+    pub(super) fn add<S: State>(&self, name: &str, finish: fn(&S) -> Result<Value>) -> rusqlite::Result<()> {
         self.add_plan(name, 1, false, finish)
     }
 
-    fn add_plan<S: State>(
+    pub(super) fn add_plan<S: State>(
         &self,
         name: &str,
         arity: i32,
@@ -495,7 +518,8 @@ pub(super) fn register(conn: &Connection) -> rusqlite::Result<()> {
     spreads(&to)?;
     vectors(&to)?;
     truths(&to)?;
-    collections(&to)
+    collections(&to)?;
+    super::statistics::register(&to)
 }
 
 fn sums(to: &Registrar<'_>) -> rusqlite::Result<()> {

@@ -22,6 +22,7 @@ pub(super) fn add(to: &mut Registry) {
     elements(to);
     shapes(to);
     searches(to);
+    buckets(to);
     texts(to);
     casts(to);
     sets(to);
@@ -308,6 +309,17 @@ fn searches(to: &mut Registry) {
     });
 }
 
+fn buckets(to: &mut Registry) {
+    to.add("pg_fn_width_bucket_array", "json, T[] [, text]", "int4", |a| {
+        let (operand, order) = (a.text(0)?, order(a, 2)?);
+        let bounds: Vec<&str> = json::elements(a.text(1)?).collect();
+        if bounds.contains(&"null") {
+            return Err(PgError::new("22004", "thresholds array must not contain NULLs"));
+        }
+        Ok(bounds.partition_point(|bound| order.compare(bound, operand).is_le()) as i64)
+    });
+}
+
 fn texts(to: &mut Registry) {
     for name in ["pg_fn_string_to_array", "pg_srf_string_to_table"] {
         to.add_lenient(name, "text, text [, text]", "text[]", |a| {
@@ -396,25 +408,45 @@ fn casts(to: &mut Registry) {
     });
 }
 
+/// An element as `json_each` is to give it.
+fn row_value<'a>(kind: &Kind, item: &'a str) -> std::borrow::Cow<'a, str> {
+    match kind {
+        _ if item == "null" => item.into(),
+        // Digits stay as they are; documents are texts.
+        Kind::Numeric if json::kind(item) == json::Kind::Number => format!("\"{item}\"").into(),
+        Kind::Json | Kind::Jsonb => json::quote(item).into(),
+        // Beyond the largest number; JSON has no other word for it.
+        Kind::Float4 | Kind::Float8 if item == "\"Infinity\"" => "9e999".into(),
+        Kind::Float4 | Kind::Float8 if item == "\"-Infinity\"" => "-9e999".into(),
+        // As hexadecimal digits.
+        Kind::Bytea => item.replacen("\\\\x", "", 1).into(),
+        _ => item.into(),
+    }
+}
+
 fn sets(to: &mut Registry) {
     to.add("pg_srf_unnest", "T[], text", "T[]", |a| {
         let kind = kind_at(a, 1)?;
-        let mut items: Vec<std::borrow::Cow<'_, str>> = Vec::new();
-        for item in json::elements(a.text(0)?) {
-            items.push(match kind {
-                _ if item == "null" => item.into(),
-                // Digits stay as they are; documents are texts.
-                Kind::Numeric if json::kind(item) == json::Kind::Number => format!("\"{item}\"").into(),
-                Kind::Json | Kind::Jsonb => json::quote(item).into(),
-                // Beyond the largest number; JSON has no other word for it.
-                Kind::Float4 | Kind::Float8 if item == "\"Infinity\"" => "9e999".into(),
-                Kind::Float4 | Kind::Float8 if item == "\"-Infinity\"" => "-9e999".into(),
-                // As hexadecimal digits.
-                Kind::Bytea => item.replacen("\\\\x", "", 1).into(),
-                _ => item.into(),
-            });
-        }
+        let items: Vec<_> = json::elements(a.text(0)?).map(|item| row_value(&kind, item)).collect();
         Ok(array::build(items.iter().map(AsRef::as_ref)))
+    });
+    to.add_lenient("pg_srf_unnest_many", "text, T[]…", "json", |a| {
+        let mut columns: Vec<Vec<std::borrow::Cow<'_, str>>> = Vec::new();
+        for at in (0..a.len()).step_by(2) {
+            let kind = kind_at(a, at)?;
+            let items = json::elements(a.text_or_null(at + 1)?.unwrap_or("[]"));
+            columns.push(items.map(|item| row_value(&kind, item)).collect());
+        }
+        let length = columns.iter().map(Vec::len).max().unwrap_or_default();
+        let rows: Vec<String> = (0..length)
+            .map(|row| {
+                let cells = columns
+                    .iter()
+                    .map(|column| column.get(row).map_or("null", AsRef::as_ref));
+                array::build(cells)
+            })
+            .collect();
+        Ok(array::build(rows.iter().map(String::as_str)))
     });
     to.add("pg_srf_subscripts", "T[], int4 [, bool]", "int4[]", |a| {
         let count = length(a)?.unwrap_or(0);

@@ -142,7 +142,7 @@ fn fill<'a>(a: &'a Args<'_, '_>) -> Result<&'a str> {
     if a.len() > 2 { a.text(2) } else { Ok(" ") }
 }
 
-fn compile(a: &Args<'_, '_>, flags_at: usize) -> Result<(like::Pattern, like::Flags)> {
+pub(super) fn compile(a: &Args<'_, '_>, flags_at: usize) -> Result<(like::Pattern, like::Flags)> {
     let flags = if a.len() > flags_at {
         like::Flags::parse(a.text(flags_at)?)?
     } else {
@@ -205,9 +205,6 @@ fn patterns(to: &mut Registry) {
             .captures_at(source, 0)?
             .map(|found| array::from_texts(groups(source, &found).into_iter())))
     });
-    to.add("pg_fn_regexp_count", "text, text", "int4", |a| {
-        Ok(compile(a, 2)?.0.all(a.text(0)?)?.len() as i64)
-    });
     to.add(
         "pg_fn_regexp_split_to_array",
         "text, text [, text]",
@@ -245,6 +242,12 @@ fn bytes(to: &mut Registry) {
             Ok(bytea::sha(name, a.bytes(0)?))
         });
     }
+    to.add("pg_fn_digest", "T, text", "bytea", |a| {
+        bytea::digest(a.text(1)?, a.bytes(0)?)
+    });
+    to.add("pg_fn_hmac", "T, T, text", "bytea", |a| {
+        bytea::hmac(a.text(2)?, a.bytes(1)?, a.bytes(0)?)
+    });
     to.add("pg_fn_encode", "bytea, text", "text", |a| {
         bytea::encode(a.bytes(0)?, a.text(1)?)
     });
@@ -373,7 +376,7 @@ fn logarithm(value: f64, result: fn(f64) -> f64) -> Result<f64> {
 
 fn floats(to: &mut Registry) {
     type Pure = fn(f64) -> f64;
-    const PURE: [(&str, Pure); 12] = [
+    const PURE: [(&str, Pure); 16] = [
         ("round", f64::round_ties_even),
         ("trunc", f64::trunc),
         ("ceil", f64::ceil),
@@ -386,11 +389,15 @@ fn floats(to: &mut Registry) {
         ("degrees", f64::to_degrees),
         ("radians", f64::to_radians),
         ("sign", |x| if x == 0.0 { 0.0 } else { x.signum() }),
+        ("cot", |x| 1.0 / x.tan()),
+        ("sinh", f64::sinh),
+        ("cosh", f64::cosh),
+        ("tanh", f64::tanh),
     ];
     for (name, function) in PURE {
         to.add(format!("pg_fn_{name}_float8"), "float8", "float8", move |a| {
             let value = a.real(0)?;
-            if value.is_infinite() && matches!(name, "sin" | "cos" | "tan") {
+            if value.is_infinite() && matches!(name, "sin" | "cos" | "tan" | "cot") {
                 return Err(domain("input is out of range"));
             }
             float::storable(function(value))
@@ -751,54 +758,70 @@ fn build_object(a: &Args<'_, '_>, canonical: bool) -> Result<String> {
     Ok(format!("{{{}}}", parts.join(", ")))
 }
 
+/// Errors: 22023 where the document is not what the function takes apart; each has words of its own.
 fn kind_or(a: &Args<'_, '_>, wanted: json::Kind, name: &str) -> Result<()> {
     let kind = json::kind(a.text(0)?);
     if kind == wanted {
         return Ok(());
     }
-    let message = match (wanted, kind) {
-        (json::Kind::Array, json::Kind::Object) => "cannot extract elements from an object".to_owned(),
-        (json::Kind::Array, _) => "cannot extract elements from a scalar".to_owned(),
+    let message = match (name, kind) {
+        ("jsonb_array_elements" | "jsonb_array_elements_text", json::Kind::Object) => {
+            "cannot extract elements from an object".to_owned()
+        }
+        ("jsonb_array_elements" | "jsonb_array_elements_text", _) => "cannot extract elements from a scalar".to_owned(),
+        ("json_array_elements" | "json_array_elements_text", json::Kind::Object) => {
+            format!("cannot call {name} on a non-array")
+        }
+        ("json_each" | "json_each_text", json::Kind::Array) => "cannot deconstruct an array as an object".to_owned(),
+        ("json_each" | "json_each_text", _) => "cannot deconstruct a scalar".to_owned(),
+        ("jsonb_each" | "jsonb_each_text", _) => format!("cannot call {name} on a non-object"),
         (_, json::Kind::Array) => format!("cannot call {name} on an array"),
-        (_, _) if name.ends_with("object_keys") => format!("cannot call {name} on a scalar"),
-        _ => format!("cannot call {name} on a non-object"),
+        _ => format!("cannot call {name} on a scalar"),
     };
     Err(PgError::new("22023", message))
 }
 
 fn sets(to: &mut Registry) {
-    to.add("pg_srf_jsonb_array_elements", "json(b)", "text[]", |a| {
-        kind_or(a, json::Kind::Array, "jsonb_array_elements")?;
-        Ok(array::from_texts(json::elements(a.text(0)?).map(Some)))
-    });
-    to.add("pg_srf_jsonb_array_elements_text", "json(b)", "text[]", |a| {
-        kind_or(a, json::Kind::Array, "jsonb_array_elements_text")?;
-        let items: Result<Vec<Option<String>>> = json::elements(a.text(0)?).map(json::as_text).collect();
-        Ok(array::from_texts(items?.iter().map(Option::as_deref)))
-    });
+    for name in ["json_array_elements", "jsonb_array_elements"] {
+        to.add(format!("pg_srf_{name}"), "json(b)", "text[]", move |a| {
+            kind_or(a, json::Kind::Array, name)?;
+            Ok(array::from_texts(json::elements(a.text(0)?).map(Some)))
+        });
+    }
+    for name in ["json_array_elements_text", "jsonb_array_elements_text"] {
+        to.add(format!("pg_srf_{name}"), "json(b)", "text[]", move |a| {
+            kind_or(a, json::Kind::Array, name)?;
+            let items: Result<Vec<Option<String>>> = json::elements(a.text(0)?).map(json::as_text).collect();
+            Ok(array::from_texts(items?.iter().map(Option::as_deref)))
+        });
+    }
     for name in ["json_object_keys", "jsonb_object_keys"] {
         to.add(format!("pg_srf_{name}"), "json(b)", "text[]", move |a| {
             kind_or(a, json::Kind::Object, name)?;
             Ok(array::build(json::pairs(a.text(0)?).map(|(key, _)| key)))
         });
     }
-    to.add("pg_srf_jsonb_each", "json(b)", "json", |a| {
-        kind_or(a, json::Kind::Object, "jsonb_each")?;
-        let rows: Vec<String> = json::pairs(a.text(0)?)
-            .map(|(key, value)| format!("[{key},{}]", json::quote(value)))
-            .collect();
-        Ok(array::build(rows.iter().map(String::as_str)))
-    });
-    to.add("pg_srf_jsonb_each_text", "json(b)", "json", |a| {
-        kind_or(a, json::Kind::Object, "jsonb_each_text")?;
-        let rows: Result<Vec<String>> = json::pairs(a.text(0)?)
-            .map(|(key, value)| {
-                let value = json::as_text(value)?.map_or_else(|| "null".to_owned(), |text| json::quote(&text));
-                Ok(format!("[{key},{value}]"))
-            })
-            .collect();
-        Ok(array::build(rows?.iter().map(String::as_str)))
-    });
+    for name in ["json_each", "jsonb_each"] {
+        to.add(format!("pg_srf_{name}"), "json(b)", "json", move |a| {
+            kind_or(a, json::Kind::Object, name)?;
+            let rows: Vec<String> = json::pairs(a.text(0)?)
+                .map(|(key, value)| format!("[{key},{}]", json::quote(value)))
+                .collect();
+            Ok(array::build(rows.iter().map(String::as_str)))
+        });
+    }
+    for name in ["json_each_text", "jsonb_each_text"] {
+        to.add(format!("pg_srf_{name}"), "json(b)", "json", move |a| {
+            kind_or(a, json::Kind::Object, name)?;
+            let rows: Result<Vec<String>> = json::pairs(a.text(0)?)
+                .map(|(key, value)| {
+                    let value = json::as_text(value)?.map_or_else(|| "null".to_owned(), |text| json::quote(&text));
+                    Ok(format!("[{key},{value}]"))
+                })
+                .collect();
+            Ok(array::build(rows?.iter().map(String::as_str)))
+        });
+    }
 }
 
 fn guards(to: &mut Registry) {
@@ -817,6 +840,45 @@ fn guards(to: &mut Registry) {
         }
         own(a.raw(1))
     });
+    to.add(
+        "pg_fn_width_bucket_numeric",
+        "numeric, numeric, numeric, int4",
+        "int4",
+        |a| {
+            let (operand, low, high, count) = (a.numeric(0)?, a.numeric(1)?, a.numeric(2)?, a.int(3)?);
+            let refused = |message: &str| Err(PgError::new("2201G", message));
+            if count <= 0 {
+                return refused("count must be greater than zero");
+            }
+            if [&operand, &low, &high]
+                .into_iter()
+                .any(|bound| matches!(bound, Numeric::NaN))
+            {
+                return refused("operand, lower bound, and upper bound cannot be NaN");
+            }
+            if low.scale().is_none() || high.scale().is_none() {
+                return refused("lower and upper bounds must be finite");
+            }
+            let direction = low.compare(&high);
+            if direction.is_eq() {
+                return refused("lower bound cannot equal upper bound");
+            }
+            let (x, span) = if direction.is_lt() {
+                (operand.sub(&low)?, high.sub(&low)?)
+            } else {
+                (low.sub(&operand)?, low.sub(&high)?)
+            };
+            let bucket = if x.compare(&Numeric::from(0)).is_lt() {
+                0
+            } else if x.compare(&span).is_ge() {
+                count + 1
+            } else {
+                let parts = x.mul(&Numeric::from(count))?.div_trunc(&span)?;
+                parts.to_integer("integer", 0, i64::from(i32::MAX))? + 1
+            };
+            INT4.check(Some(bucket))
+        },
+    );
     to.add(
         "pg_fn_width_bucket_float8",
         "float8, float8, float8, int4",
