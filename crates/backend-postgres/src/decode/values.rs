@@ -63,6 +63,11 @@ impl Cell {
         })
     }
 
+    /// True for arrays of JSON, whose documents may hold members that are null.
+    pub fn holds_documents(&self) -> bool {
+        matches!(self, Cell::Array(element) if matches!(**element, Cell::Json | Cell::Jsonb))
+    }
+
     /// The type OIDs that a column of this cell may have; empty: any.
     pub fn oids(&self) -> &'static [u32] {
         match self {

@@ -232,7 +232,10 @@ impl Renderer {
                     .push("::pg_catalog.json)");
                 Cell::Json
             }
-            Some(cell) if !(self.situation.local_time && cell.depends_on_time_zone()) => {
+            Some(cell)
+                if !(self.situation.local_time && cell.depends_on_time_zone())
+                    && !(self.strip_nulls() && cell.holds_documents()) =>
+            {
                 sql.append(value);
                 cell
             }
