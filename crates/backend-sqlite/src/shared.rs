@@ -9,6 +9,7 @@ use mainstay_core::catalog::Catalog;
 
 use crate::connection::Options;
 use crate::emit::compiled::Compiled;
+use crate::read::zone::Zone;
 use crate::reader::Slots;
 
 /// The state behind a `SqliteBackend`.
@@ -39,7 +40,8 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl Shared {
     /// The state of a backend that has just opened its file.
-    pub fn new(options: Options, catalog: Catalog) -> Self {
+    pub fn new(options: Options, mut catalog: Catalog) -> Self {
+        catalog.time_zones = Zone::names();
         Shared {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             options,
@@ -79,7 +81,8 @@ impl Shared {
     }
 
     /// Puts a new catalog in place; called on the writer thread after its migration's COMMIT.
-    pub fn publish(&self, catalog: Catalog) {
+    pub fn publish(&self, mut catalog: Catalog) {
+        catalog.time_zones = Zone::names();
         let version = catalog.version;
         let compiled = Arc::new(Compiled::new(Arc::new(catalog)));
         *self.compiled.write().unwrap_or_else(PoisonError::into_inner) = compiled;

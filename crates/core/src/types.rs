@@ -24,6 +24,8 @@ pub enum Type {
     Bpchar,
     /// The system type `name`.
     Name,
+    /// Text that is compared without regard to case; of the extension of that name.
+    Citext,
     Uuid,
     Timestamptz,
     Timestamp,
@@ -97,7 +99,7 @@ impl Type {
             | Type::Numeric
             | Type::Oid
             | Type::Regconfig => Category::Numeric,
-            Type::Text | Type::Varchar | Type::Bpchar | Type::Name => Category::String,
+            Type::Text | Type::Varchar | Type::Bpchar | Type::Name | Type::Citext => Category::String,
             Type::Timestamptz | Type::Timestamp | Type::Date | Type::Time | Type::Timetz => Category::DateTime,
             Type::Interval => Category::Timespan,
             Type::Uuid
@@ -187,6 +189,7 @@ impl Type {
             Type::Varchar => "varchar".into(),
             Type::Bpchar => "bpchar".into(),
             Type::Name => "name".into(),
+            Type::Citext => "citext".into(),
             Type::Uuid => "uuid".into(),
             Type::Timestamptz => "timestamptz".into(),
             Type::Timestamp => "timestamp".into(),

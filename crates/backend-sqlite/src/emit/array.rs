@@ -19,6 +19,14 @@ const ELEMENTS: RteId = RteId(u32::MAX - 1);
 impl Emitter<'_> {
     /// A value as an element: its JSON text, NULL for null.
     pub(super) fn element(&mut self, expr: &Expr) -> Result<()> {
+        if *expr.ty.base() == Type::Citext {
+            return Err(DatabaseError::unavailable(
+                "arrays of citext",
+                "",
+                1,
+                Some("a cast to text"),
+            ));
+        }
         let document = expr.ty.is_json() && !expr.is_null_literal();
         if document {
             self.sql("pg_array_json(");
@@ -179,7 +187,7 @@ impl Emitter<'_> {
         };
         let way = match left.ty.base() {
             Type::Numeric => Some("numeric("),
-            Type::Interval | Type::Jsonb | Type::Array(_) => None,
+            Type::Interval | Type::Jsonb | Type::Citext | Type::Array(_) => None,
             Type::Enum(_) if !matches!(operator.name, "=" | "<>") => None,
             _ => Some("native("),
         };

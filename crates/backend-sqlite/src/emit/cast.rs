@@ -67,7 +67,12 @@ impl Emitter<'_> {
         if from == to || inner.is_null_literal() {
             return self.expr(inner);
         }
-        let textual = |ty: &Type| matches!(ty, Type::Text | Type::Varchar | Type::Name | Type::Unknown);
+        let textual = |ty: &Type| {
+            matches!(
+                ty,
+                Type::Text | Type::Varchar | Type::Name | Type::Citext | Type::Unknown
+            )
+        };
         match (&from, &to) {
             _ if textual(&from) && textual(&to) => self.expr(inner),
             (Type::Enum(_), _) if textual(&to) => self.expr(inner),
@@ -148,7 +153,9 @@ impl Emitter<'_> {
     /// The output function's text of a value.
     pub(super) fn output_of(&mut self, expr: &Expr) -> Result<()> {
         match expr.ty.base() {
-            Type::Text | Type::Varchar | Type::Name | Type::Unknown | Type::Enum(_) => return self.expr(expr),
+            Type::Text | Type::Varchar | Type::Name | Type::Citext | Type::Unknown | Type::Enum(_) => {
+                return self.expr(expr);
+            }
             Type::Array(element) => {
                 let element = suffix(element)?;
                 self.sql("pg_out_array_").sql(element).sql("(");

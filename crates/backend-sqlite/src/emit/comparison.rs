@@ -62,8 +62,19 @@ impl Emitter<'_> {
 
     /// `= <> < <= > >=`.
     pub(super) fn compare(&mut self, name: &'static str, left: &Expr, right: &Expr) -> Result<()> {
-        self.sql("(");
         let equality = matches!(name, "=" | "<>");
+        if let Type::Array(element) = left.ty.base()
+            && *element.base() == Type::Json
+        {
+            let what = if equality {
+                "an equality operator"
+            } else {
+                "a comparison function"
+            };
+            let message = format!("could not identify {what} for type json");
+            return Err(DatabaseError::new("42883", message));
+        }
+        self.sql("(");
         if equality {
             self.compared(left)?;
         } else {
@@ -128,7 +139,7 @@ impl Emitter<'_> {
                 };
                 self.call(name, parts)
             }
-            Some(Type::Enum(_) | Type::Jsonb | Type::Array(_)) => Err(DatabaseError::unavailable(
+            Some(Type::Enum(_) | Type::Jsonb | Type::Citext | Type::Array(_)) => Err(DatabaseError::unavailable(
                 "GREATEST and LEAST of this type",
                 "",
                 1,

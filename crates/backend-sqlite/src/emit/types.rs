@@ -19,7 +19,7 @@ pub fn suffix(ty: &Type) -> Result<&'static str, DatabaseError> {
         Type::Float4 => "float4",
         Type::Float8 => "float8",
         Type::Numeric => "numeric",
-        Type::Text | Type::Varchar | Type::Name | Type::Unknown | Type::Enum(_) => "text",
+        Type::Text | Type::Varchar | Type::Name | Type::Citext | Type::Unknown | Type::Enum(_) => "text",
         Type::Uuid => "uuid",
         Type::Timestamptz => "timestamptz",
         Type::Timestamp => "timestamp",
@@ -45,6 +45,7 @@ pub fn collation(ty: &Type) -> Option<Collation> {
         Type::Numeric => Some(Collation::Numeric),
         Type::Interval => Some(Collation::Interval),
         Type::Jsonb => Some(Collation::Jsonb),
+        Type::Citext => Some(Collation::Citext),
         Type::Enum(name) => Some(Collation::Enum(enum_collation(name))),
         Type::Array(element) => Some(match element.base() {
             Type::Interval => Collation::IntervalArray,
@@ -98,6 +99,7 @@ pub enum Collation {
     Numeric,
     Interval,
     Jsonb,
+    Citext,
     /// The name that `values::order::register_enum` registers.
     Enum(Ident),
     /// Element by element; equal arrays are equal texts.
@@ -115,6 +117,7 @@ impl Collation {
             Collation::Numeric => Ident::new("pg_numeric"),
             Collation::Interval => Ident::new("pg_interval"),
             Collation::Jsonb => Ident::new("pg_jsonb"),
+            Collation::Citext => Ident::new("pg_citext"),
             Collation::Enum(name) | Collation::EnumArray(name) => name.clone(),
             Collation::Array | Collation::NumberArray => Ident::new("pg_array"),
             Collation::IntervalArray => Ident::new("pg_array_interval"),

@@ -16,6 +16,7 @@ use mainstay_core::plan::{
 };
 use mainstay_core::types::{Type, TypeModifier};
 use mainstay_sql::analyse;
+use mainstay_sql::analyse::kinds::Arg;
 use mainstay_sql::typed::{CastContext, Expr, ExprKind, LikeKind, RteId};
 
 use super::compile::Result;
@@ -387,7 +388,11 @@ impl<'a> Builder<'a> {
         };
         let typed = analyse::operator(self.emitter.catalog(), name, left, right)?;
         // As LIKE rather than as an operator, a pattern with a prefix can use an index.
+        let of_citext =
+            matches!(&typed.kind, ExprKind::Operator { operator, .. } if operator.left == Some(Arg::Citext));
         match (like, typed.kind) {
+            // Case does not count, whichever was asked for.
+            (Some(_), kind) if of_citext => Ok(Expr::new(kind, Type::Bool)),
             (Some(kind), ExprKind::Operator { arguments, .. }) => {
                 let Ok([expr, pattern]) = <[Expr; 2]>::try_from(arguments) else {
                     return Err(not_binary(name));

@@ -17,4 +17,4 @@ pub mod prepared;
 pub mod program;
 pub mod run;
 mod strip;
-mod zone;
+pub mod zone;

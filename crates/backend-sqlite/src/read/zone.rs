@@ -1,5 +1,8 @@
 //! Prints `timestamptz` in the zone that `Prefer: timezone` asks for. Stored forms are in UTC.
 
+use std::collections::HashSet;
+use std::sync::{Arc, LazyLock};
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -12,6 +15,13 @@ impl Zone {
     /// The zone of that name. `None` for an unknown name, which the request's parser has refused before.
     pub fn find(name: &str) -> Option<Self> {
         TimeZone::get(name).ok().map(Zone)
+    }
+
+    /// The names that a request may give, as the catalog lists them.
+    pub fn names() -> Arc<HashSet<String>> {
+        static NAMES: LazyLock<Arc<HashSet<String>>> =
+            LazyLock::new(|| Arc::new(jiff::tz::db().available().map(|name| name.to_string()).collect()));
+        Arc::clone(&NAMES)
     }
 
     /// A stored timestamp as `to_json` prints it here: `2024-03-01T12:00:00.5+02:00`.

@@ -12,7 +12,7 @@ use mainstay_core::catalog::{Column, ConstraintKind, ForeignKey, Index, IndexPar
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::types::{Type, TypeModifier};
-use mainstay_sql::typed::{ExprKind, Literal};
+use mainstay_sql::typed::{CastMethod, Expr, ExprKind, Literal};
 
 use crate::emit::compiled::Compiled;
 use crate::emit::types::collation;
@@ -354,7 +354,8 @@ pub fn index(compiled: &Compiled, relation: &Arc<Relation>, index: &Index) -> Re
                 let row = Rte::Bare {
                     relation: Arc::clone(relation),
                 };
-                emitter.writer().sql("(");
+                // A column under another type would be taken for the column itself, also in what SQLite says of it.
+                emitter.writer().sql(if is_column(&bound.expr) { "(+" } else { "(" });
                 emitter.fragment(crate::emit::emitter::Scope::of(bound.rte, row), |emitter| {
                     emitter.expr(&bound.expr)
                 })?;
@@ -378,6 +379,18 @@ pub fn index(compiled: &Compiled, relation: &Arc<Relation>, index: &Index) -> Re
         )?;
     }
     Ok(Some(emitter.finish().0))
+}
+
+/// True for a column whose stored form is relabelled at most.
+fn is_column(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Cast {
+            expr,
+            method: CastMethod::Relabel,
+            ..
+        } => is_column(expr),
+        kind => matches!(kind, ExprKind::Column { .. }),
+    }
 }
 
 /// The indexes that a table's foreign keys need and nothing else provides: name in the file, and statement.

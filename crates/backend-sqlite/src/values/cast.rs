@@ -54,7 +54,7 @@ impl Kind {
             Type::Float4 => Kind::Float4,
             Type::Float8 => Kind::Float8,
             Type::Numeric => Kind::Numeric,
-            Type::Text | Type::Varchar | Type::Name | Type::Unknown | Type::Enum(_) => Kind::Text,
+            Type::Text | Type::Varchar | Type::Name | Type::Citext | Type::Unknown | Type::Enum(_) => Kind::Text,
             Type::Uuid => Kind::Uuid,
             Type::Timestamptz => Kind::Timestamptz,
             Type::Timestamp => Kind::Timestamp,

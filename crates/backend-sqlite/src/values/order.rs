@@ -8,13 +8,14 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 
 use super::datetime::interval::Interval;
-use super::{array, json, numeric};
+use super::{array, json, numeric, text};
 
 /// Registers `pg_numeric`, `pg_interval`, `pg_jsonb` and the orders of arrays.
 pub fn register(conn: &Connection) -> rusqlite::Result<()> {
     conn.create_collation("pg_numeric", numeric::compare_text)?;
     conn.create_collation("pg_interval", compare_intervals)?;
     conn.create_collation("pg_jsonb", compare_jsonb)?;
+    conn.create_collation("pg_citext", compare_citext)?;
     for (name, order) in [
         ("pg_array", array::Order::Plain),
         ("pg_array_interval", array::Order::Interval),
@@ -60,6 +61,14 @@ pub fn compare_intervals(a: &str, b: &str) -> Ordering {
         (Err(_), Ok(_)) => Ordering::Greater,
         (Err(_), Err(_)) => a.cmp(b),
     }
+}
+
+/// Texts as if all letters were small.
+fn compare_citext(a: &str, b: &str) -> Ordering {
+    if a == b {
+        return Ordering::Equal;
+    }
+    text::lower(a).as_bytes().cmp(text::lower(b).as_bytes())
 }
 
 /// Stored `jsonb` texts in the type's order.

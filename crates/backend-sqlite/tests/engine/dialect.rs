@@ -17,7 +17,7 @@ use mainstay_core::error::BackendError;
 
 use crate::plans::backend;
 
-const TOPICS: &[&str] = &["arrays", "domains", "intervals", "json", "library"];
+const TOPICS: &[&str] = &["arrays", "domains", "extensions", "intervals", "json", "library"];
 
 /// A statement with what is recorded of it, and the lines before it that are kept.
 struct Case {

@@ -113,6 +113,8 @@ static AGGREGATES: &[AggregateEntry] = &[
     aggregate("max", &[Interval], Interval, Library("pg_agg_max_interval")),
     aggregate("max", &[Oid], Oid, Native("max")),
     aggregate("max", &[AnyEnum], AnyEnum, Engine),
+    aggregate("min", &[Citext], Citext, Engine),
+    aggregate("max", &[Citext], Citext, Engine),
     aggregate("min", &[AnyArray], AnyArray, Engine),
     aggregate("max", &[AnyArray], AnyArray, Engine),
     aggregate(

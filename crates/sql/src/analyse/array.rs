@@ -138,6 +138,7 @@ impl State<'_> {
     pub(super) fn element_type(&self, ty: &Type, position: u32) -> Result<()> {
         match ty.base() {
             Type::Array(_) => Err(self.refuse("arrays of more than one dimension", "", Some("jsonb"), position)),
+            Type::Citext => Err(self.refuse("arrays of citext", "", Some("a cast to text"), position)),
             Type::Record | Type::Composite(_) => Err(self.refuse("arrays of rows", "", Some("jsonb_agg"), position)),
             _ => Ok(()),
         }

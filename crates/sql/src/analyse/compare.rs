@@ -317,7 +317,14 @@ impl State<'_> {
         let escape = escape
             .map(|escape| self.text(escape, "like_escape", position))
             .transpose()?;
-        let (_, expr, pattern) = self.equality(name, expr, pattern, position)?;
+        let (operator, expr, pattern) = self.equality(name, expr, pattern, position)?;
+        let kind = match (operator.left, kind) {
+            (Some(Arg::Citext), LikeKind::Similar) => {
+                return Err(self.refuse("SIMILAR TO of citext", "", Some("~"), position));
+            }
+            (Some(Arg::Citext), _) => LikeKind::Ilike,
+            (_, kind) => kind,
+        };
         let expr = coerce::cast(
             self.catalog,
             expr,

@@ -208,7 +208,7 @@ impl State<'_> {
                 CastContext::Implicit,
             );
         }
-        if inner.ty.is_textual() {
+        if inner.ty.is_textual() || inner.ty == Type::Citext {
             return Ok(inner);
         }
         let message = format!("collations are not supported by type {}", inner.ty);

@@ -8,6 +8,7 @@ use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::types::{Type, TypeModifier};
 
 use super::Result;
+use super::call::{Resolved, Target};
 use super::coerce::{self, common_type, condition, place, to_common};
 use super::resolve;
 use super::scope::{Clause, EntryColumn, Item, ItemColumn, State, first_duplicate};

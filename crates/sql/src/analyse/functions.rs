@@ -448,6 +448,17 @@ static FUNCTIONS: &[FunctionEntry] = &[
     plain("substring", &[Text, Int4, Int4], Text, "pg_fn_substring"),
     plain("substring", &[Text, Text], Text, "pg_fn_substring_regex"),
     plain("substring", &[Bytea, Int4, Int4], Bytea, "pg_fn_substr_bytea"),
+    // Of the extension citext, where case does not count; refused by name.
+    with("strpos", &[Citext, Citext], Int4, Engine),
+    with("replace", &[Citext, Citext, Citext], Text, Engine),
+    with("split_part", &[Citext, Citext, Int4], Text, Engine),
+    with("translate", &[Citext, Citext, Text], Text, Engine),
+    with("regexp_match", &[Citext, Citext], TextArray, Engine),
+    with("regexp_match", &[Citext, Citext, Text], TextArray, Engine),
+    with("regexp_replace", &[Citext, Citext, Text], Text, Engine),
+    with("regexp_replace", &[Citext, Citext, Text, Text], Text, Engine),
+    with("regexp_split_to_array", &[Citext, Citext], TextArray, Engine),
+    with("regexp_split_to_array", &[Citext, Citext, Text], TextArray, Engine),
     // SQL's own regular expressions with marks; refused by name.
     with("substring", &[Text, Text, Text], Text, Engine),
     plain("left", &[Text, Int4], Text, "pg_fn_left"),
@@ -1084,6 +1095,22 @@ static SET_FUNCTIONS: &[SetFunctionEntry] = &[
         &[("regexp_split_to_table", Text)],
         "pg_srf_regexp_split",
     ),
+    of_citext("regexp_matches", &[Citext, Citext], &[("regexp_matches", TextArray)]),
+    of_citext(
+        "regexp_matches",
+        &[Citext, Citext, Text],
+        &[("regexp_matches", TextArray)],
+    ),
+    of_citext(
+        "regexp_split_to_table",
+        &[Citext, Citext],
+        &[("regexp_split_to_table", Text)],
+    ),
+    of_citext(
+        "regexp_split_to_table",
+        &[Citext, Citext, Text],
+        &[("regexp_split_to_table", Text)],
+    ),
     set(
         "regexp_matches",
         &[Text, Text],
@@ -1113,6 +1140,20 @@ static SET_FUNCTIONS: &[SetFunctionEntry] = &[
 const fn series(arguments: &'static [Arg], columns: &'static [(&'static str, Arg)]) -> SetFunctionEntry {
     SetFunctionEntry {
         name: "generate_series",
+        arguments,
+        columns,
+        implementation: Engine,
+    }
+}
+
+/// Case does not count in these; refused by name.
+const fn of_citext(
+    name: &'static str,
+    arguments: &'static [Arg],
+    columns: &'static [(&'static str, Arg)],
+) -> SetFunctionEntry {
+    SetFunctionEntry {
+        name,
         arguments,
         columns,
         implementation: Engine,

@@ -17,6 +17,7 @@ pub enum Arg {
     Varchar,
     Bpchar,
     Name,
+    Citext,
     Uuid,
     Timestamptz,
     Timestamp,
@@ -68,6 +69,7 @@ impl Arg {
             Arg::Varchar => Type::Varchar,
             Arg::Bpchar => Type::Bpchar,
             Arg::Name => Type::Name,
+            Arg::Citext => Type::Citext,
             Arg::Uuid => Type::Uuid,
             Arg::Timestamptz => Type::Timestamptz,
             Arg::Timestamp => Type::Timestamp,
@@ -113,6 +115,7 @@ impl Arg {
             | (Arg::Varchar, Type::Varchar)
             | (Arg::Bpchar, Type::Bpchar)
             | (Arg::Name, Type::Name)
+            | (Arg::Citext, Type::Citext)
             | (Arg::Uuid, Type::Uuid)
             | (Arg::Timestamptz, Type::Timestamptz)
             | (Arg::Timestamp, Type::Timestamp)

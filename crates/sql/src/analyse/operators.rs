@@ -82,6 +82,7 @@ const COMPARED: &[(Arg, Arg)] = &[
     (Text, Text),
     (Bpchar, Bpchar),
     (Name, Name),
+    (Citext, Citext),
     (Uuid, Uuid),
     (Date, Date),
     (Time, Time),
@@ -266,6 +267,19 @@ fn texts() -> Vec<OperatorEntry> {
         infix("||", AnyNonArray, Text, Text, Native("||")),
         infix("^@", Text, Text, Bool, Library("pg_fn_starts_with")),
     ];
+    // Whatever the pattern is, case does not count.
+    for pattern in [Citext, Text] {
+        rows.extend([
+            infix("~~", Citext, pattern, Bool, Library("pg_text_ilike")),
+            infix("!~~", Citext, pattern, Bool, NegatedLibrary("pg_text_ilike")),
+            infix("~~*", Citext, pattern, Bool, Library("pg_text_ilike")),
+            infix("!~~*", Citext, pattern, Bool, NegatedLibrary("pg_text_ilike")),
+            infix("~", Citext, pattern, Bool, Library("pg_iregex")),
+            infix("!~", Citext, pattern, Bool, NegatedLibrary("pg_iregex")),
+            infix("~*", Citext, pattern, Bool, Library("pg_iregex")),
+            infix("!~*", Citext, pattern, Bool, NegatedLibrary("pg_iregex")),
+        ]);
+    }
     for text in [Text, Name, Bpchar] {
         rows.extend([
             infix("~~", text, Text, Bool, Library("pg_text_like")),

@@ -46,8 +46,7 @@ impl State<'_> {
                 }
                 (self.columns_of_row(&base.value.kind, function, position)?, json)
             }
-            (false, [json]) if definitions.is_empty() => {
-                let _ = json;
+            (false, [_]) if definitions.is_empty() => {
                 let message = "a column definition list is required for functions returning \"record\"";
                 return Err(place(DatabaseError::new("42601", message), position));
             }

@@ -437,6 +437,9 @@ pub fn find_operator(name: &str, left: Option<&Type>, right: &Type) -> Result<&'
 
 /// True if values of the type can be told equal (GROUP BY, DISTINCT, set operations).
 pub fn has_equality(ty: &Type) -> bool {
+    if let Type::Array(element) = ty.base() {
+        return has_equality(element);
+    }
     !matches!(ty.base(), Type::Json | Type::Other(_)) && find_operator("=", Some(ty), ty).is_ok()
 }
 

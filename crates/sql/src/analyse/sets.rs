@@ -122,9 +122,7 @@ impl State<'_> {
             let grouped = (select.group_by.iter())
                 .any(|key| matches!(&key.kind, ExprKind::Column { rte: other, .. } if other == rte));
             let way = Some("call it in FROM");
-            if self.level().has_windows
-                || select.is_aggregate && !grouped
-                || matches!(select.distinct, Distinct::On(_))
+            if self.level().has_windows || select.is_aggregate && !grouped || matches!(select.distinct, Distinct::On(_))
             {
                 return Err(self.refuse("a set-returning function beside aggregates or windows", alias, way, 0));
             }

@@ -60,7 +60,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("tid", "a key"),
     ("pg_snapshot", "text"),
     ("txid_snapshot", "text"),
-    ("citext", "text with a unique index on lower(column)"),
     ("hstore", "jsonb"),
     ("geometry", "jsonb"),
     ("geography", "jsonb"),
@@ -134,6 +133,15 @@ fn element(catalog: &Catalog, search_path: &[Ident], name: &TypeName, line: u32)
             }
             return Ok((Type::Domain(full, Box::new(domain.base.clone())), TypeModifier::None));
         }
+    }
+    if let Some(schema) = catalog.extensions.get(&Ident::new("citext"))
+        && plain == "citext"
+        && name.schema.as_ref().is_none_or(|written| written == schema)
+    {
+        if name.array_dimensions > 0 {
+            return Err(DatabaseError::unavailable("arrays of citext", "", line, Some("text[]")));
+        }
+        return Ok((Type::Citext, TypeModifier::None));
     }
     if let Some((_, instead)) = REFUSED.iter().find(|(refused, _)| *refused == plain) {
         let shown = if matches!(plain, "bpchar" | "char") {

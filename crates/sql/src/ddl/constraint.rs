@@ -386,8 +386,9 @@ impl Run<'_> {
     ) -> Result<()> {
         let unavailable = |feature: String, way| Err(DatabaseError::unavailable(&feature, name, line, Some(way)));
         if types::keys_compare(&from.ty, &to.ty) {
-            if matches!(from.ty.base(), Type::Numeric) {
-                return unavailable("foreign keys over numeric columns".into(), "a bigint or uuid key");
+            if has_other_texts(&from.ty) {
+                let feature = format!("foreign keys over {} columns", from.ty);
+                return unavailable(feature, "a bigint or uuid key");
             }
             return Ok(());
         }
@@ -493,4 +494,13 @@ fn plain_columns(relation: &Relation, index: &Index) -> Option<Vec<Ident>> {
             .map(|column| relation.columns[column].name.clone())
             .collect(),
     )
+}
+
+/// True if equal values may be kept as different texts, which SQLite's foreign keys would tell apart.
+fn has_other_texts(ty: &Type) -> bool {
+    match ty.base() {
+        Type::Numeric | Type::Interval | Type::Jsonb | Type::Citext => true,
+        Type::Array(element) => matches!(element.base(), Type::Float4 | Type::Float8) || has_other_texts(element),
+        _ => false,
+    }
 }

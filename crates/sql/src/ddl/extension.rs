@@ -31,7 +31,7 @@ const EXTENSIONS: &[(&str, Meaning, Option<&str>)] = &[
     ("bloom", Meaning::Kept, None),
     ("btree_gin", Meaning::Kept, None),
     ("btree_gist", Meaning::Kept, None),
-    ("citext", Meaning::Kept, None),
+    ("citext", Meaning::BuiltIn, None),
     ("cube", Meaning::Kept, None),
     ("dblink", Meaning::Kept, None),
     ("dict_int", Meaning::Kept, None),

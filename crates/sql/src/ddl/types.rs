@@ -102,6 +102,15 @@ impl Run<'_> {
             }
             return Ok(Type::Domain(found, Box::new(domain.base.clone())));
         }
+        if let Some(schema) = self.catalog.extensions.get(&mainstay_core::name::Ident::new("citext"))
+            && written.name == *"citext"
+            && written.schema.as_ref().is_none_or(|given| given == schema)
+        {
+            if written.array_dimensions > 0 {
+                return Err(self.refuse("arrays of citext", object, Some("text[]")));
+            }
+            return Ok(Type::Citext);
+        }
         if let Some((feature, way)) = refused_name(&written.name) {
             return Err(DatabaseError::unavailable(feature, object, line, Some(way)));
         }
@@ -210,7 +219,6 @@ fn refused_type(ty: &Type) -> Option<(&'static str, Option<&'static str>)> {
 /// Types that only PostgreSQL has, by name, and what to use instead.
 fn refused_name(name: &str) -> Option<(&'static str, &'static str)> {
     Some(match name {
-        "citext" => ("citext", "text with a unique index on lower(…)"),
         "money" => ("money", "numeric(12,2)"),
         "xml" => ("xml", "text"),
         "hstore" => ("hstore", "jsonb"),
