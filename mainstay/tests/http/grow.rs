@@ -28,6 +28,11 @@ alter table hidden enable row level security;
 alter table hidden force row level security;
 insert into hidden values ('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 'nobody sees this');
 create table nothing (id int primary key);
+create table lists (id int primary key, tags text[], prices numeric(6, 2)[], flags boolean[], times timestamptz[], span interval,
+    body text, words tsvector generated always as (to_tsvector('english', body)) stored);
+insert into lists (id, tags, prices, flags, times, span, body) values
+  (1, array['a "b"', null, '{x,y}', 'back\slash', ''], '{1.5,null,-2}', '{t,f,null}', array['2024-03-01 10:00:00.5+02'::timestamptz], '1 year 2 days 03:04:05.6', 'The quick foxes'' tails'),
+  (2, '{}', null, '{}', null, '-1 mons', null);
 grant select on made, no_key, left_half, right_half, hidden, nothing to anon, authenticated, service_role;
 "#;
 
@@ -95,6 +100,7 @@ async fn a_database_moves_up_and_back_and_is_the_same() {
         "select * from hidden",
         "select * from identities",
         "select id, email from auth.users",
+        "select * from lists order by id",
     ] {
         let here = ask(&own, sql);
         assert_eq!(here, ask(&target, sql), "{sql}");

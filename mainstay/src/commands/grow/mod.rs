@@ -70,6 +70,8 @@ pub(super) async fn carry_into(
     let report = moving.run(&mut |event| show(&bar, &event)).await;
     bar.finish_and_clear();
     let report = report?;
+    // A move that went on read the target's catalog while the foreign keys were away.
+    target.reload().await?;
     let replayed = replay(&source.config, &source.backend, target).await?;
     if !replayed.differences.is_empty() {
         for difference in replayed.differences.iter().take(DIFFERENCES_SHOWN) {

@@ -7,12 +7,15 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 use mainstay_core::backend::Backend;
 use mainstay_core::caller::Caller;
-use mainstay_core::catalog::{Catalog, ColumnIndex, Relation, RelationKind, RelationshipKind};
+use mainstay_core::catalog::{
+    Catalog, ColumnIndex, ConstraintKind, IndexPart, Relation, RelationKind, RelationshipKind,
+};
 use mainstay_core::error::BackendError;
 use mainstay_core::name::Ident;
 use mainstay_core::transfer::{Bounds, Rows};
@@ -37,6 +40,12 @@ const USERS: usize = 2;
 
 /// Questions in all, at most.
 const READS_MAX: usize = 5_000;
+
+/// Rows above which a table is only filtered by columns that an index finds.
+const SCANNED_ROWS_MAX: u64 = 100_000;
+
+/// How long is asked; what is left then is left out, and the number of reads says so.
+const TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Longest value that becomes a filter, bytes.
 const FILTER_BYTES_MAX: usize = 200;
@@ -87,6 +96,7 @@ pub async fn replay(
     relations.sort_by(|a, b| a.name.cmp(&b.name));
     let mut export = source.transfer().export().await?;
     let mut samples = Vec::new();
+    let mut large = Vec::new();
     for relation in &relations {
         let columns: Vec<ColumnIndex> = (0..relation.columns.len()).collect();
         let bounds = Bounds {
@@ -98,20 +108,22 @@ pub async fn replay(
             _ => Rows::new(0),
         };
         samples.push(texts(&rows));
+        large.push(relation.kind == RelationKind::Table && export.count(relation).await? > SCANNED_ROWS_MAX);
     }
     let callers = callers(&relations, &samples);
     let mut replay = Replay::default();
-    for (relation, rows) in relations.iter().zip(&samples) {
+    let started = Instant::now();
+    for ((relation, rows), is_large) in relations.iter().zip(&samples).zip(large) {
         for caller in &callers {
             let total = ask(&sides, caller, relation, "limit=0", true, &mut replay).await;
-            let mut reads = reads(&catalog, relation, rows);
+            let mut reads = reads(&catalog, relation, rows, is_large);
             match order(relation) {
                 Some(order) => reads.push(format!("order={order}&limit={PAGE_ROWS}")),
                 None if total.is_some_and(|total| total <= UNORDERED_ROWS_MAX) => reads.push("select=*".to_owned()),
                 None => {}
             }
             for read in reads {
-                if replay.reads < READS_MAX {
+                if replay.reads < READS_MAX && started.elapsed() < TIME_MAX {
                     ask(&sides, caller, relation, &read, false, &mut replay).await;
                 }
             }
@@ -185,7 +197,7 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-fn reads(catalog: &Catalog, relation: &Relation, rows: &[Vec<Option<String>>]) -> Vec<String> {
+fn reads(catalog: &Catalog, relation: &Relation, rows: &[Vec<Option<String>>], is_large: bool) -> Vec<String> {
     let mut reads = Vec::new();
     let page = order(relation).map(|order| format!("&order={order}&limit={PAGE_ROWS}"));
     let key = relation.primary_key();
@@ -202,6 +214,9 @@ fn reads(catalog: &Catalog, relation: &Relation, rows: &[Vec<Option<String>>]) -
     reads.extend(keys.iter().cloned());
     if let Some(page) = &page {
         for (position, column) in relation.columns.iter().enumerate() {
+            if is_large && !leads_an_index(relation, position) {
+                continue;
+            }
             let name = encoded(&column.name);
             reads.push(format!("{name}=is.null{page}"));
             let value = rows.iter().find_map(|row| row.get(position)?.as_deref());
@@ -238,6 +253,21 @@ fn reads(catalog: &Catalog, relation: &Relation, rows: &[Vec<Option<String>>]) -
         }
     }
     reads
+}
+
+/// True if an index or a key begins with the column.
+fn leads_an_index(relation: &Relation, position: ColumnIndex) -> bool {
+    let of_key = relation.constraints.iter().any(|constraint| match &constraint.kind {
+        ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns } => {
+            columns.first() == Some(&position)
+        }
+        _ => false,
+    });
+    let of_index = |index: &mainstay_core::catalog::Index| {
+        let first = index.keys.first().map(|key| &key.part);
+        matches!(first, Some(IndexPart::Column(column)) if *column == position)
+    };
+    of_key || relation.indexes.iter().any(of_index)
 }
 
 /// A value as part of a query string.
