@@ -126,7 +126,8 @@ pub fn row_security_applies(catalog: &Catalog, role: &Ident, relation: &Relation
 }
 
 /// The policies of `relation` for a command and a role, split as PostgreSQL combines them:
-/// `(any permissive) AND (every restrictive)`; without a permissive one nothing passes.
+/// `(any permissive) AND (every restrictive)`; without a permissive one nothing passes, and no restrictive one is asked
+/// (nor its subqueries' privileges).
 #[derive(Debug)]
 pub struct Applicable<'a> {
     pub permissive: Vec<&'a Policy>,
@@ -148,11 +149,14 @@ pub fn applicable<'a>(
                 Grantee::Role(name) => roles.contains(name),
             })
     };
-    let (permissive, restrictive) = relation
+    let (permissive, mut restrictive): (Vec<&Policy>, Vec<&Policy>) = relation
         .policies
         .iter()
         .filter(applies)
         .partition(|policy| policy.permissive);
+    if permissive.is_empty() {
+        restrictive.clear();
+    }
     Applicable {
         permissive,
         restrictive,

@@ -18,6 +18,9 @@ use super::{Answer, Failure, Person, Question, Rows, is_read};
 /// How refusals begin.
 const REFUSAL: &str = "not available on the embedded engine: ";
 
+/// What refusals of single values say, which are met when a statement runs.
+const REFUSED_VALUE: &str = "not available on the embedded engine";
+
 /// A data file in memory where the machine has such a folder.
 pub struct Embedded {
     backend: SqliteBackend,
@@ -153,6 +156,7 @@ fn answer(error: BackendError) -> Answer {
     match error {
         BackendError::Refused(error) => match error.message.strip_prefix(REFUSAL) {
             Some(feature) => Answer::Refused(feature.to_owned()),
+            None if error.message.contains(REFUSED_VALUE) => Answer::Refused(error.message),
             None if error.sqlstate.starts_with("XX") => {
                 Answer::Broken(format!("{}: {}", error.sqlstate, error.message))
             }

@@ -64,11 +64,33 @@ pub struct Rows {
     pub count: Option<u64>,
 }
 
+/// The first word of a statement in lower case, comments before it left out.
+pub fn first_word(sql: &str) -> String {
+    let mut rest = sql.trim_start();
+    loop {
+        if let Some(after) = rest.strip_prefix("--") {
+            rest = after.split_once('\n').map_or("", |(_, rest)| rest).trim_start();
+        } else if let Some(after) = rest.strip_prefix("/*") {
+            rest = after.split_once("*/").map_or("", |(_, rest)| rest).trim_start();
+        } else {
+            break;
+        }
+    }
+    let word = rest.split(|c: char| !c.is_ascii_alphabetic()).next();
+    word.unwrap_or_default().to_ascii_lowercase()
+}
+
 /// True for a statement that only reads.
 pub fn is_read(sql: &str) -> bool {
-    let first = sql.trim_start().split(|c: char| !c.is_ascii_alphabetic()).next();
-    let first = first.unwrap_or_default().to_ascii_lowercase();
-    matches!(first.as_str(), "select" | "with" | "values" | "table" | "")
-        && !sql.contains("nextval")
-        && !sql.contains("setval")
+    let lower = sql.to_ascii_lowercase();
+    let writes = |word: &str| {
+        lower
+            .split(|c: char| !c.is_alphanumeric() && c != '_')
+            .any(|found| found == word)
+    };
+    match first_word(sql).as_str() {
+        "with" => !["insert", "update", "delete", "merge"].iter().any(|word| writes(word)),
+        "select" | "values" | "table" | "" => !["nextval", "setval", "into"].iter().any(|word| writes(word)),
+        _ => false,
+    }
 }

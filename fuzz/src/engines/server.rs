@@ -71,6 +71,20 @@ impl Server {
         Ok(())
     }
 
+    /// Drops the roles whose names begin with `prefix`: they belong to the cluster, not to a database.
+    pub async fn drop_roles(&self, prefix: &str) -> Result<(), Failure> {
+        let sql = format!("select rolname from pg_roles where rolname like '{prefix}%'");
+        for message in self.client.simple_query(&sql).await? {
+            if let SimpleQueryMessage::Row(row) = message
+                && let Some(name) = row.get(0)
+            {
+                // One that owns something in another database stays.
+                let _ = self.client.batch_execute(&format!("drop role \"{name}\"")).await;
+            }
+        }
+        Ok(())
+    }
+
     /// Asks all of `questions`, in order; each is a transaction of its own.
     pub async fn ask(&self, questions: &[Question]) -> Vec<Answer> {
         join_all(questions.iter().map(|question| self.ask_one(question))).await

@@ -139,6 +139,7 @@ fn rule(random: &mut Random, surface: &Surface, relation: &Relation, all: &[Rela
                 relations: Vec::new(),
                 failing: 0,
                 failing_max: 0,
+                within: 0,
             };
             made.condition(2)
         }

@@ -31,6 +31,9 @@ pub struct Expressions<'a> {
     pub failing: usize,
     /// The most of them; beyond it only what cannot fail is taken.
     pub failing_max: usize,
+    /// Inside something that may fail: no null literals, because PostgreSQL then leaves out a strict function's other
+    /// arguments.
+    pub within: usize,
 }
 
 /// May the expression fail for some values?
@@ -55,6 +58,13 @@ impl Expressions<'_> {
     pub fn value(&mut self, ty: &Type, depth: usize, care: Care) -> Node {
         if depth == 0 || self.random.chance(12) {
             return self.leaf(ty);
+        }
+        if self.within > 0 {
+            // What constants make null is null to PostgreSQL before anything runs.
+            return match self.by_rule(ty, depth, care) {
+                Some(made) => made.of(ty),
+                None => self.leaf(ty),
+            };
         }
         let choice = self.random.below(100);
         if *ty == Type::Bool && choice < 45 {
@@ -87,7 +97,7 @@ impl Expressions<'_> {
                 ])
                 .of(ty)
             }
-            4 if is_comparable(ty) && !matches!(ty, Type::Bool) => {
+            4 if is_comparable(ty) && !matches!(ty, Type::Bool | Type::Jsonb | Type::Enum(_)) => {
                 let name = *self.random.pick(&["greatest(", "least("]);
                 let items = self.several(ty, depth - 1, 3);
                 Node::Group(vec![Node::text(name), Node::list(", ", 1, items), Node::text(")")]).of(ty)
@@ -113,7 +123,7 @@ impl Expressions<'_> {
         {
             return column;
         }
-        if self.random.chance(6) {
+        if self.within == 0 && self.random.chance(6) {
             return Node::text(format!("null::{ty}")).of(ty);
         }
         self.literal(ty)
@@ -151,6 +161,9 @@ impl Expressions<'_> {
         let inner = if rule.is_total { care } else { Care::MayFail };
         let mut arguments = Vec::new();
         let mut over_column = self.scope.is_empty();
+        if care == Care::MayFail {
+            self.within += 1;
+        }
         for (at, wanted) in rule.arguments.iter().enumerate() {
             let hint = values::hint(rule.name, at, &rule.arguments);
             let argument = match hint {
@@ -160,13 +173,19 @@ impl Expressions<'_> {
                 }
                 None if !rule.is_total && !over_column => {
                     // Over a column, so that it is no constant.
-                    let column = self.column(wanted)?;
+                    let Some(column) = self.column(wanted) else {
+                        self.within -= 1;
+                        return None;
+                    };
                     over_column = true;
                     column
                 }
                 None => self.value(wanted, depth - 1, inner),
             };
             arguments.push(argument);
+        }
+        if care == Care::MayFail {
+            self.within -= 1;
         }
         if !rule.is_total {
             if !over_column {
@@ -175,6 +194,29 @@ impl Expressions<'_> {
             self.failing += 1;
         }
         Some(self.written(&rule, ty, arguments))
+    }
+
+    /// A rule over columns alone. For generated columns: PostgreSQL 15 computes what is constant in them before it knows
+    /// collations, and fails (42P22) on two literal texts.
+    pub fn of_columns(&mut self, ty: &Type) -> Option<Node> {
+        let rules: Vec<&Rule> = self.surface.rules(ty).iter().filter(|rule| rule.is_total).collect();
+        if rules.is_empty() {
+            return None;
+        }
+        for _ in 0..20 {
+            let rule = (*self.random.pick(&rules)).clone();
+            let mut arguments = Vec::new();
+            for (at, wanted) in rule.arguments.iter().enumerate() {
+                match values::hint(rule.name, at, &rule.arguments) {
+                    Some(hint) => arguments.push(Node::text(values::hinted(self.random, hint, wanted))),
+                    None => arguments.extend(self.column(wanted)),
+                }
+            }
+            if arguments.len() == rule.arguments.len() {
+                return Some(self.written(&rule, ty, arguments).of(ty));
+            }
+        }
+        None
     }
 
     /// The rule's text around its arguments.

@@ -103,6 +103,7 @@ pub fn case(seed: u64, surface: &Surface) -> Vec<Step> {
                 random: &mut random,
                 surface,
                 relations: &relations,
+                has_subqueries: person.is_none(),
             }
             .query();
             steps.push(Step {

@@ -23,6 +23,9 @@ pub struct Queries<'a> {
     pub random: &'a mut Random,
     pub surface: &'a Surface,
     pub relations: &'a [Relation],
+    /// Scalar subqueries and EXISTS may stand anywhere. Not for people with few rights: PostgreSQL drops what a constant
+    /// makes needless, and its privileges with it.
+    pub has_subqueries: bool,
 }
 
 /// What stands behind FROM.
@@ -49,8 +52,8 @@ impl Queries<'_> {
     }
 
     fn expressions(&mut self, scope: Vec<Named>, failing_max: usize) -> Expressions<'_> {
-        let relations = self
-            .relations
+        let shown = if self.has_subqueries { self.relations } else { &[] };
+        let relations = shown
             .iter()
             .map(|relation| (relation.name.clone(), relation.named("")))
             .collect();
@@ -61,6 +64,7 @@ impl Queries<'_> {
             relations,
             failing: 0,
             failing_max,
+            within: 0,
         }
     }
 

@@ -215,7 +215,15 @@ fn plain_column(random: &mut Random, surface: &Surface, name: &str, ty: Type, be
                 ty: column.ty.clone(),
             })
             .collect();
-        let made = expressions(random, surface, scope).value(&ty, 2, Care::Total);
+        let Some(made) = expressions(random, surface, scope).of_columns(&ty) else {
+            let column = Column {
+                name: name.to_owned(),
+                ty,
+                role,
+                refers: None,
+            };
+            return (Node::Group(parts), column);
+        };
         parts.extend([Node::text(" generated always as ("), made, Node::text(") stored")]);
         role = Role::Generated;
     } else {
@@ -244,6 +252,7 @@ fn expressions<'a>(random: &'a mut Random, surface: &'a Surface, scope: Vec<Name
         relations: Vec::new(),
         failing: 0,
         failing_max: 0,
+        within: 0,
     }
 }
 

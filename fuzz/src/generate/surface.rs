@@ -69,6 +69,9 @@ const MOVING: &[&str] = &[
     "uuid_generate_v4",
     "clock_timestamp",
     "timeofday",
+    // The last digit depends on the platform (difference 9).
+    "cbrt",
+    "||/",
     "age",
 ];
 
@@ -178,6 +181,9 @@ impl Surface {
 
     fn operators(&mut self) {
         for entry in operators::all() {
+            if MOVING.contains(&entry.name) {
+                continue;
+            }
             let arguments: Vec<Arg> = entry.left.into_iter().chain([entry.right]).collect();
             let form = if entry.left.is_some() {
                 Form::Infix
@@ -204,6 +210,14 @@ impl Surface {
 
     /// Adds a rule for each choice of types that stands for the polymorphic ones.
     fn add(&mut self, form: Form, name: &'static str, arguments: &[Arg], result: Arg) {
+        // Times and floats in patterns are being brought nearer to PostgreSQL; bytes are refused.
+        let left_out = match (name, arguments.first()) {
+            ("to_char", first) => matches!(first, Some(Arg::Interval | Arg::Float4 | Arg::Float8)),
+            _ => false,
+        };
+        if left_out {
+            return;
+        }
         let is_polymorphic = arguments.iter().any(|argument| argument.is_polymorphic());
         let choices = if is_polymorphic { types() } else { vec![Type::Int4] };
         for choice in choices {
@@ -268,7 +282,8 @@ impl Surface {
             // What floats add up to depends on the order of the rows.
             let moves = matches!(entry.arguments.first(), Some(Arg::Float4 | Arg::Float8))
                 && !matches!(entry.name, "min" | "max" | "count");
-            if !moves {
+            let is_refused = entry.name == "string_agg" && entry.arguments.first() == Some(&Arg::Bytea);
+            if !moves && !is_refused {
                 let place = &mut self.aggregates;
                 aggregate(place, entry.name, entry.arguments, entry.result);
             }

@@ -43,11 +43,10 @@ pub fn texts(ty: &Type) -> &'static [&'static str] {
             "1000000000000",
         ],
         Type::Float4 => &[
-            "0", "-0", "1", "1.5", "-2.25", "3.4e38", "1e-40", "0.1", "16777217", "1e10", "Infinity",
+            "0", "1", "1.5", "-2.25", "3.4e38", "1e-40", "0.1", "16777217", "1e10", "Infinity",
         ],
         Type::Float8 => &[
             "0",
-            "-0",
             "1",
             "0.1",
             "0.3",
@@ -296,6 +295,9 @@ pub enum Hint {
     Path,
     Factor,
     Exponent,
+    Castable,
+    DateText,
+    DateFormat,
 }
 
 /// The hint for argument `at` of `name`, whose arguments are `types`.
@@ -312,13 +314,16 @@ pub fn hint(name: &str, at: usize, types: &[Type]) -> Option<Hint> {
         ("factorial", 0) | ("width_bucket", 3) => Hint::Count,
         ("chr", 0) => Hint::Code,
         ("<<" | ">>", 1) => Hint::Shift,
+        // A cast, which has no name.
+        ("", 0) if matches!(first, Some(Type::Text | Type::Varchar)) => Hint::Castable,
+        ("to_date" | "to_timestamp", 0) if first == Some(&Type::Text) => Hint::DateText,
         ("date_trunc", 0) => Hint::Unit,
         ("extract" | "date_part", 0) => Hint::Field,
         ("to_char", 1) => match first {
             Some(Type::Timestamp | Type::Timestamptz | Type::Interval | Type::Date) => Hint::TimeFormat,
             _ => Hint::NumberFormat,
         },
-        ("to_date" | "to_timestamp", 1) => Hint::TimeFormat,
+        ("to_date" | "to_timestamp", 1) => Hint::DateFormat,
         ("encode" | "decode", 1) => Hint::Encoding,
         ("convert_from" | "convert_to", 1) => Hint::Charset,
         ("timezone", 0) | ("date_trunc", 2) | ("make_timestamptz", 6) => Hint::Zone,
@@ -514,13 +519,41 @@ pub fn hinted(random: &mut Random, hint: Hint, ty: &Type) -> String {
             &["%s", "%I", "%L", "[%s]", "%%", "%1$s %1$s", "%-5s|", "%5s", "none"],
         ),
         Hint::Month => random.between(0, 13).to_string(),
-        Hint::Year => (*random.pick(&[1, 1999, 2000, 2023, 2024, 9999])).to_string(),
+        Hint::Year => (*random.pick(&[1900, 1999, 2000, 2023, 2024])).to_string(),
         Hint::Seconds => (*random.pick(&["0", "1.5", "59.999", "30", "0.000001"])).to_owned(),
         Hint::Stride => of(random, &["15 minutes", "1 hour", "1 day", "7 days", "00:00:01"]),
         Hint::Path => of(
             random,
             &["{a}", "{a,b}", "{b,0}", "{0}", "{-1}", "{b,2,c}", "{}", "{zz}"],
         ),
+        // What PostgreSQL reads as a time goes far beyond what is documented here (difference 4).
+        Hint::Castable => of(
+            random,
+            &[
+                "2024-02-29",
+                "2024-01-31 10:00:00",
+                "12:30:00",
+                "1 day",
+                "true",
+                "f",
+                "1",
+                "-5",
+                "1.50",
+                "{}",
+                "[1, 2]",
+                "abc",
+                "",
+                "1e3",
+                "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+                "99999999999",
+                " 7 ",
+                "null",
+                "2024-13-01",
+                "yes",
+            ],
+        ),
+        Hint::DateText => of(random, &["2024-12-30 12:30:45", "1999-12-31 00:00:00"]),
+        Hint::DateFormat => of(random, &["YYYY-MM-DD", "YYYY-MM-DD HH24:MI:SS"]),
         Hint::Factor => (*random.pick(&["2", "0.5", "1.5", "3", "10"])).to_owned(),
         Hint::Exponent => match ty {
             Type::Numeric => (*random.pick(&["0", "1", "2", "0.5", "3", "10.0", "1.5"])).to_owned(),

@@ -20,7 +20,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::compare::{Shown, Terms, Verdict, compare};
-use crate::engines::{Answer, Embedded, Failure, Question, Server};
+use crate::engines::{Answer, Embedded, Failure, Question, Server, first_word};
 
 pub use document::body;
 use split::Statement;
@@ -139,6 +139,7 @@ async fn file(url: &str, setup: &str, path: &Path, verbose: bool) -> Result<Tall
         server: Server::new(url).await?,
         settings: Vec::new(),
     };
+    session.server.drop_roles("regress").await?;
     let name = name_of(path);
     if name != "test_setup" {
         for statement in split::split(setup) {
@@ -202,11 +203,7 @@ impl Session {
             return Verdict::Refused("psql variables".into());
         }
         let text = &statement.text;
-        let first = text
-            .split(|c: char| !c.is_ascii_alphabetic())
-            .next()
-            .unwrap_or_default();
-        let first = first.to_ascii_lowercase();
+        let first = first_word(text);
         // The console runs each text in a transaction of its own.
         let control = [
             "begin",
@@ -236,7 +233,18 @@ impl Session {
         if let Answer::Refused(_) = ours {
             return compare(Terms::default(), &ours, &ours);
         }
-        let theirs = self.server.ask_in_transaction(text, &ours).await;
+        let theirs = if text.to_ascii_lowercase().contains("concurrently") {
+            self.server
+                .ask(std::slice::from_ref(&Question {
+                    sql: text.clone(),
+                    person: None,
+                    has_columns: false,
+                }))
+                .await
+                .remove(0)
+        } else {
+            self.server.ask_in_transaction(text, &ours).await
+        };
         if matches!(first.as_str(), "set" | "reset") && matches!(ours, Answer::Done(_)) {
             self.settings.push(text.clone());
         }

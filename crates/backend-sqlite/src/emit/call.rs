@@ -76,12 +76,33 @@ impl Emitter<'_> {
                 self.sql(", ");
             }
             if has_keys && index % 2 == 0 {
-                self.output_of(argument)?;
+                self.object_key(argument)?;
             } else {
                 self.json_of(argument, jsonb)?;
             }
         }
         Ok(())
+    }
+
+    /// A value as the key of an object: its text, but times as JSON has them and booleans as words.
+    fn object_key(&mut self, key: &Expr) -> Result<()> {
+        match key.ty.base() {
+            // Stored in JSON's form.
+            Type::Timestamp | Type::Timestamptz => self.expr(key),
+            Type::Bool => {
+                self.sql("CASE ");
+                self.expr(key)?;
+                self.sql(" WHEN 1 THEN 'true' WHEN 0 THEN 'false' END");
+                Ok(())
+            }
+            Type::Json | Type::Jsonb | Type::Array(_) | Type::Record | Type::Composite(_) => {
+                self.sql("pg_json_bad_key(");
+                self.json_of(key, false)?;
+                self.sql(")");
+                Ok(())
+            }
+            _ => self.output_of(key),
+        }
     }
 
     fn engine_function(&mut self, function: &FunctionEntry, arguments: &[Expr]) -> Result<()> {

@@ -5,13 +5,15 @@
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::QualifiedName;
 use mainstay_core::types::{Type, TypeModifier};
+use mainstay_sql::analyse::kinds::Implementation;
 use mainstay_sql::typed::{CastContext, ContextValue, Expr, ExprKind, Literal, RteId};
+use mainstay_sql::walk;
 use rusqlite::types::Value as Scalar;
 
 use super::binds::Bind;
 use super::emitter::{Argument, Emitter, Parameters, Result, Rte, Scope};
 use super::query::Names;
-use super::types::suffix;
+use super::types::{self, suffix};
 use crate::values::{array, cast};
 
 /// Parts of a conjunction that are written one after the other.
@@ -22,6 +24,16 @@ impl Emitter<'_> {
     ///
     /// Errors: 0A000 for what the embedded engine does not have; 42501 and 42P17 from routines and subqueries.
     pub fn expr(&mut self, expr: &Expr) -> Result<()> {
+        if hands_on_collation(expr) {
+            self.sql("(");
+            self.expr_bare(expr)?;
+            self.sql(" COLLATE BINARY)");
+            return Ok(());
+        }
+        self.expr_bare(expr)
+    }
+
+    fn expr_bare(&mut self, expr: &Expr) -> Result<()> {
         match &expr.kind {
             ExprKind::Literal(literal) => self.literal(literal, &expr.ty),
             ExprKind::Parameter(index) => self.parameter(*index, expr),
@@ -221,6 +233,10 @@ impl Emitter<'_> {
             }
             Literal::Integer(value) => {
                 self.writer.number(*value);
+            }
+            Literal::Float(value) if value.is_nan() => {
+                let way = Some("numeric, which keeps NaN");
+                return Err(DatabaseError::unavailable("NaN of a float", "", 1, way));
             }
             Literal::Float(value) => {
                 self.writer.real(*value);
@@ -436,4 +452,42 @@ impl Emitter<'_> {
         }
         self.bind(Bind::Context(value.clone()))
     }
+}
+
+/// True for a value computed from a comparison that has a collation: SQLite would compare the value by it, because a
+/// collation counts for everything that it stands in (`CASE WHEN n > 1 THEN 'a' END = 'A'`, `n` a numeric).
+fn hands_on_collation(expr: &Expr) -> bool {
+    let computes = matches!(
+        expr.kind,
+        ExprKind::Case { .. }
+            | ExprKind::Cast { .. }
+            | ExprKind::Function { .. }
+            | ExprKind::Operator { .. }
+            | ExprKind::Subscript { .. }
+    );
+    if !computes || *expr.ty.base() == Type::Bool || expr.ty.is_integer() {
+        return false;
+    }
+    let mut found = false;
+    walk::children(expr, &mut |inner| {
+        found |= match &inner.kind {
+            ExprKind::Operator { operator, arguments } => {
+                operator.implementation == Implementation::Compare && arguments.iter().any(is_collated)
+            }
+            ExprKind::DistinctFrom { left, .. }
+            | ExprKind::NullIf { left, .. }
+            | ExprKind::InList { expr: left, .. }
+            | ExprKind::QuantifiedArray { left, .. } => is_collated(left),
+            // A subquery keeps its collations to itself.
+            ExprKind::Exists(_) | ExprKind::ScalarSubquery(_) | ExprKind::ArraySubquery(_) => return false,
+            ExprKind::QuantifiedSubquery { left, .. } => left.iter().any(is_collated),
+            _ => false,
+        };
+        !found
+    });
+    found
+}
+
+fn is_collated(expr: &Expr) -> bool {
+    types::collation(&expr.ty).is_some()
 }

@@ -38,13 +38,15 @@ impl State<'_> {
         check.error.map_or(Ok(()), Err)
     }
 
-    /// The innermost level whose columns are used.
-    fn deepest_level(&self, aggregate: &Aggregate) -> Option<usize> {
+    /// The innermost level, of those up to `level_max`, whose columns are used: deeper ones are those of subqueries in the
+    /// aggregate.
+    fn deepest_level(&self, aggregate: &Aggregate, level_max: usize) -> Option<usize> {
         let mut deepest = None;
         for argument in aggregate.arguments.iter().chain(&aggregate.filter) {
             walk::expr(argument, &mut |inner| {
                 if let ExprKind::Column { rte, .. } = inner.kind {
-                    deepest = deepest.max(self.entry(rte).map(|entry| entry.level));
+                    let level = self.entry(rte).map(|entry| entry.level);
+                    deepest = deepest.max(level.filter(|level| *level <= level_max));
                 }
                 true
             });
@@ -71,10 +73,11 @@ impl Check<'_, '_> {
             return false;
         }
         match &expr.kind {
-            ExprKind::Aggregate(aggregate) => self
-                .state
-                .deepest_level(aggregate)
-                .is_some_and(|level| level != self.level),
+            ExprKind::Aggregate(aggregate) => {
+                let level_max = if within_subquery { usize::MAX } else { self.level };
+                let deepest = self.state.deepest_level(aggregate, level_max);
+                deepest.is_some_and(|level| level != self.level)
+            }
             ExprKind::Column { rte, column } => {
                 self.column(*rte, *column, expr.position, within_subquery);
                 false

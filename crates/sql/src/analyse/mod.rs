@@ -25,6 +25,7 @@ mod resolve;
 mod routine;
 mod scope;
 mod select;
+pub mod server;
 mod set;
 mod sets;
 mod special;

@@ -144,8 +144,9 @@ fn rows() -> Vec<OperatorEntry> {
         infix("*", Float8, Float4, Float8, Library("pg_float8_mul")),
         infix("/", Float8, Float4, Float8, Library("pg_float8_div")),
         infix("^", Float8, Float8, Float8, Library("pg_float8_pow")),
-        prefix("-", Float4, Float4, Native("-")),
-        prefix("-", Float8, Float8, Native("-")),
+        // Not natively: SQLite computes 0 - x, and PostgreSQL has a negative zero.
+        prefix("-", Float4, Float4, Library("pg_float4_neg")),
+        prefix("-", Float8, Float8, Library("pg_float8_neg")),
         prefix("+", Float4, Float4, Native("+")),
         prefix("+", Float8, Float8, Native("+")),
         prefix("@", Float4, Float4, Native("abs")),
@@ -406,28 +407,16 @@ fn vectors() -> Vec<OperatorEntry> {
 
 fn json() -> Vec<OperatorEntry> {
     let mut rows = Vec::new();
-    for json in [Json, Jsonb] {
+    // They differ over scalars: a `jsonb` one is its own element 0.
+    for (json, get, get_text) in [
+        (Json, "pg_json_get", "pg_json_get_text"),
+        (Jsonb, "pg_jsonb_get", "pg_jsonb_get_text"),
+    ] {
         rows.extend([
-            infix("->", json, Text, json, Library("pg_json_get")),
-            infix(
-                "->",
-                json,
-                Int4,
-                json,
-                Library(if json == Jsonb { "pg_jsonb_get" } else { "pg_json_get" }),
-            ),
-            infix("->>", json, Text, Text, Library("pg_json_get_text")),
-            infix(
-                "->>",
-                json,
-                Int4,
-                Text,
-                Library(if json == Jsonb {
-                    "pg_jsonb_get_text"
-                } else {
-                    "pg_json_get_text"
-                }),
-            ),
+            infix("->", json, Text, json, Library(get)),
+            infix("->", json, Int4, json, Library(get)),
+            infix("->>", json, Text, Text, Library(get_text)),
+            infix("->>", json, Int4, Text, Library(get_text)),
             infix("#>", json, TextArray, json, Library("pg_json_path")),
             infix("#>>", json, TextArray, Text, Library("pg_json_path_text")),
         ]);

@@ -15,6 +15,7 @@ use mainstay_core::types::Type;
 
 use super::Result;
 use super::coerce::place;
+use super::server;
 use crate::ast::{self, ObjectName};
 use crate::system;
 use crate::typed::{CteId, Expr, ExprKind, FromItem, OutputColumn, RteId};
@@ -305,8 +306,8 @@ impl<'a> State<'a> {
             None => self.catalog.find_relation(&self.search_path, &name.name),
         };
         found.ok_or_else(|| {
-            if name.schema.is_none() && name.name.starts_with("pg_") {
-                return self.refuse("this system catalog", &name.name, None, name.position);
+            if server::has_relation(name.schema.as_deref(), &name.name) {
+                return self.refuse("the system catalogs", &name.to_string(), None, name.position);
             }
             let mut error = DatabaseError::new("42P01", format!("relation \"{name}\" does not exist"));
             let pending = |level: &Level| level.pending_ctes.contains(&name.name);

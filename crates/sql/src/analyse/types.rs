@@ -7,6 +7,7 @@ use mainstay_core::types::{Type, TypeModifier};
 
 use super::Result;
 use super::coerce::place;
+use super::server;
 use crate::ast::TypeName;
 
 /// Types that PostgreSQL has and the subset leaves out, with what to use instead.
@@ -165,6 +166,9 @@ fn element(catalog: &Catalog, search_path: &[Ident], name: &TypeName, line: u32)
             "3F000",
             format!("schema \"{schema}\" does not exist"),
         ));
+    }
+    if in_system && server::has_type(plain) {
+        return Err(DatabaseError::unavailable(&format!("type {plain}"), "", line, None));
     }
     let shown = match &name.schema {
         Some(schema) => format!("{schema}.{plain}"),

@@ -38,8 +38,10 @@ pub fn volatility(expr: &Expr) -> Volatility {
 
 fn is_zone_dependent(from: &Type, to: &Type) -> bool {
     let zoned = |ty: &Type| matches!(ty.base(), Type::Timestamptz);
-    let timed = |ty: &Type| matches!(ty.base(), Type::Timestamp | Type::Date | Type::Time | Type::Interval);
-    zoned(from) != zoned(to) || (timed(from) && to.is_textual()) || (from.is_textual() && timed(to))
+    // `time_out` alone is immutable.
+    let timed = |ty: &Type| matches!(ty.base(), Type::Timestamp | Type::Date | Type::Interval);
+    let read_timed = |ty: &Type| timed(ty) || matches!(ty.base(), Type::Time);
+    zoned(from) != zoned(to) || (timed(from) && to.is_textual()) || (from.is_textual() && read_timed(to))
 }
 
 fn rank(volatility: Volatility) -> u8 {

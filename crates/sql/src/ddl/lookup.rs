@@ -8,6 +8,7 @@ use mainstay_core::name::{Ident, QualifiedName};
 
 use super::naming::{self, NAME_BYTES_MAX};
 use super::{Result, Run, types};
+use crate::analyse::server;
 use crate::ast::ObjectName;
 use crate::ast::ddl::RoleName;
 
@@ -89,8 +90,15 @@ impl Run<'_> {
 
     /// The relation a name stands for. Errors: 42P01.
     pub(super) fn existing_relation(&self, name: &ObjectName) -> Result<Arc<Relation>> {
-        self.find_relation(name)
-            .ok_or_else(|| DatabaseError::new("42P01", format!("relation \"{}\" does not exist", written(name))))
+        self.find_relation(name).ok_or_else(|| {
+            if server::has_relation(name.schema.as_deref(), &name.name) {
+                return self.refuse("the system catalogs", &written(name), None);
+            }
+            if let Some(Err(error)) = name.schema.as_ref().map(|schema| self.existing_schema(schema)) {
+                return error;
+            }
+            DatabaseError::new("42P01", format!("relation \"{}\" does not exist", written(name)))
+        })
     }
 
     /// As [`Run::existing_relation`], and it must be a table. Errors: 42809.

@@ -351,6 +351,20 @@ impl Zone {
         TimeZone::get(name).map(Zone::Named).map_err(|_| unknown())
     }
 
+    /// The zone that `make_timestamptz` is given: a number is counted east, as in a timestamp's text.
+    pub fn of_argument(name: &str) -> Result<Zone> {
+        if name.starts_with(['+', '-']) {
+            let unknown = || {
+                PgError::new(
+                    "22023",
+                    format!("invalid input syntax for type numeric time zone: \"{name}\""),
+                )
+            };
+            return parse::offset(name).map(Zone::Fixed).ok_or_else(unknown);
+        }
+        Self::find(name)
+    }
+
     /// Seconds east of UTC at an instant.
     pub fn offset_at(&self, micros: i64) -> i64 {
         match self {

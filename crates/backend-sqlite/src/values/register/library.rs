@@ -7,6 +7,7 @@ use super::super::datetime::{
     DAY_US, Zone, date_text, pattern as time_pattern, time_text, timestamp_text, timestamptz_text,
 };
 use super::super::errors::{PgError, Result};
+use super::super::float::Precision;
 use super::super::integer::{self, INT4};
 use super::super::jsonb::Json;
 use super::super::numeric::Numeric;
@@ -376,7 +377,7 @@ fn logarithm(value: f64, result: fn(f64) -> f64) -> Result<f64> {
 
 fn floats(to: &mut Registry) {
     type Pure = fn(f64) -> f64;
-    const PURE: [(&str, Pure); 16] = [
+    const PURE: [(&str, Pure); 14] = [
         ("round", f64::round_ties_even),
         ("trunc", f64::trunc),
         ("ceil", f64::ceil),
@@ -386,8 +387,6 @@ fn floats(to: &mut Registry) {
         ("cos", f64::cos),
         ("tan", f64::tan),
         ("atan", f64::atan),
-        ("degrees", f64::to_degrees),
-        ("radians", f64::to_radians),
         ("sign", |x| if x == 0.0 { 0.0 } else { x.signum() }),
         ("cot", |x| 1.0 / x.tan()),
         ("sinh", f64::sinh),
@@ -403,6 +402,14 @@ fn floats(to: &mut Registry) {
             float::storable(function(value))
         });
     }
+    // One division and one product, as PostgreSQL rounds them.
+    const DEGREE: f64 = std::f64::consts::PI / 180.0;
+    to.add("pg_fn_degrees_float8", "float8", "float8", |a| {
+        Precision::Double.div(a.real(0)?, DEGREE)
+    });
+    to.add("pg_fn_radians_float8", "float8", "float8", |a| {
+        Precision::Double.mul(a.real(0)?, DEGREE)
+    });
     for (name, function) in [("asin", f64::asin as Pure), ("acos", f64::acos)] {
         to.add(format!("pg_fn_{name}_float8"), "float8", "float8", move |a| {
             let value = a.real(0)?;
@@ -567,7 +574,7 @@ fn times(to: &mut Registry) {
         move |a| {
             let local = moment(a)?;
             Ok(timestamptz_text(if a.len() > 6 {
-                Zone::find(a.text(6)?)?.instant(local)
+                Zone::of_argument(a.text(6)?)?.instant(local)
             } else {
                 local
             }))
@@ -631,10 +638,16 @@ fn fields(to: &mut Registry) {
     ];
     for (name, arguments, extract) in KINDS {
         to.add(format!("pg_fn_extract_{name}"), arguments, "numeric", extract);
-        to.add(format!("pg_fn_date_part_{name}"), arguments, "float8", move |a| {
-            extract(a)?.to_f64()
-        });
+        if name != "date" {
+            to.add(format!("pg_fn_date_part_{name}"), arguments, "float8", move |a| {
+                extract(a)?.to_f64()
+            });
+        }
     }
+    // Unlike `extract`, it takes a date for its midnight.
+    to.add("pg_fn_date_part_date", "text, date", "float8", |a| {
+        time::extract_timestamp(a.text(0)?, a.date(1)? * DAY_US, FieldOf::Timestamp)?.to_f64()
+    });
 }
 
 fn new_value(a: &Args<'_, '_>, index: usize) -> Result<Json> {
@@ -674,6 +687,10 @@ fn documents(to: &mut Registry) {
         strip_json_nulls(a.text(0)?)
     });
     to.add("pg_fn_jsonb_pretty", "jsonb", "text", |a| Ok(a.json(0)?.pretty()));
+    to.add("pg_json_bad_key", "json", "text", |_| -> Result<String> {
+        let message = "key value must be scalar, not array, composite, or json";
+        Err(PgError::new("22023", message))
+    });
     to.add_lenient("pg_fn_json_build_object", "text, json…", "json", |a| {
         build_object(a, false)
     });
