@@ -25,10 +25,6 @@ use crate::routine;
 use crate::routine::running::set_deadline;
 use crate::values;
 
-/// The stack of a thread that runs statements, in bytes of address space: documents as deep as is allowed are read by
-/// recursion, and builds without optimisation need much for that.
-pub const STACK_BYTES: usize = 8 << 20;
-
 /// Virtual machine steps between two looks at a statement's budget.
 const STEPS_PER_CHECK: i32 = 1_000;
 

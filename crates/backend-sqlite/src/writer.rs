@@ -21,7 +21,7 @@ use mainstay_core::plan::Outcome;
 use rusqlite::{Connection, ffi};
 use tokio::sync::oneshot;
 
-use crate::connection::{Budget, STACK_BYTES, Spent, register_collations};
+use crate::connection::{Budget, Spent, register_collations};
 use crate::errors;
 use crate::foreign_keys;
 use crate::keeper::Keeper;
@@ -83,7 +83,6 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .stack_size(crate::routine::running::STACK_BYTES)
             .name("sqlite-writer".into())
-            .stack_size(STACK_BYTES)
             .spawn(move || {
                 let mut worker = Worker {
                     connection,

@@ -109,7 +109,11 @@ impl Emitter<'_> {
         let word = if negated { " IS NOT NULL" } else { " IS NULL" };
         self.sql("(");
         match &inner.kind {
-            ExprKind::Row { fields, .. } if !fields.is_empty() => {
+            // A row without fields is both.
+            ExprKind::Row { fields, .. } if fields.is_empty() => {
+                self.sql("1");
+            }
+            ExprKind::Row { fields, .. } => {
                 for (index, field) in fields.iter().enumerate() {
                     if index > 0 {
                         self.sql(" AND ");

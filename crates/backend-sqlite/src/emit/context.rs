@@ -109,6 +109,10 @@ impl<'a> Context<'a> {
             ContextValue::Setting { name, missing_ok } => match self.setting(name) {
                 Some(text) => Scalar::Text(text),
                 None if *missing_ok => Scalar::Null,
+                // The server's own have no dot.
+                None if !name.contains('.') => {
+                    return Err(DatabaseError::unavailable(&format!("the setting {name}"), "", 1, None));
+                }
                 None => {
                     let message = format!("unrecognized configuration parameter \"{name}\"");
                     return Err(DatabaseError::new("42704", message));
@@ -122,7 +126,11 @@ impl<'a> Context<'a> {
         let name = name.to_ascii_lowercase();
         let fixed = match name.as_str() {
             "timezone" => Some(self.zone_name().to_owned()),
-            "role" => Some(self.role.to_string()),
+            // Nobody has said SET ROLE for the owner.
+            "role" => Some(match self.caller {
+                Some(_) => self.role.to_string(),
+                None => "none".to_owned(),
+            }),
             "server_version" => Some("15.0".to_owned()),
             "server_version_num" => Some("150000".to_owned()),
             "server_encoding" | "client_encoding" => Some("UTF8".to_owned()),

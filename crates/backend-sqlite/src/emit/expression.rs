@@ -161,11 +161,12 @@ impl Emitter<'_> {
             ExprKind::Subscript { expr: inner, index } => match inner.ty.base() {
                 Type::Array(element) => self.subscript(inner, element, index),
                 _ => {
-                    self.sql("pg_json_get(");
+                    // A step of a path, whatever it is written as: no scalar has one.
+                    self.sql("pg_jsonb_path(");
                     self.expr(inner)?;
-                    self.sql(", ");
+                    self.sql(", json_array(CAST(");
                     self.expr(index)?;
-                    self.sql(")");
+                    self.sql(" AS TEXT)))");
                     Ok(())
                 }
             },

@@ -225,6 +225,11 @@ pub fn exp(value: &Numeric) -> Result<Numeric> {
 
 /// `base ^ exponent` for a positive base and any exponent. Errors: 22003.
 pub fn power(base: &Decimal, exponent: &Decimal) -> Result<Numeric> {
+    power_at(base, exponent, None)
+}
+
+/// The same at a scale that is known.
+pub fn power_at(base: &Decimal, exponent: &Decimal, scale: Option<u32>) -> Result<Numeric> {
     let rough = Fixed::new(40);
     let ln_base = Decimal::new(rough.ln(base), 40)
         .to_string()
@@ -237,11 +242,12 @@ pub fn power(base: &Decimal, exponent: &Decimal) -> Result<Numeric> {
         }
         return Ok(Numeric::Finite(Decimal::new(
             BigInt::default(),
-            DISPLAY_SCALE_MAX as u32,
+            scale.unwrap_or(DISPLAY_SCALE_MAX as u32),
         )));
     }
     let digits = product * LOG10_E;
-    let scale = clamp_scale(SIGNIFICANT_DIGITS_MIN - digits as i64, &[base.scale, exponent.scale]);
+    let scale =
+        scale.unwrap_or_else(|| clamp_scale(SIGNIFICANT_DIGITS_MIN - digits as i64, &[base.scale, exponent.scale]));
     let fixed = Fixed::new(scale + GUARD_DIGITS + digits.max(0.0) as u32 + exponent.scale + 24);
     let argument = fixed.mul(&fixed.ln(base), &fixed.read(exponent));
     finish(&fixed, &argument, scale)

@@ -594,7 +594,15 @@ impl Numeric {
             if base.is_zero() {
                 return Ok(Finite(Decimal::new(BigInt::default(), SIGNIFICANT_DIGITS_MIN as u32)));
             }
-            return super::exponential::power(base, exp);
+            // A whole exponent: the sign is that of one more or less.
+            let positive = Decimal::new(BigInt::from(base.int.magnitude().clone()), base.scale);
+            let raised = super::exponential::power(&positive, exp)?;
+            let is_odd = whole.int.magnitude().bit(0);
+            return Ok(if base.is_negative() && is_odd {
+                raised.neg()
+            } else {
+                raised
+            });
         };
         let scale = SIGNIFICANT_DIGITS_MIN
             .max(i64::from(base.scale))
@@ -606,6 +614,13 @@ impl Numeric {
                 BigInt::default()
             };
             return Ok(Finite(Decimal::new(int, scale as u32)));
+        }
+        // Products of so many digits are not multiplied out.
+        if i64::from(power).unsigned_abs().saturating_mul(base.int.bits()) > POWER_BITS_MAX {
+            let positive = Decimal::new(BigInt::from(base.int.magnitude().clone()), base.scale);
+            let raised = super::exponential::power_at(&positive, exp, Some(scale as u32))?;
+            let is_negative = base.is_negative() && power % 2 != 0;
+            return Ok(if is_negative { raised.neg() } else { raised });
         }
         let magnitude = f64::from(power) * (base.int.bits() as f64 * 2f64.log10() - f64::from(base.scale));
         if magnitude > 2.0 * INTEGER_DIGITS_MAX as f64 {
@@ -624,6 +639,9 @@ impl Numeric {
         exact.checked()
     }
 }
+
+/// Bits of an exact power that are still computed.
+const POWER_BITS_MAX: u64 = 1 << 20;
 
 /// `value` × 10^-`places`.
 fn shifted(value: &Decimal, places: i64) -> Decimal {

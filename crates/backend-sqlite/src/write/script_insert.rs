@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mainstay_core::catalog::{ColumnIndex, Identity, PolicyCommand, Privilege};
+use mainstay_core::catalog::{Column, ColumnIndex, Identity, PolicyCommand, Privilege};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
 use mainstay_core::policy::{self, Needs};
@@ -291,6 +291,14 @@ pub fn write_assigned(
             Assignment::Single { column, value } => {
                 emitter.writer().sql(", ");
                 let column = target.base(*column).unwrap_or(*column);
+                if matches!(value.kind, ExprKind::Default) && target.written.name != target.relation.name {
+                    // A view's column has no default of its own; that of the table does not count for it.
+                    emitter.writer().sql("NULL");
+                    continue;
+                }
+                if matches!(value.kind, ExprKind::Default) {
+                    refuse_default(&target.relation.columns[column])?;
+                }
                 assigned(emitter, &target.relation, column, value)?;
             }
             Assignment::Multiple { columns, query } => {
@@ -302,6 +310,24 @@ pub fn write_assigned(
         }
     }
     Ok(())
+}
+
+/// Errors: 0A000 for a DEFAULT in UPDATE that is more than an expression.
+fn refuse_default(column: &Column) -> Result<(), DatabaseError> {
+    let what = if column.generated.is_some() {
+        "DEFAULT for a generated column in UPDATE"
+    } else if column.sequence.is_some() {
+        "DEFAULT of a sequence in UPDATE"
+    } else {
+        return Ok(());
+    };
+    let way = Some("leave the column out, or give it a value");
+    Err(DatabaseError::unavailable(
+        what,
+        &format!("column {}", column.name),
+        1,
+        way,
+    ))
 }
 
 fn on_conflict<'c>(

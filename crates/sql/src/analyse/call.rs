@@ -18,6 +18,7 @@ use super::functions::{self, FunctionEntry, ServerArgument, SetFunctionEntry};
 use super::kinds::Arg;
 use super::resolve::{Bindings, Choice, Slot, choose, coerce_arguments};
 use super::scope::State;
+use super::server;
 use crate::ast::{Argument, Expr as Written, ExprKind as WrittenKind, FunctionCall, ObjectName};
 use crate::parse;
 use crate::typed::{CastContext, ContextValue, Expr, ExprKind, OutputColumn, TableFunction};
@@ -395,7 +396,8 @@ impl State<'_> {
         let instead = functions::REFUSED.iter().find(|(refused, _)| *refused == name);
         let is_left_out = instead.is_some()
             || functions::is_server_function(name) && self.targets(&call.name, true).is_empty()
-            || functions::server_overloads(name).any(|overload| fits(&overload, inputs));
+            || functions::server_overloads(name).any(|overload| fits(&overload, inputs))
+            || inputs.len() == 1 && server::has_type(name);
         if in_reach && is_left_out {
             let instead = instead
                 .and_then(|(_, instead)| *instead)

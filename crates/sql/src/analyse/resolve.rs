@@ -11,6 +11,7 @@ use super::casts::{is_implicit, is_preferred};
 use super::coerce::{common_type, place, to_type};
 use super::kinds::Arg;
 use super::operators::{self, OperatorEntry};
+use super::server;
 use crate::typed::{CastContext, Expr, ExprKind};
 
 /// What a candidate declares for one argument.
@@ -424,6 +425,12 @@ pub fn find_operator(name: &str, left: Option<&Type>, right: &Type) -> Result<&'
             DatabaseError::new("42725", format!("operator is not unique: {spelled}"))
                 .hint("Could not choose a best candidate operator. You might need to add explicit type casts."),
         ),
+        Choice::None if server::has_operator(name, left, right) => Err(DatabaseError::unavailable(
+            &format!("the operator {spelled}"),
+            "",
+            1,
+            None,
+        )),
         Choice::None => {
             let hint = if left.is_some() {
                 "No operator matches the given name and argument types. You might need to add explicit type casts."

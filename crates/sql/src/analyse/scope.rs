@@ -20,6 +20,9 @@ use crate::ast::{self, ObjectName};
 use crate::system;
 use crate::typed::{CteId, Expr, ExprKind, FromItem, OutputColumn, RteId};
 
+/// Columns that every table of PostgreSQL has without declaring them.
+const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
+
 /// Everything one analysis carries along.
 pub struct State<'a> {
     pub catalog: &'a Catalog,
@@ -512,6 +515,14 @@ impl<'a> State<'a> {
         if let Some(system) = self.system_relation(relation) {
             let feature = format!("column {name} of {system}");
             return self.refuse(&feature, "", None, position);
+        }
+        if SYSTEM_COLUMNS.contains(&name.as_str()) {
+            return self.refuse(
+                &format!("the system column {name}"),
+                "",
+                Some("a key of the table"),
+                position,
+            );
         }
         let message = match relation {
             Some(relation) => format!("column {relation}.{name} does not exist"),

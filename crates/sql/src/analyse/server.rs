@@ -1,11 +1,13 @@
-//! What PostgreSQL 15 has of its own beyond the subset: relations of its catalogs, types.
+//! What PostgreSQL 15 has of its own beyond the subset: relations of its catalogs, types, operators.
 //!
 //! A name of these that is not found is refused instead of being said not to exist.
 //!
-//! Source: PostgreSQL 15's `pg_class` and `pg_type`, in the schemas `pg_catalog` and `information_schema`.
+//! Source: PostgreSQL 15's `pg_class`, `pg_type` and `pg_operator`, in the schemas `pg_catalog` and `information_schema`.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
+
+use mainstay_core::types::Type;
 
 /// True for a table or view of the system catalogs; without a schema, those of `pg_catalog`.
 pub fn has_relation(schema: Option<&str>, name: &str) -> bool {
@@ -22,6 +24,31 @@ pub fn has_type(name: &str) -> bool {
     NAMES.contains(name.trim_start_matches('_'))
 }
 
+/// True if the server has the operator for these types, or for some type in an unknown one's place.
+pub fn has_operator(name: &str, left: Option<&Type>, right: &Type) -> bool {
+    let fits = |declared: &str, given: Option<&Type>| match given {
+        None => declared == "-",
+        Some(Type::Unknown) => declared != "-",
+        Some(ty) => {
+            let shown = ty.base().to_string().replace(' ', "_");
+            declared == shown
+                || declared == "anynonarray"
+                || shown == "character_varying" && declared == "text"
+                || matches!(ty.base(), Type::Array(_)) && matches!(declared, "anyarray" | "anycompatiblearray")
+        }
+    };
+    // Two literals fit everything; what they mean is for our own tables to say.
+    if matches!(right, Type::Unknown) && left.is_none_or(|left| *left == Type::Unknown) {
+        return false;
+    }
+    include_str!("server_operators.txt").lines().any(|line| {
+        let mut words = line.split(' ');
+        words.next() == Some(name)
+            && words.next().is_some_and(|declared| fits(declared, left))
+            && words.next().is_some_and(|declared| fits(declared, Some(right)))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,6 +57,8 @@ mod tests {
     fn names_are_those_of_the_server() {
         assert!(has_relation(None, "pg_class") && has_relation(Some("information_schema"), "tables"));
         assert!(!has_relation(None, "tables") && !has_relation(Some("public"), "pg_class"));
+        assert!(has_operator("~~", Some(&Type::Bytea), &Type::Bytea));
+        assert!(!has_operator("+", Some(&Type::Text), &Type::Int4));
         assert!(has_type("internal") && has_type("_internal") && !has_type("nosuch"));
     }
 }

@@ -167,6 +167,16 @@ fn element(catalog: &Catalog, search_path: &[Ident], name: &TypeName, line: u32)
             format!("schema \"{schema}\" does not exist"),
         ));
     }
+    let is_row_type = match &name.schema {
+        Some(schema) => catalog
+            .relation(&QualifiedName::new(schema.clone(), name.name.clone()))
+            .is_some(),
+        None => catalog.find_relation(search_path, &name.name).is_some(),
+    };
+    if is_row_type {
+        let feature = format!("the row type of {plain}");
+        return Err(DatabaseError::unavailable(&feature, "", line, Some("its columns")));
+    }
     if in_system && server::has_type(plain) {
         return Err(DatabaseError::unavailable(&format!("type {plain}"), "", line, None));
     }

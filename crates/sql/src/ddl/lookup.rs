@@ -163,7 +163,12 @@ impl Run<'_> {
     }
 
     pub(super) fn existing_role(&self, name: &Ident) -> Result<&Role> {
-        self.catalog.roles.get(name).ok_or_else(|| no_role(name))
+        self.catalog.roles.get(name).ok_or_else(|| {
+            if PREDEFINED_ROLES.contains(&name.as_str()) {
+                return self.refuse("this predefined role", name, None);
+            }
+            no_role(name)
+        })
     }
 
     /// An object's name in a message: with its schema where the search path does not find it.
@@ -267,6 +272,24 @@ impl Run<'_> {
 pub(super) fn relation_exists(name: &str) -> DatabaseError {
     DatabaseError::new("42P07", format!("relation \"{name}\" already exists"))
 }
+
+/// Roles that every PostgreSQL 15 server has (manual, 22.5).
+const PREDEFINED_ROLES: [&str; 14] = [
+    "pg_read_all_data",
+    "pg_write_all_data",
+    "pg_read_all_settings",
+    "pg_read_all_stats",
+    "pg_stat_scan_tables",
+    "pg_monitor",
+    "pg_database_owner",
+    "pg_signal_backend",
+    "pg_read_server_files",
+    "pg_write_server_files",
+    "pg_execute_server_program",
+    "pg_checkpoint",
+    "pg_maintain",
+    "pg_use_reserved_connections",
+];
 
 pub(super) fn no_role(name: &str) -> DatabaseError {
     DatabaseError::new("42704", format!("role \"{name}\" does not exist"))

@@ -10,7 +10,6 @@ use crate::session::Session;
 /// Settings that migrations carry and that mean nothing here.
 const HARMLESS_SETTINGS: &[&str] = &[
     "application_name",
-    "bytea_output",
     "client_encoding",
     "client_min_messages",
     "default_table_access_method",
@@ -71,6 +70,7 @@ pub fn set(session: &mut Session, set: &Set, line: u32) -> Result<()> {
                 Some("times with their offset"),
             )),
         },
+        "bytea_output" if set.values.as_deref().is_none_or(|values| values == ["hex"]) => Ok(()),
         name if HARMLESS_SETTINGS.contains(&name) => Ok(()),
         // Settings with a dot are the application's own.
         name if name.contains('.') => Ok(()),

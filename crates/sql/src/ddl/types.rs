@@ -7,6 +7,7 @@ use mainstay_core::name::QualifiedName;
 use mainstay_core::types::{Type, TypeModifier};
 
 use super::{Result, Run};
+use crate::analyse::server;
 use crate::analyse::types::VECTOR_DIMENSIONS_MAX;
 use crate::ast::{ObjectName, TypeName};
 
@@ -121,6 +122,10 @@ impl Run<'_> {
                 line,
                 Some("jsonb or a foreign key"),
             ));
+        }
+        if server::has_type(&written.name) {
+            let feature = format!("type {}", written.name);
+            return Err(DatabaseError::unavailable(&feature, object, line, None));
         }
         Err(DatabaseError::new("42704", format!("type \"{name}\" does not exist")).at(written.position))
     }

@@ -256,6 +256,10 @@ impl FloatRows {
                 squares += distance * distance / (count * (count - 1.0));
             }
         }
+        // No number has a distance from an infinite mean.
+        if self.rows.iter().any(|value| value.is_infinite()) {
+            squares = f64::NAN;
+        }
         (sum, squares)
     }
 
@@ -264,7 +268,11 @@ impl FloatRows {
         if count == 0.0 || (sample && count < 2.0) {
             return Ok(Value::Null);
         }
-        let variance = self.moments().1 / if sample { count - 1.0 } else { count };
+        let squares = self.moments().1;
+        if squares.is_infinite() {
+            return Err(float::overflow());
+        }
+        let variance = squares / if sample { count - 1.0 } else { count };
         Ok(Value::Real(float::storable(if root {
             variance.sqrt()
         } else {
@@ -568,7 +576,7 @@ fn sums(to: &Registrar<'_>) -> rusqlite::Result<()> {
         if state.rows.is_empty() {
             return Ok(Value::Null);
         }
-        Ok(Value::Real(state.sum()? / state.rows.len() as f64))
+        Ok(Value::Real(float::storable(state.sum()? / state.rows.len() as f64)?))
     })?;
     to.add("pg_agg_avg_interval", |state: &IntervalSum| {
         if state.count == 0 {
