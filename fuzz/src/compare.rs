@@ -35,7 +35,9 @@ pub fn compare(terms: Terms, embedded: &Answer, server: &Answer) -> Verdict {
         (Answer::Refused(feature), _) => Verdict::Refused(feature_name(feature)),
         (Answer::Done(ours), Answer::Done(theirs)) => match rows(terms, ours, theirs) {
             None => Verdict::Same,
-            Some(_) if without_negative_zeros(ours) == without_negative_zeros(theirs) => Verdict::Documented(13),
+            Some(_) if rows(terms, &without_negative_zeros(ours), &without_negative_zeros(theirs)).is_none() => {
+                Verdict::Documented(13)
+            }
             Some(text) => Verdict::Different(text),
         },
         (Answer::Error { sqlstate: ours, .. }, Answer::Error { sqlstate: theirs, .. }) if ours == theirs => {
@@ -103,18 +105,17 @@ fn rows(terms: Terms, ours: &Rows, theirs: &Rows) -> Option<String> {
     }
 }
 
-/// The rows in any order, with 0 for -0 where a column is a float.
-fn without_negative_zeros(answer: &Rows) -> Vec<Vec<Option<String>>> {
-    let mut rows = answer.rows.clone();
-    for row in &mut rows {
+/// The rows with 0 for -0 where a column is a float.
+fn without_negative_zeros(answer: &Rows) -> Rows {
+    let mut answer = answer.clone();
+    for row in &mut answer.rows {
         for (cell, ty) in row.iter_mut().zip(&answer.types) {
             if matches!(ty.as_str(), "real" | "double precision") && cell.as_deref() == Some("-0") {
                 *cell = Some("0".into());
             }
         }
     }
-    rows.sort();
-    rows
+    answer
 }
 
 fn few(rows: &[Vec<Option<String>>]) -> &[Vec<Option<String>>] {
@@ -168,6 +169,15 @@ mod tests {
         assert!(different(compare(open, &done(&["1.0"]), &done(&["1"]))));
         assert!(different(compare(open, &error("22003"), &done(&["1"]))));
         assert!(different(compare(open, &error("22003"), &error("22012"))));
+        let zero = |text: &str| match done(&[text]) {
+            Answer::Done(rows) => Answer::Done(Rows {
+                types: vec!["real".into()],
+                ..rows
+            }),
+            other => other,
+        };
+        assert_eq!(compare(open, &zero("0"), &zero("-0")), Verdict::Documented(13));
+        assert!(different(compare(open, &done(&["0"]), &done(&["-0"]))));
         let twice = Terms {
             may_fail_twice: true,
             ..open

@@ -48,6 +48,22 @@ pub fn mood() -> Type {
     Type::Enum(QualifiedName::new("public", "mood"))
 }
 
+/// Rules that give null for values that are not: of constants, PostgreSQL knows so before anything runs.
+const MAY_BE_NULL: &[&str] = &[
+    "->",
+    "->>",
+    "#>",
+    "#>>",
+    "array_length",
+    "array_upper",
+    "array_lower",
+    "regexp_match",
+    "substring",
+    "array_position",
+    "array_ndims",
+    "nullif",
+];
+
 /// Types with an equality.
 pub fn is_comparable(ty: &Type) -> bool {
     *ty != Type::Json
@@ -153,6 +169,7 @@ impl Expressions<'_> {
             .rules(ty)
             .iter()
             .filter(|rule| rule.is_total || may_fail)
+            .filter(|rule| self.within == 0 || !MAY_BE_NULL.contains(&rule.name))
             .collect();
         if rules.is_empty() {
             return None;
