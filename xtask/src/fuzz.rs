@@ -10,6 +10,8 @@ use crate::{Arguments, Context, Error, Result};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
+/// Statements that `cargo xtask test` compares.
+const TEST_CASES: u64 = 10_000;
 /// Options of `fuzz run` that take a number.
 const NUMBERS: [&str; 5] = ["--cases", "--seed", "--seconds", "--threads", "--failures"];
 
@@ -30,6 +32,13 @@ pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
     let cluster = Cluster::start(Durability::None)?;
     run_command(command(&program, &cluster).arg("run").args(options))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The step of `cargo xtask test`.
+pub fn check() -> Result<()> {
+    let program = build()?;
+    let cluster = Cluster::start(Durability::None)?;
+    run_command(command(&program, &cluster).args(["run", "--cases", &TEST_CASES.to_string()]))
 }
 
 pub fn regress(arguments: &mut Arguments) -> Result<ExitCode> {

@@ -8,7 +8,7 @@ use crate::process::{cargo, find, run as run_command, say};
 use crate::server::{ENGINES, Engine};
 use crate::workspace::{is_ci, shared};
 use crate::{Arguments, Error, Result};
-use crate::{conformance, e2e, licences, setup, smoke};
+use crate::{conformance, e2e, fuzz, licences, setup, smoke};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ const STEPS: &[(&str, &str)] = &[
     ("lints", "cargo clippy, no warnings"),
     ("licences", "licences, banned crates and sources of all dependencies"),
     ("tests", "cargo test, on both engines"),
+    ("fuzz", "10,000 generated statements on both engines"),
     (
         "shop",
         "the shop in Chromium on both engines, and the same bytes from both",
@@ -80,6 +81,7 @@ pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
     });
     run.step("licences", check_licences);
     run.step("tests", run_tests);
+    run.step("fuzz", fuzz::check);
 
     let needs_program = |run: &Run| ["shop", "smoke", "conformance"].iter().any(|name| run.is_chosen(name));
     if needs_program(&run) {
