@@ -222,6 +222,10 @@ impl Expressions<'_> {
         }
         for _ in 0..20 {
             let rule = (*self.random.pick(&rules)).clone();
+            // The text of a time is immutable on PostgreSQL in some of the forms only.
+            if *ty == Type::Text && rule.arguments.contains(&Type::Time) {
+                continue;
+            }
             let mut arguments = Vec::new();
             for (at, wanted) in rule.arguments.iter().enumerate() {
                 match values::hint(rule.name, at, &rule.arguments) {
