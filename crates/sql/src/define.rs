@@ -50,6 +50,10 @@ pub fn of_catalog(catalog: &Catalog, publications: BTreeMap<Ident, BTreeSet<Qual
         found.sequences.insert(sequence.name.clone(), definition);
     }
     for relation in catalog.relations.values() {
+        let name = relation.name.to_string();
+        found
+            .unwritten
+            .extend(unspelled(relation).into_iter().map(|part| (part, name.clone())));
         match &relation.view {
             Some(_) => {
                 if let Some(view) = view(relation) {
@@ -81,6 +85,43 @@ pub fn of_catalog(catalog: &Catalog, publications: BTreeMap<Ident, BTreeSet<Qual
         right: Right::plain(None, Privilege::Usage),
     });
     found
+}
+
+/// The parts of a relation that are spelled here, or follow from others.
+const SPELLED: &[&str] = &[
+    "acl",
+    "columns",
+    "comment",
+    "constraints",
+    "deletable",
+    "id",
+    "indexes",
+    "insertable",
+    "kind",
+    "name",
+    "owner",
+    "policies",
+    "row_security",
+    "updatable",
+    "view",
+];
+
+/// What the catalog keeps of a relation and nobody spells here: it is named where it would be missed.
+fn unspelled(relation: &Relation) -> Vec<String> {
+    use serde_json::Value;
+    let Ok(Value::Object(parts)) = serde_json::to_value(relation) else {
+        return Vec::new();
+    };
+    let says_something = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(items) => !items.is_empty(),
+        _ => true,
+    };
+    parts
+        .into_iter()
+        .filter(|(part, value)| !SPELLED.contains(&part.as_str()) && says_something(value))
+        .map(|(part, _)| part)
+        .collect()
 }
 
 fn facts(owner: &Ident, acl: &[AclEntry], columns: &[Column], comment: Option<&String>) -> Facts {

@@ -115,7 +115,10 @@ fn inner(token: &str) -> &str {
         let tag = rest.find('$').map_or(1, |end| end + 2);
         return token.get(tag..token.len().saturating_sub(tag)).unwrap_or_default();
     }
-    token.get(1..token.len().saturating_sub(1)).unwrap_or_default()
+    let mark = token.chars().next().unwrap_or_default();
+    let rest = token.get(mark.len_utf8()..).unwrap_or_default();
+    // An open end has no mark to take off.
+    rest.strip_suffix(mark).unwrap_or(rest)
 }
 
 #[cfg(test)]
