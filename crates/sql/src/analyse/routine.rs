@@ -391,7 +391,12 @@ fn check_columns<'t>(
     have: impl ExactSizeIterator<Item = &'t Type>,
 ) -> Result<()> {
     let is_row = matches!(routine.returns.ty, Type::Composite(_) | Type::Record);
-    let allowed = |have: &Type, want: &Type| pathway(have, want, CastContext::Assignment).is_some();
+    // A literal inside a row is text, if nothing else has decided.
+    let settled = |have: &Type| match have {
+        Type::Unknown => Type::Text,
+        known => known.clone(),
+    };
+    let allowed = |have: &Type, want: &Type| pathway(&settled(have), want, CastContext::Assignment).is_some();
     let count = have.len();
     if !is_row {
         let [(_, want)] = wanted else {
@@ -411,7 +416,7 @@ fn check_columns<'t>(
         if !allowed(have, want) {
             let detail = format!(
                 "Final statement returns {} instead of {want} at column {}.",
-                have,
+                settled(have),
                 at + 1
             );
             return Err(mismatch(routine, &detail));

@@ -1,6 +1,7 @@
 //! DDL against what PostgreSQL 15 says: names, codes, messages, details and hints were recorded from a server.
 
 mod alter;
+mod routine;
 
 use mainstay_core::catalog::{Catalog, ConstraintKind};
 use mainstay_core::error::DatabaseError;

@@ -4,7 +4,7 @@
 use super::{Change, Schema};
 
 /// What was answered, in the recorded form. Details of notices are not kept, nor are notices of our own.
-fn answer(schema: &mut Schema, statement: &str) -> String {
+pub(super) fn answer(schema: &mut Schema, statement: &str) -> String {
     schema.changes.clear();
     match schema.run(statement) {
         Ok(()) => {
