@@ -373,8 +373,7 @@ fn take_runs(query: &mut Query, calls: &mut [Option<Call>], rights: &Rights) {
     if select.from.is_empty() || !matches!(select.distinct, Distinct::All) || select.target.is_empty() {
         return;
     }
-    let count = select.target.len();
-    for at in 0..count {
+    for (at, place) in calls.iter_mut().enumerate().take(select.target.len()) {
         let target = &select.target[at];
         let ExprKind::Run(run) = &target.expr.kind else {
             continue;
@@ -387,7 +386,7 @@ fn take_runs(query: &mut Query, calls: &mut [Option<Call>], rights: &Rights) {
             continue;
         }
         let run = run.clone();
-        calls[at] = Some(Call::Run {
+        *place = Some(Call::Run {
             routine: Arc::clone(&run.routine),
             rights: rights.clone(),
             first: select.target.len(),

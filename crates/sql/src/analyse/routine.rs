@@ -31,7 +31,7 @@ const ROUTINE_DEPTH_MAX: usize = 16;
 
 /// How a call becomes part of a query.
 enum Form {
-    InPlace(Query),
+    InPlace(Box<Query>),
     Run(RoutineRun),
 }
 
@@ -58,7 +58,7 @@ impl State<'_> {
             })
             .collect();
         let body = match self.call_form(routine, arguments, position)? {
-            Form::InPlace(body) => body,
+            Form::InPlace(body) => *body,
             Form::Run(run) => return Ok(Expr::new(ExprKind::Run(Box::new(run)), ty).at(position)),
         };
         let call = RoutineCall {
@@ -101,7 +101,7 @@ impl State<'_> {
                 let columns = body.columns.clone();
                 let call = RoutineCall {
                     routine: routine.clone(),
-                    body,
+                    body: *body,
                 };
                 (TableFunction::Routine(Box::new(call)), columns)
             }
@@ -152,7 +152,7 @@ impl State<'_> {
             return Ok(Form::Run(self.run_of(routine, arguments)));
         };
         let body = match self.body(routine, arguments.clone()).map_err(within)?.pop() {
-            Some(Statement::Query(body)) => *body,
+            Some(Statement::Query(body)) => body,
             _ => return Ok(Form::Run(self.run_of(routine, arguments))),
         };
         // What may write or differ from call to call is run once for each.
