@@ -49,14 +49,14 @@ async fn vectors_are_kept_measured_and_ordered() {
     );
     let similarity = anonymous.get("rpc/similarity_of?a=[1,2,3]&b=[2,4,6]").await;
     assert_eq!(similarity.text(), "1");
-    let measured = anonymous.get("measured?id=eq.1").await.json();
+    let measured = anonymous.get("measured?id=eq.1").await;
     assert_eq!(
-        measured,
-        json!([{
-            "id": 1, "l2": 2.449_489_742_783_178, "negative": -11, "similarity": 0.785_714_285_714_285_7, "l1": 4, "product": 11,
-            "dims": 1, "norm": 3.741_657_386_773_941_3, "plus": "[2,3,4]", "times": "[1,4,9]", "same": true, "less": true,
-            "list": "{1,2,3}", "made": "[1,2,3]", "unit": "[0.6,0.8]", "part": "[2,3]", "written": "[1,2,3]"
-        }])
+        measured.text(),
+        concat!(
+            r#"[{"id":1,"l2":2.449489742783178,"negative":-11,"similarity":0.7857142857142857,"l1":4,"product":11,"#,
+            r#""dims":1,"norm":3.7416573867739413,"plus":"[2,3,4]","times":"[1,4,9]","same":true,"less":true,"#,
+            r#""list":"{1,2,3}","made":"[1,2,3]","unit":"[0.6,0.8]","part":"[2,3]","written":"[1,2,3]"}]"#
+        )
     );
     let totals = anonymous.get("totals").await.json();
     assert_eq!(totals, json!([{ "mean": "[2.5,3.5,4.5]", "total": "[5,7,9]" }]));
