@@ -148,6 +148,9 @@ pub struct Relation {
     pub indexes: Vec<Index>,
     pub row_security: RowSecurity,
     pub policies: Vec<Policy>,
+    /// In the order of their names, which is the order in which they fire. Empty on PostgreSQL, which fires its own.
+    #[serde(default)]
+    pub triggers: Vec<Trigger>,
     pub acl: Vec<AclEntry>,
     /// For views: the defining query and where its columns come from.
     pub view: Option<View>,
@@ -313,6 +316,45 @@ pub struct Policy {
     pub check: Option<String>,
 }
 
+/// A trigger (PostgreSQL manual, chapter 39 and CREATE TRIGGER).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trigger {
+    pub name: Ident,
+    pub timing: TriggerTiming,
+    pub on_insert: bool,
+    pub on_update: bool,
+    pub on_delete: bool,
+    /// `UPDATE OF`: fires if one of these is set; empty: whatever is set.
+    pub columns: Vec<ColumnIndex>,
+    /// Once per row instead of once per statement.
+    pub for_each_row: bool,
+    /// `WHEN`: PostgreSQL text over NEW and OLD.
+    pub condition: Option<String>,
+    pub function: TriggerFunction,
+    pub arguments: Vec<String>,
+    pub enabled: bool,
+    pub comment: Option<String>,
+}
+
+/// When a trigger fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TriggerTiming {
+    Before,
+    After,
+    InsteadOf,
+}
+
+/// What a trigger runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TriggerFunction {
+    /// A routine by its id, which renames leave alone.
+    Routine(u64),
+    /// `moddatetime(column)` of the extension.
+    Moddatetime,
+    /// `suppress_redundant_updates_trigger()`
+    SuppressRedundantUpdates,
+}
+
 /// The commands a policy is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PolicyCommand {
@@ -462,6 +504,7 @@ impl DomainType {
             indexes: Vec::new(),
             row_security: RowSecurity::default(),
             policies: Vec::new(),
+            triggers: Vec::new(),
             acl: Vec::new(),
             view: None,
             insertable: false,

@@ -351,6 +351,7 @@ fn relation(name: &str, columns: &str, key: &str, references: &[(&str, &str)], o
         indexes: Vec::new(),
         row_security: RowSecurity::default(),
         policies: Vec::new(),
+        triggers: Vec::new(),
         acl: if name == "secret" {
             Vec::new()
         } else {

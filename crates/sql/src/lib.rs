@@ -14,6 +14,7 @@ pub mod diff;
 pub mod dump;
 pub mod parse;
 pub mod platform;
+pub mod plpgsql;
 pub mod session;
 pub mod system;
 pub mod typed;

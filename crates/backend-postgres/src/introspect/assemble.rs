@@ -258,6 +258,7 @@ fn add_relations(
                 enabled: row.row_security,
                 forced: row.forced,
             },
+            triggers: Vec::new(),
             policies: policies
                 .get(&row.oid)
                 .into_iter()

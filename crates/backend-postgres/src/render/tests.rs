@@ -35,6 +35,7 @@ fn relation(name: &str, columns: &[(&str, Type)]) -> Arc<Relation> {
         indexes: Vec::new(),
         row_security: RowSecurity::default(),
         policies: Vec::new(),
+        triggers: Vec::new(),
         acl: Vec::new(),
         view: None,
         insertable: true,

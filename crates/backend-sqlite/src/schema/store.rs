@@ -360,6 +360,7 @@ fn add_migrations_table(catalog: &mut Catalog) {
         indexes: Vec::new(),
         row_security: RowSecurity::default(),
         policies: Vec::new(),
+        triggers: Vec::new(),
         acl: Vec::new(),
         view: None,
         insertable: true,

@@ -298,6 +298,7 @@ pub fn row_type(catalog: &Catalog, routine: &Routine) -> Option<Arc<Relation>> {
         indexes: Vec::new(),
         row_security: RowSecurity::default(),
         policies: Vec::new(),
+        triggers: Vec::new(),
         acl: Vec::new(),
         view: None,
         insertable: false,

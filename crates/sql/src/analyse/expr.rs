@@ -297,6 +297,9 @@ impl State<'_> {
             )
         };
         let at = (number as usize).checked_sub(1).ok_or_else(missing)?;
+        if let Some(outside) = self.outside() {
+            return outside.positional(at).ok_or_else(missing);
+        }
         if let Some(arguments) = self
             .levels
             .iter()

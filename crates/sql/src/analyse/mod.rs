@@ -43,8 +43,11 @@ use mainstay_core::types::{Type, TypeModifier};
 
 use crate::ast;
 use crate::parse;
+use crate::plpgsql::Names;
 use crate::session::Session;
-use crate::typed::{BoundExpression, CastContext, Delete, Expr, ExprKind, Insert, Query, RteId, Statement, Update};
+use crate::typed::{
+    BoundExpression, CastContext, CastMethod, Delete, Expr, ExprKind, Insert, Query, RteId, Statement, Update,
+};
 
 pub use resolve::has_equality;
 pub use routine::result_columns;
@@ -65,6 +68,7 @@ pub struct Analyser<'a> {
     line: u32,
     clause: Clause,
     column: Option<Ident>,
+    outside: Option<Arc<Names>>,
 }
 
 impl<'a> Analyser<'a> {
@@ -78,6 +82,7 @@ impl<'a> Analyser<'a> {
             line: 1,
             clause: Clause::Where,
             column: None,
+            outside: None,
         }
     }
 
@@ -90,6 +95,12 @@ impl<'a> Analyser<'a> {
     /// Declares the types of `$1`, `$2` …; undeclared ones (and `unknown`) take the type of their first use.
     pub fn with_parameters(mut self, types: Vec<Type>) -> Self {
         self.parameters = types;
+        self
+    }
+
+    /// Lets statements see the variables of the PL/pgSQL function they stand in.
+    pub fn with_variables(mut self, names: Names) -> Self {
+        self.outside = Some(Arc::new(names));
         self
     }
 
@@ -122,7 +133,16 @@ impl<'a> Analyser<'a> {
         let parameters = std::mem::take(&mut self.parameters);
         let mut state = State::new(self.catalog, path.to_vec(), self.next_rte, parameters);
         state.line = self.line;
-        let result = work(&mut state);
+        let result = match self.outside.clone() {
+            None => work(&mut state),
+            outside => {
+                let level = Level {
+                    outside,
+                    ..Level::default()
+                };
+                state.nested(level, work)
+            }
+        };
         self.next_rte += state.entries.len() as u32;
         self.parameters = state.parameters;
         result
@@ -181,6 +201,7 @@ impl<'a> Analyser<'a> {
         self.run(&self.session.search_path, |state| {
             let level = Level {
                 barrier: true,
+                outside: state.outside().cloned(),
                 clause,
                 ..Level::default()
             };
@@ -313,6 +334,24 @@ pub fn function(catalog: &Catalog, name: &str, arguments: Vec<Expr>) -> Result<E
 /// `expr` as `ty`. Errors: 42846 `cannot cast type uuid to integer`.
 pub fn cast(catalog: &Catalog, expr: Expr, ty: &Type, modifier: TypeModifier, context: CastContext) -> Result<Expr> {
     coerce::cast(catalog, expr, ty, modifier, context)
+}
+
+/// `expr` as PL/pgSQL assigns it: an assignment cast, or through the text form where there is none.
+pub fn plpgsql_cast(catalog: &Catalog, expr: Expr, ty: &Type, modifier: TypeModifier) -> Result<Expr> {
+    let position = expr.position;
+    let cast = match coerce::to_type(catalog, expr.clone(), ty, CastContext::Assignment)? {
+        Some(cast) => cast,
+        None => Expr::new(
+            ExprKind::Cast {
+                expr: Box::new(expr),
+                context: CastContext::Assignment,
+                method: CastMethod::InputOutput,
+            },
+            ty.clone(),
+        )
+        .at(position),
+    };
+    Ok(coerce::to_modifier(cast, modifier, CastContext::Assignment))
 }
 
 /// The type that a written type name stands for; see [`types::resolve`].

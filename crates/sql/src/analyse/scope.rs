@@ -17,8 +17,9 @@ use super::Result;
 use super::coerce::place;
 use super::server;
 use crate::ast::{self, ObjectName};
+use crate::plpgsql::names::{Found as Outside, Names};
 use crate::system;
-use crate::typed::{CteId, Expr, ExprKind, FromItem, OutputColumn, RteId};
+use crate::typed::{CteId, Expr, ExprKind, FromItem, Literal, OutputColumn, RteId};
 
 /// Columns that every table of PostgreSQL has without declaring them.
 const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
@@ -81,6 +82,8 @@ pub struct Level {
     /// A routine's body or a lone expression: outer levels are not seen.
     pub barrier: bool,
     pub arguments: Arc<Arguments>,
+    /// A PL/pgSQL function's variables.
+    pub outside: Option<Arc<Names>>,
 }
 
 /// What a routine's parameters stand for.
@@ -339,8 +342,88 @@ impl<'a> State<'a> {
         None
     }
 
-    /// A bare column. Errors: 42702 ambiguous, 42703 unknown, 42P01 not to be used here.
+    /// The variables of the function that this statement stands in, if it may see them from here.
+    pub fn outside(&self) -> Option<&Arc<Names>> {
+        for level in self.levels.iter().rev() {
+            if level.outside.is_some() {
+                return level.outside.as_ref();
+            }
+            if level.barrier {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// What a name means that may be a column's or a variable's. Errors: 42702 if it is both.
+    fn or_variable(&self, column: Result<Found>, names: &[Ident], position: u32) -> Result<Found> {
+        let Some(outside) = self.outside() else { return column };
+        let unknown = |error: &DatabaseError| matches!(error.sqlstate.as_str(), "42703" | "42P01");
+        let missing = match &column {
+            Ok(_) => false,
+            Err(error) if unknown(error) => true,
+            Err(_) => return column,
+        };
+        let variable = outside.find(names, missing).map_err(|error| place(error, position))?;
+        match (variable, missing) {
+            (None, _) => column,
+            (Some(_), false) => {
+                let shown: Vec<&str> = names.iter().map(Ident::as_str).collect();
+                let message = format!("column reference \"{}\" is ambiguous", shown.join("."));
+                let detail = "It could refer to either a PL/pgSQL variable or a table column.";
+                Err(place(DatabaseError::new("42702", message).detail(detail), position))
+            }
+            (Some(Outside::Value(expr)), true) => Ok(Found::Expr(Expr { position, ..expr })),
+            (
+                Some(Outside::Row {
+                    fields,
+                    names,
+                    ty,
+                    is_null,
+                }),
+                true,
+            ) => Ok(Found::Expr(Expr {
+                position,
+                ..row_of(fields, names, ty, is_null)
+            })),
+        }
+    }
+
+    /// A variable's row, for `variable.*`.
+    fn variable_row(&self, name: &Ident, position: u32) -> Result<Option<Item>> {
+        let Some(outside) = self.outside() else { return Ok(None) };
+        let found = outside
+            .find(std::slice::from_ref(name), false)
+            .map_err(|error| place(error, position))?;
+        let Some(Outside::Row { fields, names, .. }) = found else {
+            return Ok(None);
+        };
+        let columns = fields
+            .into_iter()
+            .zip(names)
+            .map(|(expr, name)| ItemColumn { name, expr })
+            .collect();
+        Ok(Some(Item {
+            name: Some(name.clone()),
+            qualified: None,
+            rte: None,
+            columns,
+            is_scalar: false,
+            names_visible: true,
+            columns_visible: false,
+            lateral_only: false,
+            lateral_ok: true,
+        }))
+    }
+
+    /// A bare column or variable. Errors: 42702 ambiguous, 42703 unknown, 42P01 not to be used here.
     pub fn bare_column(&self, name: &Ident, position: u32) -> Result<Found> {
+        let column = self.own_column(name, position);
+        self.or_variable(column, std::slice::from_ref(name), position)
+    }
+
+    /// A bare column. Errors: 42702 ambiguous, 42703 unknown, 42P01 not to be used here.
+    fn own_column(&self, name: &Ident, position: u32) -> Result<Found> {
         for level in self.levels.iter().rev() {
             let mut found: Option<&Expr> = None;
             for item in level
@@ -377,13 +460,13 @@ impl<'a> State<'a> {
             }
         }
         // Not a column: perhaps a relation's whole row.
-        match self.item(None, name, position)? {
+        match self.own_item(None, name, position)? {
             Some(item) => Ok(Found::Row(item)),
             None => Err(self.missing_column(None, name, position)),
         }
     }
 
-    /// `relation.column` or `schema.relation.column`.
+    /// `relation.column` or `schema.relation.column`, or a part of a variable.
     pub fn qualified_column(
         &self,
         schema: Option<&Ident>,
@@ -391,7 +474,23 @@ impl<'a> State<'a> {
         name: &Ident,
         position: u32,
     ) -> Result<Found> {
-        if let Some(item) = self.item(schema, relation, position)? {
+        let column = self.own_qualified_column(schema, relation, name, position);
+        if self.outside().is_none() {
+            return column;
+        }
+        let mut names: Vec<Ident> = schema.into_iter().cloned().collect();
+        names.extend([relation.clone(), name.clone()]);
+        self.or_variable(column, &names, position)
+    }
+
+    fn own_qualified_column(
+        &self,
+        schema: Option<&Ident>,
+        relation: &Ident,
+        name: &Ident,
+        position: u32,
+    ) -> Result<Found> {
+        if let Some(item) = self.own_item(schema, relation, position)? {
             let mut matching = item.columns.iter().filter(|column| column.name == *name);
             return match (matching.next(), matching.next()) {
                 (Some(column), None) => Ok(Found::Expr(Expr {
@@ -422,8 +521,16 @@ impl<'a> State<'a> {
         Err(self.missing_relation(schema, relation, position))
     }
 
-    /// The visible item of that name, innermost first. Errors: 42P09 ambiguous, 42P01 not to be used here.
+    /// The visible item or row variable of that name. Errors: 42P09 ambiguous, 42P01 not to be used here.
     pub fn item(&self, schema: Option<&Ident>, name: &Ident, position: u32) -> Result<Option<Item>> {
+        match self.own_item(schema, name, position)? {
+            None if schema.is_none() => self.variable_row(name, position),
+            found => Ok(found),
+        }
+    }
+
+    /// The visible item of that name, innermost first. Errors: 42P09 ambiguous, 42P01 not to be used here.
+    fn own_item(&self, schema: Option<&Ident>, name: &Ident, position: u32) -> Result<Option<Item>> {
         for level in self.levels.iter().rev() {
             let matches = |item: &&Item| {
                 item.names_visible
@@ -587,6 +694,19 @@ impl<'a> State<'a> {
         }
         Similar::Columns(found)
     }
+}
+
+/// A row variable as an expression.
+fn row_of(fields: Vec<Expr>, names: Vec<Ident>, ty: Type, is_null: bool) -> Expr {
+    let kind = match is_null {
+        true => ExprKind::Literal(Literal::Null),
+        false => ExprKind::Row {
+            fields,
+            names,
+            rte: None,
+        },
+    };
+    Expr::new(kind, ty)
 }
 
 /// What a hint can offer for a column that was not found.

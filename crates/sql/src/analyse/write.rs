@@ -58,6 +58,8 @@ impl State<'_> {
                 offset,
                 ..
             }) if order.is_empty() && limit.is_none() && offset.is_none() => {
+                let opened = self.opened_rows(rows)?;
+                let rows = opened.as_ref().unwrap_or(rows);
                 self.insert_values(rows, &relation, &mut columns, &insert.columns, insert.overriding)?
             }
             Some(query) => self.insert_query(query, &relation, &mut columns, &insert.columns, insert.overriding)?,
@@ -83,6 +85,36 @@ impl State<'_> {
             on_conflict,
             returning,
         })
+    }
+
+    /// Rows with the fields of each `variable.*`; `None` if there is none.
+    fn opened_rows(&self, rows: &[Vec<ast::Expr>]) -> Result<Option<Vec<Vec<ast::Expr>>>> {
+        let is_star = |expr: &ast::Expr| matches!(&expr.kind, Written::Star(names) if names.len() == 1);
+        if self.outside().is_none() || !rows.iter().flatten().any(is_star) {
+            return Ok(None);
+        }
+        let mut opened = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut cells = Vec::with_capacity(row.len());
+            for cell in row {
+                let item = match &cell.kind {
+                    Written::Star(names) if names.len() == 1 => self.item(None, &names[0], cell.position)?,
+                    _ => None,
+                };
+                match item {
+                    None => cells.push(cell.clone()),
+                    Some(item) => {
+                        let name = item.name.clone().unwrap_or_else(|| Ident::new(""));
+                        cells.extend(item.columns.iter().map(|column| ast::Expr {
+                            kind: Written::Column(vec![name.clone(), column.name.clone()]),
+                            ..cell.clone()
+                        }));
+                    }
+                }
+            }
+            opened.push(cells);
+        }
+        Ok(Some(opened))
     }
 
     fn insert_values(

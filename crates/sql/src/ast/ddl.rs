@@ -6,7 +6,8 @@
 //! Expressions and queries are kept as text because the catalog keeps them so: they are analysed where they are used.
 
 use mainstay_core::catalog::{
-    CheckOption, DefaultPrivilegeObject, Identity, PolicyCommand, Privilege, ReferentialAction, Volatility,
+    CheckOption, DefaultPrivilegeObject, Identity, PolicyCommand, Privilege, ReferentialAction, TriggerTiming,
+    Volatility,
 };
 use mainstay_core::name::Ident;
 
@@ -55,6 +56,7 @@ pub enum DdlStatement {
     },
     CreateFunction(CreateFunction),
     AlterFunction(AlterFunction),
+    CreateTrigger(CreateTrigger),
     Owner {
         kind: ObjectKind,
         name: ObjectName,
@@ -152,6 +154,7 @@ pub enum ObjectKind {
     Function,
     Role,
     Policy,
+    Trigger,
     Extension,
     Publication,
     Column,
@@ -496,6 +499,10 @@ pub enum CommentTarget {
         table: ObjectName,
         policy: Ident,
     },
+    Trigger {
+        table: ObjectName,
+        trigger: Ident,
+    },
     Function(FunctionName),
     Schema(Ident),
     Role(Ident),
@@ -586,6 +593,7 @@ pub enum AlterAction {
         enabled: Option<bool>,
         forced: Option<bool>,
     },
+    Triggers(TriggerSwitch),
     Owner(RoleName),
     ViewOptions(ViewOptions),
     /// Storage, statistics, `REPLICA IDENTITY`, `CLUSTER`: nothing to do here, but the column must be there.
@@ -692,6 +700,33 @@ pub struct Publication {
     pub action: PublicationAction,
     pub tables: Vec<ObjectName>,
     pub all_tables: bool,
+}
+
+/// `CREATE TRIGGER`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateTrigger {
+    pub name: Ident,
+    pub replace: bool,
+    pub table: ObjectName,
+    pub timing: TriggerTiming,
+    pub on_insert: bool,
+    pub on_update: bool,
+    pub on_delete: bool,
+    /// `UPDATE OF`.
+    pub columns: Vec<Ident>,
+    pub for_each_row: bool,
+    /// `WHEN`
+    pub condition: Option<String>,
+    pub function: ObjectName,
+    pub arguments: Vec<String>,
+}
+
+/// `ENABLE` and `DISABLE TRIGGER` of `ALTER TABLE`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TriggerSwitch {
+    /// `None`: all of them.
+    pub name: Option<Ident>,
+    pub enabled: bool,
 }
 
 /// What happens to a publication's tables.

@@ -24,6 +24,8 @@ pub enum Statement {
     /// `SET name = values` and `RESET name` (no values).
     Set(Set),
     Transaction(Transaction),
+    /// `DO`: a PL/pgSQL body that is run at once.
+    Do(String),
     /// PostgreSQL knows it, the portable subset does not.
     Unsupported(Unsupported),
 }

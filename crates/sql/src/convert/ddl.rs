@@ -11,6 +11,7 @@ mod read;
 mod routine;
 mod table;
 mod text;
+mod trigger;
 
 use mainstay_core::catalog::CheckOption;
 use mainstay_core::error::DatabaseError;
@@ -105,6 +106,7 @@ pub(crate) fn convert(node: &NodeEnum, ctx: &Context<'_>) -> Converted<Option<Dd
             DdlStatement::CreateFunction(routine::create_function(ctx, statement)?)
         }
         NodeEnum::AlterFunctionStmt(statement) => DdlStatement::AlterFunction(routine::alter_function(ctx, statement)?),
+        NodeEnum::CreateTrigStmt(statement) => DdlStatement::CreateTrigger(trigger::create_trigger(ctx, statement)?),
         NodeEnum::AlterOwnerStmt(statement) => owner(ctx, statement)?,
         NodeEnum::AlterEnumStmt(statement) => change::alter_enum(statement),
         NodeEnum::AlterObjectSchemaStmt(statement) if statement.object_type() == ObjectType::ObjectDomain => {
@@ -341,6 +343,10 @@ fn comment(ctx: &Context<'_>, statement: &protobuf::CommentStmt) -> Converted<Co
             let (table, policy) = split_last(&names.items);
             CommentTarget::Policy { table, policy }
         }
+        (ObjectType::ObjectTrigger, Some(NodeEnum::List(names))) => {
+            let (table, trigger) = split_last(&names.items);
+            CommentTarget::Trigger { table, trigger }
+        }
         (ObjectType::ObjectFunction | ObjectType::ObjectRoutine, Some(NodeEnum::ObjectWithArgs(function))) => {
             CommentTarget::Function(function_name(ctx, function)?)
         }
@@ -389,6 +395,7 @@ fn rename(ctx: &Context<'_>, statement: &protobuf::RenameStmt) -> Converted<Rena
             part,
         ),
         ObjectType::ObjectPolicy => (ObjectKind::Policy, relation(ctx, statement.relation.as_ref())?, part),
+        ObjectType::ObjectTrigger => (ObjectKind::Trigger, relation(ctx, statement.relation.as_ref())?, part),
         ObjectType::ObjectTable | ObjectType::ObjectView | ObjectType::ObjectIndex | ObjectType::ObjectSequence => {
             let kind = object_kind(kind).unwrap_or(ObjectKind::Table);
             (kind, relation(ctx, statement.relation.as_ref())?, None)
@@ -430,7 +437,6 @@ fn drop(ctx: &Context<'_>, statement: &protobuf::DropStmt) -> Converted<Drop> {
     let remove = ObjectType::try_from(statement.remove_type).unwrap_or(ObjectType::Undefined);
     let Some(kind) = object_kind(remove) else {
         let feature = match remove {
-            ObjectType::ObjectTrigger => "triggers",
             ObjectType::ObjectMatview => "materialized views",
             ObjectType::ObjectProcedure => "procedures",
             _ => "DROP of this kind of object",
@@ -440,7 +446,7 @@ fn drop(ctx: &Context<'_>, statement: &protobuf::DropStmt) -> Converted<Drop> {
     let mut targets = Vec::new();
     for object in &statement.objects {
         targets.push(match object.node.as_ref() {
-            Some(NodeEnum::List(names)) if kind == ObjectKind::Policy => {
+            Some(NodeEnum::List(names)) if matches!(kind, ObjectKind::Policy | ObjectKind::Trigger) => {
                 let (table, policy) = split_last(&names.items);
                 DropTarget {
                     name: bare_name(policy),
@@ -482,6 +488,7 @@ fn object_kind(kind: ObjectType) -> Option<ObjectKind> {
         ObjectType::ObjectFunction | ObjectType::ObjectRoutine => ObjectKind::Function,
         ObjectType::ObjectRole => ObjectKind::Role,
         ObjectType::ObjectPolicy => ObjectKind::Policy,
+        ObjectType::ObjectTrigger => ObjectKind::Trigger,
         ObjectType::ObjectExtension => ObjectKind::Extension,
         _ => return None,
     })

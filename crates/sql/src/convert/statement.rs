@@ -22,11 +22,31 @@ pub(crate) fn statement(node: &NodeEnum, ctx: &Context<'_>) -> Converted<Stateme
             Some(transaction) => Statement::Transaction(transaction),
             None => Statement::Unsupported(ctx.unsupported("prepared transactions", "", None)),
         },
+        NodeEnum::DoStmt(block) => do_block(block, ctx),
         other => match ddl::convert(other, ctx)? {
             Some(statement) => Statement::Ddl(Box::new(statement)),
             None => unsupported(other, ctx),
         },
     })
+}
+
+fn do_block(block: &protobuf::DoStmt, ctx: &Context<'_>) -> Statement {
+    let (mut body, mut language) = (String::new(), String::from("plpgsql"));
+    for argument in &block.args {
+        let Some(NodeEnum::DefElem(element)) = &argument.node else {
+            continue;
+        };
+        if let Some(NodeEnum::String(text)) = element.arg.as_ref().and_then(|arg| arg.node.as_ref()) {
+            match element.defname.as_str() {
+                "as" => body = text.sval.clone(),
+                _ => language = text.sval.to_lowercase(),
+            }
+        }
+    }
+    match language.as_str() {
+        "plpgsql" => Statement::Do(body),
+        other => Statement::Unsupported(ctx.unsupported(&format!("DO in language {other}"), "", Some("plpgsql"))),
+    }
 }
 
 fn set_statement(set: &protobuf::VariableSetStmt) -> Set {

@@ -10,7 +10,7 @@ use super::dependency::Object;
 use super::types::qualified_literal;
 use super::{Change, Result, Run};
 use crate::ast::ddl::{
-    AlterAction, AlterTable, ColumnDefinition, ConstraintBody, CreateTableAs, DdlStatement, ObjectKind,
+    AlterAction, AlterTable, ColumnDefinition, ConstraintBody, CreateTableAs, DdlStatement, ObjectKind, TriggerSwitch,
 };
 use crate::ast::{Insert, Statement};
 use crate::parse::ParsedStatement;
@@ -117,6 +117,8 @@ fn not_for_views(action: &AlterAction) -> Option<&'static str> {
         } => "DISABLE ROW SECURITY",
         AlterAction::RowSecurity { forced: Some(true), .. } => "FORCE ROW SECURITY",
         AlterAction::RowSecurity { .. } => "NO FORCE ROW SECURITY",
+        AlterAction::Triggers(TriggerSwitch { enabled: true, .. }) => "ENABLE TRIGGER",
+        AlterAction::Triggers(_) => "DISABLE TRIGGER",
         AlterAction::SetDefault { .. }
         | AlterAction::Owner(_)
         | AlterAction::ViewOptions(_)
@@ -372,6 +374,7 @@ impl Run<'_> {
                 security.forced = forced.unwrap_or(security.forced);
                 Ok(())
             }
+            AlterAction::Triggers(switch) => self.switch_triggers(table, switch),
             AlterAction::Owner(owner) => {
                 let name = crate::ast::ObjectName {
                     schema: Some(table.schema.clone()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mainstay_core::error::DatabaseError;
 
 use super::policy::no_policy;
+use super::trigger::no_trigger;
 use super::{Result, Run};
 use crate::ast::ddl::{Comment, CommentTarget, ObjectKind, RoleName};
 use crate::ast::{ObjectName, TypeName};
@@ -69,6 +70,14 @@ impl Run<'_> {
                 let relation = self.existing_relation(table)?;
                 if !relation.policies.iter().any(|entry| entry.name == *policy) {
                     return Err(no_policy(policy, &relation.name.name));
+                }
+            }
+            CommentTarget::Trigger { table, trigger } => {
+                let relation = self.existing_relation(table)?;
+                let changed = self.relation_mut(&relation.name)?;
+                match changed.triggers.iter_mut().find(|entry| entry.name == *trigger) {
+                    Some(entry) => entry.comment = text,
+                    None => return Err(no_trigger(trigger, &relation.name.name)),
                 }
             }
             CommentTarget::Function(function) => {

@@ -10,6 +10,7 @@ use mainstay_core::name::{Ident, QualifiedName};
 
 use super::{Result, spell, walk};
 use crate::analyse::Analyser;
+use crate::plpgsql;
 use crate::session::Session;
 use crate::typed::{self, ExprKind, RteId, SequenceCall};
 
@@ -21,6 +22,7 @@ pub(super) enum Object {
     Constraint(QualifiedName, Ident),
     Index(QualifiedName, Ident),
     Policy(QualifiedName, Ident),
+    Trigger(QualifiedName, Ident),
     Default(QualifiedName, Ident),
     Sequence(QualifiedName),
     Type(QualifiedName),
@@ -40,6 +42,7 @@ pub(super) enum Place {
     /// Index, key.
     IndexKey(usize, usize),
     Predicate(usize),
+    When(usize),
 }
 
 /// A text that the catalog keeps, and whose it is.
@@ -114,6 +117,9 @@ pub(super) fn stored(catalog: &Catalog) -> Vec<Stored> {
             policy.using.iter().for_each(|text| add(Place::Using(index), text));
             policy.check.iter().for_each(|text| add(Place::WithCheck(index), text));
         }
+        for (index, trigger) in relation.triggers.iter().enumerate() {
+            trigger.condition.iter().for_each(|text| add(Place::When(index), text));
+        }
     }
     all
 }
@@ -131,6 +137,7 @@ impl Stored {
             Place::Check(index) => Object::Constraint(name, relation.constraints.get(index)?.name.clone()),
             Place::Default(index) => Object::Default(name, relation.columns.get(index)?.name.clone()),
             Place::Generated(index) => Object::Column(name, relation.columns.get(index)?.name.clone()),
+            Place::When(index) => Object::Trigger(name, relation.triggers.get(index)?.name.clone()),
             Place::IndexKey(index, _) | Place::Predicate(index) => {
                 Object::Index(name, relation.indexes.get(index)?.name.clone())
             }
@@ -154,6 +161,9 @@ impl Stored {
         analysed.walk(&mut |place| collect(place, &mut entries, &mut uses));
         // Entries may be met after the columns that name them.
         analysed.walk(&mut |place| columns(place, &entries, own, &mut uses));
+        if let (Place::When(_), Some(relation)) = (&self.place, catalog.relations.get(&self.relation)) {
+            analysed.walk(&mut |place| row_columns(place, relation, &mut uses));
+        }
         Ok(uses)
     }
 
@@ -170,6 +180,9 @@ impl Stored {
             .unwrap_or_default();
         let session = Session::new(relation.owner.clone(), path);
         let mut analyser = Analyser::new(catalog, &session);
+        if let Place::When(_) = self.place {
+            analyser = analyser.with_variables(plpgsql::condition(relation));
+        }
         if self.place == Place::View {
             let query = analyser.query(&spell::parse_query(&self.text)?)?;
             return Ok(Some(Analysed::Query(Box::new(query))));
@@ -180,7 +193,7 @@ impl Stored {
             }
             _ => None,
         };
-        let over = (!matches!(self.place, Place::Default(_))).then_some(relation);
+        let over = (!matches!(self.place, Place::Default(_) | Place::When(_))).then_some(relation);
         let bound = analyser.expression(&self.text, over, expected)?;
         Ok(Some(Analysed::Expression(bound)))
     }
@@ -240,6 +253,20 @@ fn collect(place: walk::Typed<'_>, entries: &mut HashMap<RteId, Arc<Relation>>, 
             _ => {}
         },
         _ => {}
+    }
+}
+
+/// The columns that a trigger's condition takes of NEW and OLD.
+fn row_columns(place: walk::Typed<'_>, relation: &Relation, uses: &mut Uses) {
+    if let walk::Typed::Expr(typed::Expr {
+        kind: ExprKind::Parameter(number),
+        position,
+        ..
+    }) = place
+        && let Some(column) = relation.columns.get(*number % relation.columns.len().max(1))
+    {
+        uses.columns
+            .push((relation.name.clone(), column.name.clone(), *position));
     }
 }
 

@@ -8,6 +8,7 @@ use mainstay_core::name::{Ident, QualifiedName};
 
 use super::dependency::{self, Object, Place, Stored, Uses};
 use super::policy::no_policy;
+use super::trigger::{no_trigger, triggers_of};
 use super::{Result, Run};
 use crate::ast::ObjectName;
 use crate::ast::ddl::{Drop, DropTarget, ObjectKind};
@@ -155,6 +156,27 @@ impl Run<'_> {
                     no_policy(&name.name, &relation.name.name),
                     format!(
                         "policy \"{}\" for relation \"{table}\" does not exist, skipping",
+                        name.name
+                    ),
+                )
+            }
+            ObjectKind::Trigger => {
+                let Some(table) = &target.table else { return Ok(None) };
+                let Some(relation) = self.find_relation(table) else {
+                    return missing(
+                        self,
+                        DatabaseError::new("42P01", format!("relation \"{table}\" does not exist")),
+                        format!("relation \"{table}\" does not exist, skipping"),
+                    );
+                };
+                if relation.triggers.iter().any(|trigger| trigger.name == name.name) {
+                    return Ok(Some(Object::Trigger(relation.name.clone(), name.name.clone())));
+                }
+                missing(
+                    self,
+                    no_trigger(&name.name, &relation.name.name),
+                    format!(
+                        "trigger \"{}\" for relation \"{table}\" does not exist, skipping",
                         name.name
                     ),
                 )
@@ -318,6 +340,20 @@ impl Run<'_> {
                     !own_part && uses.column(table, column)
                 });
                 list.extend(self.foreign_keys_to(table, Some(std::slice::from_ref(column))));
+                if let Some(relation) = self.catalog.relations.get(table)
+                    && let Some((position, _)) = relation.column(column)
+                {
+                    let named = relation
+                        .triggers
+                        .iter()
+                        .filter(|trigger| trigger.columns.contains(&position));
+                    for trigger in named {
+                        let object = Object::Trigger(table.clone(), trigger.name.clone());
+                        if !list.contains(&object) {
+                            list.push(object);
+                        }
+                    }
+                }
                 list
             }
             Object::Constraint(table, constraint) => {
@@ -383,7 +419,15 @@ impl Run<'_> {
                 }
                 list
             }
-            Object::Routine(_, id) => users(&|_, uses| uses.routines.contains(id)),
+            Object::Routine(_, id) => {
+                let mut list = users(&|_, uses| uses.routines.contains(id));
+                list.extend(
+                    triggers_of(self.catalog, *id)
+                        .into_iter()
+                        .map(|(table, name)| Object::Trigger(table, name)),
+                );
+                list
+            }
             Object::Schema(schema) => {
                 // Relations and routines count their ids together; the others have none.
                 let relations = self
@@ -422,7 +466,7 @@ impl Run<'_> {
                 list.extend(sequences.into_iter().map(Object::Sequence));
                 list
             }
-            Object::Policy(..) | Object::Default(..) | Object::Index(..) => Vec::new(),
+            Object::Policy(..) | Object::Trigger(..) | Object::Default(..) | Object::Index(..) => Vec::new(),
         }
     }
 
@@ -505,6 +549,7 @@ impl Run<'_> {
                 )
             }
             Object::Policy(table, name) => format!("policy {name} on {}", of(table)),
+            Object::Trigger(table, name) => format!("trigger {name} on {}", of(table)),
             Object::Default(table, column) => format!("default value for column {column} of {}", of(table)),
             Object::Sequence(name) => format!("sequence {}", self.described(name)),
             Object::Type(name) => format!("type {}", self.described(name)),
@@ -541,6 +586,7 @@ fn is_part(run: &Run<'_>, part: &Object, whole: &Object) -> bool {
         | Object::Constraint(table, _)
         | Object::Index(table, _)
         | Object::Policy(table, _)
+        | Object::Trigger(table, _)
         | Object::Default(table, _) => table,
         _ => return false,
     };

@@ -37,6 +37,7 @@ mod spell;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trigger;
 mod truncate;
 mod types;
 mod view;
@@ -164,6 +165,7 @@ impl Run<'_> {
             }
             DdlStatement::CreateFunction(create) => self.create_function(create)?,
             DdlStatement::AlterFunction(alter) => self.alter_function(alter)?,
+            DdlStatement::CreateTrigger(create) => self.create_trigger(create)?,
             DdlStatement::Owner {
                 kind,
                 name,

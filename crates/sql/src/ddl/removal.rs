@@ -33,6 +33,12 @@ impl Run<'_> {
                 }
                 Ok(())
             }
+            Object::Trigger(table, name) => {
+                if let Ok(relation) = self.relation_mut(table) {
+                    relation.triggers.retain(|trigger| trigger.name != *name);
+                }
+                Ok(())
+            }
             Object::Default(table, column) => {
                 if let Ok(relation) = self.relation_mut(table) {
                     for entry in relation.columns.iter_mut().filter(|entry| entry.name == *column) {
@@ -227,6 +233,9 @@ impl Run<'_> {
             if let IndexPart::Column(index) = &mut key.part {
                 *index = shift(*index);
             }
+        }
+        for index in changed.triggers.iter_mut().flat_map(|trigger| &mut trigger.columns) {
+            *index = shift(*index);
         }
         changed.acl.retain(|entry| entry.column != Some(position));
         changed

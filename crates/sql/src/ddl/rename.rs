@@ -73,6 +73,7 @@ impl Run<'_> {
                     None => Err(no_policy(policy, &name.name)),
                 }
             }
+            (ObjectKind::Trigger, Some(trigger)) => self.rename_trigger(&relation, trigger, to),
             (ObjectKind::View, None) if !relation.kind.is_view() => {
                 Err(DatabaseError::new("42809", format!("\"{}\" is not a view", name.name)))
             }
@@ -471,6 +472,7 @@ impl Place {
             Place::Generated(index) => relation.columns[index].generated = Some(text),
             Place::IndexKey(index, key) => relation.indexes[index].keys[key].part = IndexPart::Expression(text),
             Place::Predicate(index) => relation.indexes[index].predicate = Some(text),
+            Place::When(index) => relation.triggers[index].condition = Some(text),
         }
     }
 }

@@ -96,11 +96,9 @@ impl Run<'_> {
     /// PostgreSQL checks a body when the function is made, unless the session says otherwise.
     fn check_body(&self, routine: &Arc<Routine>) -> Result<()> {
         if routine.language == *"plpgsql" {
-            return Err(self.refuse(
-                "functions in language plpgsql",
-                &routine.name.name,
-                Some("a function in LANGUAGE sql"),
-            ));
+            return crate::plpgsql::parse(self.catalog, routine)
+                .map(drop)
+                .map_err(without_position);
         }
         if !self.session.check_function_bodies {
             return Ok(());

@@ -52,6 +52,7 @@ impl Run<'_> {
             indexes: Vec::new(),
             row_security: RowSecurity::default(),
             policies: Vec::new(),
+            triggers: Vec::new(),
             acl: Vec::new(),
             view: None,
             insertable: true,

@@ -606,16 +606,16 @@ fn what_only_postgresql_has_is_refused_with_object_and_line() {
             "0A000: not available on the embedded engine: login roles (r, line 1); use PostgreSQL, or CREATE ROLE … NOLOGIN",
         ),
         (
-            "create function g() returns int language plpgsql as $$ begin return 1; end $$",
-            "0A000: not available on the embedded engine: functions in language plpgsql (g, line 1); use PostgreSQL, or a function in LANGUAGE sql",
+            "create function g() returns int language plpgsql as $$ begin execute 'x'; end $$",
+            "0A000: not available on the embedded engine: EXECUTE of a computed statement (g, line 1); use PostgreSQL, or the statement itself",
         ),
         (
             "create table d (a numeric primary key); create table d2 (a numeric references d)",
             "0A000: not available on the embedded engine: foreign keys over numeric columns (d2_a_fkey, line 1); use PostgreSQL, or a bigint or uuid key",
         ),
         (
-            "do $$ begin null; end $$",
-            "0A000: not available on the embedded engine: DO blocks (line 1); use PostgreSQL, or plain statements",
+            "do $$ begin null; end $$ language plperl",
+            "0A000: not available on the embedded engine: DO in language plperl (line 1); use PostgreSQL, or plpgsql",
         ),
         (
             "create table d (a int unique nulls not distinct)",

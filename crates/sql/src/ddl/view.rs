@@ -99,6 +99,7 @@ impl Run<'_> {
                 indexes: Vec::new(),
                 row_security: RowSecurity::default(),
                 policies: Vec::new(),
+                triggers: Vec::new(),
                 acl: self.default_acl(DefaultPrivilegeObject::Tables, &name.schema),
                 view: Some(view),
                 insertable: has_column,

@@ -197,6 +197,7 @@ fn described(name: QualifiedName, columns: &[(&str, Type)]) -> Relation {
         indexes: Vec::new(),
         row_security: RowSecurity::default(),
         policies: Vec::new(),
+        triggers: Vec::new(),
         acl: vec![AclEntry {
             grantee: Grantee::Public,
             privilege: Privilege::Select,

@@ -420,6 +420,7 @@ fn alter_action(
         };
         Err(refuse(ctx, feature, &object, way))
     };
+    let switch = |name, enabled| AlterAction::Triggers(TriggerSwitch { name, enabled });
     let security = |enabled, forced| AlterAction::RowSecurity { enabled, forced };
     Ok(match (kind, definition) {
         (Alter::AtAddColumn, Some(NodeEnum::ColumnDef(added))) => AlterAction::AddColumn {
@@ -459,6 +460,11 @@ fn alter_action(
         (Alter::AtDisableRowSecurity, _) => security(Some(false), None),
         (Alter::AtForceRowSecurity, _) => security(None, Some(true)),
         (Alter::AtNoForceRowSecurity, _) => security(None, Some(false)),
+        (Alter::AtEnableTrig | Alter::AtEnableAlwaysTrig, _) => switch(Some(part), true),
+        (Alter::AtDisableTrig, _) => switch(Some(part), false),
+        (Alter::AtEnableTrigAll | Alter::AtEnableTrigUser, _) => switch(None, true),
+        (Alter::AtDisableTrigAll | Alter::AtDisableTrigUser, _) => switch(None, false),
+        (Alter::AtEnableReplicaTrig, _) => return unavailable("ENABLE REPLICA TRIGGER", None),
         (Alter::AtChangeOwner, _) => AlterAction::Owner(command.newowner.as_ref().map_or(RoleName::Current, role_name)),
         (Alter::AtSetRelOptions, Some(NodeEnum::List(list))) => {
             let view = list.items.iter().any(|node| match node.node.as_ref() {
@@ -529,17 +535,6 @@ fn alter_action(
         (Alter::AtAttachPartition | Alter::AtDetachPartition | Alter::AtDetachPartitionFinalize, _) => {
             return unavailable("partitioned tables", None);
         }
-        (
-            Alter::AtEnableTrig
-            | Alter::AtDisableTrig
-            | Alter::AtEnableTrigAll
-            | Alter::AtDisableTrigAll
-            | Alter::AtEnableTrigUser
-            | Alter::AtDisableTrigUser
-            | Alter::AtEnableAlwaysTrig
-            | Alter::AtEnableReplicaTrig,
-            _,
-        ) => return unavailable("triggers", None),
         (Alter::AtSetUnLogged, _) => return unavailable("UNLOGGED tables", None),
         _ => return unavailable("this form of ALTER TABLE", None),
     })
