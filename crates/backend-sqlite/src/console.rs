@@ -57,7 +57,11 @@ pub fn read(
                 tag(transaction_tag(control))
             }
             Statement::Unsupported(what) => return Err(unsupported(what)),
-            Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Ddl(_) => {
+            Statement::Insert(_)
+            | Statement::Update(_)
+            | Statement::Delete(_)
+            | Statement::Ddl(_)
+            | Statement::Do(_) => {
                 let verb = statement
                     .text
                     .split_whitespace()
@@ -89,7 +93,7 @@ impl Script {
     pub fn has_ddl(&self) -> bool {
         self.statements
             .iter()
-            .any(|statement| matches!(statement.ast, Statement::Ddl(_)))
+            .any(|statement| matches!(statement.ast, Statement::Ddl(_) | Statement::Do(_)))
     }
 
     /// Runs statements with DDL among them in a transaction of their own, and publishes the new catalog.
@@ -137,7 +141,9 @@ fn each(
                 tag(transaction_tag(control))
             }
             Statement::Unsupported(what) => return Err(unsupported(what)),
-            Statement::Ddl(_) => return Err(BackendError::Internal("DDL among statements that have none".into())),
+            Statement::Ddl(_) | Statement::Do(_) => {
+                return Err(BackendError::Internal("DDL among statements that have none".into()));
+            }
             // A query here may call `nextval` and `setval`, as seeds do.
             Statement::Query(_) | Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => {
                 let typed = Analyser::new(compiled.catalog(), &session).statement(&statement.ast)?;

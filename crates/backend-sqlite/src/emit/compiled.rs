@@ -2,7 +2,7 @@
 //!
 //! Lives beside the catalog: a new catalog gets a new, empty [`Compiled`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Arc, OnceLock, RwLock};
 
@@ -16,6 +16,8 @@ use mainstay_sql::typed::{BoundExpression, Query, Statement};
 
 use super::emitter::Rights;
 use crate::routine::body::Body;
+use crate::write::triggered::Triggered;
+use crate::write::triggers::{self, Triggers};
 
 /// Schemas in which expressions that belong to a table are looked up, after the table's own.
 const USUAL_SCHEMAS: [&str; 3] = ["public", "extensions", "auth"];
@@ -29,6 +31,11 @@ pub struct Compiled {
     bodies: RwLock<HashMap<(u64, Rights), Arc<Body>>>,
     /// The catalog's routines by their identities.
     by_id: OnceLock<HashMap<u64, Arc<Routine>>>,
+    /// By relation and the user under whom they fire.
+    triggers: RwLock<HashMap<(QualifiedName, Ident), Arc<Triggers>>>,
+    /// Tables as foreign keys' actions write them.
+    row_by_row: RwLock<HashMap<QualifiedName, Arc<Triggered>>>,
+    carried_keys: OnceLock<HashSet<(QualifiedName, Ident)>>,
 }
 
 /// One text over one relation; `None`: over no relation (a default).
@@ -50,6 +57,9 @@ impl Compiled {
             routines: RwLock::default(),
             bodies: RwLock::default(),
             by_id: OnceLock::new(),
+            triggers: RwLock::default(),
+            row_by_row: RwLock::default(),
+            carried_keys: OnceLock::new(),
         }
     }
 
@@ -150,6 +160,28 @@ impl Compiled {
             routines.map(|routine| (routine.id, Arc::clone(routine))).collect()
         });
         all.get(&id).cloned()
+    }
+
+    /// What fires when `user` writes `relation`; `None`: nothing ever does, and no foreign key to it is carried out by
+    /// the engine.
+    pub fn triggers(&self, relation: &Arc<Relation>, user: &Ident) -> Result<Option<Arc<Triggers>>, DatabaseError> {
+        if relation.triggers.is_empty() && !triggers::is_carried_target(self, &relation.name) {
+            return Ok(None);
+        }
+        let key = (relation.name.clone(), user.clone());
+        cached(&self.triggers, key, || Triggers::compile(self, relation, user)).map(Some)
+    }
+
+    /// How foreign keys' actions write `relation`.
+    pub fn row_by_row(&self, relation: &Arc<Relation>) -> Result<Arc<Triggered>, DatabaseError> {
+        cached(&self.row_by_row, relation.name.clone(), || {
+            Triggered::for_keys(self, relation)
+        })
+    }
+
+    /// The foreign keys, by table and name, whose actions the engine carries out.
+    pub fn carried_keys(&self) -> &HashSet<(QualifiedName, Ident)> {
+        self.carried_keys.get_or_init(|| triggers::carried_keys(&self.catalog))
     }
 
     fn expression(

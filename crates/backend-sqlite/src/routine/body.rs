@@ -8,7 +8,7 @@ use mainstay_core::types::Type;
 use mainstay_sql::typed::{Expr, ExprKind, Literal, Statement};
 use rusqlite::types::Value as Scalar;
 
-use super::{Running, unavailable};
+use super::{Running, plpgsql, unavailable};
 use crate::emit::Parameters;
 use crate::emit::binds::Sources;
 use crate::emit::compiled::Compiled;
@@ -18,6 +18,7 @@ use crate::write::script::{self, ScriptProgram};
 /// What a routine does when it is run, by its language.
 pub enum Body {
     Sql(SqlBody),
+    PlPgSql(Box<plpgsql::Program>),
 }
 
 impl Body {
@@ -25,6 +26,10 @@ impl Body {
     pub fn compile(compiled: &Compiled, routine: &Arc<Routine>, rights: &Rights) -> Result<Self, DatabaseError> {
         match routine.language.as_str() {
             "sql" => SqlBody::compile(compiled, routine, rights).map(Body::Sql),
+            "plpgsql" => {
+                let program = plpgsql::Program::compile(compiled, routine, rights)?;
+                Ok(Body::PlPgSql(Box::new(program)))
+            }
             _ => Err(unavailable(routine)),
         }
     }
@@ -38,6 +43,7 @@ impl Body {
     ) -> Result<Vec<Vec<Scalar>>, BackendError> {
         match self {
             Body::Sql(body) => body.run(running, routine, arguments),
+            Body::PlPgSql(program) => program.run(running, arguments),
         }
     }
 }

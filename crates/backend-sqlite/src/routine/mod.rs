@@ -4,6 +4,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`body`] | a routine's compiled body and how it runs |
+//! | [`plpgsql`] | the interpreter of PL/pgSQL |
 //! | [`running`] | what a call finds of the request it belongs to |
 //! | [`failure`] | errors on their way through SQLite |
 //! | `sequences` | `nextval` and its kin inside queries |
@@ -20,6 +21,7 @@
 pub mod body;
 pub mod cells;
 pub mod failure;
+pub mod plpgsql;
 pub mod running;
 mod sequences;
 #[cfg(test)]

@@ -28,6 +28,7 @@ use crate::connection::register_collations;
 use crate::emit::compiled::Compiled;
 use crate::emit::context::Context;
 use crate::emit::writer::{SqlWriter, physical_name};
+use crate::write::triggers;
 use crate::{errors, write};
 
 type Result<T> = std::result::Result<T, BackendError>;
@@ -61,7 +62,7 @@ pub fn carry_out(
     for table in touched {
         work.sync_key_indexes(table)?;
     }
-    Ok(())
+    work.sync_carried_keys()
 }
 
 /// The table whose foreign keys may need other indexes after the change.
@@ -90,6 +91,22 @@ pub(super) struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// Foreign keys whose actions the engine now carries out itself, or no longer does, are spelled anew.
+    fn sync_carried_keys(&self) -> Result<()> {
+        let before = triggers::carried_keys(self.before);
+        let after = self.after.carried_keys();
+        let mut tables: Vec<&QualifiedName> = before.symmetric_difference(after).map(|(table, _)| table).collect();
+        tables.sort();
+        tables.dedup();
+        for table in tables {
+            if self.before.relations.contains_key(table) && self.after.catalog().relations.contains_key(table) {
+                let stored = self.stored(table)?;
+                self.redefine(table, &stored)?;
+            }
+        }
+        Ok(())
+    }
+
     fn one(&self, change: &Change, context: &Context<'_>) -> Result<()> {
         match change {
             Change::Catalog | Change::Notice(_) => Ok(()),

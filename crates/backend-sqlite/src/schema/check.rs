@@ -14,6 +14,7 @@ use mainstay_sql::analyse::Analyser;
 use mainstay_sql::ast::Statement;
 use mainstay_sql::ddl::{self, Change, Notice};
 use mainstay_sql::parse::{self, ParsedStatement, Piece};
+use mainstay_sql::plpgsql;
 use mainstay_sql::session::Session;
 
 use super::script;
@@ -123,6 +124,7 @@ impl DryRun {
                     .statement(&statement.ast)
                     .map(drop)
             }
+            Statement::Do(body) => check_block(&mut self.current, &self.session, body),
             Statement::Transaction(control) => script::refuse_control(control, statement.line),
         }
     }
@@ -215,4 +217,21 @@ fn line_at(text: &str, position: Option<u32>) -> u32 {
         .filter(|character| *character == '\n')
         .count() as u32
         + 1
+}
+
+/// What a DO block does to the catalog, as far as that can be told without running it: a change that it may leave out,
+/// or whose failure it catches, is made if it can be.
+fn check_block(current: &mut Catalog, session: &Session, body: &str) -> Result<(), DatabaseError> {
+    let function = plpgsql::parse(current, &plpgsql::block(session, body))?;
+    for (fragment, certain) in plpgsql::schema_changes(&function) {
+        for statement in parse::kept(&fragment.text)?.iter() {
+            let mut next = current.clone();
+            match ddl::apply(&mut next, &mut session.clone(), statement) {
+                Ok(_) => *current = next,
+                Err(error) if certain || error.sqlstate == "0A000" => return Err(error),
+                Err(_) => {}
+            }
+        }
+    }
+    Ok(())
 }

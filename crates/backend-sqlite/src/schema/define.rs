@@ -106,7 +106,10 @@ pub fn table(compiled: &Compiled, relation: &Arc<Relation>, spelling: Spelling<'
             }
             ConstraintKind::ForeignKey(key) if !spelling.without_targets.contains(&key.target) => {
                 separate(emitter.writer());
-                foreign_key(emitter.writer(), relation, &constraint.name, key);
+                let carried = compiled
+                    .carried_keys()
+                    .contains(&(relation.name.clone(), constraint.name.clone()));
+                foreign_key(emitter.writer(), relation, &constraint.name, key, carried);
             }
             _ => {}
         }
@@ -269,7 +272,8 @@ fn constant_default(emitter: &mut Emitter<'_>, relation: &Arc<Relation>, column:
     Ok(())
 }
 
-fn foreign_key(writer: &mut SqlWriter, relation: &Relation, name: &Ident, key: &ForeignKey) {
+/// `carried`: the engine carries its actions out, so it has none in the file.
+fn foreign_key(writer: &mut SqlWriter, relation: &Relation, name: &Ident, key: &ForeignKey, carried: bool) {
     writer.sql("CONSTRAINT ").ident(name).sql(" FOREIGN KEY (");
     writer.list(", ", &key.columns, |writer, index| {
         writer.ident(&relation.columns[*index].name);
@@ -283,6 +287,7 @@ fn foreign_key(writer: &mut SqlWriter, relation: &Relation, name: &Ident, key: &
         let spelled = match action {
             ReferentialAction::NoAction => continue,
             ReferentialAction::Restrict => "RESTRICT",
+            _ if carried => continue,
             ReferentialAction::Cascade => "CASCADE",
             ReferentialAction::SetNull => "SET NULL",
             ReferentialAction::SetDefault => "SET DEFAULT",

@@ -2,17 +2,19 @@
 //!
 //! Not here: where the text comes from and how it is recorded (`migrations`).
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use mainstay_core::backend::Watch;
-use mainstay_core::catalog::Catalog;
+use mainstay_core::catalog::{Catalog, Routine};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::plan::Outcome;
 use mainstay_sql::analyse::Analyser;
 use mainstay_sql::ast::{Statement, Transaction};
 use mainstay_sql::ddl::{self, Change, Notice};
 use mainstay_sql::parse::{self, ParsedStatement};
+use mainstay_sql::plpgsql;
 use mainstay_sql::session::Session;
 use rusqlite::Connection;
 
@@ -21,6 +23,7 @@ use super::sequences;
 use super::store::{broken, save};
 use crate::emit::compiled::Compiled;
 use crate::emit::context::Context;
+use crate::routine::plpgsql::{Host, run_block};
 use crate::{console, foreign_keys, write};
 
 /// Where a script failed.
@@ -183,8 +186,80 @@ impl Script {
                 console::select(conn, &self.compiled, &self.session, &context, &typed).map(drop)
             }
             Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => self.write(conn, statement),
+            Statement::Do(body) => self.block(conn, body),
             Statement::Transaction(control) => Ok(refuse_control(control, statement.line)?),
         }
+    }
+
+    /// Runs a DO block; its changes of the schema are the script's.
+    fn block(&mut self, conn: &mut Connection, body: &str) -> Result<(), BackendError> {
+        let routine = Arc::new(plpgsql::block(&self.session, body));
+        let context = Context::of_owner(self.now);
+        let savepoint = conn.savepoint().map_err(broken)?;
+        let (done, after, notices) = self.run_block(&savepoint, &context, &routine);
+        match done {
+            Ok(()) => {
+                self.compiled = after;
+                self.notices.extend(notices);
+                savepoint.commit().map_err(broken)
+            }
+            Err(BackendError::Refused(error)) if foreign_keys::is_unnamed(&error) => {
+                savepoint.finish().map_err(broken)?;
+                let catalog = Arc::clone(self.compiled.catalog());
+                let found = foreign_keys::diagnose(conn, &catalog, |conn| {
+                    self.run_block(conn, &context, &routine).0.map(|()| Outcome::default())
+                });
+                Err(found.map_err(broken)?.unwrap_or(*error).into())
+            }
+            Err(error) => {
+                savepoint.finish().map_err(broken)?;
+                Err(error)
+            }
+        }
+    }
+
+    fn run_block(
+        &self,
+        conn: &Connection,
+        context: &Context<'_>,
+        routine: &Arc<Routine>,
+    ) -> (Result<(), BackendError>, Arc<Compiled>, Vec<Notice>) {
+        let notices = RefCell::new(Vec::new());
+        let change = |before: &Arc<Compiled>, statement: &ParsedStatement| {
+            let mut current = Arc::clone(before);
+            let mut made = false;
+            for step in ddl::steps(statement) {
+                let mut session = self.session.clone();
+                if matches!(step.ast, Statement::Insert(_)) {
+                    // The rows of a table made by a query, unless it was there already.
+                    if made {
+                        let typed = Analyser::new(current.catalog(), &session).statement(&step.ast)?;
+                        write::run_statement(conn, &current, &session.user, context, &typed)?;
+                    }
+                    continue;
+                }
+                let mut catalog = Catalog::clone(current.catalog());
+                let changes = ddl::apply(&mut catalog, &mut session, &step)?;
+                let after = Arc::new(Compiled::new(Arc::new(catalog)));
+                carry_out(conn, current.catalog(), &after, &changes, context, self.watch.as_ref())?;
+                made = changes.iter().any(|change| matches!(change, Change::CreateTable(_)));
+                current = after;
+                notices
+                    .borrow_mut()
+                    .extend(changes.into_iter().filter_map(|change| match change {
+                        Change::Notice(notice) => Some(notice),
+                        _ => None,
+                    }));
+            }
+            Ok(current)
+        };
+        let host = Host {
+            compiled: RefCell::new(Arc::clone(&self.compiled)),
+            change: &change,
+        };
+        let done = run_block(conn, context, routine, &host);
+        let after = Arc::clone(&host.compiled.borrow());
+        (done, after, notices.take())
     }
 
     fn change(&mut self, conn: &mut Connection, statement: &ParsedStatement) -> Result<(), BackendError> {

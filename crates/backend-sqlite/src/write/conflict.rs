@@ -110,6 +110,76 @@ impl Conflict {
         })
     }
 
+    /// The columns that DO UPDATE sets; `None` for DO NOTHING.
+    pub fn updated(&self) -> Option<&[ColumnIndex]> {
+        match &self.action {
+            Action::Ignore => None,
+            Action::Update(update) => Some(&update.columns),
+        }
+    }
+
+    /// The row that is in the way of a proposed one.
+    pub fn existing(
+        &self,
+        conn: &Connection,
+        row: &[Scalar],
+        sources: &Sources<'_>,
+    ) -> Result<Option<i64>, BackendError> {
+        match &self.find {
+            Some(find) => find.one(conn, &sources.with_row(row), |found| found.get(0)),
+            None => Ok(None),
+        }
+    }
+
+    /// True if any unique key counts, which only inserting finds out.
+    pub fn is_any(&self) -> bool {
+        self.key.is_empty()
+    }
+
+    /// What DO UPDATE makes of the row `number` for a proposed row: the values of the columns that it sets, each in its
+    /// column's place. `None`: its WHERE leaves the row alone.
+    ///
+    /// Errors: 23514 for a proposed row that could never be, 42501 for a row that may not be updated.
+    pub fn values(
+        &self,
+        conn: &Connection,
+        relation: &Relation,
+        row: &[Scalar],
+        number: i64,
+        sources: &Sources<'_>,
+    ) -> Result<Option<Vec<Scalar>>, BackendError> {
+        let Action::Update(update) = &self.action else {
+            return Ok(None);
+        };
+        if let Some(constraints) = &update.constraints {
+            constraints.run(conn, relation, row, sources)?;
+        }
+        let mut row = row.to_vec();
+        row.truncate(relation.columns.len());
+        row.push(Scalar::Integer(number));
+        let values: Vec<Scalar> = match &update.values {
+            None => update.columns.iter().map(|column| row[*column].clone()).collect(),
+            Some(values) => {
+                let count = update.columns.len();
+                let read = values.one(conn, &sources.with_row(&row), |found| {
+                    Ok((found.get::<_, Option<bool>>(0)?, scalars(found, 1, count)?))
+                })?;
+                match read {
+                    Some((Some(true), values)) => values,
+                    _ => return Ok(None),
+                }
+            }
+        };
+        if let Some(existing) = &update.existing {
+            existing.run(conn, &sources.with_row(&row))?;
+        }
+        let mut merged = vec![Scalar::Null; relation.columns.len()];
+        for (column, value) in update.columns.iter().zip(values) {
+            merged[*column] = value;
+        }
+        Ok(Some(merged))
+    }
+
     /// Checks every row, then writes every row. Rows have passed their INSERT checks.
     pub fn write(
         &self,
@@ -174,15 +244,7 @@ impl Conflict {
         for row in &mut rows {
             let twice = self.key_of(relation, row).is_some_and(|key| !seen.insert(key));
             if twice {
-                return Err(DatabaseError::new(
-                    "21000",
-                    "ON CONFLICT DO UPDATE command cannot affect row a second time",
-                )
-                .hint(
-                    "Ensure that no rows proposed for insertion within the same command have duplicate constrained \
-                     values.",
-                )
-                .into());
+                return Err(second_time().into());
             }
             places.push(self.place(conn, relation, row, sources, update)?);
         }
@@ -277,6 +339,12 @@ impl Conflict {
         }
         Some(key)
     }
+}
+
+/// 21000: two proposed rows have one key.
+pub fn second_time() -> DatabaseError {
+    DatabaseError::new("21000", "ON CONFLICT DO UPDATE command cannot affect row a second time")
+        .hint("Ensure that no rows proposed for insertion within the same command have duplicate constrained values.")
 }
 
 impl Update {

@@ -10,6 +10,8 @@ use rusqlite::types::Value as Scalar;
 
 use super::statement::Prepared;
 use super::target::Target;
+use super::triggered::Triggered;
+use super::triggers::{Env, Event};
 use super::update::{json_list, matching, reads};
 use super::{affected_within, represent};
 use crate::emit::binds::{Bind, Sources};
@@ -24,6 +26,7 @@ pub struct DeleteProgram {
     relation: Arc<Relation>,
     rows: Prepared,
     remove: Remove,
+    triggered: Option<Triggered>,
     returning: Option<ReadProgram>,
 }
 
@@ -49,10 +52,12 @@ pub fn compile(compiled: &Compiled, plan: &Plan, delete: &plan::Delete) -> Resul
         None => None,
     };
     let remove = Remove::new(&target.relation);
+    let triggered = Triggered::compile(compiled, &target, &[(Event::Delete, &[])], commands)?;
     Ok(DeleteProgram {
         relation: target.relation,
         rows,
         remove,
+        triggered,
         returning,
     })
 }
@@ -68,6 +73,30 @@ pub fn execute(
     let numbers = program.rows.all(conn, sources, |row| {
         row.get(0).map_err(|error| program.rows.failed(&error))
     })?;
+    if let Some(triggered) = &program.triggered {
+        let env = Env {
+            conn,
+            compiled,
+            sources,
+        };
+        let shows = program.returning.is_some();
+        return triggered.delete_rows(env, &numbers, shows, |numbers| {
+            let outcome = Outcome {
+                affected: numbers.len() as u64,
+                ..Outcome::default()
+            };
+            affected_within(&input.options, outcome.affected)?;
+            represent(
+                conn,
+                compiled,
+                program.returning.as_ref(),
+                sources,
+                &input.options,
+                numbers,
+                outcome,
+            )
+        });
+    }
     let outcome = Outcome {
         affected: numbers.len() as u64,
         ..Outcome::default()

@@ -20,6 +20,8 @@ use super::domains::DomainChecks;
 use super::payload::{self, Member};
 use super::rows::RowWriter;
 use super::target::Target;
+use super::triggered::{Plain, Triggered, UPDATE_COMMANDS, events};
+use super::triggers::Env;
 use super::{affected_within, represent};
 use crate::emit::binds::Sources;
 use crate::emit::compiled::Compiled;
@@ -39,6 +41,7 @@ pub struct InsertProgram {
     checks: Option<Checks>,
     writer: RowWriter,
     conflict: Option<Conflict>,
+    triggered: Option<Triggered>,
     returning: Option<ReadProgram>,
     location: Vec<(Ident, ColumnIndex)>,
     must_match: Vec<(ColumnIndex, Arc<InputType>, ValueRef)>,
@@ -124,6 +127,8 @@ pub fn compile(compiled: &Compiled, plan: &Plan, insert: &plan::Insert) -> Resul
         .collect::<Result<_, DatabaseError>>()?;
     let writer = RowWriter::new(compiled, &target)?;
     let domains = DomainChecks::compile(compiled, &relation, members.iter().map(|member| member.column))?;
+    let events = events(conflict.as_ref());
+    let triggered = Triggered::compile(compiled, &target, &events, &UPDATE_COMMANDS)?;
     Ok(InsertProgram {
         domains,
         target,
@@ -133,6 +138,7 @@ pub fn compile(compiled: &Compiled, plan: &Plan, insert: &plan::Insert) -> Resul
         checks,
         writer,
         conflict,
+        triggered,
         returning,
         location,
         must_match,
@@ -165,6 +171,9 @@ pub fn execute(
             return Err(BackendError::PutMismatch);
         }
     }
+    if let Some(triggered) = &program.triggered {
+        return program.execute_triggered(conn, compiled, sources, input, triggered, rows);
+    }
     if let Some(checks) = &program.checks {
         for row in &rows {
             checks.run(conn, &sources.with_row(row))?;
@@ -175,16 +184,7 @@ pub fn execute(
     }
     let mut outcome = Outcome::default();
     if let [row] = rows.as_slice() {
-        outcome.location = program
-            .location
-            .iter()
-            .map(|(name, column)| {
-                (
-                    name.clone(),
-                    location_text(&relation.columns[*column].ty, &row[*column]),
-                )
-            })
-            .collect();
+        outcome.location = program.location(row);
     }
     let written = match &program.conflict {
         Some(conflict) => conflict.write(conn, compiled.catalog(), relation, &program.writer, rows, sources)?,
@@ -218,6 +218,63 @@ impl InsertProgram {
         lines.push(self.writer.sql().to_owned());
         lines.extend(self.returning.as_ref().map(ReadProgram::sql));
         lines.join("\n")
+    }
+
+    /// The values of the key for the Location header.
+    fn location(&self, row: &[Scalar]) -> Vec<(Ident, String)> {
+        let columns = &self.target.relation.columns;
+        self.location
+            .iter()
+            .map(|(name, column)| (name.clone(), location_text(&columns[*column].ty, &row[*column])))
+            .collect()
+    }
+
+    /// Writes row by row, as triggers ask for it.
+    fn execute_triggered(
+        &self,
+        conn: &Connection,
+        compiled: &Compiled,
+        sources: &Sources<'_>,
+        input: &Input,
+        triggered: &Triggered,
+        rows: Vec<Vec<Scalar>>,
+    ) -> Result<Outcome, BackendError> {
+        let env = Env {
+            conn,
+            compiled,
+            sources,
+        };
+        let plain = Plain {
+            checks: self.checks.as_ref(),
+            writer: &self.writer,
+            conflict: self.conflict.as_ref(),
+        };
+        let one = rows.len() == 1;
+        let events = events(self.conflict.as_ref());
+        triggered.perform(env, &events, rows.len(), |running| {
+            let written = running.insert_rows(env, &plain, rows)?;
+            let mut outcome = Outcome {
+                affected: written.numbers.len() as u64,
+                inserted: written.inserted,
+                ..Outcome::default()
+            };
+            if let (true, [number]) = (one, written.numbers.as_slice())
+                && !self.location.is_empty()
+                && let Some(row) = triggered.row(env, *number)?
+            {
+                outcome.location = self.location(&row);
+            }
+            affected_within(&input.options, outcome.affected)?;
+            represent(
+                conn,
+                compiled,
+                self.returning.as_ref(),
+                sources,
+                &input.options,
+                &written.numbers,
+                outcome,
+            )
+        })
     }
 
     /// The body's rows with every column filled in.

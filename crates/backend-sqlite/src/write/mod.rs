@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`insert`] [`update`] [`delete`] [`call`] | a plan's actions: compile and execute |
 //! | [`script`] | statements of migrations, seeds and the console |
+//! | [`triggers`] [`triggered`] | which triggers fire; writing row by row for them |
 //! | [`target`] | the table behind an updatable view |
 //! | [`checks`] | policies and check options over one row |
 //! | [`conflict`] | `ON CONFLICT` |
@@ -33,6 +34,8 @@ mod script_update;
 pub mod sequences;
 pub mod statement;
 pub mod target;
+pub mod triggered;
+pub mod triggers;
 pub mod update;
 
 pub use script::run_statement;

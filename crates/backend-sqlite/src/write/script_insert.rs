@@ -21,6 +21,8 @@ use super::rows::RowWriter;
 use super::script::{Executed, Shown, assigned, column_of_query, shown};
 use super::statement::{Prepared, scalars};
 use super::target::Target;
+use super::triggered::{Plain, Triggered, UPDATE_COMMANDS, events};
+use super::triggers::Env;
 use crate::emit::binds::{Bind, Sources};
 use crate::emit::compiled::Compiled;
 use crate::emit::privileges::Uses;
@@ -37,6 +39,7 @@ pub struct InsertStatement {
     checks: Option<Checks>,
     writer: RowWriter,
     conflict: Option<Conflict>,
+    triggered: Option<Triggered>,
     returning: Option<Shown>,
 }
 
@@ -110,6 +113,8 @@ pub fn compile<'c>(
         None => None,
     };
     let writer = RowWriter::new(compiled, &target)?;
+    let events = events(conflict.as_ref());
+    let triggered = Triggered::compile(compiled, &target, &events, &UPDATE_COMMANDS)?;
     Ok(InsertStatement {
         target,
         columns,
@@ -118,6 +123,7 @@ pub fn compile<'c>(
         checks,
         writer,
         conflict,
+        triggered,
         returning,
     })
 }
@@ -127,6 +133,23 @@ impl InsertStatement {
     pub fn run(&self, conn: &Connection, compiled: &Compiled, sources: &Sources<'_>) -> Result<Executed, BackendError> {
         let relation = &self.target.relation;
         let rows = self.rows(conn, sources)?;
+        if let Some(triggered) = &self.triggered {
+            let env = Env {
+                conn,
+                compiled,
+                sources,
+            };
+            let plain = Plain {
+                checks: self.checks.as_ref(),
+                writer: &self.writer,
+                conflict: self.conflict.as_ref(),
+            };
+            let events = events(self.conflict.as_ref());
+            return triggered.perform(env, &events, rows.len(), |running| {
+                let written = running.insert_rows(env, &plain, rows)?;
+                shown(conn, sources, self.returning.as_ref(), &written.numbers)
+            });
+        }
         if let Some(checks) = &self.checks {
             for row in &rows {
                 checks.run(conn, &sources.with_row(row))?;

@@ -17,6 +17,8 @@ use super::script::{Executed, Shown, declared, shown};
 use super::script_insert::{columns_of, write_assigned};
 use super::statement::{Prepared, scalars};
 use super::target::Target;
+use super::triggered::Triggered;
+use super::triggers::{Env, Event};
 use super::update::{Write, refuse_generated};
 use crate::emit::binds::Sources;
 use crate::emit::compiled::Compiled;
@@ -32,6 +34,7 @@ pub struct UpdateStatement {
     rows: Prepared,
     checks: Option<Checks>,
     write: Write,
+    triggered: Option<Triggered>,
     returning: Option<Shown>,
 }
 
@@ -40,6 +43,7 @@ pub struct DeleteStatement {
     relation: Arc<Relation>,
     rows: Prepared,
     remove: Remove,
+    triggered: Option<Triggered>,
     returning: Option<Shown>,
 }
 
@@ -115,12 +119,14 @@ pub fn compile_update<'c>(
         None => None,
     };
     let write = Write::new(compiled, &target, &columns)?;
+    let triggered = Triggered::compile(compiled, &target, &[(Event::Update, &columns)], commands)?;
     Ok(UpdateStatement {
         target,
         columns,
         rows,
         checks,
         write,
+        triggered,
         returning,
     })
 }
@@ -166,10 +172,12 @@ pub fn compile_delete<'c>(
         None => None,
     };
     let remove = Remove::new(&target.relation);
+    let triggered = Triggered::compile(compiled, &target, &[(Event::Delete, &[])], commands)?;
     Ok(DeleteStatement {
         relation: target.relation,
         rows,
         remove,
+        triggered,
         returning,
     })
 }
@@ -193,6 +201,9 @@ impl UpdateStatement {
             Ok((number, values))
         })?;
         rows.retain(|(number, _)| seen.insert(*number));
+        if let Some(triggered) = &self.triggered {
+            return self.execute_triggered(conn, compiled, sources, triggered, &rows);
+        }
         for (_, values) in &rows {
             if let Some(checks) = &self.checks {
                 checks.run(conn, &sources.with_row(values))?;
@@ -212,6 +223,32 @@ impl UpdateStatement {
     /// Its RETURNING.
     pub fn returning(&self) -> Option<&Shown> {
         self.returning.as_ref()
+    }
+
+    /// Writes row by row, as triggers ask for it.
+    fn execute_triggered(
+        &self,
+        conn: &Connection,
+        compiled: &Compiled,
+        sources: &Sources<'_>,
+        triggered: &Triggered,
+        rows: &[(i64, Vec<Scalar>)],
+    ) -> Result<Executed, BackendError> {
+        let env = Env {
+            conn,
+            compiled,
+            sources,
+        };
+        let numbers: Vec<i64> = rows.iter().map(|(number, _)| *number).collect();
+        let scanned = triggered.scan(env, &numbers)?;
+        let events: [(Event, &[ColumnIndex]); 1] = [(Event::Update, &self.columns)];
+        triggered.perform(env, &events, rows.len(), |running| {
+            let mut written = Vec::with_capacity(rows.len());
+            for ((number, row), (_, values)) in scanned.iter().zip(rows) {
+                written.extend(running.update(env, *number, row, values)?);
+            }
+            shown(conn, sources, self.returning.as_ref(), &written)
+        })
     }
 
     fn write_rows(
@@ -259,6 +296,16 @@ impl DeleteStatement {
             row.get(0).map_err(|error| self.rows.failed(&error))
         })?;
         numbers.retain(|number| seen.insert(*number));
+        if let Some(triggered) = &self.triggered {
+            let env = Env {
+                conn,
+                compiled,
+                sources,
+            };
+            return triggered.delete_rows(env, &numbers, self.returning.is_some(), |numbers| {
+                shown(conn, sources, self.returning.as_ref(), numbers)
+            });
+        }
         let result = shown(conn, sources, self.returning.as_ref(), &numbers)?;
         self.remove.run(conn, compiled, &self.relation, sources, &numbers)?;
         Ok(result)

@@ -126,6 +126,19 @@ impl Target {
         Ok(target)
     }
 
+    /// A table as its owner writes it.
+    pub fn of_owner(compiled: &Compiled, relation: &Arc<Relation>) -> Target {
+        Target {
+            relation: Arc::clone(relation),
+            written: Arc::clone(relation),
+            role: relation.owner.clone(),
+            user: relation.owner.clone(),
+            disclosure: Disclosure::of(compiled.catalog(), &relation.owner, relation),
+            columns: (0..relation.columns.len()).map(Some).collect(),
+            views: Vec::new(),
+        }
+    }
+
     /// The base table's column behind a column of what the statement names.
     pub fn base(&self, column: ColumnIndex) -> Option<ColumnIndex> {
         self.columns.get(column).copied().flatten()

@@ -16,6 +16,8 @@ use super::payload::{self, Member};
 use super::rows::{Failing, Generated, completed, null_in};
 use super::statement::{Prepared, scalars};
 use super::target::Target;
+use super::triggered::Triggered;
+use super::triggers::{Env, Event};
 use super::{affected_within, represent};
 use crate::emit::binds::{Bind, Sources};
 use crate::emit::compiled::Compiled;
@@ -36,6 +38,7 @@ pub struct UpdateProgram {
     rows: Prepared,
     checks: Option<Checks>,
     write: Write,
+    triggered: Option<Triggered>,
     returning: Option<ReadProgram>,
 }
 
@@ -83,6 +86,7 @@ pub fn compile(compiled: &Compiled, plan: &Plan, update: &plan::Update) -> Resul
     };
     let write = Write::new(compiled, &target, &columns)?;
     let domains = DomainChecks::compile(compiled, &target.relation, columns.iter().copied())?;
+    let triggered = Triggered::compile(compiled, &target, &[(Event::Update, &columns)], commands)?;
     Ok(UpdateProgram {
         domains,
         target,
@@ -91,6 +95,7 @@ pub fn compile(compiled: &Compiled, plan: &Plan, update: &plan::Update) -> Resul
         rows,
         checks,
         write,
+        triggered,
         returning,
     })
 }
@@ -120,6 +125,9 @@ pub fn execute(
             let numbers = program.rows.all(conn, sources, |row| {
                 row.get(0).map_err(|error| program.rows.failed(&error))
             })?;
+            if let Some(triggered) = &program.triggered {
+                return program.execute_triggered(conn, compiled, sources, input, triggered, &values, &numbers);
+            }
             affected_within(&input.options, numbers.len() as u64)?;
             program.write_rows(conn, compiled, relation, sources, values, &numbers)?
         }
@@ -149,6 +157,47 @@ impl UpdateProgram {
         lines.push(self.write.one.sql().to_owned());
         lines.extend(self.returning.as_ref().map(ReadProgram::sql));
         lines.join("\n")
+    }
+
+    /// Writes row by row, as triggers ask for it.
+    #[allow(clippy::too_many_arguments, reason = "one statement's whole state, used once")]
+    fn execute_triggered(
+        &self,
+        conn: &Connection,
+        compiled: &Compiled,
+        sources: &Sources<'_>,
+        input: &Input,
+        triggered: &Triggered,
+        values: &[Scalar],
+        numbers: &[i64],
+    ) -> Result<Outcome, BackendError> {
+        let env = Env {
+            conn,
+            compiled,
+            sources,
+        };
+        let columns: Vec<ColumnIndex> = self.members.iter().map(|member| member.column).collect();
+        let rows = triggered.scan(env, numbers)?;
+        triggered.perform(env, &[(Event::Update, &columns)], rows.len(), |running| {
+            let mut written = Vec::with_capacity(rows.len());
+            for (number, row) in &rows {
+                written.extend(running.update(env, *number, row, values)?);
+            }
+            affected_within(&input.options, written.len() as u64)?;
+            let outcome = Outcome {
+                affected: written.len() as u64,
+                ..Outcome::default()
+            };
+            represent(
+                conn,
+                compiled,
+                self.returning.as_ref(),
+                sources,
+                &input.options,
+                &written,
+                outcome,
+            )
+        })
     }
 
     fn write_rows(
@@ -309,7 +358,7 @@ impl Write {
 }
 
 /// The row whose number is bound after its columns.
-fn current(relation: &Relation) -> Prepared {
+pub fn current(relation: &Relation) -> Prepared {
     let mut writer = SqlWriter::new();
     writer.sql("SELECT ");
     writer.list(", ", &relation.columns, |writer, column| {

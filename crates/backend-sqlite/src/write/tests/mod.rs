@@ -6,6 +6,7 @@ mod plans;
 mod policies;
 mod rate;
 mod statements;
+mod triggers;
 
 use std::sync::Arc;
 
