@@ -90,11 +90,11 @@ fn apply(binary: &Path, folder: &Path) -> Result<Outcome> {
 
 /// The line in which the program says what stopped it.
 fn last_words(text: &str) -> String {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let said = lines
-        .clone()
+        .iter()
         .find_map(|line| line.split_once("error: ").map(|(_, said)| said));
-    said.or(lines.last()).unwrap_or_default().to_owned()
+    said.or(lines.last().copied()).unwrap_or_default().to_owned()
 }
 
 fn table(outcomes: &[Outcome], whole: usize) -> String {

@@ -502,9 +502,7 @@ pub fn hinted(random: &mut Random, hint: Hint, ty: &Type) -> String {
                 ".",
                 "a+?",
                 "",
-            ]
-            .map(|pattern: &str| pattern)
-            .as_slice(),
+            ],
         )
         .replace("\\\\", "\\"),
         Hint::Like => of(

@@ -46,7 +46,10 @@ async fn write(command: &Dump, opened: &super::Opened, out: impl Write + Send) -
             return Err(CommandError::Other(format!("there is no schema `{schema}`")));
         }
     }
-    let of_auth = command.auth_rows.then(|| auth_rows(&all)).unwrap_or_default();
+    let of_auth = match command.auth_rows {
+        true => auth_rows(&all),
+        false => Default::default(),
+    };
     let mut definitions = selection(&command.schema).apply(all);
     if command.no_roles {
         definitions.roles.clear();

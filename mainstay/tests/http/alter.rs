@@ -141,7 +141,7 @@ async fn changes_leave_the_same_rows_errors_and_catalog() {
         let database = Database::create().await;
         let postgres = PostgresBackend::open(mainstay_backend_postgres::Options {
             bootstrap: Some(Grants::Closed),
-            ..mainstay_backend_postgres::Options::new(&database.url())
+            ..mainstay_backend_postgres::Options::new(database.url())
         })
         .await
         .unwrap();

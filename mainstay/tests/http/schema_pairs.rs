@@ -291,7 +291,7 @@ async fn every_pair(backend: Arc<dyn Backend>) {
 fn embedded(dir: &tempfile::TempDir) -> Arc<dyn Backend> {
     let options = sqlite::Options {
         synchronous: sqlite::Synchronous::Normal,
-        ..sqlite::Options::at(&dir.path().join("pairs.db"))
+        ..sqlite::Options::at(dir.path().join("pairs.db"))
     };
     Arc::new(SqliteBackend::open(options).unwrap())
 }

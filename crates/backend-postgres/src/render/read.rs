@@ -232,10 +232,7 @@ impl Renderer {
                     .push("::pg_catalog.json)");
                 Cell::Json
             }
-            Some(cell)
-                if !(self.situation.local_time && cell.depends_on_time_zone())
-                    && !(self.strip_nulls() && cell.holds_documents()) =>
-            {
+            Some(cell) if !self.goes_through_json(&cell) => {
                 sql.append(value);
                 cell
             }
@@ -250,6 +247,11 @@ impl Renderer {
                 Cell::Json
             }
         }
+    }
+
+    /// Whether only the server can show the value: in the request's time zone, or without the nulls inside it.
+    fn goes_through_json(&self, cell: &Cell) -> bool {
+        self.situation.local_time && cell.depends_on_time_zone() || self.strip_nulls() && cell.holds_documents()
     }
 
     /// `(SELECT ROW(…) …)` or `(SELECT array_agg(…) FROM (SELECT ROW(…) …))`.

@@ -325,10 +325,13 @@ fn function(catalog: &Catalog, relation: &Relation, trigger: &Trigger) -> Result
 /// A foreign key by its table and name.
 type KeyName = (QualifiedName, Ident);
 
+/// A table that refers to another, with the key by which it does.
+type ChildKey<'c> = (&'c Arc<Relation>, &'c Ident, &'c ForeignKey);
+
 /// The foreign keys whose actions the engine carries out itself: those that change rows of a table with triggers, or of
 /// a table whose own changes go on to one. In the file such keys have no action.
 pub fn carried_keys(catalog: &Catalog) -> HashSet<KeyName> {
-    let mut children: HashMap<&QualifiedName, Vec<(&Arc<Relation>, &Ident, &ForeignKey)>> = HashMap::new();
+    let mut children: HashMap<&QualifiedName, Vec<ChildKey<'_>>> = HashMap::new();
     for relation in catalog.relations.values() {
         for constraint in &relation.constraints {
             if let ConstraintKind::ForeignKey(key) = &constraint.kind

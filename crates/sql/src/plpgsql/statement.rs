@@ -537,7 +537,7 @@ impl Parser<'_> {
                     }
                     text.push_str(&self.copied(copied, token.start));
                     self.advance();
-                    into = Some(self.into_clause()?);
+                    into = Some(self.destination()?);
                     copied = self.peek().start;
                     before = String::from("into");
                     continue;
@@ -606,7 +606,7 @@ impl Parser<'_> {
         }
     }
 
-    fn into_clause(&mut self) -> Result<IntoClause> {
+    fn destination(&mut self) -> Result<IntoClause> {
         let strict = self.take_word("strict");
         let begin = self.peek().start;
         let first = self.target()?;

@@ -17,6 +17,9 @@ use crate::values::cast::{self, Kind};
 
 type Result<T> = std::result::Result<T, BackendError>;
 
+/// A row's fields and their values.
+pub(super) type WholeRow = (Arc<[Field]>, Vec<Scalar>);
+
 impl Interpreter<'_> {
     pub(super) fn code(&self, fragment: &Fragment, want: Want<'_>) -> Result<Arc<Code>> {
         let compiled = self.running.compiled();
@@ -49,7 +52,7 @@ impl Interpreter<'_> {
     }
 
     /// A row, or null.
-    pub(super) fn row(&self, fragment: &Fragment) -> Result<Option<(Arc<[Field]>, Vec<Scalar>)>> {
+    pub(super) fn row(&self, fragment: &Fragment) -> Result<Option<WholeRow>> {
         let variables = &self.frame.values;
         match &*self.code(fragment, Want::Row)? {
             Code::Row { values, fields } => {
@@ -137,7 +140,7 @@ impl Interpreter<'_> {
     }
 
     /// Assigns a whole row: a record takes its shape, a row variable's fields are converted one by one.
-    pub(super) fn store_row(&mut self, variable: VariableId, row: Option<(Arc<[Field]>, Vec<Scalar>)>) -> Result<()> {
+    pub(super) fn store_row(&mut self, variable: VariableId, row: Option<WholeRow>) -> Result<()> {
         let declared = &self.program.function.variables[variable];
         match (&declared.ty, row) {
             (VariableType::Record, Some((fields, values))) => {

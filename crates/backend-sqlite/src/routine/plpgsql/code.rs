@@ -264,17 +264,13 @@ impl Program {
                 .map(|(expr, name)| Target { name, expr })
                 .collect();
         }
-        let template = query.columns.first().cloned();
         query.columns = fields
             .iter()
-            .filter_map(|field| {
-                Some(mainstay_sql::typed::OutputColumn {
-                    name: field.name.clone(),
-                    ty: field.ty.clone(),
-                    modifier: field.modifier,
-                    source: None,
-                    ..template.clone()?
-                })
+            .map(|field| mainstay_sql::typed::OutputColumn {
+                name: field.name.clone(),
+                ty: field.ty.clone(),
+                modifier: field.modifier,
+                source: None,
             })
             .collect();
         let mut emitter = self.emitter(compiled);

@@ -30,10 +30,13 @@ const STEPS_MAX: u64 = 10_000_000;
 /// Statements between two looks at the clock.
 const STEPS_PER_LOOK: u64 = 64;
 
+/// Gives the catalog as a statement leaves it.
+pub type ChangeCatalog<'h> = dyn Fn(&Arc<Compiled>, &ParsedStatement) -> Result<Arc<Compiled>> + 'h;
+
 /// The script that a DO block stands in: its catalog, and how a statement changes that.
 pub struct Host<'h> {
     pub compiled: RefCell<Arc<Compiled>>,
-    pub change: &'h dyn Fn(&Arc<Compiled>, &ParsedStatement) -> Result<Arc<Compiled>>,
+    pub change: &'h ChangeCatalog<'h>,
 }
 
 /// The catalog of the moment.

@@ -544,11 +544,11 @@ fn widen(words: &[Word<'_>], options: &Options, fragment: &mut Fragment) {
         }
         start = at;
         let mut reached = end;
-        for at in end + 1..words.len() {
-            if count >= options.words_max || words[at].shown {
+        for (at, word) in words.iter().enumerate().skip(end + 1) {
+            if count >= options.words_max || word.shown {
                 break;
             }
-            count += i32::from(!words[at].is_between());
+            count += i32::from(!word.is_between());
             reached = at;
         }
         let mut at = reached;
