@@ -643,23 +643,24 @@ impl<'a> Parser<'a> {
         if name.set_of {
             return Err(invalid());
         }
+        // A relation's name is the type of its rows.
+        if name.array_dimensions == 0 && Type::from_builtin_name(&name.name).is_none() {
+            let mut parts = Vec::new();
+            parts.extend(name.schema.clone());
+            parts.push(name.name.clone());
+            if let Ok(relation) = self.relation(&parts) {
+                return Ok(row_type(&relation));
+            }
+        }
         let path = &self.routine.search_path;
         match types::resolve(self.catalog, path, name, line) {
             Ok((ty, modifier)) => self.variable_type(&ty, modifier),
-            Err(error) if error.sqlstate == "42704" && name.array_dimensions == 0 => {
-                let mut parts = Vec::new();
-                parts.extend(name.schema.clone());
-                parts.push(name.name.clone());
-                match self.relation(&parts) {
-                    Ok(relation) => Ok(row_type(&relation)),
-                    Err(_) => Err(self.at_offset(
-                        DatabaseError {
-                            position: None,
-                            ..error
-                        },
-                        begin,
-                    )),
-                }
+            Err(error) if error.sqlstate == "42704" => {
+                let error = DatabaseError {
+                    position: None,
+                    ..error
+                };
+                Err(self.at_offset(error, begin))
             }
             Err(error) => Err(error),
         }

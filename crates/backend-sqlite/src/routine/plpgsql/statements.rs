@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mainstay_core::catalog::Volatility;
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
 use mainstay_core::types::{Type, TypeModifier};
@@ -26,6 +27,10 @@ impl Interpreter<'_> {
     pub(super) fn execute(&mut self, code: &Code) -> Result<(Vec<Vec<Scalar>>, u64)> {
         let program = statement_of(code)?;
         if let Some(verb) = program.verb() {
+            if self.program.routine.volatility != Volatility::Volatile {
+                let message = format!("{verb} is not allowed in a non-volatile function");
+                return Err(DatabaseError::new("0A000", message).into());
+            }
             self.running.check_writable(verb)?;
         }
         self.running.check_time()?;
