@@ -117,7 +117,7 @@ async fn what_is_not_listed_is_refused_by_name() {
         ),
         (
             "SELECT * FROM pg_stat_activity",
-            "this system catalog (pg_stat_activity",
+            "the system catalogs (pg_stat_activity",
         ),
         (
             "SELECT 1 FROM information_schema.domains",

@@ -18,6 +18,7 @@ use super::coerce::place;
 use super::server;
 use crate::ast::{self, ObjectName};
 use crate::plpgsql::names::{Found as Outside, Names};
+use crate::plpgsql::tree::Conflicts;
 use crate::system;
 use crate::typed::{CteId, Expr, ExprKind, FromItem, Literal, OutputColumn, RteId};
 
@@ -365,8 +366,11 @@ impl<'a> State<'a> {
             Err(_) => return column,
         };
         let variable = outside.find(names, missing).map_err(|error| place(error, position))?;
+        // What is both is an error, unless the function says which it means.
+        let missing = missing || outside.function.conflicts == Conflicts::UseVariable;
         match (variable, missing) {
             (None, _) => column,
+            (Some(_), false) if outside.function.conflicts == Conflicts::UseColumn => column,
             (Some(_), false) => {
                 let shown: Vec<&str> = names.iter().map(Ident::as_str).collect();
                 let message = format!("column reference \"{}\" is ambiguous", shown.join("."));

@@ -41,11 +41,17 @@ pub fn has_operator(name: &str, left: Option<&Type>, right: &Type) -> bool {
     if matches!(right, Type::Unknown) && left.is_none_or(|left| *left == Type::Unknown) {
         return false;
     }
+    // `anyarray` twice is the same array type twice.
+    let differ = |left: &Type| matches!((left.base(), right.base()), (Type::Array(left), Type::Array(right)) if left.base() != right.base());
     include_str!("server_operators.txt").lines().any(|line| {
         let mut words = line.split(' ');
-        words.next() == Some(name)
-            && words.next().is_some_and(|declared| fits(declared, left))
-            && words.next().is_some_and(|declared| fits(declared, Some(right)))
+        let [Some(operator), Some(first), Some(second)] = [words.next(), words.next(), words.next()] else {
+            return false;
+        };
+        operator == name
+            && fits(first, left)
+            && fits(second, Some(right))
+            && !((first, second) == ("anyarray", "anyarray") && left.is_some_and(differ))
     })
 }
 
@@ -59,6 +65,9 @@ mod tests {
         assert!(!has_relation(None, "tables") && !has_relation(Some("public"), "pg_class"));
         assert!(has_operator("~~", Some(&Type::Bytea), &Type::Bytea));
         assert!(!has_operator("+", Some(&Type::Text), &Type::Int4));
+        let array = |ty| Type::Array(Box::new(ty));
+        assert!(has_operator("=", Some(&array(Type::Int4)), &array(Type::Int4)));
+        assert!(!has_operator("=", Some(&array(Type::Int4)), &array(Type::Int8)));
         assert!(has_type("internal") && has_type("_internal") && !has_type("nosuch"));
     }
 }

@@ -8,7 +8,7 @@ use mainstay_core::types::Type;
 
 use super::names::{Names, Shape};
 use super::parse::fields_of;
-use super::tree::{Block, Entry, EntryKind, Fragment, Function, Variable, VariableId, VariableType};
+use super::tree::{Block, Conflicts, Entry, EntryKind, Fragment, Function, Variable, VariableId, VariableType};
 
 /// The variable of NEW in a condition.
 pub const NEW: VariableId = 0;
@@ -53,6 +53,7 @@ pub fn condition(relation: &Relation) -> Names {
         found: NEW,
         trigger: None,
         fragments: 1,
+        conflicts: Conflicts::Error,
         names: vec![
             entry(None, label, ""),
             entry(Some(0), EntryKind::Variable { id: NEW, is_row: true }, "new"),

@@ -34,8 +34,10 @@ type Result<T> = std::result::Result<T, DatabaseError>;
 pub fn parse(catalog: &Catalog, routine: &Routine) -> Result<Function> {
     let mut parser = Parser::new(catalog, routine)?;
     parser.prologue()?;
+    let conflicts = parser.function_options()?;
     let block = parser.function_block()?;
     Ok(Function {
+        conflicts,
         name: routine.name.name.clone(),
         variables: parser.variables,
         block,
@@ -247,15 +249,26 @@ impl<'a> Parser<'a> {
         made
     }
 
-    fn function_block(&mut self) -> Result<Block> {
-        // `#option dump`, `#variable_conflict use_column` …
-        if self.is_symbol("#") {
-            return Err(self.refuse(
-                "options of a PL/pgSQL function (#…)",
-                Some("labels before names"),
-                self.line(),
-            ));
+    /// `#variable_conflict …` before the block; the last one counts.
+    fn function_options(&mut self) -> Result<Conflicts> {
+        let mut conflicts = Conflicts::default();
+        while self.is_symbol("#") {
+            let line = self.line();
+            self.advance();
+            if !self.take_word("variable_conflict") {
+                return Err(self.refuse("options of a PL/pgSQL function (#…)", Some("labels before names"), line));
+            }
+            conflicts = match () {
+                () if self.take_word("error") => Conflicts::Error,
+                () if self.take_word("use_variable") => Conflicts::UseVariable,
+                () if self.take_word("use_column") => Conflicts::UseColumn,
+                () => return Err(self.syntax_error()),
+            };
         }
+        Ok(conflicts)
+    }
+
+    fn function_block(&mut self) -> Result<Block> {
         let label = self.label()?;
         let block = self.block(label)?;
         self.take_symbol(";");

@@ -27,6 +27,17 @@ pub struct Function {
     /// Texts, to be compiled each at most once for a set of variable types.
     pub fragments: usize,
     pub(super) names: Vec<Entry>,
+    pub conflicts: Conflicts,
+}
+
+/// What a name means that is a variable's and a column's: `#variable_conflict` (43.11.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Conflicts {
+    /// 42702
+    #[default]
+    Error,
+    UseVariable,
+    UseColumn,
 }
 
 /// Where a trigger function finds what fired it.

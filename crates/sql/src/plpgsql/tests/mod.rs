@@ -103,10 +103,7 @@ fn what_is_outside_the_subset_is_refused_by_name_when_a_function_is_made() {
         ),
         ("begin set search_path = x; return 1; end", "SET in a function"),
         ("begin truncate t; return 1; end", "TRUNCATE"),
-        (
-            "#variable_conflict use_column\nbegin return 1; end",
-            "options of a PL/pgSQL function",
-        ),
+        ("#option dump\nbegin return 1; end", "options of a PL/pgSQL function"),
         (
             "declare x int; begin get diagnostics x = pg_context; return 1; end",
             "PG_CONTEXT",

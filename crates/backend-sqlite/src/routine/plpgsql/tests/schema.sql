@@ -177,3 +177,16 @@ create function shadow() returns int language plpgsql as $$ declare x int := 1; 
 create function endless() returns int language plpgsql as $$ begin return endless(); end $$;
 create function window_expr() returns int language plpgsql as $$ begin return max(id) from items; end $$;
 create function tr() returns trigger language plpgsql as $$ begin return new; end $$;
+create function conflict_variable(name text) returns bigint language plpgsql as $$
+#variable_conflict use_variable
+begin return (select count(*) from items where name = 'pen'); end $$;
+create function conflict_column(name text) returns bigint language plpgsql as $$
+#variable_conflict use_column
+declare id int := 5; begin return (select count(*) from items where name = 'pen' and id < 1000); end $$;
+create function conflict_error(name text) returns bigint language plpgsql as $$
+#variable_conflict use_column
+#variable_conflict error
+begin return (select count(*) from items where name = 'pen'); end $$;
+create function conflict_rows(name text, id int) returns table (id2 int, price2 text) language plpgsql as $$
+#variable_conflict use_variable
+begin return query select items.id, name from items order by items.id limit 2; end $$;
