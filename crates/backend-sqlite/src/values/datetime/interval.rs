@@ -178,12 +178,18 @@ impl Interval {
                 continue;
             }
             if let Some((years, months)) = token.split_once('-') {
-                let (Ok(years), Ok(months)) = (years.parse::<i64>(), months.parse::<i64>()) else {
+                // The months are looked at before what follows them: a date is out of range, if its month is.
+                let (months, more) = months.split_at(months.bytes().take_while(u8::is_ascii_digit).count());
+                let is_word = rest.starts_with(|c: char| c.is_ascii_alphabetic());
+                let (Ok(years), Ok(months), false) = (years.parse::<i64>(), months.parse::<i64>(), is_word) else {
                     return Err(bad());
                 };
                 once(field::YEAR | field::MONTH)?;
                 if !(0..12).contains(&months) {
                     return Err(too_long(text));
+                }
+                if !more.is_empty() {
+                    return Err(bad());
                 }
                 let total = years
                     .checked_mul(12)
