@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mainstay_core::catalog::{
     AclEntry, Catalog, Column, Constraint, ConstraintKind, ForeignKey, Index, IndexPart, Policy, Privilege,
-    ReferentialAction, Relation, RelationKind, Routine, Sequence, Volatility,
+    ReferentialAction, Relation, RelationKind, Routine, Sequence, Trigger, TriggerFunction, TriggerTiming, Volatility,
 };
 use mainstay_core::definition::{
     ColumnDefinition, ConstraintDefinition, ConstraintShape, DefaultObject, DefaultRight, Definitions, Facts,
     IndexDefinition, PolicyDefinition, Right, RoleDefinition, RoutineDefinition, RoutineName, SequenceDefinition,
-    TableDefinition, TypeBody, TypeDefinition, ViewDefinition,
+    TableDefinition, TriggerDefinition, TriggerMode, TypeBody, TypeDefinition, ViewDefinition,
 };
 use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::types::{Type, TypeModifier};
@@ -56,12 +56,12 @@ pub fn of_catalog(catalog: &Catalog, publications: BTreeMap<Ident, BTreeSet<Qual
             .extend(unspelled(relation).into_iter().map(|part| (part, name.clone())));
         match &relation.view {
             Some(_) => {
-                if let Some(view) = view(relation) {
+                if let Some(view) = view(catalog, relation) {
                     found.views.insert(relation.name.clone(), view);
                 }
             }
             None => {
-                found.tables.insert(relation.name.clone(), table(relation));
+                found.tables.insert(relation.name.clone(), table(catalog, relation));
             }
         }
     }
@@ -102,6 +102,7 @@ const SPELLED: &[&str] = &[
     "owner",
     "policies",
     "row_security",
+    "triggers",
     "updatable",
     "view",
 ];
@@ -164,7 +165,7 @@ fn add_types(found: &mut Definitions, catalog: &Catalog) {
     for entry in catalog.domains.values() {
         let checks = entry.checks.iter().map(|(name, text)| (name.clone(), check(text)));
         let definition = TypeDefinition {
-            facts: usable(&entry.owner, None),
+            facts: usable(&entry.owner, entry.comment.as_ref()),
             body: TypeBody::Domain {
                 base: type_text(&entry.base, entry.modifier),
                 collation: None,
@@ -217,7 +218,7 @@ fn sequence(catalog: &Catalog, sequence: &Sequence) -> SequenceDefinition {
     }
 }
 
-fn table(relation: &Relation) -> TableDefinition {
+fn table(catalog: &Catalog, relation: &Relation) -> TableDefinition {
     let facts = facts(
         &relation.owner,
         &relation.acl,
@@ -243,7 +244,81 @@ fn table(relation: &Relation) -> TableDefinition {
             .iter()
             .map(|entry| (entry.name.clone(), policy(entry)))
             .collect(),
+        triggers: triggers(catalog, relation),
         ..TableDefinition::new(facts)
+    }
+}
+
+fn triggers(catalog: &Catalog, relation: &Relation) -> BTreeMap<Ident, TriggerDefinition> {
+    let triggers = relation.triggers.iter();
+    triggers
+        .map(|entry| (entry.name.clone(), trigger(catalog, relation, entry)))
+        .collect()
+}
+
+fn trigger(catalog: &Catalog, relation: &Relation, trigger: &Trigger) -> TriggerDefinition {
+    let mut text = SqlText::new();
+    text.sql("CREATE TRIGGER ").ident(&trigger.name);
+    text.sql(match trigger.timing {
+        TriggerTiming::Before => " BEFORE ",
+        TriggerTiming::After => " AFTER ",
+        TriggerTiming::InsteadOf => " INSTEAD OF ",
+    });
+    let events = [
+        (trigger.on_insert, "INSERT"),
+        (trigger.on_delete, "DELETE"),
+        (trigger.on_update, "UPDATE"),
+    ];
+    for (position, (_, event)) in events.iter().filter(|(fires, _)| *fires).enumerate() {
+        text.sql(if position > 0 { " OR " } else { "" }).sql(event);
+    }
+    if !trigger.columns.is_empty() {
+        text.sql(" OF ");
+        text.each(names(relation, &trigger.columns), |text, name| {
+            text.ident(name);
+        });
+    }
+    text.sql(" ON ").name(&relation.name);
+    text.sql(if trigger.for_each_row {
+        " FOR EACH ROW"
+    } else {
+        " FOR EACH STATEMENT"
+    });
+    if let Some(condition) = &trigger.condition {
+        text.sql(" WHEN (").kept(condition).sql(")");
+    }
+    text.sql(" EXECUTE FUNCTION ");
+    match &trigger.function {
+        TriggerFunction::Routine(id) => {
+            let routine = catalog.routines.values().flatten().find(|routine| routine.id == *id);
+            if let Some(routine) = routine {
+                text.name(&routine.name);
+            }
+        }
+        TriggerFunction::Moddatetime => {
+            let name = Ident::new("moddatetime");
+            if let Some(schema) = catalog.extensions.get(&name) {
+                text.ident(schema).sql(".");
+            }
+            text.ident(&name);
+        }
+        TriggerFunction::SuppressRedundantUpdates => {
+            text.sql("suppress_redundant_updates_trigger");
+        }
+    }
+    text.sql("(");
+    text.each(&trigger.arguments, |text, argument| {
+        text.literal(argument);
+    });
+    text.sql(")");
+    TriggerDefinition {
+        text: text.finish(),
+        mode: if trigger.enabled {
+            TriggerMode::Enabled
+        } else {
+            TriggerMode::Disabled
+        },
+        comment: trigger.comment.clone(),
     }
 }
 
@@ -377,7 +452,7 @@ fn policy(policy: &Policy) -> PolicyDefinition {
     }
 }
 
-fn view(relation: &Relation) -> Option<ViewDefinition> {
+fn view(catalog: &Catalog, relation: &Relation) -> Option<ViewDefinition> {
     let view = relation.view.as_ref()?;
     let comments = relation
         .columns
@@ -401,7 +476,7 @@ fn view(relation: &Relation) -> Option<ViewDefinition> {
         security_barrier: false,
         check_option: view.check_option,
         column_comments: comments.collect(),
-        triggers: BTreeMap::new(),
+        triggers: triggers(catalog, relation),
         indexes: BTreeMap::new(),
     })
 }

@@ -57,6 +57,11 @@ create function app.listed(variadic ids bigint[]) returns table (id bigint, name
 create function app.of_team(wanted integer default 1) returns setof app.people language sql stable strict as
     'select * from app.people p where p.team = wanted';
 create function app.note(what text) returns void language sql as 'insert into app.keyless (b) values (what)';
+create function app.touch() returns trigger language plpgsql as $$begin return new; end$$;
+create trigger touched before insert or update of name, lead on app.teams for each row when (new.name is null) execute function app.touch('it''s', '2');
+create trigger never after delete on app.people for each statement execute function app.touch();
+alter table app.people disable trigger never;
+comment on trigger touched on app.teams is 'Touches';
 alter table app.people enable row level security;
 alter table app.people force row level security;
 create policy read_all on app.people for select to authenticated, anon using (is_on);
