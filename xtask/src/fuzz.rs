@@ -76,7 +76,8 @@ pub fn regress(arguments: &mut Arguments) -> Result<ExitCode> {
 }
 
 fn build() -> Result<PathBuf> {
-    run_command(cargo().args(["build", "--locked", "--quiet", "-p", "mainstay-fuzz"]))?;
+    // The whole workspace selects the features, so that no dependency is built anew after its tests.
+    run_command(cargo().args(["build", "--locked", "--quiet", "--workspace", "--bin", "fuzz"]))?;
     Ok(binary("dev", "fuzz"))
 }
 

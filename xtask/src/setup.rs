@@ -225,10 +225,19 @@ pub fn build_mainstay(profile: &str) -> Result<PathBuf> {
     }
     ensure(&[Need::Libclang])?;
     let mut command = crate::process::cargo();
-    command.args(["build", "--package", "mainstay", "--bin", "mainstay"]);
-    if profile != "dev" {
-        command.args(["--profile", profile]);
-    }
+    // In the dev profile the dependencies get the features that the workspace's tests give them, so that they are built once.
+    match profile {
+        "dev" => command.args(["build", "--workspace", "--bin", "mainstay"]),
+        _ => command.args([
+            "build",
+            "--package",
+            "mainstay",
+            "--bin",
+            "mainstay",
+            "--profile",
+            profile,
+        ]),
+    };
     run_command(&mut command)?;
     let built = crate::workspace::binary(profile, "mainstay");
     if built.is_file() {
