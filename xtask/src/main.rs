@@ -37,8 +37,8 @@ Mainstay's tasks.
       Everything CI runs: format, lints, licences, all tests on both engines, browser, real client, conformance.
   cargo xtask conformance [--engine sqlite|postgres] [--write] [--verbose]
       The portable conformance cases on both engines; --write updates docs/conformance.md.
-  cargo xtask conformance --full --postgrest-src DIR [--write] [--verbose]
-      All base cases on PostgreSQL with the full fixtures of a PostgREST checkout.
+  cargo xtask conformance --full --postgrest-src DIR [--engine sqlite|postgres] [--write] [--verbose]
+      All cases with the fixtures of a PostgREST checkout: whole on PostgreSQL, what migrates on the embedded engine.
   cargo xtask fuzz [--cases N] [--seed S] [--seconds T] [--threads N] [--failures N] [--no-shrink] [--verbose]
       Generated statements on both engines; any difference is printed, made small, with its seed.
   cargo xtask regress --postgres-src DIR [--only NAME] [--write] [--verbose]

@@ -92,6 +92,11 @@ impl Project {
         self.environment.push((name.to_owned(), value.into()));
     }
 
+    /// Puts these environment variables in the place of all that were set.
+    pub fn set_all(&mut self, settings: Vec<(String, String)>) {
+        self.environment = settings;
+    }
+
     /// Writes a file under the project, with its folders.
     pub fn write(&self, path: &str, text: &str) -> Result<()> {
         let path = self.path().join(path);
