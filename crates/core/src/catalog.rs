@@ -84,6 +84,16 @@ impl Catalog {
         self.relationships.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// The computed column `name` of `relation`: the first in the schemas of `path` of the routines of one row.
+    pub fn computed_column(&self, path: &[&Ident], relation: &QualifiedName, name: &str) -> Option<&Arc<Routine>> {
+        path.iter().find_map(|schema| {
+            let overloads = self.routines.get(&QualifiedName::new((*schema).clone(), name))?;
+            overloads
+                .iter()
+                .find(|routine| routine.row_argument() == Some(relation) && !routine.returns.set)
+        })
+    }
+
     /// Every role whose rights `role` has by itself: it and, where it inherits, the roles granted to it, and so on.
     pub fn effective_roles(&self, role: &Ident) -> Vec<Ident> {
         self.reachable_roles(role, |entry| entry.inherit)
@@ -554,6 +564,21 @@ pub struct Routine {
     pub id: u64,
 }
 
+impl Routine {
+    /// The relation whose row is the only argument.
+    pub fn row_argument(&self) -> Option<&QualifiedName> {
+        match self.arguments.as_slice() {
+            [
+                Argument {
+                    ty: Type::Composite(relation),
+                    ..
+                },
+            ] if !self.is_procedure => Some(relation),
+            _ => None,
+        }
+    }
+}
+
 /// One input argument of a routine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Argument {
@@ -574,6 +599,9 @@ pub struct Returns {
     pub columns: Vec<(Ident, Type)>,
     /// The relation whose row type this is, if it is one.
     pub relation: Option<QualifiedName>,
+    /// A set that is declared to have one row at most (`ROWS 1`).
+    #[serde(default)]
+    pub at_most_one: bool,
 }
 
 /// PostgreSQL's promise about a function's side effects.
@@ -638,14 +666,17 @@ pub enum RelationshipKind {
         /// (to column, junction column)
         to_columns: Vec<(Ident, Ident)>,
     },
+    /// A routine whose only argument is a row of `from`, and which returns rows of `to`.
+    Computed { routine: QualifiedName, to_one: bool },
 }
 
 impl Relationship {
     /// True if at most one row of `to` belongs to a row of `from`.
     pub fn is_to_one(&self) -> bool {
-        matches!(
-            self.kind,
-            RelationshipKind::ManyToOne { .. } | RelationshipKind::OneToOne { .. }
-        )
+        match self.kind {
+            RelationshipKind::ManyToOne { .. } | RelationshipKind::OneToOne { .. } => true,
+            RelationshipKind::Computed { to_one, .. } => to_one,
+            RelationshipKind::OneToMany { .. } | RelationshipKind::ManyToMany { .. } => false,
+        }
     }
 }

@@ -112,7 +112,7 @@ pub struct Cast {
 /// A column, or a place inside its JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
-    pub column: ColumnIndex,
+    pub base: Base,
     pub path: Vec<JsonStep>,
     /// The last step is `->>`: the result is text. Meaningless without a path.
     pub as_text: bool,
@@ -122,11 +122,36 @@ impl Field {
     /// The column itself.
     pub fn column(column: ColumnIndex) -> Self {
         Field {
-            column,
+            base: Base::Column(column),
             path: Vec::new(),
             as_text: false,
         }
     }
+}
+
+/// What a field begins from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Base {
+    Column(ColumnIndex),
+    /// A routine of the row: a computed column.
+    Computed(Arc<ComputedColumn>),
+}
+
+impl Base {
+    /// The column, if it is one of the relation's own.
+    pub fn column(&self) -> Option<ColumnIndex> {
+        match self {
+            Base::Column(column) => Some(*column),
+            Base::Computed(_) => None,
+        }
+    }
+}
+
+/// A routine whose only argument is a row of the relation, and which returns one value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComputedColumn {
+    pub routine: QualifiedName,
+    pub ty: Type,
 }
 
 /// One step of a JSON path.

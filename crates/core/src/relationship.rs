@@ -18,6 +18,7 @@ impl Catalog {
         keys.extend(keys_through_views(self, &keys));
         let mut all: Vec<Relationship> = keys.iter().flat_map(|key| both_ways(self, key)).collect();
         all.extend(through_junctions(self, &keys));
+        all.extend(computed(self));
         let mut seen = HashSet::new();
         let mut by_relation: HashMap<QualifiedName, Vec<Arc<Relationship>>> = HashMap::new();
         for relationship in all {
@@ -33,6 +34,27 @@ impl Catalog {
         }
         self.relationships = by_relation;
     }
+}
+
+/// Routines of one row that return rows of a relation. Source: PostgREST documentation, "Computed Relationships".
+fn computed(catalog: &Catalog) -> Vec<Relationship> {
+    let routines = catalog.routines.values().flatten();
+    let found = routines.filter_map(|routine| {
+        let from = routine
+            .row_argument()
+            .filter(|from| catalog.relations.contains_key(*from))?;
+        let to = routine.returns.relation.as_ref()?;
+        Some(Relationship {
+            from: from.clone(),
+            to: to.clone(),
+            is_self: from == to,
+            kind: RelationshipKind::Computed {
+                routine: routine.name.clone(),
+                to_one: !routine.returns.set || routine.returns.at_most_one,
+            },
+        })
+    });
+    found.collect()
 }
 
 /// A foreign key as joins see it; either end may be a view.

@@ -24,6 +24,10 @@ pub struct Config {
     /// `db-root-spec`: the routine that answers `GET /`.
     pub root_spec: Option<Ident>,
     pub openapi: OpenApi,
+    /// `openapi-security-active`: the document tells of tokens.
+    pub openapi_security: bool,
+    /// `openapi-server-proxy-uri`: the address that the document names.
+    pub openapi_proxy: Option<String>,
     /// `server-timing-enabled`
     pub server_timing: bool,
     /// `client-error-verbosity`
@@ -46,6 +50,8 @@ impl Default for Config {
             plan_enabled: false,
             root_spec: None,
             openapi: OpenApi::default(),
+            openapi_security: false,
+            openapi_proxy: None,
             server_timing: false,
             error_verbosity: ErrorVerbosity::Verbose,
             url_use_legacy_target_names: true,

@@ -384,6 +384,7 @@ fn routine(id: u64, name: &str, arguments: &str, returns: Type, owner: &Ident) -
         owner: owner.clone(),
         arguments: arguments.split(' ').map(argument).collect(),
         returns: Returns {
+            at_most_one: false,
             ty: returns,
             set: false,
             columns: Vec::new(),

@@ -110,13 +110,9 @@ impl DataRoom {
             parameters: &parameters,
         };
         match (&head.resource, &head.action) {
-            (Resource::Root, Action::Root { head_only }) => openapi::document(
-                &self.backend.catalog(),
-                &caller.role,
-                self.config.openapi,
-                &head,
-                *head_only,
-            ),
+            (Resource::Root, Action::Root { head_only }) => {
+                openapi::document(&self.backend.catalog(), &caller.role, &self.config, &head, *head_only)
+            }
             (_, Action::Info) => self.info(&exchange),
             (Resource::Relation(name), _) => self.relation(&exchange, name, timing).await,
             (Resource::Routine(name), Action::Call { method }) => self.call(&exchange, name, *method, timing).await,

@@ -163,6 +163,14 @@ pub(super) fn data_config(config: &Config) -> mainstay_data::Config {
         }),
         aggregates_enabled: rest.aggregates_enabled,
         plan_enabled: rest.plan_enabled,
+        root_spec: rest.root_spec.as_ref().map(Ident::new),
+        openapi: match rest.openapi_mode {
+            rest::OpenApiMode::FollowPrivileges => mainstay_data::OpenApi::FollowPrivileges,
+            rest::OpenApiMode::IgnorePrivileges => mainstay_data::OpenApi::IgnorePrivileges,
+            rest::OpenApiMode::Disabled => mainstay_data::OpenApi::Disabled,
+        },
+        openapi_security: rest.openapi_security,
+        openapi_proxy: rest.openapi_proxy.clone(),
         server_timing: rest.server_timing,
         error_verbosity: if rest.minimal_errors {
             mainstay_data::ErrorVerbosity::Minimal
@@ -171,7 +179,6 @@ pub(super) fn data_config(config: &Config) -> mainstay_data::Config {
         },
         url_use_legacy_target_names: rest.legacy_target_names,
         version: mainstay_data::PostgrestVersion::from_number(rest.postgrest_version).unwrap_or_default(),
-        ..mainstay_data::Config::default()
     }
 }
 

@@ -15,6 +15,14 @@ pub enum TxEnd {
     RollbackAllowOverride,
 }
 
+/// Whose objects the root's document lists (`openapi-mode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenApiMode {
+    FollowPrivileges,
+    IgnorePrivileges,
+    Disabled,
+}
+
 /// The settings of `[rest]`.
 #[derive(Clone, Debug)]
 pub struct Rest {
@@ -30,6 +38,12 @@ pub struct Rest {
     pub tx_end: TxEnd,
     pub aggregates_enabled: bool,
     pub plan_enabled: bool,
+    /// The routine that answers for the root.
+    pub root_spec: Option<String>,
+    pub openapi_mode: OpenApiMode,
+    pub openapi_security: bool,
+    /// The address that the root's document names.
+    pub openapi_proxy: Option<String>,
     pub jwt_secret: Option<Secret<String>>,
     pub jwt_secret_is_base64: bool,
     pub jwt_audience: Option<String>,
@@ -105,6 +119,17 @@ impl Rest {
                 ));
             }
         };
+        let openapi_mode = match source.text("openapi_mode")?.as_deref() {
+            None | Some("follow-privileges") => OpenApiMode::FollowPrivileges,
+            Some("ignore-privileges") => OpenApiMode::IgnorePrivileges,
+            Some("disabled") => OpenApiMode::Disabled,
+            Some(other) => {
+                return Err(ConfigError::setting(
+                    "openapi_mode",
+                    format!("`{other}` is not one of PostgREST's"),
+                ));
+            }
+        };
         let schemas = match source.list("db_schemas")? {
             Some(list) => list,
             None => reader.list("api.schemas")?.unwrap_or_else(|| vec!["public".into()]),
@@ -152,6 +177,10 @@ impl Rest {
             tx_end,
             aggregates_enabled: source.flag("db_aggregates_enabled")?.unwrap_or(false),
             plan_enabled: source.flag("db_plan_enabled")?.unwrap_or(false),
+            root_spec: source.text("db_root_spec")?.filter(|text| !text.is_empty()),
+            openapi_mode,
+            openapi_security: source.flag("openapi_security_active")?.unwrap_or(false),
+            openapi_proxy: source.text("openapi_server_proxy_uri")?.filter(|text| !text.is_empty()),
             jwt_secret: match secret(source.text("jwt_secret")?) {
                 Some(secret) => Some(secret),
                 None => secret(reader.text("auth.jwt_secret")?),

@@ -112,7 +112,7 @@ pub const ALL: [&str; 20] = [
         AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema') x",
     "SELECT row_to_json(x) FROM (SELECT p.oid::int8 AS oid, n.nspname AS schema, p.proname AS name, p.proowner::int8 AS owner,
         p.prokind AS kind, p.proretset AS returns_set, p.prorettype::int8 AS returns, p.provolatile AS volatility,
-        p.proisstrict AS strict, p.prosecdef AS security_definer, l.lanname AS language,
+        p.prorows AS rows, p.proisstrict AS strict, p.prosecdef AS security_definer, l.lanname AS language,
         (SELECT json_agg(t::int8) FROM unnest(p.proargtypes) t) AS input_types,
         (SELECT json_agg(t::int8) FROM unnest(p.proallargtypes) t) AS all_types,
         p.proargmodes AS modes, p.proargnames AS names, p.pronargdefaults AS defaults,

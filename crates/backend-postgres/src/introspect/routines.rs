@@ -71,6 +71,7 @@ pub fn routine(row: &RoutineRow, context: &Context<'_>) -> Routine {
             set: row.returns_set,
             columns,
             relation: row_type.and_then(|oid| context.relation_names.get(&oid)).cloned(),
+            at_most_one: row.rows <= 1.0,
         },
         volatility: match row.volatility.as_str() {
             "i" => Volatility::Immutable,

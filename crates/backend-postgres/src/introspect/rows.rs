@@ -148,6 +148,7 @@ pub struct RoutineRow {
     pub kind: String,
     pub returns_set: bool,
     pub returns: u32,
+    pub rows: f64,
     pub volatility: String,
     pub strict: bool,
     pub security_definer: bool,

@@ -4,8 +4,9 @@ use mainstay_core::catalog::Routine;
 use mainstay_core::error::BackendError;
 use mainstay_core::plan::{Call, CallArgument, CallResult, Count, Format, Read};
 
-use super::read::Scope;
+use super::read::{KEPT_ROW, Scope};
 use super::sql::{Alias, Param, Sql};
+use super::write::calls_routines;
 use super::{Renderer, ResultKind, Variant, part, wire_formats};
 use crate::decode::Cell;
 
@@ -91,9 +92,12 @@ impl Renderer {
         let mut sql = Sql::default();
         sql.push("WITH called AS MATERIALIZED (SELECT ")
             .alias(&called)
-            .push(".* FROM ")
-            .append(from)
-            .push(") ");
+            .push(".*");
+        if calls_routines(scope.read) {
+            sql.push(", ").alias(&called).push(" AS ").push(KEPT_ROW);
+            self.kept_row = Some(scope.alias.clone());
+        }
+        sql.push(" FROM ").append(from).push(") ");
         let mut source = Sql::default();
         source.push("called AS ").alias(scope.alias);
 

@@ -135,6 +135,8 @@ struct Renderer {
     format: Format,
     situation: Situation,
     aliases: usize,
+    /// The alias whose rows carry themselves in [`read::KEPT_ROW`].
+    kept_row: Option<Alias>,
 }
 
 impl Renderer {
@@ -153,6 +155,7 @@ fn render(plan: &Plan, situation: Situation) -> Result<Variant, BackendError> {
         format: plan.format,
         situation,
         aliases: 0,
+        kept_row: None,
     };
     match &plan.action {
         Action::Read(read) => renderer.read_statement(read),

@@ -3,12 +3,17 @@
 use mainstay_core::catalog::{Relation, RelationshipKind};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
-use mainstay_core::plan::{Cardinality, Cast, Count, Embed, Field, Format, JsonStep, Order, OrderTarget, Output, Read};
+use mainstay_core::plan::{
+    Base, Cardinality, Cast, Count, Embed, Field, Format, JsonStep, Order, OrderTarget, Output, Read,
+};
 use mainstay_core::types::Type;
 
 use super::sql::{Alias, Param, Sql};
 use super::{Renderer, ResultKind, Variant, part, wants_count, wire_formats};
 use crate::decode::{Cell, Member, Shape};
+
+/// The column that holds the whole row where the rows come out of a common table expression.
+pub(super) const KEPT_ROW: &str = "\"mainstay row\"";
 
 /// A read's rows under their alias.
 #[derive(Clone, Copy)]
@@ -290,7 +295,14 @@ impl Renderer {
     /// ` FROM <relation> AS alias[, <junction>] WHERE <join> AND <filter>`.
     fn embed_source(&mut self, sql: &mut Sql, parent: Scope<'_>, embed: &Embed, alias: &Alias) -> Result<()> {
         let relation = &embed.read.source.relation;
-        sql.push(" FROM ").name(&relation.name).push(" AS ").alias(alias);
+        sql.push(" FROM ");
+        if let RelationshipKind::Computed { routine, .. } = &embed.relationship.kind {
+            sql.name(routine).push("(");
+            self.row(sql, parent.alias, &parent.read.source.relation);
+            sql.push(") AS ").alias(alias);
+        } else {
+            sql.name(&relation.name).push(" AS ").alias(alias);
+        }
         let mut joined = Sql::default();
         match &embed.relationship.kind {
             RelationshipKind::ManyToOne { columns, .. }
@@ -310,6 +322,7 @@ impl Renderer {
                 joined.push(" AND ");
                 equalities(&mut joined, alias, &junction_alias, to_columns);
             }
+            RelationshipKind::Computed { .. } => {}
         }
         self.filters(
             sql,
@@ -349,26 +362,39 @@ impl Renderer {
 
     /// Writes a field and says its type.
     pub(super) fn field(&mut self, sql: &mut Sql, alias: &Alias, relation: &Relation, field: &Field) -> Result<Type> {
-        let column = relation
-            .columns
-            .get(field.column)
-            .ok_or_else(|| BackendError::Internal(format!("no column {} in {}", field.column, relation.name)))?;
+        let mut value = Sql::default();
+        let ty = match &field.base {
+            Base::Column(index) => {
+                let column = relation
+                    .columns
+                    .get(*index)
+                    .ok_or_else(|| BackendError::Internal(format!("no column {index} in {}", relation.name)))?;
+                value.column(alias, &column.name);
+                &column.ty
+            }
+            Base::Computed(computed) => {
+                value.name(&computed.routine).push("(");
+                self.row(&mut value, alias, relation);
+                value.push(")");
+                &computed.ty
+            }
+        };
         if field.path.is_empty() {
-            sql.column(alias, &column.name);
-            return Ok(column.ty.clone());
+            sql.append(value);
+            return Ok(ty.clone());
         }
         sql.push("(");
-        let base = match column.ty.base() {
+        let base = match ty.base() {
             Type::Json => {
-                sql.column(alias, &column.name);
+                sql.append(value);
                 Type::Json
             }
             Type::Jsonb => {
-                sql.column(alias, &column.name);
+                sql.append(value);
                 Type::Jsonb
             }
             _ => {
-                sql.push("pg_catalog.to_jsonb(").column(alias, &column.name).push(")");
+                sql.push("pg_catalog.to_jsonb(").append(value).push(")");
                 Type::Jsonb
             }
         };
@@ -382,6 +408,19 @@ impl Renderer {
         }
         sql.push(")");
         Ok(if field.as_text { Type::Text } else { base })
+    }
+}
+
+impl Renderer {
+    /// The whole row under `alias`, as a routine of the row takes it.
+    fn row(&self, sql: &mut Sql, alias: &Alias, relation: &Relation) {
+        if self.kept_row.as_ref() == Some(alias) {
+            sql.alias(alias).push(".").push(KEPT_ROW);
+        } else {
+            sql.alias(alias);
+        }
+        // Through a view or a subquery a row may have lost its name.
+        sql.push("::").name(&relation.name);
     }
 }
 

@@ -297,6 +297,7 @@ fn calls_bind_text_directly_and_json_through_a_record() {
             variadic: false,
         }],
         returns: Returns {
+            at_most_one: false,
             ty: Type::Int4,
             set: false,
             columns: Vec::new(),

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use mainstay_core::catalog::{ColumnIndex, Relation, RelationshipKind};
 use mainstay_core::error::BackendError;
 use mainstay_core::plan::{
-    Conflict, ConflictAction, Delete, Insert, Missing, OrderTarget, Output, Predicate, Read, Returning, Update,
+    Base, Conflict, ConflictAction, Delete, Field, Insert, Missing, OrderTarget, Output, Predicate, Read, Returning,
+    Update,
 };
 
-use super::read::Scope;
+use super::read::{KEPT_ROW, Scope};
 use super::sql::{Alias, Param, Sql};
 use super::{Renderer, ResultKind, Variant, part, wire_formats};
 use crate::decode::Shape;
@@ -270,12 +271,19 @@ impl Renderer {
             write.push("1");
         }
         self.column_list(&mut write, relation, &columns, Some(target))?;
+        let keeps_row = returning.read.as_ref().is_some_and(calls_routines);
+        if keeps_row {
+            write.push(", ").alias(target).push(" AS ").push(KEPT_ROW);
+        }
 
         let mut sql = Sql::default();
         sql.push("WITH written AS (").append(write).push(") ");
         let mut from = Sql::default();
         let alias = self.alias('t');
         from.push("written AS ").alias(&alias);
+        if keeps_row {
+            self.kept_row = Some(alias.clone());
+        }
         self.representation(sql, relation, &alias, from, returning)
     }
 
@@ -390,12 +398,12 @@ fn default_text(column: &mainstay_core::catalog::Column) -> Option<String> {
 fn needed_columns(read: &Read, relation: &Relation, needed: &mut BTreeSet<ColumnIndex>) {
     for output in &read.output {
         if let Output::Column { field, .. } = output {
-            needed.insert(field.column);
+            needed.extend(field.base.column());
         }
     }
     for order in &read.order {
         if let OrderTarget::Field(field) = &order.target {
-            needed.insert(field.column);
+            needed.extend(field.base.column());
         }
     }
     if let Some(filter) = &read.filter {
@@ -407,12 +415,45 @@ fn needed_columns(read: &Read, relation: &Relation, needed: &mut BTreeSet<Column
             | RelationshipKind::OneToMany { columns, .. }
             | RelationshipKind::OneToOne { columns, .. } => columns,
             RelationshipKind::ManyToMany { from_columns, .. } => from_columns,
+            RelationshipKind::Computed { .. } => continue,
         };
         needed.extend(
             pairs
                 .iter()
                 .filter_map(|(own, _)| relation.column(own).map(|(index, _)| index)),
         );
+    }
+}
+
+/// True if the read calls a routine with its own rows.
+pub(super) fn calls_routines(read: &Read) -> bool {
+    let computed = |field: &Field| matches!(field.base, Base::Computed(_));
+    let shows = read
+        .output
+        .iter()
+        .any(|output| matches!(output, Output::Column { field, .. } if computed(field)));
+    let sorts = read
+        .order
+        .iter()
+        .any(|order| matches!(&order.target, OrderTarget::Field(field) if computed(field)));
+    let embeds = read
+        .embeds
+        .iter()
+        .any(|embed| matches!(embed.relationship.kind, RelationshipKind::Computed { .. }));
+    shows || sorts || embeds || read.filter.as_ref().is_some_and(|filter| compares(filter, &computed))
+}
+
+fn compares(predicate: &Predicate, holds: &dyn Fn(&Field) -> bool) -> bool {
+    match predicate {
+        Predicate::And(parts) | Predicate::Or(parts) => parts.iter().any(|part| compares(part, holds)),
+        Predicate::Not(inner) => compares(inner, holds),
+        Predicate::Compare { field, .. }
+        | Predicate::Quantified { field, .. }
+        | Predicate::In { field, .. }
+        | Predicate::Is { field, .. }
+        | Predicate::IsDistinct { field, .. }
+        | Predicate::FullText { field, .. } => holds(field),
+        Predicate::EmbedIsNull(_) => false,
     }
 }
 
@@ -426,7 +467,7 @@ fn predicate_columns(predicate: &Predicate, needed: &mut BTreeSet<ColumnIndex>) 
         | Predicate::Is { field, .. }
         | Predicate::IsDistinct { field, .. }
         | Predicate::FullText { field, .. } => {
-            needed.insert(field.column);
+            needed.extend(field.base.column());
         }
         Predicate::EmbedIsNull(_) => {}
     }

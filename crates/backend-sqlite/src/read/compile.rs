@@ -195,8 +195,8 @@ fn node(compiled: &Compiled, read: &Read, root: Root, parent: Option<Parent<'_>>
             Output::Column { name, field, cast } => {
                 let expr = builder.output(rte, relation, field, cast.as_ref())?;
                 let kind = kind_of(&expr)?;
-                if field.path.is_empty() && cast.is_none() {
-                    plain.push((field.column, selected.len()));
+                if let (Some(column), true, None) = (field.base.column(), field.path.is_empty(), cast) {
+                    plain.push((column, selected.len()));
                 }
                 selected.push(expr);
                 Member::Column {
@@ -432,7 +432,7 @@ fn joined_member(
         };
         let expr = builder.output(rte, relation, field, cast.as_ref())?;
         let kind = kind_of(&expr)?;
-        if field.column == key && field.path.is_empty() && cast.is_none() {
+        if field.base.column() == Some(key) && field.path.is_empty() && cast.is_none() {
             presence = Some(selected.len());
         }
         members.push(Member::Column {
@@ -495,10 +495,13 @@ fn sort_key(builder: &mut Builder<'_>, read: &Read, rte: RteId, key: &Order) -> 
         OrderTarget::Field(field) => {
             let expr = builder.field(rte, relation, field)?;
             builder.expr(&expr)?;
-            let declared = &relation.columns[field.column];
+            let is_declared = field
+                .base
+                .column()
+                .is_some_and(|column| relation.columns[column].not_null);
             (
                 expr.ty,
-                !declared.not_null || !field.path.is_empty() || relation.kind.is_view(),
+                !is_declared || !field.path.is_empty() || relation.kind.is_view(),
             )
         }
         OrderTarget::Related { embed, field } => (builder.related(Subject::of_read(read, rte), *embed, field)?, true),

@@ -12,7 +12,8 @@ use mainstay_core::catalog::{Catalog, ColumnIndex, Relation, RelationshipKind};
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::plan::{
-    Cast, Embed, EmbedIndex, Field, FullTextQuery, IsValue, JsonStep, Operator, Predicate, Quantifier, Read, ValueRef,
+    Base, Cast, Embed, EmbedIndex, Field, FullTextQuery, IsValue, JsonStep, Operator, Predicate, Quantifier, Read,
+    ValueRef,
 };
 use mainstay_core::types::{Type, TypeModifier};
 use mainstay_sql::analyse;
@@ -180,7 +181,17 @@ impl<'a> Builder<'a> {
     /// A column, or a place inside its JSON.
     pub fn field(&self, rte: RteId, relation: &Relation, field: &Field) -> Result<Expr> {
         let catalog = self.emitter.catalog();
-        let mut expr = self.column(rte, relation, field.column);
+        let mut expr = match &field.base {
+            Base::Column(column) => self.column(rte, relation, *column),
+            Base::Computed(computed) => {
+                return Err(DatabaseError::unavailable(
+                    "computed columns",
+                    &computed.routine.name,
+                    1,
+                    None,
+                ));
+            }
+        };
         if !field.path.is_empty() && !expr.ty.is_json() {
             expr = analyse::function(catalog, "to_jsonb", vec![expr])?;
         }
@@ -541,6 +552,14 @@ impl<'a> Builder<'a> {
                     self.and(first);
                     self.equal((between, &junction, through), (parent, parent_relation, from))?;
                 }
+            }
+            RelationshipKind::Computed { routine, .. } => {
+                return Err(DatabaseError::unavailable(
+                    "computed relationships",
+                    &routine.name,
+                    1,
+                    None,
+                ));
             }
         }
         Ok(())

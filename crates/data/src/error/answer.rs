@@ -173,6 +173,7 @@ pub(super) fn relationship(candidate: &Relationship) -> Json {
                 list(&mut to_columns.iter().map(|(_, column)| column)),
             ),
         ),
+        RelationshipKind::Computed { routine, .. } => ("computed", routine.to_string()),
     };
     json!({ "cardinality": cardinality, "embedding": format!("{from} with {to}"), "relationship": text })
 }
@@ -187,6 +188,7 @@ pub(super) fn relationship_hint(child: &str, candidates: &[Arc<Relationship>]) -
                 RelationshipKind::ManyToOne { constraint, .. }
                 | RelationshipKind::OneToMany { constraint, .. }
                 | RelationshipKind::OneToOne { constraint, .. } => constraint,
+                RelationshipKind::Computed { routine, .. } => &routine.name,
             };
             format!("'{}!{by}'", candidate.to.name)
         })

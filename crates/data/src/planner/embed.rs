@@ -79,6 +79,14 @@ fn find(
         RelationshipKind::ManyToMany { junction, .. } => exposed.contains(&junction.schema),
         _ => true,
     };
+    // A routine of that name stands before every key.
+    let computed = catalog.relationships_of(parent).iter().find(|candidate| {
+        matches!(&candidate.kind, RelationshipKind::Computed { routine, .. }
+            if routine.name == *target && routine.schema == *schema)
+    });
+    if let Some(computed) = computed {
+        return Ok(computed.clone());
+    }
     let mut found: Vec<Arc<Relationship>> = catalog
         .relationships_of(parent)
         .iter()
@@ -124,11 +132,15 @@ fn order_key(candidate: &Relationship) -> (Ident, u8, String) {
             to_constraint,
             ..
         } => (3, format!("{junction} {from_constraint} {to_constraint}")),
+        RelationshipKind::Computed { routine, .. } => (4, routine.to_string()),
     };
     (candidate.to.name.clone(), rank, text)
 }
 
 fn means(catalog: &Catalog, candidate: &Relationship, target: &str, hint: Option<&str>) -> bool {
+    if matches!(candidate.kind, RelationshipKind::Computed { .. }) {
+        return false;
+    }
     let is_target = candidate.to.name == *target;
     let near = |name: &str| single_pair(candidate).is_some_and(|(column, _)| *column == *name);
     let far = |name: &str| single_pair(candidate).is_some_and(|(_, column)| *column == *name);
@@ -161,7 +173,7 @@ fn constraint(candidate: &Relationship) -> Option<&Ident> {
         RelationshipKind::ManyToOne { constraint, .. }
         | RelationshipKind::OneToMany { constraint, .. }
         | RelationshipKind::OneToOne { constraint, .. } => Some(constraint),
-        RelationshipKind::ManyToMany { .. } => None,
+        RelationshipKind::ManyToMany { .. } | RelationshipKind::Computed { .. } => None,
     }
 }
 
@@ -181,7 +193,7 @@ fn single_pair(candidate: &Relationship) -> Option<&(Ident, Ident)> {
             [pair] => Some(pair),
             _ => None,
         },
-        RelationshipKind::ManyToMany { .. } => None,
+        RelationshipKind::ManyToMany { .. } | RelationshipKind::Computed { .. } => None,
     }
 }
 

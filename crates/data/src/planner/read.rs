@@ -6,12 +6,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use mainstay_core::catalog::{Catalog, ColumnIndex, Enforcement, Relation, Relationship, RelationshipKind};
+use mainstay_core::catalog::{Catalog, ColumnIndex, Enforcement, Relation, Relationship, RelationshipKind, Routine};
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::plan::{
-    Cardinality, Cast, Count, Embed, EmbedIndex, Field, IsValue, JsonStep, Operator, Order, OrderTarget, Output,
-    Predicate, Read, Source, Value,
+    Base, Cardinality, Cast, ComputedColumn, Count, Embed, EmbedIndex, Field, IsValue, JsonStep, Operator, Order,
+    OrderTarget, Output, Predicate, Read, Source, Value,
 };
 use mainstay_core::policy::{self, Access, Needs};
 use mainstay_core::types::Type;
@@ -42,14 +42,38 @@ pub struct Resolver<'a> {
 #[derive(Debug)]
 pub struct Draft {
     pub relation: Arc<Relation>,
-    /// Columns read anywhere.
-    pub needs: BTreeSet<ColumnIndex>,
+    pub needs: Reads,
     output: Vec<Output>,
     embeds: Vec<DraftEmbed>,
     filter: Option<Predicate>,
     order: Vec<Order>,
     limit: Option<usize>,
     offset: Option<usize>,
+}
+
+/// What one level of a read looks at.
+#[derive(Debug, Default)]
+pub struct Reads {
+    /// Columns read anywhere.
+    pub columns: BTreeSet<ColumnIndex>,
+    /// Routines of the row.
+    pub routines: Vec<Arc<Routine>>,
+}
+
+impl Reads {
+    /// A routine of the row, which is given every column.
+    fn call(&mut self, relation: &Relation, routine: &Arc<Routine>) {
+        self.columns.extend(0..relation.columns.len());
+        self.routines.push(routine.clone());
+    }
+
+    /// Asks leave for the routines. Errors: 42501.
+    pub fn authorize(&self, catalog: &Catalog, role: &Ident) -> Result<(), Error> {
+        for routine in &self.routines {
+            policy::authorize_routine(catalog, role, routine)?;
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
@@ -71,13 +95,14 @@ impl Draft {
             Some(access) => access,
             None => {
                 let needs = Needs {
-                    select: self.needs.iter().copied().collect(),
+                    select: self.needs.columns.iter().copied().collect(),
                     select_any: true,
                     ..Needs::default()
                 };
                 policy::authorize(catalog, role, &self.relation, &needs)?
             }
         };
+        self.needs.authorize(catalog, role)?;
         let mut embeds = Vec::with_capacity(self.embeds.len());
         for embed in self.embeds {
             let junction = match embed.junction {
@@ -168,7 +193,7 @@ impl Resolver<'_> {
             relation: &relation,
             qualifier: qualifier(joined),
         };
-        let mut needs = BTreeSet::new();
+        let mut needs = Reads::default();
         let mut output = Vec::new();
         let shows_all = branch.depth == 0 && branch.fields.is_empty() && branch.children.is_empty();
         if shows_all {
@@ -181,7 +206,7 @@ impl Resolver<'_> {
                     let resolved = self.field(&place, field, &mut needs)?;
                     let name = match alias {
                         Some(alias) => Ident::new(alias),
-                        None => shown_name(field, &relation, resolved.column),
+                        None => shown_name(field, &relation, &resolved.base),
                     };
                     let cast = cast.as_deref().map(|cast| self.cast(cast)).transpose()?;
                     output.push(Output::Column {
@@ -273,7 +298,7 @@ impl Resolver<'_> {
         &mut self,
         parent: &Arc<Relation>,
         child: &Joined<'_>,
-        parent_needs: &mut BTreeSet<ColumnIndex>,
+        parent_needs: &mut Reads,
     ) -> Result<DraftEmbed, Error> {
         let relationship = child
             .relationship
@@ -286,8 +311,8 @@ impl Resolver<'_> {
             | RelationshipKind::OneToMany { columns, .. }
             | RelationshipKind::OneToOne { columns, .. } => {
                 for (near, far) in columns {
-                    parent_needs.insert(position(parent, near)?);
-                    draft.needs.insert(position(&child.relation, far)?);
+                    parent_needs.columns.insert(position(parent, near)?);
+                    draft.needs.columns.insert(position(&child.relation, far)?);
                 }
             }
             RelationshipKind::ManyToMany {
@@ -303,14 +328,22 @@ impl Resolver<'_> {
                     .ok_or_else(|| internal("a junction that is gone"))?;
                 let mut columns = Vec::new();
                 for (near, between) in from_columns {
-                    parent_needs.insert(position(parent, near)?);
+                    parent_needs.columns.insert(position(parent, near)?);
                     columns.push(position(&relation, between)?);
                 }
                 for (far, between) in to_columns {
-                    draft.needs.insert(position(&child.relation, far)?);
+                    draft.needs.columns.insert(position(&child.relation, far)?);
                     columns.push(position(&relation, between)?);
                 }
                 junction = Some((relation, columns));
+            }
+            RelationshipKind::Computed { routine: name, .. } => {
+                let overloads = self.catalog.routines.get(name).map(Vec::as_slice).unwrap_or_default();
+                let routine = overloads
+                    .iter()
+                    .find(|routine| routine.row_argument() == Some(&parent.name))
+                    .ok_or_else(|| internal("a computed relationship whose routine is gone"))?;
+                parent_needs.call(parent, routine);
             }
         }
         let cardinality = if relationship.is_to_one() {
@@ -334,7 +367,7 @@ impl Resolver<'_> {
         place: &Place<'_>,
         joined: &Joined<'_>,
         conditions: &[Condition],
-        needs: &mut BTreeSet<ColumnIndex>,
+        needs: &mut Reads,
     ) -> Result<Option<Predicate>, Error> {
         let mut all = Vec::with_capacity(conditions.len());
         for condition in conditions {
@@ -352,7 +385,7 @@ impl Resolver<'_> {
         place: &Place<'_>,
         joined: Option<&Joined<'_>>,
         tree: &LogicTree,
-        needs: &mut BTreeSet<ColumnIndex>,
+        needs: &mut Reads,
     ) -> Result<Predicate, Error> {
         match tree {
             LogicTree::Filter(filter) => self.filter(place, joined, filter, needs),
@@ -380,7 +413,7 @@ impl Resolver<'_> {
         place: &Place<'_>,
         joined: Option<&Joined<'_>>,
         filter: &Filter,
-        needs: &mut BTreeSet<ColumnIndex>,
+        needs: &mut Reads,
     ) -> Result<Predicate, Error> {
         if let (Operation::Is(IsValue::Null), true, Some(joined)) =
             (&filter.operation, filter.field.path.is_empty(), joined)
@@ -445,17 +478,25 @@ impl Resolver<'_> {
         Ok(negated(filter.is_negated, predicate))
     }
 
-    fn field(
-        &mut self,
-        place: &Place<'_>,
-        field: &FieldRef,
-        needs: &mut BTreeSet<ColumnIndex>,
-    ) -> Result<Field, Error> {
-        let (column, _) = place
-            .relation
-            .column(&field.name)
-            .ok_or_else(|| missing_column(place.relation, &place.qualifier, &field.name))?;
-        needs.insert(column);
+    fn field(&mut self, place: &Place<'_>, field: &FieldRef, needs: &mut Reads) -> Result<Field, Error> {
+        let base = match place.relation.column(&field.name) {
+            Some((column, _)) => {
+                needs.columns.insert(column);
+                Base::Column(column)
+            }
+            None => {
+                let path: Vec<&Ident> = std::iter::once(self.schema).chain(self.extra_search_path).collect();
+                let routine = self
+                    .catalog
+                    .computed_column(&path, &place.relation.name, &field.name)
+                    .ok_or_else(|| missing_column(place.relation, &place.qualifier, &field.name))?;
+                needs.call(place.relation, routine);
+                Base::Computed(Arc::new(ComputedColumn {
+                    routine: routine.name.clone(),
+                    ty: routine.returns.ty.clone(),
+                }))
+            }
+        };
         if field.path.len() > JSON_STEPS_MAX {
             return Err(Error::TooDeep { what: "a JSON path" });
         }
@@ -481,7 +522,7 @@ impl Resolver<'_> {
                 .into());
         }
         Ok(Field {
-            column,
+            base,
             path,
             as_text: field.path.last().is_some_and(|step| step.as_text),
         })
@@ -517,9 +558,9 @@ pub struct Place<'a> {
     pub qualifier: String,
 }
 
-fn all_columns(relation: &Relation, output: &mut Vec<Output>, needs: &mut BTreeSet<ColumnIndex>) {
+fn all_columns(relation: &Relation, output: &mut Vec<Output>, needs: &mut Reads) {
     for (index, column) in relation.columns.iter().enumerate() {
-        needs.insert(index);
+        needs.columns.insert(index);
         output.push(Output::Column {
             name: column.name.clone(),
             field: Field::column(index),
@@ -529,12 +570,15 @@ fn all_columns(relation: &Relation, output: &mut Vec<Output>, needs: &mut BTreeS
 }
 
 /// The key of a selected field without an alias: the last key of its path, or the column's name.
-fn shown_name(field: &FieldRef, relation: &Relation, column: ColumnIndex) -> Ident {
+fn shown_name(field: &FieldRef, relation: &Relation, base: &Base) -> Ident {
     let key = field.path.iter().rev().find_map(|step| match &step.operand {
         PathOperand::Key(key) => Some(Ident::new(key)),
         PathOperand::Index(_) => None,
     });
-    key.unwrap_or_else(|| relation.columns[column].name.clone())
+    key.unwrap_or_else(|| match base {
+        Base::Column(column) => relation.columns[*column].name.clone(),
+        Base::Computed(computed) => computed.routine.name.clone(),
+    })
 }
 
 fn child_named(joined: &Joined<'_>, name: &str) -> Option<EmbedIndex> {
@@ -545,7 +589,7 @@ fn child_named(joined: &Joined<'_>, name: &str) -> Option<EmbedIndex> {
 fn qualifier(joined: &Joined<'_>) -> String {
     let name = &joined.relation.name.name;
     match joined.relationship.as_deref().map(|relationship| &relationship.kind) {
-        None | Some(RelationshipKind::ManyToMany { .. }) => name.to_string(),
+        None | Some(RelationshipKind::ManyToMany { .. } | RelationshipKind::Computed { .. }) => name.to_string(),
         Some(_) => format!("{name}_{}", joined.branch.depth),
     }
 }

@@ -15,7 +15,7 @@ use mainstay_core::plan::{
 use mainstay_core::policy::{self, Needs};
 
 use super::embed::Joined;
-use super::read::{Draft, Place, Resolver, both};
+use super::read::{Draft, Place, Reads, Resolver, both};
 use super::template::Form;
 use crate::error::Error;
 use crate::request::prefer::{Preferences, Representation, Resolution};
@@ -159,10 +159,11 @@ fn finish_insert(
     location: Vec<ColumnIndex>,
     must_match: Vec<(ColumnIndex, usize)>,
 ) -> Result<PlanAction, Error> {
-    let mut select: BTreeSet<ColumnIndex> = location.iter().copied().collect();
+    let mut select = Reads::default();
+    select.columns.extend(&location);
     let mut updated = None;
     if let Some(conflict) = &conflict {
-        select.extend(&conflict.columns);
+        select.columns.extend(&conflict.columns);
         if conflict.action == ConflictAction::Merge {
             updated = Some(columns.clone());
         }
@@ -190,7 +191,7 @@ fn update(
     write: &WriteRequest<'_>,
 ) -> Result<PlanAction, Error> {
     let columns = set_columns(&relation, write.columns)?;
-    let mut select = BTreeSet::new();
+    let mut select = Reads::default();
     let filter = root_filter(resolver, &relation, write.query, &mut select)?;
     let needs = Needs {
         update: Some(columns.clone()),
@@ -215,7 +216,7 @@ fn delete(
     draft: Option<Draft>,
     write: &WriteRequest<'_>,
 ) -> Result<PlanAction, Error> {
-    let mut select = BTreeSet::new();
+    let mut select = Reads::default();
     let filter = root_filter(resolver, &relation, write.query, &mut select)?;
     let needs = Needs {
         delete: true,
@@ -239,14 +240,15 @@ fn sources(
     draft: Option<Draft>,
     write: &WriteRequest<'_>,
     mut needs: Needs,
-    mut select: BTreeSet<ColumnIndex>,
+    mut select: Reads,
 ) -> Result<(Source, Option<Read>), Error> {
     if let Some(draft) = &draft {
-        select.extend(&draft.needs);
+        select.columns.extend(&draft.needs.columns);
     }
-    needs.select = select.into_iter().collect();
+    needs.select = select.columns.iter().copied().collect();
     policy::authorize_role(resolver.catalog, write.role)?;
     let access = policy::authorize(resolver.catalog, write.role, &relation, &needs)?;
+    select.authorize(resolver.catalog, write.role)?;
     let read = match draft {
         Some(draft) => Some(draft.authorize(resolver.catalog, write.role, Some(access.clone()))?),
         None => None,
@@ -259,7 +261,7 @@ fn root_filter(
     resolver: &mut Resolver<'_>,
     relation: &Relation,
     query: &Query,
-    needs: &mut BTreeSet<ColumnIndex>,
+    needs: &mut Reads,
 ) -> Result<Option<Predicate>, Error> {
     let place = Place {
         relation,

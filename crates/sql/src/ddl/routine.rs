@@ -220,6 +220,7 @@ impl Run<'_> {
                 return Err(DatabaseError::new("42P13", "function result type must be specified"));
             };
             return Ok(Returns {
+                at_most_one: false,
                 ty,
                 set: is_table,
                 columns,
@@ -231,6 +232,7 @@ impl Run<'_> {
                 return Err(DatabaseError::new("42P13", "SQL functions cannot return type trigger"));
             }
             return Ok(Returns {
+                at_most_one: false,
                 ty: Type::Other(QualifiedName::new("pg_catalog", "trigger")),
                 set: false,
                 columns,
@@ -258,6 +260,7 @@ impl Run<'_> {
             _ => None,
         };
         Ok(Returns {
+            at_most_one: false,
             ty,
             set: written.set_of,
             columns,

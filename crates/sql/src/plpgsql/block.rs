@@ -15,6 +15,7 @@ pub fn block(session: &Session, body: &str) -> Routine {
         owner: session.user.clone(),
         arguments: Vec::new(),
         returns: Returns {
+            at_most_one: false,
             ty: Type::Void,
             set: false,
             columns: Vec::new(),

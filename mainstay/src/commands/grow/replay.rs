@@ -236,6 +236,7 @@ fn reads(catalog: &Catalog, relation: &Relation, rows: &[Vec<Option<String>>], i
             | RelationshipKind::OneToMany { constraint, .. }
             | RelationshipKind::OneToOne { constraint, .. } => constraint,
             RelationshipKind::ManyToMany { junction, .. } => &junction.name,
+            RelationshipKind::Computed { .. } => continue,
         };
         let to = &relationship.to;
         if !is_plain(hint) || !is_plain(&to.name) || to.schema != relation.name.schema {
