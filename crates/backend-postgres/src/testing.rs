@@ -168,6 +168,7 @@ pub mod plans {
             limit: None,
             offset: None,
             count: Count::None,
+            grouping: None,
         }
     }
 

@@ -71,6 +71,80 @@ pub struct Read {
     /// Rows; an integer value.
     pub offset: Option<ValueRef>,
     pub count: Count,
+    /// With aggregates each row stands for a group of rows: then this says what is shown and sorted by, and `output` and
+    /// `order` are empty.
+    pub grouping: Option<Box<Grouping>>,
+}
+
+/// How rows are put together: by every member that is not an aggregate.
+#[derive(Clone, Debug)]
+pub struct Grouping {
+    pub members: Vec<GroupMember>,
+    pub order: Vec<GroupOrder>,
+}
+
+/// One member of a group's JSON object, in order.
+#[derive(Clone, Debug)]
+pub struct GroupMember {
+    /// `None`: grouped by and not shown.
+    pub name: Option<Ident>,
+    /// The to-one spreads that lead from the read to the row that the value is of.
+    pub path: Vec<EmbedIndex>,
+    pub value: GroupValue,
+}
+
+/// What a member of a group is.
+#[derive(Clone, Debug)]
+pub enum GroupValue {
+    Field {
+        field: Field,
+        cast: Option<Cast>,
+    },
+    /// An embed of the row at the path; rows are grouped by its content.
+    Embed(EmbedIndex),
+    Aggregate(Aggregate),
+}
+
+/// An aggregate over the rows of a group.
+#[derive(Clone, Debug)]
+pub struct Aggregate {
+    pub function: AggregateFunction,
+    /// What it is given, with its cast; `None`: the rows are counted that there are at the path.
+    pub over: Option<(Field, Option<Cast>)>,
+    /// Of the result.
+    pub cast: Option<Cast>,
+}
+
+/// The aggregates that a request may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AggregateFunction {
+    Sum,
+    Avg,
+    Count,
+    Max,
+    Min,
+}
+
+impl AggregateFunction {
+    /// Its name, in requests, in SQL, and as the key of its result.
+    pub fn name(self) -> &'static str {
+        match self {
+            AggregateFunction::Sum => "sum",
+            AggregateFunction::Avg => "avg",
+            AggregateFunction::Count => "count",
+            AggregateFunction::Max => "max",
+            AggregateFunction::Min => "min",
+        }
+    }
+}
+
+/// One sort key of groups.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupOrder {
+    /// Position in [`Grouping::members`].
+    pub member: usize,
+    pub descending: bool,
+    pub nulls_first: Option<bool>,
 }
 
 /// `Prefer: count=`.

@@ -7,6 +7,8 @@
 
 mod call;
 mod filter;
+mod group;
+mod named;
 mod read;
 pub mod sql;
 mod write;

@@ -4,10 +4,11 @@ use mainstay_core::catalog::{Relation, RelationshipKind};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
 use mainstay_core::plan::{
-    Base, Cardinality, Cast, Count, Embed, Field, Format, JsonStep, Order, OrderTarget, Output, Read,
+    Base, Cardinality, Cast, Count, Embed, Field, Format, Grouping, JsonStep, Order, OrderTarget, Output, Read,
 };
 use mainstay_core::types::Type;
 
+use super::group::Groups;
 use super::sql::{Alias, Param, Sql};
 use super::{Renderer, ResultKind, Variant, part, wants_count, wire_formats};
 use crate::decode::{Cell, Member, Shape};
@@ -24,7 +25,7 @@ pub(super) struct Scope<'a> {
 
 /// Where a field's value is shown: at the top a CSV cell takes PostgreSQL's text as it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     Top,
     Inside,
 }
@@ -75,6 +76,12 @@ impl Renderer {
     /// `SELECT <outputs>[, <extra>] FROM <from> WHERE … ORDER BY … LIMIT … OFFSET …`.
     pub(super) fn select(&mut self, sql: &mut Sql, scope: Scope<'_>, from: Sql, extra: Sql) -> Result<Shape> {
         sql.push("SELECT ");
+        if let (Some(grouping), true) = (&scope.read.grouping, extra.is_empty()) {
+            let groups = self.groups(scope, grouping, from, |renderer, sql| {
+                renderer.filters(sql, scope, Sql::default())
+            })?;
+            return Ok(self.grouped(sql, groups, scope.read, Place::Top));
+        }
         let shape = self.outputs(sql, scope, Place::Top)?;
         if !extra.is_empty() {
             if !shape.members.is_empty() {
@@ -128,7 +135,36 @@ impl Renderer {
         Ok(())
     }
 
-    fn order(&mut self, sql: &mut Sql, scope: Scope<'_>) -> Result<()> {
+    /// The select list of groups, and where they come from.
+    fn grouped(&mut self, sql: &mut Sql, groups: Groups, read: &Read, place: Place) -> Shape {
+        let Groups { shown, tail } = groups;
+        let shown = Groups {
+            shown,
+            tail: Sql::default(),
+        };
+        let shape = self.grouped_outputs(sql, shown, place);
+        sql.append(tail);
+        self.range(sql, read);
+        shape
+    }
+
+    /// The groups of an embed's rows.
+    pub(super) fn embed_groups(
+        &mut self,
+        parent: Scope<'_>,
+        embed: &Embed,
+        scope: Scope<'_>,
+        grouping: &Grouping,
+    ) -> Result<Groups> {
+        let mut source = Sql::default();
+        let mut joined = Sql::default();
+        self.embed_relations(&mut source, &mut joined, parent, embed, scope.alias)?;
+        self.groups(scope, grouping, source, |renderer, sql| {
+            renderer.filters(sql, scope, joined)
+        })
+    }
+
+    pub(super) fn order(&mut self, sql: &mut Sql, scope: Scope<'_>) -> Result<()> {
         for (
             index,
             Order {
@@ -210,17 +246,7 @@ impl Renderer {
         place: Place,
     ) -> Result<Cell> {
         let mut value = Sql::default();
-        let field_type = self.field(&mut value, scope.alias, &scope.read.source.relation, field)?;
-        let (value, ty) = match cast {
-            None => (value, Some(field_type)),
-            Some(cast) => {
-                let mut casted = Sql::default();
-                casted.push("CAST(").append(value).push(" AS ");
-                cast_type(&mut casted, cast)?;
-                casted.push(")");
-                (casted, cast.ty.clone())
-            }
-        };
+        let ty = self.cast_field(&mut value, scope.alias, &scope.read.source.relation, field, cast)?;
         if place == Place::Top && self.format == Format::Csv {
             sql.append(value);
             return Ok(Cell::Text);
@@ -266,6 +292,32 @@ impl Renderer {
             alias: &alias,
             read: &embed.read,
         };
+        if let Some(grouping) = &embed.read.grouping {
+            let groups = self.embed_groups(scope, embed, inner, grouping)?;
+            let rows = self.alias('r');
+            let is_one = embed.cardinality == Cardinality::One;
+            if is_one {
+                sql.push("(SELECT ROW(");
+            } else {
+                sql.push("(SELECT pg_catalog.array_agg(")
+                    .alias(&rows)
+                    .push(".r) FROM (SELECT ROW(");
+            }
+            let Groups { shown, tail } = groups;
+            let shown = Groups {
+                shown,
+                tail: Sql::default(),
+            };
+            let shape = self.grouped_outputs(sql, shown, Place::Inside);
+            if is_one {
+                sql.push(")").append(tail).push(" LIMIT 1)");
+            } else {
+                sql.push(") AS r").append(tail);
+                self.range(sql, &embed.read);
+                sql.push(") AS ").alias(&rows).push(")");
+            }
+            return Ok(shape);
+        }
         match embed.cardinality {
             Cardinality::One => {
                 sql.push("(SELECT ROW(");
@@ -293,9 +345,36 @@ impl Renderer {
     }
 
     /// ` FROM <relation> AS alias[, <junction>] WHERE <join> AND <filter>`.
-    fn embed_source(&mut self, sql: &mut Sql, parent: Scope<'_>, embed: &Embed, alias: &Alias) -> Result<()> {
-        let relation = &embed.read.source.relation;
+    pub(super) fn embed_source(
+        &mut self,
+        sql: &mut Sql,
+        parent: Scope<'_>,
+        embed: &Embed,
+        alias: &Alias,
+    ) -> Result<()> {
         sql.push(" FROM ");
+        let mut joined = Sql::default();
+        self.embed_relations(sql, &mut joined, parent, embed, alias)?;
+        self.filters(
+            sql,
+            Scope {
+                alias,
+                read: &embed.read,
+            },
+            joined,
+        )
+    }
+
+    /// `<relation> AS alias[, <junction>]`, and the condition that joins them with the parent.
+    fn embed_relations(
+        &mut self,
+        sql: &mut Sql,
+        joined: &mut Sql,
+        parent: Scope<'_>,
+        embed: &Embed,
+        alias: &Alias,
+    ) -> Result<()> {
+        let relation = &embed.read.source.relation;
         if let RelationshipKind::Computed { routine, .. } = &embed.relationship.kind {
             sql.name(routine).push("(");
             self.row(sql, parent.alias, &parent.read.source.relation);
@@ -303,12 +382,11 @@ impl Renderer {
         } else {
             sql.name(&relation.name).push(" AS ").alias(alias);
         }
-        let mut joined = Sql::default();
         match &embed.relationship.kind {
             RelationshipKind::ManyToOne { columns, .. }
             | RelationshipKind::OneToMany { columns, .. }
             | RelationshipKind::OneToOne { columns, .. } => {
-                equalities(&mut joined, parent.alias, alias, columns);
+                equalities(joined, parent.alias, alias, columns);
             }
             RelationshipKind::ManyToMany {
                 junction,
@@ -318,20 +396,13 @@ impl Renderer {
             } => {
                 let junction_alias = self.alias('j');
                 sql.push(", ").name(junction).push(" AS ").alias(&junction_alias);
-                equalities(&mut joined, parent.alias, &junction_alias, from_columns);
+                equalities(joined, parent.alias, &junction_alias, from_columns);
                 joined.push(" AND ");
-                equalities(&mut joined, alias, &junction_alias, to_columns);
+                equalities(joined, alias, &junction_alias, to_columns);
             }
             RelationshipKind::Computed { .. } => {}
         }
-        self.filters(
-            sql,
-            Scope {
-                alias,
-                read: &embed.read,
-            },
-            joined,
-        )
+        Ok(())
     }
 
     /// `EXISTS (SELECT 1 FROM …)`: the embed has a row for this row of the parent.
@@ -444,7 +515,7 @@ fn equalities(sql: &mut Sql, a: &Alias, b: &Alias, columns: &[(Ident, Ident)]) {
 }
 
 /// Words that a cast's name may hold; anything else cannot be a type's name as requests spell it.
-fn cast_type(sql: &mut Sql, cast: &Cast) -> Result<()> {
+pub(super) fn cast_type(sql: &mut Sql, cast: &Cast) -> Result<()> {
     if let Some(ty) = &cast.ty {
         sql.type_name(ty);
         return Ok(());

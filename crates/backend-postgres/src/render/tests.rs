@@ -84,6 +84,7 @@ fn read(relation: Arc<Relation>, columns: &[usize]) -> Read {
         limit: None,
         offset: None,
         count: Count::None,
+        grouping: None,
     }
 }
 
@@ -147,7 +148,7 @@ fn a_read_names_its_columns_and_binds_its_values() {
         })),
         Predicate::Compare {
             field: Field {
-                column: 3,
+                base: mainstay_core::plan::Base::Column(3),
                 path: vec![JsonStep::Key(2), JsonStep::Index(3)],
                 as_text: true,
             },

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use mainstay_core::catalog::{ColumnIndex, Relation, RelationshipKind};
 use mainstay_core::error::BackendError;
 use mainstay_core::plan::{
-    Base, Conflict, ConflictAction, Delete, Field, Insert, Missing, OrderTarget, Output, Predicate, Read, Returning,
-    Update,
+    Base, Conflict, ConflictAction, Delete, Field, GroupValue, Insert, Missing, OrderTarget, Output, Predicate, Read,
+    Returning, Update,
 };
 
 use super::read::{KEPT_ROW, Scope};
@@ -369,6 +369,7 @@ fn bare_read(source: mainstay_core::plan::Source) -> Read {
         limit: None,
         offset: None,
         count: mainstay_core::plan::Count::None,
+        grouping: None,
     }
 }
 
@@ -395,10 +396,20 @@ fn default_text(column: &mainstay_core::catalog::Column) -> Option<String> {
 }
 
 /// The columns of the read's own relation that it looks at, also for joining its embeds.
-fn needed_columns(read: &Read, relation: &Relation, needed: &mut BTreeSet<ColumnIndex>) {
+pub(super) fn needed_columns(read: &Read, relation: &Relation, needed: &mut BTreeSet<ColumnIndex>) {
     for output in &read.output {
         if let Output::Column { field, .. } = output {
             needed.extend(field.base.column());
+        }
+    }
+    let members = read.grouping.iter().flat_map(|grouping| &grouping.members);
+    for member in members.filter(|member| member.path.is_empty()) {
+        match &member.value {
+            GroupValue::Field { field, .. } => needed.extend(field.base.column()),
+            GroupValue::Aggregate(aggregate) => {
+                needed.extend(aggregate.over.iter().filter_map(|(field, _)| field.base.column()));
+            }
+            GroupValue::Embed(_) => {}
         }
     }
     for order in &read.order {

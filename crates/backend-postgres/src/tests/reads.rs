@@ -230,7 +230,7 @@ async fn filters_paths_casts_and_counts() {
     let data = orders.column("data").unwrap().0;
     let mut read = read(&backend, "orders", &["id"]);
     let path = Field {
-        column: data,
+        base: mainstay_core::plan::Base::Column(data),
         path: vec![JsonStep::Key(0), JsonStep::Key(1), JsonStep::Index(2)],
         as_text: true,
     };
@@ -427,6 +427,7 @@ async fn every_relation_of_the_conformance_fixtures_prints_as_postgresql_prints_
             limit: None,
             offset: None,
             count: Count::None,
+            grouping: None,
         };
         let columns = relation.columns.iter().enumerate();
         read.output = columns

@@ -11,7 +11,7 @@ use super::types;
 
 impl Emitter<'_> {
     /// An expression with the collation by which its type is told apart.
-    pub(super) fn compared(&mut self, expr: &Expr) -> Result<()> {
+    pub(crate) fn compared(&mut self, expr: &Expr) -> Result<()> {
         types::check_compared(&expr.ty)?;
         self.expr(expr)?;
         if let Some(collation) = types::collation(&expr.ty).filter(types::Collation::changes_equality) {

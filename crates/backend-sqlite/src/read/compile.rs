@@ -18,6 +18,7 @@ use mainstay_core::types::Type;
 use mainstay_sql::typed::{Expr, RteId};
 
 use super::filter::{Builder, Subject};
+use super::group;
 use super::program::{Child, CountCap, CountPlan, Member, Node, Pace, Query, ReadProgram, any_query};
 use super::run::key_of;
 use crate::emit::binds::Bind;
@@ -132,7 +133,7 @@ fn program(
 
 /// Which rows a node's statement begins from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Root {
+pub(super) enum Root {
     All,
     /// Those whose numbers are given.
     Rows,
@@ -141,14 +142,14 @@ enum Root {
 }
 
 /// A compiled node and the parent's columns that its placeholders take.
-struct Joined {
+pub(super) struct Joined {
     node: Node,
     /// (placeholder from 1, column of the parent's relation)
     joins: Vec<(usize, ColumnIndex)>,
 }
 
 /// The row that an embed belongs to.
-struct Parent<'a> {
+pub(super) struct Parent<'a> {
     relation: &'a Arc<Relation>,
     embed: &'a Embed,
 }
@@ -156,6 +157,9 @@ struct Parent<'a> {
 fn node(compiled: &Compiled, read: &Read, root: Root, parent: Option<Parent<'_>>, depth: usize) -> Result<Joined> {
     if depth > EMBED_DEPTH_MAX {
         return Err(DatabaseError::new("54001", "stack depth limit exceeded").hint("Embed fewer relations."));
+    }
+    if let Some(grouping) = &read.grouping {
+        return group::node(compiled, read, grouping, root, parent);
     }
     let relation = &read.source.relation;
     let has_junction = parent.as_ref().is_some_and(|parent| parent.embed.junction.is_some());
@@ -251,7 +255,21 @@ fn node(compiled: &Compiled, read: &Read, root: Root, parent: Option<Parent<'_>>
             }
         })
         .collect();
-    select(&mut builder, read, rte, root, parent, &selected, &joined)?;
+    let joined: Vec<JoinedEmbed<'_>> = joined
+        .into_iter()
+        .map(|(embedded, embed)| JoinedEmbed {
+            rte: embedded,
+            embed,
+            parent: rte,
+            parent_relation: relation,
+        })
+        .collect();
+    select(&mut builder, read, rte, root, parent, &selected, &joined, None)?;
+    Ok(finished(builder, members, children))
+}
+
+/// The node of a statement that is written.
+pub(super) fn finished(builder: Builder<'_>, members: Vec<Member>, children: Vec<Child>) -> Joined {
     let (sql, binds) = builder.finish();
     let joins = binds
         .iter()
@@ -261,25 +279,45 @@ fn node(compiled: &Compiled, read: &Read, root: Root, parent: Option<Parent<'_>>
             _ => None,
         })
         .collect();
-    Ok(Joined {
+    Joined {
         node: Node {
             query: Query { sql, binds },
             members,
             children,
         },
         joins,
-    })
+    }
+}
+
+/// An embed that is read by the statement of the rows that it belongs to.
+pub(super) struct JoinedEmbed<'a> {
+    pub rte: RteId,
+    pub embed: &'a Embed,
+    pub parent: RteId,
+    pub parent_relation: &'a Arc<Relation>,
+}
+
+/// What puts rows together, and how the groups are sorted.
+pub(super) struct Groups {
+    pub keys: Vec<Expr>,
+    /// Sort key, descending, nulls first.
+    pub order: Vec<(Expr, bool, Option<bool>)>,
 }
 
 /// Writes the node's statement.
-fn select(
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of one statement, named at both call sites"
+)]
+pub(super) fn select(
     builder: &mut Builder<'_>,
     read: &Read,
     rte: RteId,
     root: Root,
     parent: Option<Parent<'_>>,
     selected: &[Expr],
-    embeds: &[(RteId, &Embed)],
+    embeds: &[JoinedEmbed<'_>],
+    groups: Option<&Groups>,
 ) -> Result<()> {
     builder.sql("SELECT ");
     for (index, expr) in selected.iter().enumerate() {
@@ -318,11 +356,14 @@ fn select(
             .sql(ROWID)
             .sql(" = keys.value");
     }
-    for (embedded, embed) in embeds {
+    for joined in embeds {
+        let embedded = &joined.embed.read;
         builder.sql(" LEFT JOIN ");
-        builder.from(&embed.read.source.relation, *embedded, READ)?;
+        builder.from(&embedded.source.relation, joined.rte, READ)?;
         builder.sql(" ON 1");
-        builder.joined(embed, &read.source.relation, rte, *embedded, None, &mut false)?;
+        let parent = (joined.parent_relation, joined.parent);
+        builder.joined(joined.embed, parent.0, parent.1, joined.rte, None, &mut false)?;
+        builder.conditions(embedded, joined.rte, &mut false)?;
     }
     let junction = match &parent {
         Some(Parent { embed, .. }) => builder.junction(embed)?,
@@ -341,8 +382,11 @@ fn select(
         builder.joined(embed, relation, parent_rte, rte, junction, &mut first)?;
     }
     builder.conditions(read, rte, &mut first)?;
-    order(builder, read, rte, root)?;
-    if whole && first && read.order.is_empty() && is_bare(read) {
+    match groups {
+        Some(groups) => group::tail(builder, groups)?,
+        None => order(builder, read, rte, root)?,
+    }
+    if whole && groups.is_none() && first && read.order.is_empty() && is_bare(read) {
         // Else an index that holds every selected column would decide, and its order is a surprise.
         builder.sql(" ORDER BY ").alias(alias).sql(".").sql(ROWID);
     }
@@ -409,7 +453,7 @@ fn is_unique(embed: &Embed) -> bool {
 }
 
 /// The member of an embed that the parent's statement reads; its columns are appended to `selected`.
-fn joined_member(
+pub(super) fn joined_member(
     builder: &mut Builder<'_>,
     name: &Ident,
     embed: &Embed,
@@ -455,7 +499,7 @@ fn joined_member(
     })
 }
 
-fn kind_of(expr: &Expr) -> Result<Kind> {
+pub(super) fn kind_of(expr: &Expr) -> Result<Kind> {
     Kind::of(&expr.ty).ok_or_else(|| DatabaseError::unavailable(&format!("type {}", expr.ty), "", 1, None))
 }
 

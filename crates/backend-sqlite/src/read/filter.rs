@@ -127,6 +127,11 @@ impl<'a> Builder<'a> {
         self.emitter.expr(expr)
     }
 
+    /// An expression as its type's values are told apart.
+    pub fn group_key(&mut self, expr: &Expr) -> Result<()> {
+        self.emitter.compared(expr)
+    }
+
     /// A range table entry that nothing else in the statement has.
     pub fn fresh_rte(&mut self) -> RteId {
         self.next_rte += 1;

@@ -2,7 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`compile`] [`filter`] | plan → program |
+//! | [`compile`] [`filter`] [`group`] | plan → program |
 //! | [`program`] | the program's types, where it may run |
 //! | [`prepared`] | its statements on one connection, what their plans say |
 //! | [`run`] | running it, writing JSON and CSV |
@@ -13,6 +13,7 @@
 
 pub mod compile;
 pub mod filter;
+mod group;
 pub mod prepared;
 pub mod program;
 pub mod run;

@@ -410,6 +410,7 @@ pub fn matching(
         limit: None,
         offset: None,
         count: Count::None,
+        grouping: None,
     };
     let mut builder = Builder::new(compiled, source.access.role());
     let rte = builder.declare(&source.relation);

@@ -56,6 +56,7 @@ impl<'a> Reading<'a> {
             limit: None,
             offset: None,
             count: Count::None,
+            grouping: None,
         };
         Reading { catalog, role, read }
     }

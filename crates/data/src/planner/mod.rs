@@ -5,6 +5,7 @@
 
 pub mod call;
 mod embed;
+mod group;
 mod read;
 mod suggest;
 mod template;

@@ -10,13 +10,14 @@ use mainstay_core::catalog::{Catalog, ColumnIndex, Enforcement, Relation, Relati
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::plan::{
-    Base, Cardinality, Cast, ComputedColumn, Count, Embed, EmbedIndex, Field, IsValue, JsonStep, Operator, Order,
-    OrderTarget, Output, Predicate, Read, Source, Value,
+    Base, Cardinality, Cast, ComputedColumn, Count, Embed, EmbedIndex, Field, Grouping, IsValue, JsonStep, Operator,
+    Order, OrderTarget, Output, Predicate, Read, Source, Value,
 };
 use mainstay_core::policy::{self, Access, Needs};
 use mainstay_core::types::Type;
 
 use super::embed::Joined;
+use super::group;
 use super::suggest;
 use super::template::{Form, Template, WindowRef};
 use super::tree::Condition;
@@ -44,11 +45,20 @@ pub struct Draft {
     pub relation: Arc<Relation>,
     pub needs: Reads,
     output: Vec<Output>,
-    embeds: Vec<DraftEmbed>,
+    pub(super) embeds: Vec<DraftEmbed>,
     filter: Option<Predicate>,
     order: Vec<Order>,
     limit: Option<usize>,
     offset: Option<usize>,
+    grouping: Option<Box<Grouping>>,
+}
+
+/// What a level's rows are read for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shows {
+    Itself,
+    /// They are a part of their parent's groups.
+    Nothing,
 }
 
 /// What one level of a read looks at.
@@ -77,13 +87,13 @@ impl Reads {
 }
 
 #[derive(Debug)]
-struct DraftEmbed {
+pub(super) struct DraftEmbed {
     name: Ident,
     relationship: Arc<Relationship>,
     junction: Option<(Arc<Relation>, Vec<ColumnIndex>)>,
     cardinality: Cardinality,
     inner: bool,
-    draft: Draft,
+    pub(super) draft: Draft,
 }
 
 impl Draft {
@@ -138,6 +148,7 @@ impl Draft {
             limit: self.limit,
             offset: self.offset,
             count: Count::None,
+            grouping: self.grouping,
         })
     }
 }
@@ -148,7 +159,7 @@ impl Resolver<'_> {
     /// Errors: 42703, 42704, `PGRST108`, `PGRST118`, `PGRST123`.
     pub fn draft(&mut self, joined: &Joined<'_>) -> Result<Draft, Error> {
         self.check(joined)?;
-        self.level(joined)
+        self.level(joined, Shows::Itself)
     }
 
     /// What is refused before any column is looked up.
@@ -171,35 +182,39 @@ impl Resolver<'_> {
                 Some(_) => {}
             }
         }
-        if joined
+        let has_aggregates = joined
             .branch
             .fields
             .iter()
-            .any(|field| matches!(field, SelectItem::Aggregate { .. }))
-        {
-            return Err(if self.aggregates_enabled {
-                Error::NotImplemented("Aggregate functions are not implemented yet.".into())
-            } else {
-                Error::Aggregates
-            });
+            .any(|field| matches!(field, SelectItem::Aggregate { .. }));
+        if has_aggregates && !self.aggregates_enabled {
+            return Err(Error::Aggregates);
+        }
+        let is_to_many = joined.relationship.as_ref().is_some_and(|found| !found.is_to_one());
+        if joined.branch.is_spread && is_to_many && group::is_grouped(joined) {
+            return Err(Error::NotImplemented(
+                "Aggregates are not implemented for one-to-many or many-to-many spreads.".into(),
+            ));
         }
         joined.children.iter().try_for_each(|child| self.check(child))
     }
 
-    fn level(&mut self, joined: &Joined<'_>) -> Result<Draft, Error> {
+    fn level(&mut self, joined: &Joined<'_>, shows: Shows) -> Result<Draft, Error> {
         let branch = joined.branch;
         let relation = joined.relation.clone();
         let place = Place {
             relation: &relation,
             qualifier: qualifier(joined),
         };
+        let is_grouped = shows == Shows::Itself && group::is_grouped(joined);
+        let is_shown = shows == Shows::Itself && !is_grouped;
         let mut needs = Reads::default();
         let mut output = Vec::new();
         let shows_all = branch.depth == 0 && branch.fields.is_empty() && branch.children.is_empty();
         if shows_all {
             all_columns(&relation, &mut output, &mut needs);
         }
-        for item in &branch.fields {
+        for item in branch.fields.iter().filter(|_| is_shown) {
             match item {
                 SelectItem::All => all_columns(&relation, &mut output, &mut needs),
                 SelectItem::Field { field, cast, alias } => {
@@ -220,7 +235,7 @@ impl Resolver<'_> {
         }
         let mut embeds = Vec::with_capacity(joined.children.len());
         for (position, child) in joined.children.iter().enumerate() {
-            if !child.branch.is_empty() {
+            if is_shown && !child.branch.is_empty() {
                 output.push(if child.branch.is_spread {
                     Output::Spread { embed: position }
                 } else {
@@ -230,11 +245,17 @@ impl Resolver<'_> {
                     }
                 });
             }
-            embeds.push(self.embed(&relation, child, &mut needs)?);
+            let is_part = child.branch.is_spread && (is_grouped || shows == Shows::Nothing);
+            let shows = if is_part { Shows::Nothing } else { Shows::Itself };
+            embeds.push(self.embed(&relation, child, shows, &mut needs)?);
         }
         let filter = self.conditions(&place, joined, &branch.conditions, &mut needs)?;
+        let grouping = match is_grouped {
+            true => Some(Box::new(self.grouping(joined, &mut needs, &mut embeds)?)),
+            false => None,
+        };
         let mut order = Vec::with_capacity(branch.order.len());
-        for term in &branch.order {
+        for term in branch.order.iter().filter(|_| !is_grouped) {
             let target = match &term.relation {
                 None => OrderTarget::Field(self.field(&place, &term.field, &mut needs)?),
                 Some(wanted) => {
@@ -267,6 +288,7 @@ impl Resolver<'_> {
             order,
             limit,
             offset,
+            grouping,
         })
     }
 
@@ -298,13 +320,14 @@ impl Resolver<'_> {
         &mut self,
         parent: &Arc<Relation>,
         child: &Joined<'_>,
+        shows: Shows,
         parent_needs: &mut Reads,
     ) -> Result<DraftEmbed, Error> {
         let relationship = child
             .relationship
             .clone()
             .ok_or_else(|| internal("an embed without a relationship"))?;
-        let mut draft = self.level(child)?;
+        let mut draft = self.level(child, shows)?;
         let mut junction = None;
         match &relationship.kind {
             RelationshipKind::ManyToOne { columns, .. }
@@ -478,7 +501,7 @@ impl Resolver<'_> {
         Ok(negated(filter.is_negated, predicate))
     }
 
-    fn field(&mut self, place: &Place<'_>, field: &FieldRef, needs: &mut Reads) -> Result<Field, Error> {
+    pub(super) fn field(&mut self, place: &Place<'_>, field: &FieldRef, needs: &mut Reads) -> Result<Field, Error> {
         let base = match place.relation.column(&field.name) {
             Some((column, _)) => {
                 needs.columns.insert(column);
@@ -528,7 +551,7 @@ impl Resolver<'_> {
         })
     }
 
-    fn cast(&self, name: &str) -> Result<Cast, Error> {
+    pub(super) fn cast(&self, name: &str) -> Result<Cast, Error> {
         let name = name.to_lowercase();
         let ty = Type::from_builtin_name(&name).or_else(|| {
             std::iter::once(self.schema)
@@ -558,7 +581,7 @@ pub struct Place<'a> {
     pub qualifier: String,
 }
 
-fn all_columns(relation: &Relation, output: &mut Vec<Output>, needs: &mut Reads) {
+pub(super) fn all_columns(relation: &Relation, output: &mut Vec<Output>, needs: &mut Reads) {
     for (index, column) in relation.columns.iter().enumerate() {
         needs.columns.insert(index);
         output.push(Output::Column {
@@ -570,7 +593,7 @@ fn all_columns(relation: &Relation, output: &mut Vec<Output>, needs: &mut Reads)
 }
 
 /// The key of a selected field without an alias: the last key of its path, or the column's name.
-fn shown_name(field: &FieldRef, relation: &Relation, base: &Base) -> Ident {
+pub(super) fn shown_name(field: &FieldRef, relation: &Relation, base: &Base) -> Ident {
     let key = field.path.iter().rev().find_map(|step| match &step.operand {
         PathOperand::Key(key) => Some(Ident::new(key)),
         PathOperand::Index(_) => None,
@@ -586,7 +609,7 @@ fn child_named(joined: &Joined<'_>, name: &str) -> Option<EmbedIndex> {
 }
 
 /// What PostgREST's SQL calls a level, and with it the database's messages.
-fn qualifier(joined: &Joined<'_>) -> String {
+pub(super) fn qualifier(joined: &Joined<'_>) -> String {
     let name = &joined.relation.name.name;
     match joined.relationship.as_deref().map(|relationship| &relationship.kind) {
         None | Some(RelationshipKind::ManyToMany { .. } | RelationshipKind::Computed { .. }) => name.to_string(),

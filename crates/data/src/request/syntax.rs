@@ -1,6 +1,6 @@
 //! What the query string says, as a tree: names as written, values beside their slots. The catalog is not consulted.
 
-use mainstay_core::plan::{FullTextQuery, IsValue, Operator, Quantifier};
+use mainstay_core::plan::{AggregateFunction, FullTextQuery, IsValue, Operator, Quantifier};
 
 /// The position of a value among the request's values; see [`Shape`](super::shape::Shape).
 pub type Slot = usize;
@@ -38,8 +38,14 @@ pub enum SelectItem {
         cast: Option<String>,
         alias: Option<String>,
     },
-    /// `count()`, `amount.sum()::text`
-    Aggregate { alias: Option<String> },
+    /// `count()`, `amount::int.sum()::text`
+    Aggregate {
+        function: AggregateFunction,
+        /// The field with its cast; `None`: rows are counted.
+        over: Option<(FieldRef, Option<String>)>,
+        cast: Option<String>,
+        alias: Option<String>,
+    },
     /// `alias:relation!hint!inner(…)`
     Embed(EmbedItem),
 }

@@ -21,7 +21,7 @@ use super::scope::State;
 use super::server;
 use crate::ast::{Argument, Expr as Written, ExprKind as WrittenKind, FunctionCall, ObjectName};
 use crate::parse;
-use crate::typed::{CastContext, ContextValue, Expr, ExprKind, OutputColumn, TableFunction};
+use crate::typed::{Aggregate, CastContext, ContextValue, Expr, ExprKind, OutputColumn, TableFunction};
 
 /// Something a call may mean.
 #[derive(Clone)]
@@ -109,36 +109,31 @@ impl State<'_> {
 
     /// A call of a built-in function with typed arguments.
     pub fn function(&mut self, name: &str, arguments: Vec<Expr>) -> Result<Expr> {
-        let call = FunctionCall {
-            name: ObjectName {
-                schema: None,
-                name: Ident::new(name),
-                position: 0,
-            },
-            arguments: arguments
-                .iter()
-                .map(|_| Argument {
-                    name: None,
-                    value: Written {
-                        kind: WrittenKind::Null,
-                        position: 0,
-                    },
-                })
-                .collect(),
-            star: false,
-            distinct: false,
-            variadic: false,
-            order: Vec::new(),
-            within_group: false,
-            filter: None,
-            over: None,
-            sql_syntax: false,
-        };
+        let call = written(name, &arguments);
         let resolved = self.resolve_call(&call, arguments, false, 0)?;
         match resolved.target {
             Target::Function(function) => self.function_expr(function, resolved.arguments, resolved.ty),
             _ => Err(self.no_function(&call, &[], 0)),
         }
+    }
+
+    /// A call of a built-in aggregate with a typed argument; without one `count(*)`.
+    pub fn aggregate(&mut self, name: &str, argument: Option<Expr>) -> Result<Expr> {
+        let arguments: Vec<Expr> = argument.into_iter().collect();
+        let mut call = written(name, &arguments);
+        call.star = arguments.is_empty();
+        let resolved = self.resolve_call(&call, arguments, true, 0)?;
+        let Target::Aggregate(function) = resolved.target else {
+            return Err(self.no_function(&call, &[], 0));
+        };
+        let aggregate = Aggregate {
+            function,
+            arguments: resolved.arguments,
+            distinct: false,
+            order: Vec::new(),
+            filter: None,
+        };
+        Ok(Expr::new(ExprKind::Aggregate(Box::new(aggregate)), resolved.ty))
     }
 
     /// The node for a table's function. Some overloads are another one with something done to the arguments or result,
@@ -456,6 +451,35 @@ impl State<'_> {
             }
             Target::Aggregate(_) | Target::Window(_) => Err(self.no_function(call, &[], position)),
         }
+    }
+}
+
+/// A call as it would be written, its arguments aside.
+fn written(name: &str, arguments: &[Expr]) -> FunctionCall {
+    FunctionCall {
+        name: ObjectName {
+            schema: None,
+            name: Ident::new(name),
+            position: 0,
+        },
+        arguments: arguments
+            .iter()
+            .map(|_| Argument {
+                name: None,
+                value: Written {
+                    kind: WrittenKind::Null,
+                    position: 0,
+                },
+            })
+            .collect(),
+        star: false,
+        distinct: false,
+        variadic: false,
+        order: Vec::new(),
+        within_group: false,
+        filter: None,
+        over: None,
+        sql_syntax: false,
     }
 }
 

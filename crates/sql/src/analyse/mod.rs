@@ -331,6 +331,12 @@ pub fn function(catalog: &Catalog, name: &str, arguments: Vec<Expr>) -> Result<E
     state.function(name, arguments)
 }
 
+/// A built-in aggregate of `argument`, or `count(*)`. Errors: 42883.
+pub fn aggregate(catalog: &Catalog, name: &str, argument: Option<Expr>) -> Result<Expr> {
+    let mut state = State::new(catalog, Vec::new(), 0, Vec::new());
+    state.aggregate(name, argument)
+}
+
 /// `expr` as `ty`. Errors: 42846 `cannot cast type uuid to integer`.
 pub fn cast(catalog: &Catalog, expr: Expr, ty: &Type, modifier: TypeModifier, context: CastContext) -> Result<Expr> {
     coerce::cast(catalog, expr, ty, modifier, context)

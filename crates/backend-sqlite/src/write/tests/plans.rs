@@ -75,6 +75,7 @@ impl Api {
             limit: None,
             offset: None,
             count: Count::None,
+            grouping: None,
         };
         Returning {
             read: Some(read),

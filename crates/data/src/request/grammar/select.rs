@@ -1,5 +1,7 @@
 //! `select=`: fields with aliases, casts and JSON paths, embeds with hints, spreads.
 
+use mainstay_core::plan::AggregateFunction;
+
 use super::{field, field_name, identifier};
 use crate::request::reader::{Read, Reader, Stop};
 use crate::request::syntax::{EmbedItem, JoinKind, SelectItem};
@@ -132,9 +134,14 @@ pub(super) fn select_field(reader: &mut Reader<'_>) -> Read<SelectItem> {
                         reader.attempt(|reader| {
                             let alias = alias(reader)?;
                             reader.string("count()")?;
-                            type_name(reader)?;
+                            let cast = type_name(reader)?;
                             item_end(reader)?;
-                            Ok(SelectItem::Aggregate { alias })
+                            Ok(SelectItem::Aggregate {
+                                function: AggregateFunction::Count,
+                                over: None,
+                                cast,
+                                alias,
+                            })
                         })
                     },
                     plain_field,
@@ -151,31 +158,45 @@ fn plain_field(reader: &mut Reader<'_>) -> Read<SelectItem> {
     let aggregate = reader.optional(|reader| {
         reader.attempt(|reader| {
             reader.char('.')?;
-            aggregate_name(reader)?;
-            reader.string("()")
+            let function = aggregate_name(reader)?;
+            reader.string("()")?;
+            Ok(function)
         })
     })?;
-    type_name(reader)?;
+    let result_cast = type_name(reader)?;
     item_end(reader)?;
     Ok(match aggregate {
-        Some(()) => SelectItem::Aggregate { alias },
+        Some(function) => SelectItem::Aggregate {
+            function,
+            over: Some((field, cast)),
+            cast: result_cast,
+            alias,
+        },
         None => SelectItem::Field { field, cast, alias },
     })
 }
 
-fn aggregate_name(reader: &mut Reader<'_>) -> Read<()> {
+fn aggregate_name(reader: &mut Reader<'_>) -> Read<AggregateFunction> {
     reader.or(
-        |reader| reader.string("sum"),
+        |reader| reader.string("sum").map(|()| AggregateFunction::Sum),
         |reader| {
             reader.or(
-                |reader| reader.string("avg"),
+                |reader| reader.string("avg").map(|()| AggregateFunction::Avg),
                 |reader| {
                     reader.or(
-                        |reader| reader.string("count"),
+                        |reader| reader.string("count").map(|()| AggregateFunction::Count),
                         |reader| {
                             reader.or(
-                                |reader| reader.attempt(|reader| reader.string("max")),
-                                |reader| reader.attempt(|reader| reader.string("min")),
+                                |reader| {
+                                    reader
+                                        .attempt(|reader| reader.string("max"))
+                                        .map(|()| AggregateFunction::Max)
+                                },
+                                |reader| {
+                                    reader
+                                        .attempt(|reader| reader.string("min"))
+                                        .map(|()| AggregateFunction::Min)
+                                },
                             )
                         },
                     )
