@@ -20,6 +20,7 @@ mod full_text;
 mod grants;
 mod grow;
 mod import;
+mod instead;
 mod jwt_claims;
 mod migrations;
 mod oracle_columns;

@@ -62,6 +62,11 @@ create trigger touched before insert or update of name, lead on app.teams for ea
 create trigger never after delete on app.people for each statement execute function app.touch();
 alter table app.people disable trigger never;
 comment on trigger touched on app.teams is 'Touches';
+create view app.sizes as select lead, count(*) as teams from app.teams group by lead;
+create trigger "In place" instead of insert or delete on app.sizes for each row execute function app.touch('x');
+create trigger before_all before update or insert on app.sizes execute function app.touch();
+comment on trigger "In place" on app.sizes is 'Instead';
+create view app.sized as select * from app.sizes where teams > 0;
 alter table app.people enable row level security;
 alter table app.people force row level security;
 create policy read_all on app.people for select to authenticated, anon using (is_on);

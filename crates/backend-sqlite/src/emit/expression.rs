@@ -343,7 +343,7 @@ impl Emitter<'_> {
     }
 
     /// A column, however its entry is reached.
-    pub(super) fn column(&mut self, rte: RteId, column: usize) -> Result<()> {
+    pub fn column(&mut self, rte: RteId, column: usize) -> Result<()> {
         let Some(entry) = self.scope.rtes.get(&rte).cloned() else {
             return Err(DatabaseError::new(
                 "XX000",

@@ -67,6 +67,13 @@ impl Emitter<'_> {
         Ok(alias)
     }
 
+    /// Writes `relation` as the role sees it under an alias that is declared already.
+    pub fn secured_as(&mut self, relation: &Arc<Relation>, alias: Alias, wanted: Wanted<'_>) -> Result<()> {
+        self.write_relation(relation, wanted)?;
+        self.sql(" AS ").alias(alias);
+        Ok(())
+    }
+
     /// The alias of an entry for `relation`, which is declared if it was not.
     pub fn relation_alias(&mut self, relation: &Arc<Relation>, rte: RteId) -> Alias {
         let alias = match self.scope.rtes.get(&rte) {

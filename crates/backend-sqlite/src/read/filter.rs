@@ -82,6 +82,11 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// The statement, to write what is not a condition.
+    pub fn emitter(&mut self) -> &mut Emitter<'a> {
+        &mut self.emitter
+    }
+
     /// Gives the statement back.
     pub fn into_emitter(self) -> Emitter<'a> {
         self.emitter

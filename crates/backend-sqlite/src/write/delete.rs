@@ -8,17 +8,18 @@ use mainstay_core::plan::{self, Input, Outcome, Plan};
 use rusqlite::Connection;
 use rusqlite::types::Value as Scalar;
 
-use super::statement::Prepared;
+use super::instead::{Instead, Proposed};
+use super::statement::{Prepared, scalars};
 use super::target::Target;
 use super::triggered::Triggered;
 use super::triggers::{Env, Event};
 use super::update::{json_list, matching, reads};
-use super::{affected_within, represent};
+use super::{Rows, affected_within, represent};
 use crate::emit::binds::{Bind, Sources};
 use crate::emit::compiled::Compiled;
 use crate::emit::writer::SqlWriter;
 use crate::errors;
-use crate::read::compile::compile_returning;
+use crate::read::compile::{compile_returning, compile_rows};
 use crate::read::program::ReadProgram;
 
 /// A compiled delete.
@@ -27,6 +28,7 @@ pub struct DeleteProgram {
     rows: Prepared,
     remove: Remove,
     triggered: Option<Triggered>,
+    instead: Option<Instead>,
     returning: Option<ReadProgram>,
 }
 
@@ -46,18 +48,25 @@ pub fn compile(compiled: &Compiled, plan: &Plan, delete: &plan::Delete) -> Resul
         delete.filter.as_ref(),
         &delete.returning,
         commands,
+        &target,
     )?;
     let returning = match &delete.returning.read {
+        Some(read) if target.is_instead() => Some(compile_rows(compiled, plan, read)?),
         Some(read) => Some(compile_returning(compiled, plan, read)?),
         None => None,
     };
     let remove = Remove::new(&target.relation);
-    let triggered = Triggered::compile(compiled, &target, &[(Event::Delete, &[])], commands)?;
+    let instead = Instead::compile(compiled, &target, Event::Delete, &[])?;
+    let triggered = match instead {
+        Some(_) => None,
+        None => Triggered::compile(compiled, &target, &[(Event::Delete, &[])], commands)?,
+    };
     Ok(DeleteProgram {
         relation: target.relation,
         rows,
         remove,
         triggered,
+        instead,
         returning,
     })
 }
@@ -70,6 +79,9 @@ pub fn execute(
     sources: &Sources<'_>,
     input: &Input,
 ) -> Result<Outcome, BackendError> {
+    if let Some(instead) = &program.instead {
+        return program.execute_instead(conn, compiled, sources, input, instead);
+    }
     let numbers = program.rows.all(conn, sources, |row| {
         row.get(0).map_err(|error| program.rows.failed(&error))
     })?;
@@ -92,7 +104,7 @@ pub fn execute(
                 program.returning.as_ref(),
                 sources,
                 &input.options,
-                numbers,
+                Rows::Numbers(numbers),
                 outcome,
             )
         });
@@ -108,7 +120,7 @@ pub fn execute(
         program.returning.as_ref(),
         sources,
         &input.options,
-        &numbers,
+        Rows::Numbers(&numbers),
         outcome,
     )?;
     program
@@ -118,6 +130,44 @@ pub fn execute(
 }
 
 impl DeleteProgram {
+    /// Gives the rows to the view's triggers.
+    fn execute_instead(
+        &self,
+        conn: &Connection,
+        compiled: &Compiled,
+        sources: &Sources<'_>,
+        input: &Input,
+        instead: &Instead,
+    ) -> Result<Outcome, BackendError> {
+        let env = Env {
+            conn,
+            compiled,
+            sources,
+        };
+        let width = self.relation.columns.len();
+        let rows = self.rows.all(conn, sources, |row| {
+            let old = scalars(row, 0, width).map_err(|error| self.rows.failed(&error))?;
+            Ok(Proposed::delete(old))
+        })?;
+        instead.perform(env, rows, |rows| {
+            let outcome = Outcome {
+                affected: rows.len() as u64,
+                ..Outcome::default()
+            };
+            affected_within(&input.options, outcome.affected)?;
+            let program = self.returning.as_ref();
+            represent(
+                conn,
+                compiled,
+                program,
+                sources,
+                &input.options,
+                Rows::Given(&rows),
+                outcome,
+            )
+        })
+    }
+
     /// All statements, one per line.
     pub fn sql(&self) -> String {
         let mut lines = vec![self.rows.sql().to_owned()];

@@ -17,16 +17,17 @@ use super::checks::{Checks, Moment};
 use super::conflict::{Conflict, Written};
 use super::defaults::Fill;
 use super::domains::DomainChecks;
+use super::instead::{Instead, Proposed, no_key};
 use super::payload::{self, Member};
 use super::rows::RowWriter;
 use super::target::Target;
 use super::triggered::{Plain, Triggered, UPDATE_COMMANDS, events};
-use super::triggers::Env;
-use super::{affected_within, represent};
+use super::triggers::{Env, Event};
+use super::{Rows, affected_within, represent};
 use crate::emit::binds::Sources;
 use crate::emit::compiled::Compiled;
 use crate::emit::input::InputType;
-use crate::read::compile::compile_returning;
+use crate::read::compile::{compile_returning, compile_rows};
 use crate::read::program::ReadProgram;
 
 /// A compiled insert.
@@ -38,13 +39,24 @@ pub struct InsertProgram {
     /// The other columns.
     fills: Vec<(ColumnIndex, Fill)>,
     domains: Option<DomainChecks>,
+    way: Way,
+    returning: Option<ReadProgram>,
+    location: Vec<(Ident, ColumnIndex)>,
+    must_match: Vec<(ColumnIndex, Arc<InputType>, ValueRef)>,
+}
+
+/// How the rows are written.
+enum Way {
+    Table(Box<Table>),
+    Instead(Instead),
+}
+
+/// Into a table.
+struct Table {
     checks: Option<Checks>,
     writer: RowWriter,
     conflict: Option<Conflict>,
     triggered: Option<Triggered>,
-    returning: Option<ReadProgram>,
-    location: Vec<(Ident, ColumnIndex)>,
-    must_match: Vec<(ColumnIndex, Arc<InputType>, ValueRef)>,
 }
 
 /// Compiles an insert for the role of `plan`.
@@ -72,40 +84,24 @@ pub fn compile(compiled: &Compiled, plan: &Plan, insert: &plan::Insert) -> Resul
     }
     let fills = (0..relation.columns.len())
         .filter(|at| relation.columns[*at].generated.is_none() && !members.iter().any(|member| member.column == *at))
-        .map(|at| Ok((at, Fill::of_column(compiled, role, &relation, at)?)))
+        .map(|at| Ok((at, target.fill(compiled, at)?)))
         .collect::<Result<_, DatabaseError>>()?;
     let reads = insert.returning.read.is_some() || !insert.returning.location.is_empty();
-    // Naming a key to look for conflicts in is reading it.
-    let commands: &[PolicyCommand] = if reads || insert.conflict.is_some() {
-        &[PolicyCommand::Insert, PolicyCommand::Select]
-    } else {
-        &[PolicyCommand::Insert]
-    };
-    let checks = Checks::compile(compiled, &target, Moment::Proposed, commands)?;
-    let conflict = match &insert.conflict {
-        None => None,
-        Some(conflict) => {
-            let key = conflict
-                .columns
-                .iter()
-                .map(|column| base(&target, *column))
-                .collect::<Result<Vec<_>, _>>()?;
-            require_unique_key(&relation, &key)?;
-            // Under a view its base table asks for the same rights as the view does.
-            Target::resolve(compiled, role, written, Privilege::Select, &conflict.columns)?;
-            if conflict.action == ConflictAction::Merge {
-                Target::resolve(compiled, role, written, Privilege::Update, &insert.columns)?;
-            }
-            Some(match conflict.action {
-                ConflictAction::Ignore => Conflict::ignore(&relation, key),
-                ConflictAction::Merge => {
-                    let columns = members.iter().map(|member| member.column).collect();
-                    Conflict::update(compiled, &target, key, columns, None)?
-                }
-            })
+    let way = match Instead::compile(compiled, &target, Event::Insert, &[])? {
+        // PostgREST names the key, which PostgreSQL then does not find.
+        Some(_)
+            if insert
+                .conflict
+                .as_ref()
+                .is_some_and(|conflict| !conflict.columns.is_empty()) =>
+        {
+            return Err(no_key().into());
         }
+        Some(instead) => Way::Instead(instead),
+        None => Way::Table(Box::new(table(compiled, role, insert, &target, &members, reads)?)),
     };
     let returning = match &insert.returning.read {
+        Some(read) if target.is_instead() => Some(compile_rows(compiled, plan, read)?),
         Some(read) => Some(compile_returning(compiled, plan, read)?),
         None => None,
     };
@@ -113,7 +109,13 @@ pub fn compile(compiled: &Compiled, plan: &Plan, insert: &plan::Insert) -> Resul
         .returning
         .location
         .iter()
-        .map(|column| Ok((written.columns[*column].name.clone(), base(&target, *column)?)))
+        .map(|column| {
+            let at = match target.is_instead() {
+                true => *column,
+                false => base(&target, *column)?,
+            };
+            Ok((written.columns[*column].name.clone(), at))
+        })
         .collect::<Result<_, DatabaseError>>()?;
     let must_match = insert
         .must_match
@@ -125,23 +127,70 @@ pub fn compile(compiled: &Compiled, plan: &Plan, insert: &plan::Insert) -> Resul
             Ok((at, input, *value))
         })
         .collect::<Result<_, DatabaseError>>()?;
-    let writer = RowWriter::new(compiled, &target)?;
     let domains = DomainChecks::compile(compiled, &relation, members.iter().map(|member| member.column))?;
-    let events = events(conflict.as_ref());
-    let triggered = Triggered::compile(compiled, &target, &events, &UPDATE_COMMANDS)?;
     Ok(InsertProgram {
         domains,
         target,
         members,
         missing,
         fills,
+        way,
+        returning,
+        location,
+        must_match,
+    })
+}
+
+fn table(
+    compiled: &Compiled,
+    role: &Ident,
+    insert: &plan::Insert,
+    target: &Target,
+    members: &[Member],
+    reads: bool,
+) -> Result<Table, DatabaseError> {
+    let written = &insert.source.relation;
+    // Naming a key to look for conflicts in is reading it.
+    let commands: &[PolicyCommand] = if reads || insert.conflict.is_some() {
+        &[PolicyCommand::Insert, PolicyCommand::Select]
+    } else {
+        &[PolicyCommand::Insert]
+    };
+    let checks = Checks::compile(compiled, target, Moment::Proposed, commands)?;
+    let conflict = match &insert.conflict {
+        None => None,
+        Some(conflict) => {
+            let key = conflict
+                .columns
+                .iter()
+                .map(|column| base(target, *column))
+                .collect::<Result<Vec<_>, _>>()?;
+            require_unique_key(&target.relation, &key)?;
+            // Under a view its base table asks for the same rights as the view does.
+            let besides = |privilege, columns: &[ColumnIndex]| {
+                Target::resolve_for(compiled, role, written, privilege, columns, Privilege::Insert)
+            };
+            besides(Privilege::Select, &conflict.columns)?;
+            if conflict.action == ConflictAction::Merge {
+                besides(Privilege::Update, &insert.columns)?;
+            }
+            Some(match conflict.action {
+                ConflictAction::Ignore => Conflict::ignore(&target.relation, key),
+                ConflictAction::Merge => {
+                    let columns = members.iter().map(|member| member.column).collect();
+                    Conflict::update(compiled, target, key, columns, None)?
+                }
+            })
+        }
+    };
+    let writer = RowWriter::new(compiled, target)?;
+    let events = events(conflict.as_ref());
+    let triggered = Triggered::compile(compiled, target, &events, &UPDATE_COMMANDS)?;
+    Ok(Table {
         checks,
         writer,
         conflict,
         triggered,
-        returning,
-        location,
-        must_match,
     })
 }
 
@@ -171,25 +220,29 @@ pub fn execute(
             return Err(BackendError::PutMismatch);
         }
     }
-    if let Some(triggered) = &program.triggered {
-        return program.execute_triggered(conn, compiled, sources, input, triggered, rows);
+    let table = match &program.way {
+        Way::Table(table) => table,
+        Way::Instead(instead) => return program.execute_instead(conn, compiled, sources, input, instead, rows),
+    };
+    if let Some(triggered) = &table.triggered {
+        return program.execute_triggered(conn, compiled, sources, input, (table, triggered), rows);
     }
-    if let Some(checks) = &program.checks {
+    if let Some(checks) = &table.checks {
         for row in &rows {
             checks.run(conn, &sources.with_row(row))?;
         }
     }
     for row in &rows {
-        program.writer.check_not_null(conn, relation, sources, row)?;
+        table.writer.check_not_null(conn, relation, sources, row)?;
     }
     let mut outcome = Outcome::default();
     if let [row] = rows.as_slice() {
         outcome.location = program.location(row);
     }
-    let written = match &program.conflict {
-        Some(conflict) => conflict.write(conn, compiled.catalog(), relation, &program.writer, rows, sources)?,
+    let written = match &table.conflict {
+        Some(conflict) => conflict.write(conn, compiled.catalog(), relation, &table.writer, rows, sources)?,
         None => {
-            let numbers = program
+            let numbers = table
                 .writer
                 .insert(conn, compiled.catalog(), relation, sources, &rows)?;
             let inserted = numbers.len() as u64;
@@ -205,7 +258,7 @@ pub fn execute(
         program.returning.as_ref(),
         sources,
         &input.options,
-        &written.numbers,
+        Rows::Numbers(&written.numbers),
         outcome,
     )
 }
@@ -214,15 +267,20 @@ impl InsertProgram {
     /// All statements, one per line.
     pub fn sql(&self) -> String {
         let mut lines = Vec::new();
-        lines.extend(self.checks.as_ref().map(|checks| checks.sql().to_owned()));
-        lines.push(self.writer.sql().to_owned());
+        if let Way::Table(table) = &self.way {
+            lines.extend(table.checks.as_ref().map(|checks| checks.sql().to_owned()));
+            lines.push(table.writer.sql().to_owned());
+        }
         lines.extend(self.returning.as_ref().map(ReadProgram::sql));
         lines.join("\n")
     }
 
     /// The values of the key for the Location header.
     fn location(&self, row: &[Scalar]) -> Vec<(Ident, String)> {
-        let columns = &self.target.relation.columns;
+        let columns = match self.target.is_instead() {
+            true => &self.target.written.columns,
+            false => &self.target.relation.columns,
+        };
         self.location
             .iter()
             .map(|(name, column)| (name.clone(), location_text(&columns[*column].ty, &row[*column])))
@@ -236,7 +294,7 @@ impl InsertProgram {
         compiled: &Compiled,
         sources: &Sources<'_>,
         input: &Input,
-        triggered: &Triggered,
+        (table, triggered): (&Table, &Triggered),
         rows: Vec<Vec<Scalar>>,
     ) -> Result<Outcome, BackendError> {
         let env = Env {
@@ -245,12 +303,12 @@ impl InsertProgram {
             sources,
         };
         let plain = Plain {
-            checks: self.checks.as_ref(),
-            writer: &self.writer,
-            conflict: self.conflict.as_ref(),
+            checks: table.checks.as_ref(),
+            writer: &table.writer,
+            conflict: table.conflict.as_ref(),
         };
         let one = rows.len() == 1;
-        let events = events(self.conflict.as_ref());
+        let events = events(table.conflict.as_ref());
         triggered.perform(env, &events, rows.len(), |running| {
             let written = running.insert_rows(env, &plain, rows)?;
             let mut outcome = Outcome {
@@ -271,7 +329,46 @@ impl InsertProgram {
                 self.returning.as_ref(),
                 sources,
                 &input.options,
-                &written.numbers,
+                Rows::Numbers(&written.numbers),
+                outcome,
+            )
+        })
+    }
+
+    /// Gives the rows to the view's triggers.
+    fn execute_instead(
+        &self,
+        conn: &Connection,
+        compiled: &Compiled,
+        sources: &Sources<'_>,
+        input: &Input,
+        instead: &Instead,
+        rows: Vec<Vec<Scalar>>,
+    ) -> Result<Outcome, BackendError> {
+        let env = Env {
+            conn,
+            compiled,
+            sources,
+        };
+        let rows = rows.into_iter().map(Proposed::insert).collect();
+        instead.perform(env, rows, |rows| {
+            let mut outcome = Outcome {
+                affected: rows.len() as u64,
+                inserted: rows.len() as u64,
+                ..Outcome::default()
+            };
+            if let [row] = rows.as_slice() {
+                outcome.location = self.location(row);
+            }
+            affected_within(&input.options, outcome.affected)?;
+            let program = self.returning.as_ref();
+            represent(
+                conn,
+                compiled,
+                program,
+                sources,
+                &input.options,
+                Rows::Given(&rows),
                 outcome,
             )
         })

@@ -5,11 +5,13 @@
 //! | [`insert`] [`update`] [`delete`] [`call`] | a plan's actions: compile and execute |
 //! | [`script`] | statements of migrations, seeds and the console |
 //! | [`triggers`] [`triggered`] | which triggers fire; writing row by row for them |
+//! | [`instead`] | INSTEAD OF triggers |
 //! | [`target`] | the table behind an updatable view |
 //! | [`checks`] | policies and check options over one row |
 //! | [`conflict`] | `ON CONFLICT` |
 //! | [`payload`] | a body's rows as stored values |
 //! | [`defaults`] [`sequences`] | values that the table gives |
+//! | [`witness`] | what may be given back of other tables |
 //! | [`disclosure`] | what errors may show of a row |
 //! | [`rows`] | the INSERT, not-null checks, what a row broke |
 //!
@@ -26,6 +28,7 @@ pub mod delete;
 pub mod disclosure;
 mod domains;
 pub mod insert;
+pub mod instead;
 pub mod payload;
 pub mod rows;
 pub mod script;
@@ -37,6 +40,7 @@ pub mod target;
 pub mod triggered;
 pub mod triggers;
 pub mod update;
+pub mod witness;
 
 pub use script::run_statement;
 
@@ -45,18 +49,23 @@ use mainstay_core::caller::Caller;
 use mainstay_core::error::BackendError;
 use mainstay_core::plan::{Action, Input, Options, Outcome, Plan};
 use rusqlite::Connection;
+use rusqlite::types::Value as Scalar;
 
+use self::witness::Reads;
 use crate::emit::binds::Sources;
 use crate::emit::compiled::Compiled;
 use crate::emit::context::Context;
 use crate::read::program::ReadProgram;
-use crate::read::run::{RunError, run_returning};
+use crate::read::run::{RunError, run_returning, run_rows};
 use crate::routine;
+use crate::routine::cells::rows_text;
 
 /// A compiled write.
 pub struct Program {
     catalog_version: u64,
     action: Step,
+    /// What the representation's embeds read.
+    reads: Reads,
 }
 
 enum Step {
@@ -77,9 +86,21 @@ pub fn compile(compiled: &Compiled, plan: &Plan) -> Result<Program, BackendError
         Action::Call(call) => Step::Call(Box::new(call::compile(compiled, plan, call)?)),
         Action::Read(_) => return Err(BackendError::Internal("a read is no write".into())),
     };
+    let shown = match &plan.action {
+        Action::Insert(insert) => insert.returning.read.as_ref().map(|read| (read, &insert.source)),
+        Action::Update(update) => update.returning.read.as_ref().map(|read| (read, &update.source)),
+        // Those of a DELETE are read before anything is deleted.
+        Action::Delete(delete) => delete.returning.read.as_ref().map(|read| (read, &delete.source)),
+        Action::Call(_) | Action::Read(_) => None,
+    };
+    let reads = match shown {
+        Some((read, source)) => Reads::of_embeds(compiled, read, &source.relation)?,
+        None => Reads::default(),
+    };
     Ok(Program {
         catalog_version: compiled.catalog().version,
         action,
+        reads,
     })
 }
 
@@ -94,12 +115,13 @@ pub fn execute(
 ) -> Result<Outcome, BackendError> {
     let context = Context::of_caller(caller, Timestamp::now());
     let sources = Sources::of_request(&context, &input.values);
-    routine::enter(conn, compiled, &context, || match &program.action {
+    let step = || match &program.action {
         Step::Insert(program) => insert::execute(conn, compiled, program, &sources, input),
         Step::Update(program) => update::execute(conn, compiled, program, &sources, input),
         Step::Delete(program) => delete::execute(conn, compiled, program, &sources, input),
         Step::Call(program) => call::execute(conn, compiled, program, &sources, input),
-    })
+    };
+    routine::enter(conn, compiled, &context, || program.reads.watch(conn, step))
 }
 
 impl Program {
@@ -143,7 +165,16 @@ fn affected_within(options: &Options, affected: u64) -> Result<(), BackendError>
     }
 }
 
-/// Adds the representation of the rows numbered `numbers`, if one is wanted.
+/// Rows that were written.
+#[derive(Clone, Copy)]
+enum Rows<'a> {
+    /// By their numbers in their table.
+    Numbers(&'a [i64]),
+    /// As INSTEAD OF triggers gave them back.
+    Given(&'a [Vec<Scalar>]),
+}
+
+/// Adds the representation of the rows, if one is wanted.
 ///
 /// Errors: `NotSingular` where exactly one row was asked for.
 fn represent(
@@ -152,16 +183,23 @@ fn represent(
     returning: Option<&ReadProgram>,
     sources: &Sources<'_>,
     options: &Options,
-    numbers: &[i64],
+    rows: Rows<'_>,
     mut outcome: Outcome,
 ) -> Result<Outcome, BackendError> {
-    if options.singular && numbers.len() != 1 {
-        return Err(BackendError::NotSingular {
-            rows: numbers.len() as u64,
-        });
+    let count = match rows {
+        Rows::Numbers(numbers) => numbers.len(),
+        Rows::Given(rows) => rows.len(),
+    };
+    if options.singular && count != 1 {
+        return Err(BackendError::NotSingular { rows: count as u64 });
     }
     if let Some(program) = returning {
-        let shown = run_returning(program, conn, sources, numbers).map_err(|error| match error {
+        witness::check()?;
+        let shown = match rows {
+            Rows::Numbers(numbers) => run_returning(program, conn, sources, numbers),
+            Rows::Given(rows) => run_rows(program, conn, sources, &rows_text(rows), &Options::default()),
+        };
+        let shown = shown.map_err(|error| match error {
             RunError::Backend(error) => error,
             RunError::Sqlite { error, sql } => crate::errors::refusal(compiled.catalog(), None, &sql, &error),
         })?;

@@ -22,10 +22,12 @@ use rusqlite::Connection;
 use rusqlite::types::Value as Scalar;
 
 use super::defaults::default_text;
+use super::instead::write_given;
 use super::rows::text;
 use super::statement::{Prepared, scalars};
 use super::target::Target;
 use super::update::json_list;
+use super::witness::{self, Reads};
 use super::{script_insert, script_update, sequences};
 use crate::emit::binds::{Bind, Sources};
 use crate::emit::compiled::Compiled;
@@ -34,6 +36,7 @@ use crate::emit::emitter::{Alias, Rights};
 use crate::emit::privileges::Uses;
 use crate::emit::walk::{self, Visitor};
 use crate::emit::{Emitter, Parameters, Rte};
+use crate::routine::cells::rows_text;
 use crate::routine::{self, Invocation};
 
 /// A compiled statement.
@@ -138,23 +141,33 @@ impl ScriptProgram {
         compiled: &Compiled,
         sources: &Sources<'_>,
     ) -> Result<Executed, BackendError> {
-        match self {
+        let run = || match self {
             ScriptProgram::Query(query) => query.run(conn, sources),
             ScriptProgram::Insert(insert) => insert.run(conn, compiled, sources),
             ScriptProgram::Update(update) => update.run(conn, compiled, sources),
             ScriptProgram::Delete(delete) => delete.run(conn, compiled, sources),
+        };
+        match self.returning() {
+            Some(shown) => shown.reads.watch(conn, run),
+            None => run(),
+        }
+    }
+
+    fn returning(&self) -> Option<&Shown> {
+        match self {
+            ScriptProgram::Query(_) => None,
+            ScriptProgram::Insert(insert) => insert.returning(),
+            ScriptProgram::Update(update) => update.returning(),
+            ScriptProgram::Delete(delete) => delete.returning(),
         }
     }
 
     /// The columns of its rows: a query's, or those of RETURNING.
     pub fn columns(&self) -> &[OutputColumn] {
-        let returning = match self {
-            ScriptProgram::Query(query) => return &query.columns,
-            ScriptProgram::Insert(insert) => insert.returning(),
-            ScriptProgram::Update(update) => update.returning(),
-            ScriptProgram::Delete(delete) => delete.returning(),
-        };
-        returning.map_or(&[], |shown| &shown.columns)
+        match self {
+            ScriptProgram::Query(query) => &query.columns,
+            _ => self.returning().map_or(&[], |shown| &shown.columns),
+        }
     }
 
     /// `INSERT`, `UPDATE`, `DELETE`; `None` for a query.
@@ -407,10 +420,11 @@ fn null() -> Expr {
     Expr::new(ExprKind::Literal(Literal::Null), Type::Int8)
 }
 
-/// `RETURNING` over rows of the table by their numbers.
+/// `RETURNING` over rows of the table by their numbers, or over rows that are given.
 pub struct Shown {
     prepared: Prepared,
     columns: Vec<OutputColumn>,
+    reads: Reads,
 }
 
 impl Shown {
@@ -437,14 +451,19 @@ impl Shown {
                 Some("a SELECT"),
             ));
         }
+        let reads = Reads::of_expressions(emitter.compiled(), returning.target.iter().map(|target| &target.expr))?;
         let alias = emitter.fresh_alias();
-        emitter.declare(
-            rte,
-            target.row(Rte::Relation {
+        let row = match target.is_instead() {
+            true => Rte::Packed {
+                alias,
+                columns: target.written.columns.len(),
+            },
+            false => target.row(Rte::Relation {
                 alias,
                 relation: Arc::clone(&target.relation),
             }),
-        );
+        };
+        emitter.declare(rte, row);
         emitter.writer().sql("SELECT ");
         for (index, target) in returning.target.iter().enumerate() {
             if index > 0 {
@@ -454,6 +473,14 @@ impl Shown {
         }
         if returning.target.is_empty() {
             emitter.writer().sql("NULL");
+        }
+        if target.is_instead() {
+            write_given(&mut emitter, alias);
+            return Ok(Shown {
+                prepared: Prepared::from(emitter.finish()),
+                columns: returning.columns.clone(),
+                reads,
+            });
         }
         emitter
             .writer()
@@ -469,6 +496,7 @@ impl Shown {
         Ok(Shown {
             prepared: Prepared::from(emitter.finish()),
             columns: returning.columns.clone(),
+            reads,
         })
     }
 
@@ -477,8 +505,11 @@ impl Shown {
         self.prepared.sql()
     }
 
-    fn run(&self, conn: &Connection, sources: &Sources<'_>, numbers: &[i64]) -> Result<Vec<Vec<Scalar>>, BackendError> {
-        let list = [Scalar::Text(json_list(numbers))];
+    fn run(&self, conn: &Connection, sources: &Sources<'_>, list: String) -> Result<Vec<Vec<Scalar>>, BackendError> {
+        if !self.reads.is_empty() {
+            witness::check()?;
+        }
+        let list = [Scalar::Text(list)];
         let count = self.columns.len();
         self.prepared.all(conn, &sources.with_row(&list), |row| {
             scalars(row, 0, count).map_err(|error| self.prepared.failed(&error))
@@ -494,12 +525,29 @@ pub fn shown(
     numbers: &[i64],
 ) -> Result<Executed, BackendError> {
     let rows = match returning {
-        Some(returning) => returning.run(conn, sources, numbers)?,
+        Some(returning) => returning.run(conn, sources, json_list(numbers))?,
         None => Vec::new(),
     };
     Ok(Executed {
         rows,
         affected: numbers.len() as u64,
+    })
+}
+
+/// The same of rows that INSTEAD OF triggers gave back.
+pub fn shown_rows(
+    conn: &Connection,
+    sources: &Sources<'_>,
+    returning: Option<&Shown>,
+    written: &[Vec<Scalar>],
+) -> Result<Executed, BackendError> {
+    let rows = match returning {
+        Some(returning) => returning.run(conn, sources, rows_text(written))?,
+        None => Vec::new(),
+    };
+    Ok(Executed {
+        rows,
+        affected: written.len() as u64,
     })
 }
 

@@ -17,12 +17,13 @@ use super::checks::{Checks, Moment};
 use super::conflict::{Conflict, Written};
 use super::defaults::Fill;
 use super::insert::refuse_generated;
+use super::instead::{Instead, Proposed, no_key};
 use super::rows::RowWriter;
-use super::script::{Executed, Shown, assigned, column_of_query, shown};
+use super::script::{Executed, Shown, assigned, column_of_query, shown, shown_rows};
 use super::statement::{Prepared, scalars};
 use super::target::Target;
 use super::triggered::{Plain, Triggered, UPDATE_COMMANDS, events};
-use super::triggers::Env;
+use super::triggers::{Env, Event};
 use crate::emit::binds::{Bind, Sources};
 use crate::emit::compiled::Compiled;
 use crate::emit::privileges::Uses;
@@ -36,11 +37,22 @@ pub struct InsertStatement {
     columns: Vec<Option<ColumnIndex>>,
     source: Source,
     fills: Vec<(ColumnIndex, Fill)>,
+    way: Way,
+    returning: Option<Shown>,
+}
+
+/// How the rows are written.
+enum Way {
+    Table(Box<Table>),
+    Instead(Instead),
+}
+
+/// Into a table.
+struct Table {
     checks: Option<Checks>,
     writer: RowWriter,
     conflict: Option<Conflict>,
     triggered: Option<Triggered>,
-    returning: Option<Shown>,
 }
 
 enum Source {
@@ -70,12 +82,19 @@ pub fn compile<'c>(
     };
     policy::authorize(compiled.catalog(), role, &insert.relation, &needs)?;
     let target = Target::resolve(compiled, role, &insert.relation, Privilege::Insert, &insert.columns)?;
+    // Under a view its base table asks for the same rights as the view does.
+    let besides = |privilege, columns: &[ColumnIndex]| {
+        Target::resolve_for(compiled, role, &insert.relation, privilege, columns, Privilege::Insert)
+    };
     if let Some(key) = &key {
-        // Under a view its base table asks for the same rights as the view does.
-        Target::resolve(compiled, role, &insert.relation, Privilege::Select, &key.columns)?;
+        besides(Privilege::Select, &key.columns)?;
     }
     if let Some(updated) = &needs.update {
-        Target::resolve(compiled, role, &insert.relation, Privilege::Update, updated)?;
+        besides(Privilege::Update, updated)?;
+    }
+    let instead = Instead::compile(compiled, &target, Event::Insert, &[])?;
+    if instead.is_some() && key.is_some() {
+        return Err(no_key());
     }
     let relation = Arc::clone(&target.relation);
     let mut columns = Vec::with_capacity(insert.columns.len());
@@ -94,74 +113,114 @@ pub fn compile<'c>(
     }
     let fills = (0..relation.columns.len())
         .filter(|at| relation.columns[*at].generated.is_none() && !columns.contains(&Some(*at)))
-        .map(|at| Ok((at, Fill::of_column(compiled, role, &relation, at)?)))
+        .map(|at| Ok((at, target.fill(compiled, at)?)))
         .collect::<Result<_, DatabaseError>>()?;
-    let source = source(compiled, role, insert, &target, &columns, emitter)?;
-    let reads = !needs.select.is_empty();
-    let commands: &[PolicyCommand] = if reads {
-        &[PolicyCommand::Insert, PolicyCommand::Select]
-    } else {
-        &[PolicyCommand::Insert]
-    };
-    let checks = Checks::compile(compiled, &target, Moment::Proposed, commands)?;
-    let conflict = match &insert.on_conflict {
-        Some(conflict) => Some(on_conflict(compiled, insert, conflict, &target, emitter)?),
-        None => None,
+    let source = source(compiled, insert, &target, &columns, emitter)?;
+    let way = match instead {
+        Some(instead) => Way::Instead(instead),
+        None => Way::Table(Box::new(table(
+            compiled,
+            insert,
+            &target,
+            !needs.select.is_empty(),
+            emitter,
+        )?)),
     };
     let returning = match &insert.returning {
         Some(returning) => Some(Shown::compile(emitter(), &target, insert.rte, returning)?),
         None => None,
     };
-    let writer = RowWriter::new(compiled, &target)?;
-    let events = events(conflict.as_ref());
-    let triggered = Triggered::compile(compiled, &target, &events, &UPDATE_COMMANDS)?;
     Ok(InsertStatement {
         target,
         columns,
         source,
         fills,
+        way,
+        returning,
+    })
+}
+
+fn table<'c>(
+    compiled: &'c Compiled,
+    insert: &Insert,
+    target: &Target,
+    reads: bool,
+    emitter: &dyn Fn() -> Emitter<'c>,
+) -> Result<Table, DatabaseError> {
+    let commands: &[PolicyCommand] = if reads {
+        &[PolicyCommand::Insert, PolicyCommand::Select]
+    } else {
+        &[PolicyCommand::Insert]
+    };
+    let checks = Checks::compile(compiled, target, Moment::Proposed, commands)?;
+    let conflict = match &insert.on_conflict {
+        Some(conflict) => Some(on_conflict(compiled, insert, conflict, target, emitter)?),
+        None => None,
+    };
+    let writer = RowWriter::new(compiled, target)?;
+    let events = events(conflict.as_ref());
+    let triggered = Triggered::compile(compiled, target, &events, &UPDATE_COMMANDS)?;
+    Ok(Table {
         checks,
         writer,
         conflict,
         triggered,
-        returning,
     })
 }
 
 impl InsertStatement {
     /// Runs it.
     pub fn run(&self, conn: &Connection, compiled: &Compiled, sources: &Sources<'_>) -> Result<Executed, BackendError> {
-        let relation = &self.target.relation;
         let rows = self.rows(conn, sources)?;
-        if let Some(triggered) = &self.triggered {
-            let env = Env {
-                conn,
-                compiled,
-                sources,
-            };
+        let env = Env {
+            conn,
+            compiled,
+            sources,
+        };
+        match &self.way {
+            Way::Table(table) => self.run_table(env, table, rows),
+            Way::Instead(instead) => {
+                let rows = rows.into_iter().map(Proposed::insert);
+                instead.perform(env, rows.collect(), |rows| {
+                    shown_rows(conn, sources, self.returning.as_ref(), &rows)
+                })
+            }
+        }
+    }
+
+    fn run_table(&self, env: Env<'_>, table: &Table, rows: Vec<Vec<Scalar>>) -> Result<Executed, BackendError> {
+        let Env {
+            conn,
+            compiled,
+            sources,
+        } = env;
+        let relation = &self.target.relation;
+        if let Some(triggered) = &table.triggered {
             let plain = Plain {
-                checks: self.checks.as_ref(),
-                writer: &self.writer,
-                conflict: self.conflict.as_ref(),
+                checks: table.checks.as_ref(),
+                writer: &table.writer,
+                conflict: table.conflict.as_ref(),
             };
-            let events = events(self.conflict.as_ref());
+            let events = events(table.conflict.as_ref());
             return triggered.perform(env, &events, rows.len(), |running| {
                 let written = running.insert_rows(env, &plain, rows)?;
                 shown(conn, sources, self.returning.as_ref(), &written.numbers)
             });
         }
-        if let Some(checks) = &self.checks {
+        if let Some(checks) = &table.checks {
             for row in &rows {
                 checks.run(conn, &sources.with_row(row))?;
             }
         }
         for row in &rows {
-            self.writer.check_not_null(conn, relation, sources, row)?;
+            table.writer.check_not_null(conn, relation, sources, row)?;
         }
-        let written = match &self.conflict {
-            Some(conflict) => conflict.write(conn, compiled.catalog(), relation, &self.writer, rows, sources)?,
+        let written = match &table.conflict {
+            Some(conflict) => conflict.write(conn, compiled.catalog(), relation, &table.writer, rows, sources)?,
             None => {
-                let numbers = self.writer.insert(conn, compiled.catalog(), relation, sources, &rows)?;
+                let numbers = table
+                    .writer
+                    .insert(conn, compiled.catalog(), relation, sources, &rows)?;
                 Written {
                     inserted: numbers.len() as u64,
                     numbers,
@@ -182,8 +241,10 @@ impl InsertStatement {
         if let Source::Query(query) = &self.source {
             lines.push(query.sql());
         }
-        lines.extend(self.checks.as_ref().map(Checks::sql));
-        lines.push(self.writer.sql());
+        if let Way::Table(table) = &self.way {
+            lines.extend(table.checks.as_ref().map(Checks::sql));
+            lines.push(table.writer.sql());
+        }
         lines.extend(self.returning.as_ref().map(Shown::sql));
         lines.join("\n")
     }
@@ -221,7 +282,6 @@ impl InsertStatement {
 
 fn source<'c>(
     compiled: &'c Compiled,
-    role: &Ident,
     insert: &Insert,
     target: &Target,
     columns: &[Option<ColumnIndex>],
@@ -255,9 +315,7 @@ fn source<'c>(
                     .enumerate()
                     .map(
                         |(place, value)| match (&value.kind, columns.get(place).copied().flatten()) {
-                            (ExprKind::Default, Some(column)) => {
-                                Fill::of_column(compiled, role, &target.relation, column)
-                            }
+                            (ExprKind::Default, Some(column)) => target.fill(compiled, column),
                             (ExprKind::Default, None) => Ok(Fill::Constant(Scalar::Null)),
                             _ => Fill::of_expression(emitter(), value),
                         },
@@ -313,12 +371,12 @@ pub fn write_assigned(
         match assignment {
             Assignment::Single { column, value } => {
                 emitter.writer().sql(", ");
-                let column = target.base(*column).unwrap_or(*column);
-                if matches!(value.kind, ExprKind::Default) && target.written.name != target.relation.name {
-                    // A view's column has no default of its own; that of the table does not count for it.
-                    emitter.writer().sql("NULL");
+                if matches!(value.kind, ExprKind::Default) && target.written.kind.is_view() {
+                    // The default of the view's own column, or NULL; that of the table does not count for it.
+                    assigned(emitter, &target.written, *column, value)?;
                     continue;
                 }
+                let column = target.base(*column).unwrap_or(*column);
                 if matches!(value.kind, ExprKind::Default) {
                     refuse_default(&target.relation.columns[column])?;
                 }

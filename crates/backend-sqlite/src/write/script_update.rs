@@ -13,7 +13,8 @@ use rusqlite::types::Value as Scalar;
 
 use super::checks::{Checks, Moment};
 use super::delete::Remove;
-use super::script::{Executed, Shown, declared, shown};
+use super::instead::{self, Instead, Proposed};
+use super::script::{Executed, Shown, declared, shown, shown_rows};
 use super::script_insert::{columns_of, write_assigned};
 use super::statement::{Prepared, scalars};
 use super::target::Target;
@@ -23,27 +24,40 @@ use super::update::{Write, refuse_generated};
 use crate::emit::binds::Sources;
 use crate::emit::compiled::Compiled;
 use crate::emit::privileges::Uses;
-use crate::emit::relation::Wanted;
-use crate::emit::{Emitter, walk};
+use crate::emit::relation::{READ, Wanted};
+use crate::emit::{Emitter, Rte, walk};
 
 /// A compiled `UPDATE`.
 pub struct UpdateStatement {
     target: Target,
     columns: Vec<ColumnIndex>,
-    /// Row number, then the new values.
+    /// Row number (of a view with INSTEAD OF triggers: its columns), then the new values.
     rows: Prepared,
+    way: Way,
+    returning: Option<Shown>,
+}
+
+/// How the rows are written.
+enum Way {
+    Table(Box<Table>),
+    Instead(Instead),
+}
+
+/// Into a table.
+struct Table {
     checks: Option<Checks>,
     write: Write,
     triggered: Option<Triggered>,
-    returning: Option<Shown>,
 }
 
 /// A compiled `DELETE`.
 pub struct DeleteStatement {
     relation: Arc<Relation>,
+    /// Row number, or the columns of a view with INSTEAD OF triggers.
     rows: Prepared,
     remove: Remove,
     triggered: Option<Triggered>,
+    instead: Option<Instead>,
     returning: Option<Shown>,
 }
 
@@ -109,24 +123,28 @@ pub fn compile_update<'c>(
             from: &update.from,
             filter: update.filter.as_ref(),
             commands,
+            target: &target,
         },
         |emitter| write_assigned(emitter, &target, &update.assignments),
     )?
     .scanning(walk::runs_volatile(|visitor| walk::update(visitor, update)));
-    let checks = Checks::compile(compiled, &target, Moment::Updated(&columns), commands)?;
     let returning = match &update.returning {
         Some(returning) => Some(Shown::compile(emitter(), &target, update.rte, returning)?),
         None => None,
     };
-    let write = Write::new(compiled, &target, &columns)?;
-    let triggered = Triggered::compile(compiled, &target, &[(Event::Update, &columns)], commands)?;
+    let way = match Instead::compile(compiled, &target, Event::Update, &columns)? {
+        Some(instead) => Way::Instead(instead),
+        None => Way::Table(Box::new(Table {
+            checks: Checks::compile(compiled, &target, Moment::Updated(&columns), commands)?,
+            write: Write::new(compiled, &target, &columns)?,
+            triggered: Triggered::compile(compiled, &target, &[(Event::Update, &columns)], commands)?,
+        })),
+    };
     Ok(UpdateStatement {
         target,
         columns,
         rows,
-        checks,
-        write,
-        triggered,
+        way,
         returning,
     })
 }
@@ -163,6 +181,7 @@ pub fn compile_delete<'c>(
             from: &delete.from,
             filter: delete.filter.as_ref(),
             commands,
+            target: &target,
         },
         |_| Ok(()),
     )?
@@ -172,12 +191,17 @@ pub fn compile_delete<'c>(
         None => None,
     };
     let remove = Remove::new(&target.relation);
-    let triggered = Triggered::compile(compiled, &target, &[(Event::Delete, &[])], commands)?;
+    let instead = Instead::compile(compiled, &target, Event::Delete, &[])?;
+    let triggered = match instead {
+        Some(_) => None,
+        None => Triggered::compile(compiled, &target, &[(Event::Delete, &[])], commands)?,
+    };
     Ok(DeleteStatement {
         relation: target.relation,
         rows,
         remove,
         triggered,
+        instead,
         returning,
     })
 }
@@ -185,6 +209,10 @@ pub fn compile_delete<'c>(
 impl UpdateStatement {
     /// Runs it.
     pub fn run(&self, conn: &Connection, compiled: &Compiled, sources: &Sources<'_>) -> Result<Executed, BackendError> {
+        let table = match &self.way {
+            Way::Table(table) => table,
+            Way::Instead(instead) => return self.run_instead(conn, compiled, sources, instead),
+        };
         let relation = &self.target.relation;
         let width = relation.columns.len();
         let count = self.columns.len();
@@ -201,11 +229,11 @@ impl UpdateStatement {
             Ok((number, values))
         })?;
         rows.retain(|(number, _)| seen.insert(*number));
-        if let Some(triggered) = &self.triggered {
+        if let Some(triggered) = &table.triggered {
             return self.execute_triggered(conn, compiled, sources, triggered, &rows);
         }
         for (_, values) in &rows {
-            if let Some(checks) = &self.checks {
+            if let Some(checks) = &table.checks {
                 checks.run(conn, &sources.with_row(values))?;
             }
             let null = self
@@ -213,16 +241,41 @@ impl UpdateStatement {
                 .iter()
                 .find(|column| relation.columns[**column].not_null && values[**column] == Scalar::Null);
             if let Some(column) = null {
-                return Err(self.write.null_in(conn, relation, sources, *column, values));
+                return Err(table.write.null_in(conn, relation, sources, *column, values));
             }
         }
-        let numbers = self.write_rows(conn, compiled, sources, rows)?;
+        let numbers = self.write_rows(conn, compiled, sources, &table.write, rows)?;
         shown(conn, sources, self.returning.as_ref(), &numbers)
     }
 
     /// Its RETURNING.
     pub fn returning(&self) -> Option<&Shown> {
         self.returning.as_ref()
+    }
+
+    /// Gives each row and what it is to be to the view's triggers.
+    fn run_instead(
+        &self,
+        conn: &Connection,
+        compiled: &Compiled,
+        sources: &Sources<'_>,
+        instead: &Instead,
+    ) -> Result<Executed, BackendError> {
+        let env = Env {
+            conn,
+            compiled,
+            sources,
+        };
+        let width = self.target.relation.columns.len();
+        let rows = self.rows.all(conn, sources, |row| {
+            let failed = |error: rusqlite::Error| self.rows.failed(&error);
+            let old = scalars(row, 0, width).map_err(failed)?;
+            let values = scalars(row, width, self.columns.len()).map_err(failed)?;
+            Ok(Proposed::update(old, self.columns.iter().copied().zip(values)))
+        })?;
+        instead.perform(env, rows, |rows| {
+            shown_rows(conn, sources, self.returning.as_ref(), &rows)
+        })
     }
 
     /// Writes row by row, as triggers ask for it.
@@ -256,6 +309,7 @@ impl UpdateStatement {
         conn: &Connection,
         compiled: &Compiled,
         sources: &Sources<'_>,
+        write: &Write,
         rows: Vec<(i64, Vec<Scalar>)>,
     ) -> Result<Vec<i64>, BackendError> {
         let relation = &self.target.relation;
@@ -267,14 +321,11 @@ impl UpdateStatement {
         if alike {
             let numbers: Vec<i64> = rows.iter().map(|(number, _)| *number).collect();
             let mut values = first.clone();
-            return self.write.run(conn, compiled, relation, sources, &mut values, &numbers);
+            return write.run(conn, compiled, relation, sources, &mut values, &numbers);
         }
         let mut written = Vec::with_capacity(rows.len());
         for (number, mut values) in rows {
-            written.extend(
-                self.write
-                    .run(conn, compiled, relation, sources, &mut values, &[number])?,
-            );
+            written.extend(write.run(conn, compiled, relation, sources, &mut values, &[number])?);
         }
         Ok(written)
     }
@@ -282,7 +333,9 @@ impl UpdateStatement {
     /// The statements, one per line.
     pub fn sql(&self) -> String {
         let mut lines = vec![self.rows.sql()];
-        lines.extend(self.checks.as_ref().map(Checks::sql));
+        if let Way::Table(table) = &self.way {
+            lines.extend(table.checks.as_ref().map(Checks::sql));
+        }
         lines.extend(self.returning.as_ref().map(Shown::sql));
         lines.join("\n")
     }
@@ -291,6 +344,21 @@ impl UpdateStatement {
 impl DeleteStatement {
     /// Runs it. What RETURNING shows is read before the rows go.
     pub fn run(&self, conn: &Connection, compiled: &Compiled, sources: &Sources<'_>) -> Result<Executed, BackendError> {
+        if let Some(instead) = &self.instead {
+            let env = Env {
+                conn,
+                compiled,
+                sources,
+            };
+            let width = self.relation.columns.len();
+            let rows = self.rows.all(conn, sources, |row| {
+                let old = scalars(row, 0, width).map_err(|error| self.rows.failed(&error))?;
+                Ok(Proposed::delete(old))
+            })?;
+            return instead.perform(env, rows, |rows| {
+                shown_rows(conn, sources, self.returning.as_ref(), &rows)
+            });
+        }
         let mut seen = HashSet::new();
         let mut numbers: Vec<i64> = self.rows.all(conn, sources, |row| {
             row.get(0).map_err(|error| self.rows.failed(&error))
@@ -332,36 +400,60 @@ struct Matched<'a> {
     from: &'a [FromItem],
     filter: Option<&'a Expr>,
     commands: &'a [PolicyCommand],
+    target: &'a Target,
 }
 
-/// `SELECT number, values FROM table, others WHERE filter`.
+/// `SELECT number, values FROM table, others WHERE filter`; of a view with INSTEAD OF triggers its columns stand for the
+/// number.
 fn matching(
     mut emitter: Emitter<'_>,
     matched: &Matched<'_>,
     values: impl FnOnce(&mut Emitter<'_>) -> Result<(), DatabaseError>,
 ) -> Result<Prepared, DatabaseError> {
     emitter.ctes(matched.ctes)?;
+    let target = matched.target;
     let alias = declared(&mut emitter, matched.rte, matched.relation);
+    if target.is_instead() {
+        emitter.declare(
+            matched.rte,
+            target.row(Rte::Relation {
+                alias,
+                relation: Arc::clone(&target.relation),
+            }),
+        );
+    }
     emitter.declare_from(matched.from);
     emitter.writer().sql("SELECT ");
-    emitter.alias(alias).writer().sql("._rowid_");
+    match target.is_instead() {
+        true => instead::write_columns(&mut emitter, &target.relation, alias),
+        false => drop(emitter.alias(alias).writer().sql("._rowid_")),
+    }
     values(&mut emitter)?;
     emitter.writer().sql(" FROM ");
-    emitter.secured_relation(
-        matched.relation,
-        matched.rte,
-        Wanted {
-            commands: matched.commands,
-            rowid: true,
-            ..crate::emit::relation::READ
-        },
-    )?;
+    match target.is_instead() {
+        true => emitter.secured_as(&target.relation, alias, READ)?,
+        false => {
+            emitter.secured_relation(
+                matched.relation,
+                matched.rte,
+                Wanted {
+                    commands: matched.commands,
+                    rowid: true,
+                    ..READ
+                },
+            )?;
+        }
+    }
     for item in matched.from {
         emitter.writer().sql(", ");
         emitter.from_item(item, true)?;
     }
+    let mut first = true;
+    if target.is_instead() {
+        instead::write_filters(&mut emitter, target, alias, &mut first)?;
+    }
     if let Some(filter) = matched.filter {
-        emitter.writer().sql(" WHERE ");
+        emitter.writer().sql(if first { " WHERE " } else { " AND " });
         emitter.expr(filter)?;
     }
     Ok(Prepared::from(emitter.finish()))

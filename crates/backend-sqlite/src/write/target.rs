@@ -1,16 +1,20 @@
-//! The table behind a write: a table itself, or what an updatable view selects from.
+//! What a write comes to: a table, the table that an updatable view selects from, or a view whose INSTEAD OF triggers
+//! take its rows.
 //!
-//! Source: PostgreSQL manual, CREATE VIEW, "Updatable Views"; 41.5 (rules and privileges).
+//! Source: PostgreSQL manual, CREATE VIEW, "Updatable Views"; 41.5 (rules and privileges); CREATE TRIGGER.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mainstay_core::catalog::{CheckOption, ColumnIndex, Privilege, Relation};
+use mainstay_core::catalog::{CheckOption, ColumnIndex, Privilege, Relation, TriggerTiming};
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::Ident;
 use mainstay_core::policy;
-use mainstay_sql::typed::{Distinct, Expr, ExprKind, FromItem, Query, RteId, Select, SetExpression};
+use mainstay_core::types::Type;
+use mainstay_sql::ddl::Updatability;
+use mainstay_sql::typed::{Expr, ExprKind, FromItem, Query, RteId, Select, SetExpression};
 
+use super::defaults::Fill;
 use super::disclosure::Disclosure;
 use crate::emit::Rte;
 use crate::emit::compiled::Compiled;
@@ -22,7 +26,7 @@ const VIEW_DEPTH_MAX: usize = 64;
 /// A base table, under whose rights it is written, and how one came to it.
 #[derive(Clone)]
 pub struct Target {
-    /// The base table.
+    /// The base table, or the view that has INSTEAD OF triggers.
     pub relation: Arc<Relation>,
     /// What the statement names: the table or a view.
     pub written: Arc<Relation>,
@@ -45,13 +49,17 @@ struct Step {
     query: Arc<Query>,
     /// The entry of what it selects from.
     rte: RteId,
+    /// Under whose rights it selects.
+    role: Ident,
+    /// For each of its columns, the column of what it selects from.
+    below: Vec<Option<ColumnIndex>>,
     /// Rows must satisfy its condition after the write.
     checked: bool,
 }
 
 impl Target {
-    /// Follows views down to the base table, checking the grants of each step but the first, which is the caller's
-    /// business.
+    /// Follows views down to the base table or to one whose INSTEAD OF triggers do the write, checking the grants of
+    /// each step but the first, which is the caller's business.
     ///
     /// Errors: 55000 for a view that cannot be written, 42501.
     pub fn resolve(
@@ -60,6 +68,18 @@ impl Target {
         written: &Arc<Relation>,
         privilege: Privilege,
         columns: &[ColumnIndex],
+    ) -> Result<Target, DatabaseError> {
+        Target::resolve_for(compiled, user, written, privilege, columns, privilege)
+    }
+
+    /// As [`resolve`](Self::resolve), for a right that a write by `event` (INSERT, UPDATE, DELETE) needs besides.
+    pub fn resolve_for(
+        compiled: &Compiled,
+        user: &Ident,
+        written: &Arc<Relation>,
+        privilege: Privilege,
+        columns: &[ColumnIndex],
+        event: Privilege,
     ) -> Result<Target, DatabaseError> {
         let mut target = Target {
             relation: Arc::clone(written),
@@ -72,14 +92,19 @@ impl Target {
         };
         let mut cascaded = false;
         while let Some(view) = &target.relation.view {
-            let verb = verb_of(privilege);
+            if has_instead_of(&target.relation, event) {
+                break;
+            }
+            let verb = verb_of(event);
             if target.views.len() == VIEW_DEPTH_MAX {
                 return Err(DatabaseError::new("54001", "stack depth limit exceeded"));
             }
             let query = compiled.view(&target.relation)?;
-            let select = simple(&query).ok_or_else(|| not_simple(&target.relation, verb))?;
-            let [FromItem::Relation { rte, relation, .. }] = select.from.as_slice() else {
-                return Err(not_simple(&target.relation, verb));
+            if let Updatability::No(reason) = Updatability::of(&query) {
+                return Err(not_updatable(&target.relation, event, reason));
+            }
+            let Some((select, rte, relation)) = simple(&query) else {
+                return Err(not_updatable(&target.relation, event, ""));
             };
             let role = if view.security_invoker {
                 user.clone()
@@ -87,7 +112,7 @@ impl Target {
                 target.relation.owner.clone()
             };
             let below = |column: ColumnIndex| match select.target.get(column).map(|target| &target.expr.kind) {
-                Some(ExprKind::Column { rte: of, column }) if of == rte => Some(*column),
+                Some(ExprKind::Column { rte: of, column }) if *of == rte => Some(*column),
                 _ => None,
             };
             for column in columns {
@@ -116,7 +141,9 @@ impl Target {
             target.views.push(Step {
                 view: Arc::clone(&target.relation),
                 query: Arc::clone(&query),
-                rte: *rte,
+                rte,
+                role: role.clone(),
+                below: (0..target.relation.columns.len()).map(below).collect(),
                 checked,
             });
             target.relation = Arc::clone(relation);
@@ -144,9 +171,32 @@ impl Target {
         self.columns.get(column).copied().flatten()
     }
 
-    /// True if the statement names a view.
-    pub fn is_view(&self) -> bool {
-        !self.views.is_empty()
+    /// True if the rows go to INSTEAD OF triggers.
+    pub fn is_instead(&self) -> bool {
+        self.relation.kind.is_view()
+    }
+
+    /// What a row that is inserted without a value gets in `column` of the base table: what the type of a view's column
+    /// says, the outermost view's first, or the table's default.
+    pub fn fill(&self, compiled: &Compiled, column: ColumnIndex) -> Result<Fill, DatabaseError> {
+        let catalog = compiled.catalog();
+        let mut at = column;
+        let mut found = None;
+        for step in self.views.iter().rev() {
+            let Some(above) = step.below.iter().position(|below| *below == Some(at)) else {
+                break;
+            };
+            at = above;
+            let type_default = match &step.view.columns[at].ty {
+                Type::Domain(name, _) => catalog.domains.get(name).and_then(|domain| domain.default.as_ref()),
+                _ => None,
+            };
+            if type_default.is_some() {
+                found = Some((&step.view, at));
+            }
+        }
+        let (relation, column) = found.unwrap_or((&self.relation, column));
+        Fill::of_column(compiled, &self.user, relation, column)
     }
 
     /// How the columns of what the statement names are reached, given how the base table's are.
@@ -164,7 +214,7 @@ impl Target {
         rows.pop();
         for step in &self.views {
             let Some(row) = rows.pop() else { break };
-            let filter = simple(&step.query).and_then(|select| select.filter.clone());
+            let filter = simple(&step.query).and_then(|(select, ..)| select.filter.clone());
             if let (true, Some(filter)) = (step.checked, filter) {
                 checks.push((Arc::clone(&step.view), filter, Scope::of(Some(step.rte), row)));
             }
@@ -173,13 +223,27 @@ impl Target {
         checks
     }
 
+    /// What the views ask of the rows that a write finds: the query, under whose rights, its condition and that one's
+    /// scope. The innermost comes first.
+    pub fn view_filters(&self, base: Rte) -> Vec<(Arc<Query>, Ident, Option<Expr>, Scope)> {
+        let rows = self.rows(base);
+        let steps = self.views.iter().rev().zip(rows);
+        steps
+            .map(|(step, row)| {
+                let filter = simple(&step.query).and_then(|(select, ..)| select.filter.clone());
+                let scope = Scope::of(Some(step.rte), row);
+                (Arc::clone(&step.query), step.role.clone(), filter, scope)
+            })
+            .collect()
+    }
+
     /// The base row, then the row of each view above it.
     fn rows(&self, base: Rte) -> Vec<Rte> {
         let mut rows = vec![base];
         for step in self.views.iter().rev() {
             let Some(below) = rows.last().cloned() else { break };
             let targets: Rc<[Expr]> = match simple(&step.query) {
-                Some(select) => select.target.iter().map(|target| target.expr.clone()).collect(),
+                Some((select, ..)) => select.target.iter().map(|target| target.expr.clone()).collect(),
                 None => Rc::from([]),
             };
             rows.push(Rte::Mapped {
@@ -191,32 +255,51 @@ impl Target {
     }
 }
 
-fn verb_of(privilege: Privilege) -> &'static str {
-    match privilege {
+/// True if INSTEAD OF triggers take what is written to the view by `event`.
+fn has_instead_of(view: &Relation, event: Privilege) -> bool {
+    view.triggers.iter().any(|trigger| {
+        trigger.timing == TriggerTiming::InsteadOf
+            && match event {
+                Privilege::Insert => trigger.on_insert,
+                Privilege::Delete => trigger.on_delete,
+                _ => trigger.on_update,
+            }
+    })
+}
+
+fn verb_of(event: Privilege) -> &'static str {
+    match event {
         Privilege::Insert => "insert into",
         Privilege::Delete => "delete from",
         _ => "update",
     }
 }
 
-/// The query's SELECT, if the query has nothing that hides rows from a write.
-fn simple(query: &Query) -> Option<&Select> {
+/// The SELECT of an updatable view's query and what it selects from.
+fn simple(query: &Query) -> Option<(&Select, RteId, &Arc<Relation>)> {
     let SetExpression::Select(select) = &query.body else {
         return None;
     };
-    let plain = query.ctes.is_empty()
-        && query.limit.is_none()
-        && query.offset.is_none()
-        && select.group_by.is_empty()
-        && select.having.is_none()
-        && !select.is_aggregate
-        && matches!(select.distinct, Distinct::All);
-    plain.then_some(select)
+    match select.from.as_slice() {
+        [FromItem::Relation { rte, relation, .. }] => Some((select, *rte, relation)),
+        _ => None,
+    }
 }
 
-fn not_simple(view: &Relation, verb: &'static str) -> DatabaseError {
+/// 55000, with the reason and the way out.
+fn not_updatable(view: &Relation, event: Privilege, reason: &'static str) -> DatabaseError {
+    let verb = verb_of(event);
+    let (doing, command) = match event {
+        Privilege::Insert => ("inserting into", "INSERT"),
+        Privilege::Delete => ("deleting from", "DELETE"),
+        _ => ("updating", "UPDATE"),
+    };
     DatabaseError::new("55000", format!("cannot {verb} view \"{}\"", view.name.name))
-        .detail("Views that do not select from a single table or view are not automatically updatable.")
+        .detail(reason)
+        .hint(format!(
+            "To enable {doing} the view, provide an INSTEAD OF {command} trigger or an unconditional ON {command} DO \
+             INSTEAD rule."
+        ))
 }
 
 fn computed(view: &Relation, column: &Ident, verb: &'static str) -> DatabaseError {

@@ -12,20 +12,22 @@ use super::checks::{Checks, Moment};
 use super::defaults::Fill;
 use super::disclosure::Disclosure;
 use super::domains::DomainChecks;
+use super::instead::{self, Instead, Proposed};
 use super::payload::{self, Member};
 use super::rows::{Failing, Generated, completed, null_in};
 use super::statement::{Prepared, scalars};
 use super::target::Target;
 use super::triggered::Triggered;
 use super::triggers::{Env, Event};
-use super::{affected_within, represent};
+use super::{Rows, affected_within, represent};
+use crate::emit::Rte;
 use crate::emit::binds::{Bind, Sources};
 use crate::emit::compiled::Compiled;
 use crate::emit::input::InputType;
-use crate::emit::relation::{ROWID, Wanted};
+use crate::emit::relation::{READ, ROWID, Wanted};
 use crate::emit::writer::SqlWriter;
 use crate::errors;
-use crate::read::compile::compile_returning;
+use crate::read::compile::{compile_returning, compile_rows};
 use crate::read::filter::Builder;
 use crate::read::program::ReadProgram;
 
@@ -35,11 +37,23 @@ pub struct UpdateProgram {
     members: Vec<Member>,
     missing: Vec<Option<Fill>>,
     domains: Option<DomainChecks>,
+    /// Row numbers, or the columns of a view with INSTEAD OF triggers.
     rows: Prepared,
+    way: Way,
+    returning: Option<ReadProgram>,
+}
+
+/// How the rows are written.
+enum Way {
+    Table(Box<Table>),
+    Instead(Instead),
+}
+
+/// Into a table.
+struct Table {
     checks: Option<Checks>,
     write: Write,
     triggered: Option<Triggered>,
-    returning: Option<ReadProgram>,
 }
 
 /// Compiles an update for the role of `plan`.
@@ -77,25 +91,30 @@ pub fn compile(compiled: &Compiled, plan: &Plan, update: &plan::Update) -> Resul
         update.filter.as_ref(),
         &update.returning,
         commands,
+        &target,
     )?;
     let columns: Vec<ColumnIndex> = members.iter().map(|member| member.column).collect();
-    let checks = Checks::compile(compiled, &target, Moment::Updated(&columns), commands)?;
     let returning = match &update.returning.read {
+        Some(read) if target.is_instead() => Some(compile_rows(compiled, plan, read)?),
         Some(read) => Some(compile_returning(compiled, plan, read)?),
         None => None,
     };
-    let write = Write::new(compiled, &target, &columns)?;
     let domains = DomainChecks::compile(compiled, &target.relation, columns.iter().copied())?;
-    let triggered = Triggered::compile(compiled, &target, &[(Event::Update, &columns)], commands)?;
+    let way = match Instead::compile(compiled, &target, Event::Update, &columns)? {
+        Some(instead) => Way::Instead(instead),
+        None => Way::Table(Box::new(Table {
+            checks: Checks::compile(compiled, &target, Moment::Updated(&columns), commands)?,
+            write: Write::new(compiled, &target, &columns)?,
+            triggered: Triggered::compile(compiled, &target, &[(Event::Update, &columns)], commands)?,
+        })),
+    };
     Ok(UpdateProgram {
         domains,
         target,
         members,
         missing,
         rows,
-        checks,
-        write,
-        triggered,
+        way,
         returning,
     })
 }
@@ -122,14 +141,20 @@ pub fn execute(
             if let Some(domains) = &program.domains {
                 domains.run(conn, sources, &values)?;
             }
+            let table = match &program.way {
+                Way::Table(table) => table,
+                Way::Instead(instead) => {
+                    return program.execute_instead(conn, compiled, sources, input, instead, &values);
+                }
+            };
             let numbers = program.rows.all(conn, sources, |row| {
                 row.get(0).map_err(|error| program.rows.failed(&error))
             })?;
-            if let Some(triggered) = &program.triggered {
+            if let Some(triggered) = &table.triggered {
                 return program.execute_triggered(conn, compiled, sources, input, triggered, &values, &numbers);
             }
             affected_within(&input.options, numbers.len() as u64)?;
-            program.write_rows(conn, compiled, relation, sources, values, &numbers)?
+            program.write_rows(conn, compiled, table, sources, values, &numbers)?
         }
         // Nothing to set: PostgREST changes nothing and answers with no rows.
         _ => Vec::new(),
@@ -144,7 +169,7 @@ pub fn execute(
         program.returning.as_ref(),
         sources,
         &input.options,
-        &numbers,
+        Rows::Numbers(&numbers),
         outcome,
     )
 }
@@ -153,8 +178,10 @@ impl UpdateProgram {
     /// All statements, one per line.
     pub fn sql(&self) -> String {
         let mut lines = vec![self.rows.sql().to_owned()];
-        lines.extend(self.checks.as_ref().map(|checks| checks.sql().to_owned()));
-        lines.push(self.write.one.sql().to_owned());
+        if let Way::Table(table) = &self.way {
+            lines.extend(table.checks.as_ref().map(|checks| checks.sql().to_owned()));
+            lines.push(table.write.one.sql().to_owned());
+        }
         lines.extend(self.returning.as_ref().map(ReadProgram::sql));
         lines.join("\n")
     }
@@ -194,7 +221,50 @@ impl UpdateProgram {
                 self.returning.as_ref(),
                 sources,
                 &input.options,
-                &written,
+                Rows::Numbers(&written),
+                outcome,
+            )
+        })
+    }
+
+    /// Gives each row and what it is to be to the view's triggers.
+    fn execute_instead(
+        &self,
+        conn: &Connection,
+        compiled: &Compiled,
+        sources: &Sources<'_>,
+        input: &Input,
+        instead: &Instead,
+        values: &[Scalar],
+    ) -> Result<Outcome, BackendError> {
+        let env = Env {
+            conn,
+            compiled,
+            sources,
+        };
+        let width = self.target.relation.columns.len();
+        let rows = self.rows.all(conn, sources, |row| {
+            let old = scalars(row, 0, width).map_err(|error| self.rows.failed(&error))?;
+            let assigned = self.members.iter().map(|member| member.column);
+            Ok(Proposed::update(
+                old,
+                assigned.map(|column| (column, values[column].clone())),
+            ))
+        })?;
+        instead.perform(env, rows, |rows| {
+            let outcome = Outcome {
+                affected: rows.len() as u64,
+                ..Outcome::default()
+            };
+            affected_within(&input.options, outcome.affected)?;
+            let program = self.returning.as_ref();
+            represent(
+                conn,
+                compiled,
+                program,
+                sources,
+                &input.options,
+                Rows::Given(&rows),
                 outcome,
             )
         })
@@ -204,14 +274,15 @@ impl UpdateProgram {
         &self,
         conn: &Connection,
         compiled: &Compiled,
-        relation: &Relation,
+        table: &Table,
         sources: &Sources<'_>,
         mut values: Vec<Scalar>,
         numbers: &[i64],
     ) -> Result<Vec<i64>, BackendError> {
+        let relation = &self.target.relation;
         values.push(Scalar::Null);
         let place = relation.columns.len();
-        if let Some(checks) = &self.checks {
+        if let Some(checks) = &table.checks {
             for number in numbers {
                 values[place] = Scalar::Integer(*number);
                 checks.run(conn, &sources.with_row(&values))?;
@@ -226,9 +297,9 @@ impl UpdateProgram {
             .iter()
             .find(|member| relation.columns[member.column].not_null && values[member.column] == Scalar::Null);
         if let Some(member) = null {
-            return Err(self.write.null_in(conn, relation, sources, member.column, &values));
+            return Err(table.write.null_in(conn, relation, sources, member.column, &values));
         }
-        self.write.run(conn, compiled, relation, sources, &mut values, numbers)
+        table.write.run(conn, compiled, relation, sources, &mut values, numbers)
     }
 }
 
@@ -391,13 +462,15 @@ pub fn reads(returning: &Returning) -> bool {
     returning.read.is_some() || !returning.location.is_empty()
 }
 
-/// The numbers of the base table's rows that the role may change and the filter finds.
+/// The numbers of the base table's rows that the role may change and the filter finds, or the rows of a view that has
+/// INSTEAD OF triggers.
 pub fn matching(
     compiled: &Compiled,
     source: &Source,
     filter: Option<&Predicate>,
     returning: &Returning,
     commands: &[PolicyCommand],
+    target: &Target,
 ) -> Result<Prepared, DatabaseError> {
     // A filter may speak of embeds (`clients=is.null`), but an inner embed does not choose the rows that are changed.
     let embeds = returning.read.iter().flat_map(|read| read.embeds.iter().cloned());
@@ -414,6 +487,25 @@ pub fn matching(
     };
     let mut builder = Builder::new(compiled, source.access.role());
     let rte = builder.declare(&source.relation);
+    if target.is_instead() {
+        let emitter = builder.emitter();
+        let alias = emitter.fresh_alias();
+        emitter.declare(
+            rte,
+            target.row(Rte::Relation {
+                alias,
+                relation: Arc::clone(&target.relation),
+            }),
+        );
+        emitter.writer().sql("SELECT ");
+        instead::write_columns(emitter, &target.relation, alias);
+        emitter.writer().sql(" FROM ");
+        emitter.secured_as(&target.relation, alias, READ)?;
+        let mut first = true;
+        instead::write_filters(emitter, target, alias, &mut first)?;
+        builder.conditions(&read, rte, &mut first)?;
+        return Ok(Prepared::from(builder.finish()));
+    }
     // Bare: embeds are in subqueries of their own, so no other entry of this FROM has the name.
     builder.sql("SELECT ").sql(ROWID).sql(" FROM ");
     builder.from(

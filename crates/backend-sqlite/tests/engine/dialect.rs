@@ -5,7 +5,8 @@
 //! `-- refused` is one that PostgreSQL answers and this engine refuses by name.
 //!
 //! To add cases, add lines and record the answers anew, in new databases of the server that `MAINSTAY_TEST_POSTGRES`
-//! names: `cargo test -p mainstay-backend-sqlite --test engine record_dialect -- --ignored`.
+//! names: `cargo test -p mainstay-backend-sqlite --test engine record_dialect -- --ignored`; `MAINSTAY_DIALECT_TOPIC`
+//! names one topic to record or to check alone.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -17,7 +18,23 @@ use mainstay_core::error::BackendError;
 
 use crate::plans::backend;
 
-const TOPICS: &[&str] = &["arrays", "domains", "extensions", "intervals", "json", "library"];
+const TOPICS: &[&str] = &[
+    "arrays",
+    "domains",
+    "extensions",
+    "instead",
+    "intervals",
+    "json",
+    "library",
+];
+
+/// Every topic, or the one that the environment names.
+fn topics() -> Vec<String> {
+    match std::env::var("MAINSTAY_DIALECT_TOPIC") {
+        Ok(only) => vec![only],
+        Err(_) => TOPICS.iter().map(|topic| (*topic).to_owned()).collect(),
+    }
+}
 
 /// A statement with what is recorded of it, and the lines before it that are kept.
 struct Case {
@@ -90,7 +107,7 @@ async fn answer(backend: &SqliteBackend, sql: &str) -> Vec<String> {
 async fn every_topic_answers_as_postgresql_does() {
     let mut wrong = String::new();
     let (mut count, mut differing) = (0, 0);
-    for topic in TOPICS {
+    for topic in &topics() {
         let folder = tempfile::tempdir().unwrap();
         let backend = backend(&folder, "").await;
         for case in cases(topic) {
@@ -126,7 +143,7 @@ fn recorded(url: &str, sql: &str) -> Vec<String> {
     let errors = String::from_utf8(output.stderr).unwrap();
     if let Some((_, error)) = errors.split_once("ERROR:  ") {
         let mut lines = Vec::new();
-        for line in error.lines() {
+        for line in error.lines().take_while(|line| !line.starts_with("CONTEXT:  ")) {
             if lines.is_empty() {
                 let (code, message) = line.split_once(": ").unwrap();
                 lines.push(format!("-> {code} {message}"));
@@ -160,7 +177,7 @@ fn recorded(url: &str, sql: &str) -> Vec<String> {
 fn record_dialect() {
     let server = std::env::var("MAINSTAY_TEST_POSTGRES").unwrap();
     let (base, _) = server.rsplit_once('/').unwrap();
-    for topic in TOPICS {
+    for topic in &topics() {
         let name = format!("dialect_{topic}_{}", std::process::id());
         let create = format!("create database {name} template template0 lc_collate 'C' lc_ctype 'C.UTF-8'");
         assert_eq!(recorded(&server, &create), [""; 0]);

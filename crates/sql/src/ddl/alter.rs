@@ -117,8 +117,12 @@ fn not_for_views(action: &AlterAction) -> Option<&'static str> {
         } => "DISABLE ROW SECURITY",
         AlterAction::RowSecurity { forced: Some(true), .. } => "FORCE ROW SECURITY",
         AlterAction::RowSecurity { .. } => "NO FORCE ROW SECURITY",
-        AlterAction::Triggers(TriggerSwitch { enabled: true, .. }) => "ENABLE TRIGGER",
-        AlterAction::Triggers(_) => "DISABLE TRIGGER",
+        AlterAction::Triggers(TriggerSwitch { enabled, name }) => match (enabled, name) {
+            (true, Some(_)) => "ENABLE TRIGGER",
+            (true, None) => "ENABLE TRIGGER ALL",
+            (false, Some(_)) => "DISABLE TRIGGER",
+            (false, None) => "DISABLE TRIGGER ALL",
+        },
         AlterAction::SetDefault { .. }
         | AlterAction::Owner(_)
         | AlterAction::ViewOptions(_)

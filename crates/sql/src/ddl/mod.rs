@@ -40,6 +40,7 @@ mod tests;
 mod trigger;
 mod truncate;
 mod types;
+mod updatability;
 mod view;
 mod walk;
 
@@ -56,6 +57,7 @@ pub use initial::{DefaultGrants, complete, initial_catalog, set_default_grants};
 pub use quote::{identifier, literal, quote_ident};
 pub use retype::Retyped;
 pub use setting::{set, setting_of};
+pub use updatability::{Updatability, Writable, writable};
 
 /// The name that PostgreSQL gives the sequence of a serial or identity column, if it is free.
 pub fn sequence_name(table: &str, column: &str) -> String {
@@ -124,6 +126,11 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn statement(&mut self, statement: &DdlStatement) -> Result<()> {
+        let changes_views = matches!(
+            statement,
+            DdlStatement::CreateTrigger(_) | DdlStatement::CreateView(_) | DdlStatement::Drop(_)
+        );
+        let had_view_triggers = changes_views && self.has_view_triggers();
         match statement {
             DdlStatement::CreateTable(create) => self.create_table(create)?,
             DdlStatement::CreateIndex(create) => self.create_index(create)?,
@@ -182,6 +189,9 @@ impl Run<'_> {
             DdlStatement::Truncate(truncate) => self.truncate(truncate)?,
             DdlStatement::SetConstraints { names, deferred } => self.set_constraints(names, *deferred)?,
             DdlStatement::CreateTableAs(create) => self.create_table_as(create)?,
+        }
+        if changes_views && (had_view_triggers || self.has_view_triggers()) {
+            self.settle_views()?;
         }
         if self.changes.is_empty() {
             self.changes.push(Change::Catalog);

@@ -24,13 +24,6 @@ impl Run<'_> {
         let relation = self.existing_relation(&create.table)?;
         let name = Ident::new(naming::cut(&create.name, naming::NAME_BYTES_MAX));
         check_kind(create, &relation)?;
-        if relation.kind.is_view() {
-            let feature = match create.timing {
-                TriggerTiming::InsteadOf => "INSTEAD OF triggers",
-                _ => "statement triggers on views",
-            };
-            return Err(self.refuse(feature, &create.name, Some("a trigger on the table, or a function")));
-        }
         let mut columns = Vec::new();
         for column in &create.columns {
             let Some((index, _)) = relation.column(column) else {
@@ -90,7 +83,7 @@ impl Run<'_> {
         self.in_order(&relation)
     }
 
-    /// Triggers fire by name; a view can be written where it has a trigger for it.
+    /// Triggers fire by name.
     fn in_order(&mut self, relation: &Arc<Relation>) -> Result<()> {
         let changed = self.relation_mut(&relation.name)?;
         changed.triggers.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
@@ -239,7 +232,7 @@ impl Run<'_> {
     }
 
     pub(super) fn rename_trigger(&mut self, relation: &Arc<Relation>, from: &Ident, to: &Ident) -> Result<()> {
-        if relation.triggers.iter().any(|trigger| trigger.name == *to) {
+        if from != to && relation.triggers.iter().any(|trigger| trigger.name == *to) {
             let message = format!(
                 "trigger \"{to}\" for relation \"{}\" already exists",
                 relation.name.name

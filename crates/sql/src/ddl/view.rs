@@ -10,7 +10,8 @@ use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::types::Type;
 
 use super::expression::without_position;
-use super::{Result, Run, naming, spell, types, walk};
+use super::updatability::Updatability;
+use super::{Result, Run, naming, spell, types};
 use crate::analyse::Analyser;
 use crate::ast::ddl::{CreateView, ViewOptions};
 use crate::typed;
@@ -27,22 +28,8 @@ impl Run<'_> {
         let columns = self.view_columns(&name, create, &typed)?;
         let options = &create.options;
         let sources: Vec<Option<ColumnSource>> = typed.columns.iter().map(|column| column.source.clone()).collect();
-        let updatability = Updatability::of(&typed);
         if options.check_option.is_some() {
-            let hint = match &updatability {
-                Updatability::No(hint) => Some(*hint),
-                Updatability::Yes { columns: false } => {
-                    Some("Views that have no updatable columns are not automatically updatable.")
-                }
-                Updatability::Yes { columns: true } => None,
-            };
-            if let Some(hint) = hint {
-                return Err(DatabaseError::new(
-                    "0A000",
-                    "WITH CHECK OPTION is supported only on automatically updatable views",
-                )
-                .hint(hint));
-            }
+            may_check(&typed)?;
         }
         let existing = self.catalog.relations.get(&name).cloned();
         match &existing {
@@ -56,8 +43,6 @@ impl Run<'_> {
                 self.check_free_row_type(&name)?;
             }
         }
-        let can_change = matches!(updatability, Updatability::Yes { .. });
-        let has_column = matches!(updatability, Updatability::Yes { columns: true });
         let view = View {
             key: view_key(self.catalog, &sources),
             definition,
@@ -84,9 +69,6 @@ impl Run<'_> {
                 }
                 Relation {
                     view: Some(view),
-                    insertable: has_column,
-                    updatable: has_column,
-                    deletable: can_change,
                     ..relation
                 }
             }
@@ -102,15 +84,15 @@ impl Run<'_> {
                 triggers: Vec::new(),
                 acl: self.default_acl(DefaultPrivilegeObject::Tables, &name.schema),
                 view: Some(view),
-                insertable: has_column,
-                updatable: has_column,
-                deletable: can_change,
+                insertable: false,
+                updatable: false,
+                deletable: false,
                 comment: None,
                 id: self.next_id(),
             },
         };
-        self.catalog.relations.insert(name, Arc::new(relation));
-        Ok(())
+        self.catalog.relations.insert(name.clone(), Arc::new(relation));
+        self.settle_view(&name)
     }
 
     fn view_columns(&self, name: &QualifiedName, create: &CreateView, typed: &typed::Query) -> Result<Vec<Column>> {
@@ -159,14 +141,10 @@ impl Run<'_> {
     }
 
     pub(super) fn alter_view_options(&mut self, name: &QualifiedName, options: &ViewOptions) -> Result<()> {
-        if options.check_option.is_some() {
-            let relation = self.catalog.relations.get(name).cloned();
-            if relation.is_some_and(|relation| !relation.updatable) {
-                return Err(DatabaseError::new(
-                    "0A000",
-                    "WITH CHECK OPTION is supported only on automatically updatable views",
-                ));
-            }
+        if options.check_option.is_some()
+            && let Some(relation) = self.catalog.relations.get(name)
+        {
+            may_check(&Analyser::new(self.catalog, self.session).view(relation)?)?;
         }
         if let Some(view) = &mut self.relation_mut(name)?.view {
             view.security_invoker = options.security_invoker.unwrap_or(view.security_invoker);
@@ -174,6 +152,17 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// Errors: 0A000 for a query whose rows WITH CHECK OPTION cannot be asked of.
+fn may_check(query: &typed::Query) -> Result<()> {
+    let hint = match Updatability::of(query) {
+        Updatability::Yes { columns: true } => return Ok(()),
+        Updatability::Yes { columns: false } => "Views that have no updatable columns are not automatically updatable.",
+        Updatability::No(reason) => reason,
+    };
+    let message = "WITH CHECK OPTION is supported only on automatically updatable views";
+    Err(DatabaseError::new("0A000", message).hint(hint))
 }
 
 /// What `CREATE OR REPLACE VIEW` may not do. Errors: 42P16.
@@ -201,66 +190,6 @@ fn check_replacement(old: &Relation, new: &[Column]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Whether rows can be written through a view (PostgreSQL manual, CREATE VIEW, "Updatable Views").
-enum Updatability {
-    /// `columns`: at least one column can be given a value.
-    Yes { columns: bool },
-    /// The hint that says why not.
-    No(&'static str),
-}
-
-impl Updatability {
-    fn of(query: &typed::Query) -> Self {
-        let typed::SetExpression::Select(select) = &query.body else {
-            return Updatability::No("Views containing UNION, INTERSECT, or EXCEPT are not automatically updatable.");
-        };
-        if !matches!(select.distinct, typed::Distinct::All) {
-            return Updatability::No("Views containing DISTINCT are not automatically updatable.");
-        }
-        if !select.group_by.is_empty() {
-            return Updatability::No("Views containing GROUP BY are not automatically updatable.");
-        }
-        if select.having.is_some() {
-            return Updatability::No("Views containing HAVING are not automatically updatable.");
-        }
-        if !query.ctes.is_empty() {
-            return Updatability::No("Views containing WITH are not automatically updatable.");
-        }
-        if query.limit.is_some() || query.offset.is_some() {
-            return Updatability::No("Views containing LIMIT or OFFSET are not automatically updatable.");
-        }
-        if select.is_aggregate {
-            return Updatability::No("Views that return aggregate functions are not automatically updatable.");
-        }
-        let mut windows = false;
-        for target in &select.target {
-            walk::typed_expr(&target.expr, &mut |place| {
-                if let walk::Typed::Expr(expr) = place {
-                    windows |= matches!(expr.kind, typed::ExprKind::Window(_));
-                }
-            });
-        }
-        if windows {
-            return Updatability::No("Views that return window functions are not automatically updatable.");
-        }
-        let [typed::FromItem::Relation { rte, relation, .. }] = select.from.as_slice() else {
-            return Updatability::No(
-                "Views that do not select from a single table or view are not automatically updatable.",
-            );
-        };
-        if !relation.updatable && relation.kind.is_view() {
-            return Updatability::No(
-                "Views that do not select from a single table or view are not automatically updatable.",
-            );
-        }
-        let columns = select
-            .target
-            .iter()
-            .any(|target| matches!(&target.expr.kind, typed::ExprKind::Column { rte: from, .. } if from == rte));
-        Updatability::Yes { columns }
-    }
 }
 
 /// The positions of every base table's primary key that the view shows whole.

@@ -80,6 +80,12 @@ pub fn all(run: &mut Run<'_>) {
             facts,
             &wanted.facts,
         );
+        for (trigger, entry) in &wanted.triggers {
+            let before = present
+                .as_ref()
+                .and_then(|view| view.triggers.get(trigger)?.comment.as_ref());
+            comment(run, Target::Trigger(name, trigger), before, entry.comment.as_ref());
+        }
         let before = present.map(|entry| entry.column_comments).unwrap_or_default();
         let columns: BTreeSet<&Ident> = before.keys().chain(wanted.column_comments.keys()).collect();
         for column in columns {

@@ -87,6 +87,28 @@ fn what_names_a_column_makes_way_for_its_new_type() {
 }
 
 #[test]
+fn a_view_that_is_made_anew_gets_its_triggers_back() {
+    let rest = "create function f() returns trigger language plpgsql as $$begin return new; end$$;
+        create view v as select a from t;
+        create trigger i instead of insert or update on v for each row execute function f();
+        comment on trigger i on v is 'x';";
+    assert_eq!(
+        steps(
+            &["create table t (a integer, b text);", rest].concat(),
+            &["create table t (a text, b text);", rest].concat()
+        ),
+        [
+            "DROP TRIGGER i ON public.v",
+            "DROP VIEW public.v",
+            "ALTER TABLE public.t ALTER COLUMN a TYPE text USING a::text!",
+            "CREATE VIEW public.v (a) AS\nSELECT a FROM public.t",
+            "CREATE TRIGGER i INSTEAD OF INSERT OR UPDATE ON public.v FOR EACH ROW EXECUTE FUNCTION public.f()",
+            "COMMENT ON TRIGGER i ON public.v IS 'x'",
+        ]
+    );
+}
+
+#[test]
 fn a_right_on_the_table_that_goes_leaves_those_on_columns() {
     let table = "create table t (a integer, b integer);";
     assert_eq!(

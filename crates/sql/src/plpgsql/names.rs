@@ -91,27 +91,27 @@ impl Names {
     pub fn positional(&self, number: usize) -> Option<Expr> {
         let variable = *self.function.arguments.get(number)?;
         match self.whole(variable) {
-            Ok(Found::Value(expr)) => Some(expr),
+            Found::Value(expr) => Some(expr),
             _ => None,
         }
     }
 
     /// What `a`, `a.b` or `a.b.c` stands for, if it is a variable or a part of one.
     ///
-    /// Errors: 55000 for a record without a value; 42703 for a field it does not have, when `must`.
+    /// Errors: 55000 for a field of a record without a value; 42703 for a field it does not have, when `must`.
     pub fn find(&self, names: &[Ident], must: bool) -> Result<Option<Found>, DatabaseError> {
         let Some((variable, used)) = lookup(&self.function.names, self.scope, names) else {
             return Ok(None);
         };
         match names.get(used..).unwrap_or_default() {
-            [] => self.whole(variable).map(Some),
+            [] => Ok(Some(self.whole(variable))),
             [field] => self.field(variable, field, must),
             _ => Ok(None),
         }
     }
 
-    fn whole(&self, variable: VariableId) -> Result<Found, DatabaseError> {
-        Ok(match &self.shapes[variable] {
+    fn whole(&self, variable: VariableId) -> Found {
+        match &self.shapes[variable] {
             Shape::Scalar { ty, modifier } => Found::Value(Expr {
                 modifier: *modifier,
                 ..Expr::new(ExprKind::Parameter(self.offsets[variable]), ty.clone())
@@ -124,8 +124,14 @@ impl Names {
                 ty: ty.clone(),
                 is_null: *is_null,
             },
-            Shape::Unassigned => return Err(self.unassigned(variable)),
-        })
+            // As a whole it is null; only its fields cannot be known.
+            Shape::Unassigned => Found::Row {
+                fields: Vec::new(),
+                names: Vec::new(),
+                ty: Type::Record,
+                is_null: true,
+            },
+        }
     }
 
     fn field(&self, variable: VariableId, field: &Ident, must: bool) -> Result<Option<Found>, DatabaseError> {

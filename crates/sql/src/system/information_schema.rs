@@ -1,10 +1,13 @@
 //! Rows of the information schema's views: what a role owns or has some right on.
 
-use mainstay_core::catalog::{CheckOption, ConstraintKind, Identity, ReferentialAction, RelationKind};
+use mainstay_core::catalog::{
+    CheckOption, ConstraintKind, Identity, ReferentialAction, Relation, RelationKind, Trigger, TriggerTiming,
+};
 use mainstay_core::name::QualifiedName;
 use mainstay_core::types::{Type, TypeModifier};
 
 use super::{Cell, Row, Source};
+use crate::ddl::{Writable, writable};
 
 /// What `current_database()` says on the embedded engine.
 const DATABASE: &str = "postgres";
@@ -58,7 +61,7 @@ impl Source<'_> {
                     schema,
                     name,
                     kind.into(),
-                    yes_or_no(relation.insertable),
+                    yes_or_no(self.by_itself(relation).insert),
                 ]
             })
             .collect()
@@ -233,6 +236,11 @@ impl Source<'_> {
         for relation in self.visible() {
             let Some(view) = &relation.view else { continue };
             let [schema, name] = named(&relation.name);
+            let by_itself = self.by_itself(relation);
+            let instead_of = |event: &dyn Fn(&Trigger) -> bool| {
+                let mut triggers = relation.triggers.iter();
+                triggers.any(|trigger| trigger.timing == TriggerTiming::InsteadOf && event(trigger))
+            };
             rows.push(vec![
                 DATABASE.into(),
                 schema,
@@ -243,11 +251,20 @@ impl Source<'_> {
                     Some(CheckOption::Cascaded) => "CASCADED",
                 }
                 .into(),
-                yes_or_no(relation.updatable && relation.deletable),
-                yes_or_no(relation.insertable),
+                yes_or_no(by_itself.update && by_itself.delete),
+                yes_or_no(by_itself.insert),
+                yes_or_no(instead_of(&|trigger| trigger.on_update)),
+                yes_or_no(instead_of(&|trigger| trigger.on_delete)),
+                yes_or_no(instead_of(&|trigger| trigger.on_insert)),
             ]);
         }
         rows
+    }
+
+    /// What can be done to the relation's rows without INSTEAD OF triggers.
+    fn by_itself(&self, relation: &Relation) -> Writable {
+        // Kept texts have been analysed before: they do not fail.
+        writable(self.catalog, relation, false).unwrap_or_default()
     }
 
     fn routines(&self) -> Vec<Row> {

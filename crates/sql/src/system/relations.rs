@@ -281,6 +281,9 @@ fn information_schema() -> Vec<(&'static str, Columns)> {
                 ("check_option", Varchar),
                 ("is_updatable", Varchar),
                 ("is_insertable_into", Varchar),
+                ("is_trigger_updatable", Varchar),
+                ("is_trigger_deletable", Varchar),
+                ("is_trigger_insertable_into", Varchar),
             ],
         ),
         (
