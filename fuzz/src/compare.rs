@@ -106,7 +106,7 @@ fn rows(terms: Terms, ours: &Rows, theirs: &Rows) -> Option<String> {
 }
 
 /// The rows with 0 for -0 where a column is a float.
-fn without_negative_zeros(answer: &Rows) -> Rows {
+pub fn without_negative_zeros(answer: &Rows) -> Rows {
     let mut answer = answer.clone();
     for row in &mut answer.rows {
         for (cell, ty) in row.iter_mut().zip(&answer.types) {

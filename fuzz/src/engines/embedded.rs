@@ -7,6 +7,7 @@ use mainstay_core::backend::{Backend, QueryMode, QueryResult};
 use mainstay_core::caller::Caller;
 use mainstay_core::error::BackendError;
 use mainstay_core::name::Ident;
+use mainstay_core::types::Type;
 use mainstay_sql::analyse::Analyser;
 use mainstay_sql::parse;
 use mainstay_sql::session::Session;
@@ -112,10 +113,18 @@ impl Embedded {
             let Ok(typed) = Analyser::new(&catalog, &session).statement(&statement.ast) else {
                 continue;
             };
+            // A server tells a column's type without its domains.
             let spelled = |columns: &[OutputColumn]| -> Vec<String> {
                 columns
                     .iter()
-                    .map(|column| column.ty.display(column.modifier))
+                    .map(|column| {
+                        let (mut ty, mut modifier) = (&column.ty, column.modifier);
+                        while let Type::Domain(name, base) = ty {
+                            modifier = catalog.domains.get(name).map_or(modifier, |domain| domain.modifier);
+                            ty = base;
+                        }
+                        ty.display(modifier)
+                    })
                     .collect()
             };
             found = match &typed {

@@ -32,6 +32,9 @@ set timezone = 'UTC'; set synchronous_commit = off; set client_min_messages = er
 set jit = off; set default_transaction_isolation = 'read committed';
 ";
 
+/// Identifiers from here on are those of objects that were made after the server was.
+const FIRST_OWN_IDENTIFIER: u32 = 16_384;
+
 /// A database of its own.
 pub struct Server {
     client: Client,
@@ -130,7 +133,9 @@ impl Server {
         answer
     }
 
+    /// The columns' types. Types may have been renamed since they were last asked for.
     async fn types(&self, sql: &str) -> Vec<String> {
+        self.client.clear_type_cache();
         match self.client.prepare(sql).await {
             Ok(statement) => statement
                 .columns()
@@ -139,6 +144,20 @@ impl Server {
                 .collect(),
             Err(_) => Vec::new(),
         }
+    }
+
+    /// True if `text` is the name or the identifier of something that a server brings along.
+    pub async fn brings(&self, text: &str) -> bool {
+        if let Ok(identifier) = text.parse::<u32>() {
+            return identifier < FIRST_OWN_IDENTIFIER;
+        }
+        let name = text.replace('\'', "''");
+        let sql = format!(
+            "select from pg_class where oid < {FIRST_OWN_IDENTIFIER} and relname = '{name}'
+             union all select from pg_proc where oid < {FIRST_OWN_IDENTIFIER} and proname = '{name}'
+             union all select from pg_type where oid < {FIRST_OWN_IDENTIFIER} and typname = '{name}' limit 1"
+        );
+        matches!(self.client.simple_query(&sql).await, Ok(found) if found.iter().any(|message| matches!(message, SimpleQueryMessage::Row(_))))
     }
 
     async fn ask_one(&self, question: &Question) -> Answer {
@@ -266,7 +285,16 @@ fn spelled(name: &str, modifier: i32) -> String {
     let shown = match (base, modifier) {
         (_, ..0) => base.to_owned(),
         ("character varying" | "character", length) => format!("{base}({})", length - 4),
-        ("numeric", packed) => format!("numeric({},{})", (packed - 4) >> 16, (packed - 4) & 0x7FF),
+        // The scale is eleven bits with a sign.
+        ("numeric", packed) => format!(
+            "numeric({},{})",
+            (packed - 4) >> 16,
+            (((packed - 4) & 0x7FF) ^ 0x400) - 0x400
+        ),
+        // All fields, and a precision unless it is the full one.
+        ("interval", packed) if packed >> 16 == 0x7FFF && packed & 0xFFFF != 0xFFFF => {
+            format!("interval({})", packed & 0xFFFF)
+        }
         ("timestamp with time zone" | "timestamp without time zone" | "time without time zone", digits) => {
             let (head, tail) = base.split_once(' ').unwrap_or((base, ""));
             format!("{head}({digits}) {tail}")
