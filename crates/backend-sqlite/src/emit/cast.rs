@@ -36,6 +36,7 @@ impl Emitter<'_> {
             };
         }
         match method {
+            CastMethod::Relabel if is_of_oid(inner, outer) => self.converted(inner, &outer.ty)?,
             CastMethod::ModifierOnly | CastMethod::Relabel => self.expr(inner)?,
             CastMethod::Function | CastMethod::InputOutput => self.converted(inner, &outer.ty)?,
         }
@@ -61,6 +62,13 @@ impl Emitter<'_> {
         Ok(())
     }
 
+    fn between_identifiers(&mut self, function: &'static str, inner: &Expr) -> Result<()> {
+        self.sql(function);
+        self.expr(inner)?;
+        self.sql(")");
+        Ok(())
+    }
+
     /// `inner` in the stored form of `to`.
     pub(super) fn converted(&mut self, inner: &Expr, to: &Type) -> Result<()> {
         let (from, to) = (inner.ty.base().clone(), to.base().clone());
@@ -80,7 +88,11 @@ impl Emitter<'_> {
             (Type::Int2, Type::Int4 | Type::Int8) | (Type::Int4, Type::Int8) | (Type::Float4, Type::Float8) => {
                 self.expr(inner)
             }
-            (Type::Int2 | Type::Int4 | Type::Int8, Type::Oid) | (Type::Oid, Type::Int8) => self.expr(inner),
+            (Type::Oid, Type::Int8) => self.expr(inner),
+            // The same 32 bits with a sign and without one; only a bigint may not fit.
+            (Type::Int2 | Type::Int4, Type::Oid) => self.between_identifiers("pg_cast_int4_oid(", inner),
+            (Type::Int8, Type::Oid) => self.between_identifiers("pg_cast_int8_oid(", inner),
+            (Type::Oid, Type::Int4) => self.between_identifiers("pg_cast_oid_int4(", inner),
             (_, Type::Enum(name)) => {
                 let name = name.clone();
                 self.sql("pg_enum_in(");
@@ -270,4 +282,8 @@ fn has_conversion(from: &Type, to: &Type) -> bool {
         | (Type::Interval, Type::Time) => true,
         _ => false,
     }
+}
+
+fn is_of_oid(inner: &Expr, outer: &Expr) -> bool {
+    (*inner.ty.base() == Type::Oid) != (*outer.ty.base() == Type::Oid)
 }

@@ -106,13 +106,24 @@ fn number(context: &Context<'_>, index: usize) -> rusqlite::Result<Numeric> {
     Ok(Numeric::parse(&text)?)
 }
 
+fn finite(value: &Numeric, what: &str) -> crate::values::errors::Result<()> {
+    match value {
+        Numeric::Finite(_) => Ok(()),
+        Numeric::NaN => Err(PgError::new("22023", format!("{what} cannot be NaN"))),
+        _ => Err(PgError::new("22023", format!("{what} cannot be infinity"))),
+    }
+}
+
 fn numeric_series(context: &Context<'_>) -> rusqlite::Result<String> {
     let (mut at, end) = (number(context, 0)?, number(context, 1)?);
+    finite(&at, "start value")?;
+    finite(&end, "stop value")?;
     let step = if context.len() > 2 {
         number(context, 2)?
     } else {
         Numeric::parse("1")?
     };
+    finite(&step, "step size")?;
     let zero = Numeric::parse("0")?;
     let direction = step.compare(&zero);
     if direction.is_eq() {
@@ -128,7 +139,9 @@ fn numeric_series(context: &Context<'_>) -> rusqlite::Result<String> {
             return Err(too_long().into());
         }
         items.push(json::quote(&at.to_string()));
-        at = at.add(&step)?;
+        // What does not fit the format is behind the end, which does.
+        let Ok(next) = at.add(&step) else { break };
+        at = next;
     }
     Ok(array(&items))
 }

@@ -17,6 +17,13 @@ fn malformed(text: &str) -> PgError {
 /// Splits `{a,"b",NULL}` into its elements. Errors: 22P02, 0A000 for more dimensions.
 pub fn split_literal(text: &str) -> Result<Vec<Option<String>>> {
     let body = super::numeric::trim_space(text);
+    if body.starts_with('[') {
+        return Err(PgError::new(
+            "0A000",
+            "array bounds (\"[2:4]={…}\") are not available on the embedded engine",
+        )
+        .hint("Leave them out: the first element is number 1."));
+    }
     let inner = body
         .strip_prefix('{')
         .ok_or_else(|| malformed(text).detail("Array value must start with \"{\" or dimension information."))?;

@@ -64,6 +64,8 @@ impl Kind {
             Type::Json => Kind::Json,
             Type::Jsonb => Kind::Jsonb,
             Type::Bytea => Kind::Bytea,
+            // What a function without a result gives: null or the empty text.
+            Type::Void => Kind::Text,
             // `"char"`: literals for `setweight`.
             Type::Other(name) if name.schema == "pg_catalog" && name.name == "char" => Kind::Text,
             Type::Tsvector => Kind::Tsvector,

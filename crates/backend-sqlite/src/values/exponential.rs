@@ -230,12 +230,13 @@ pub fn power(base: &Decimal, exponent: &Decimal) -> Result<Numeric> {
 
 /// The same at a scale that is known.
 pub fn power_at(base: &Decimal, exponent: &Decimal, scale: Option<u32>) -> Result<Numeric> {
-    let rough = Fixed::new(40);
-    let ln_base = Decimal::new(rough.ln(base), 40)
-        .to_string()
-        .parse::<f64>()
-        .unwrap_or(0.0);
-    let product = ln_base * exponent.to_string().parse::<f64>().unwrap_or(0.0);
+    // Enough digits for a logarithm near zero.
+    let rough = Fixed::new(40 + (-ln_weight(base)).max(0) as u32);
+    let ln_base = Decimal::new(rough.ln(base), rough.digits);
+    let product = match Numeric::Finite(ln_base).mul(&Numeric::Finite(exponent.clone()))? {
+        Numeric::Finite(product) => product.rounded(40).to_string().parse::<f64>().unwrap_or(0.0),
+        _ => 0.0,
+    };
     if product.abs() > 6_020.0 {
         if product > 0.0 {
             return Err(overflow());
@@ -248,7 +249,9 @@ pub fn power_at(base: &Decimal, exponent: &Decimal, scale: Option<u32>) -> Resul
     let digits = product * LOG10_E;
     let scale =
         scale.unwrap_or_else(|| clamp_scale(SIGNIFICANT_DIGITS_MIN - digits as i64, &[base.scale, exponent.scale]));
-    let fixed = Fixed::new(scale + GUARD_DIGITS + digits.max(0.0) as u32 + exponent.scale + 24);
+    let fixed = Fixed::new(
+        scale + GUARD_DIGITS + digits.max(0.0) as u32 + exponent.scale + exponent.integer_digits().max(0) as u32 + 24,
+    );
     let argument = fixed.mul(&fixed.ln(base), &fixed.read(exponent));
     finish(&fixed, &argument, scale)
 }

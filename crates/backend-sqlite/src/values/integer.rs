@@ -116,22 +116,22 @@ impl Width {
             _ => i64::from((a as i32).wrapping_shr(n as u32)),
         }
     }
-}
 
-/// The greatest common divisor. Errors: 22003.
-pub fn gcd(a: i64, b: i64) -> Result<i64> {
-    let (mut a, mut b) = (a.unsigned_abs(), b.unsigned_abs());
-    while b != 0 {
-        (a, b) = (b, a % b);
+    /// The greatest common divisor. Errors: 22003.
+    pub fn gcd(&self, a: i64, b: i64) -> Result<i64> {
+        let (mut a, mut b) = (a.unsigned_abs(), b.unsigned_abs());
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        self.check(i64::try_from(a).ok())
     }
-    INT8.check(i64::try_from(a).ok())
-}
 
-/// The least common multiple. Errors: 22003.
-pub fn lcm(a: i64, b: i64) -> Result<i64> {
-    if a == 0 || b == 0 {
-        return Ok(0);
+    /// The least common multiple. Errors: 22003.
+    pub fn lcm(&self, a: i64, b: i64) -> Result<i64> {
+        if a == 0 || b == 0 {
+            return Ok(0);
+        }
+        let divisor = self.gcd(a, b)?;
+        self.check((a / divisor).checked_mul(b).and_then(i64::checked_abs))
     }
-    let divisor = gcd(a, b)?;
-    INT8.check((a / divisor).checked_mul(b).and_then(i64::checked_abs))
 }

@@ -116,6 +116,8 @@ enum Expected {
 enum Purpose {
     Validate,
     Build,
+    /// As `Validate`, and escapes must stand for characters.
+    TakeApart,
 }
 
 struct Parser<'a> {
@@ -276,7 +278,7 @@ impl<'a> Parser<'a> {
                         Some(b'u') => {
                             let code = self.hex4(at + 1)?;
                             at += 4;
-                            if self.purpose == Purpose::Build {
+                            if self.purpose != Purpose::Validate {
                                 is_low = (0xdc00..0xe000).contains(&code);
                                 let is_high = (0xd800..0xdc00).contains(&code);
                                 if is_high && pending_high {
@@ -485,6 +487,15 @@ pub fn unescape(quoted: &str) -> Result<String> {
 /// Accepts `text` as a value of type `json`. Errors: 22P02 with PostgreSQL's detail.
 pub fn validate(text: &str) -> Result<()> {
     Parser::new(text, Purpose::Validate).document().map(drop)
+}
+
+/// Looks whether every escape in a value of type `json` stands for a character, as PostgreSQL does before it takes one
+/// apart: the type itself takes any. Errors: 22P02, 22P05.
+pub fn check_escapes(text: &str) -> Result<()> {
+    if memchr::memmem::find(text.as_bytes(), b"\\u").is_none() {
+        return Ok(());
+    }
+    Parser::new(text, Purpose::TakeApart).document().map(drop)
 }
 
 /// Reads `text` into a tree with `jsonb`'s rules. Errors: 22P02, 22P05, 22003.

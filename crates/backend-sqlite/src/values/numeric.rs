@@ -18,8 +18,6 @@ const INTEGER_DIGITS_MAX: i64 = 131_072;
 const SCALE_MAX: u32 = 16_383;
 /// Digits after the point that division and roots give at most.
 pub(super) const DISPLAY_SCALE_MAX: i64 = 1_000;
-/// Digits `round` and `trunc` may be asked for.
-const ROUND_SCALE_MAX: i64 = 2_000;
 /// Significant digits that division and roots give at least.
 pub(super) const SIGNIFICANT_DIGITS_MIN: i64 = 16;
 
@@ -133,6 +131,14 @@ impl Decimal {
         (weight, first)
     }
 
+    /// The decimal logarithm of the magnitude, from its first digits.
+    fn logarithm(&self) -> f64 {
+        let bits = self.int.bits();
+        let dropped = bits.saturating_sub(64);
+        let first = u64::try_from(&(self.int.magnitude() >> dropped)).unwrap_or(u64::MAX);
+        (first as f64).log10() + dropped as f64 * 2f64.log10() - f64::from(self.scale)
+    }
+
     /// The square root, rounded to `scale`. One digit more decides: a root is never a tie unless it is exact.
     fn root_at(&self, scale: u32) -> Numeric {
         let wide = 2 * (scale + 1);
@@ -144,7 +150,20 @@ impl Decimal {
         Finite(Decimal::new(int.sqrt(), scale + 1).rounded(i64::from(scale)))
     }
 
-    fn integer_digits(&self) -> i64 {
+    /// The power of ten of the first digit; 0 for zero.
+    pub(super) fn exponent(&self) -> i64 {
+        if self.is_zero() { 0 } else { self.integer_digits() - 1 }
+    }
+
+    /// The value × 10^`power`.
+    pub(super) fn times_power_of_ten(&self, power: i64) -> Decimal {
+        match i64::from(self.scale) - power {
+            scale @ 0.. => Decimal::new(self.int.clone(), scale as u32),
+            missing => Decimal::new(&self.int * pow10((-missing) as u32), 0),
+        }
+    }
+
+    pub(super) fn integer_digits(&self) -> i64 {
         if self.is_zero() {
             0
         } else {
@@ -345,6 +364,14 @@ impl Numeric {
         }
     }
 
+    /// `self * self`, whatever its size: for sums of squares.
+    pub fn square(&self) -> Numeric {
+        match self {
+            Finite(a) => Finite(Decimal::new(&a.int * &a.int, a.scale * 2)),
+            other => other.clone(),
+        }
+    }
+
     /// `self / other`, with enough digits for 16 significant ones.
     pub fn div(&self, other: &Numeric) -> Result<Numeric> {
         match (self, other) {
@@ -413,14 +440,19 @@ impl Numeric {
         }
     }
 
-    /// Rounds half away from zero.
-    pub fn round(&self, places: i64) -> Numeric {
-        self.map(|a| a.rounded(places.clamp(-ROUND_SCALE_MAX, ROUND_SCALE_MAX)))
+    /// Rounds half away from zero. Errors: 22003 when that gives a digit too many.
+    pub fn round(&self, places: i64) -> Result<Numeric> {
+        match self {
+            Finite(a) => a
+                .rounded(places.clamp(-INTEGER_DIGITS_MAX - 1, i64::from(SCALE_MAX)))
+                .checked(),
+            other => Ok(other.clone()),
+        }
     }
 
     /// Cuts digits off.
     pub fn trunc(&self, places: i64) -> Numeric {
-        self.map(|a| a.truncated(places.clamp(-ROUND_SCALE_MAX, ROUND_SCALE_MAX)))
+        self.map(|a| a.truncated(places.clamp(-INTEGER_DIGITS_MAX, i64::from(SCALE_MAX))))
     }
 
     /// The least integer not below.
@@ -475,14 +507,6 @@ impl Numeric {
         let Finite(a) = self else { return Ok(self.clone()) };
         let scale = SIGNIFICANT_DIGITS_MIN - (a.leading().0 * 2 + 1);
         Ok(a.root_at(scale.max(i64::from(a.scale)).clamp(0, DISPLAY_SCALE_MAX) as u32))
-    }
-
-    /// `sqrt(self / other)` with the scale of the division, as standard deviations have it.
-    pub fn root_of_quotient(&self, other: &Numeric) -> Result<Numeric> {
-        match self.div(other)? {
-            Finite(quotient) if !quotient.is_negative() => Ok(quotient.root_at(quotient.scale)),
-            _ => Ok(NaN),
-        }
     }
 
     /// PostgreSQL's total order: NaN is equal to itself and greater than everything.
@@ -622,7 +646,7 @@ impl Numeric {
             let is_negative = base.is_negative() && power % 2 != 0;
             return Ok(if is_negative { raised.neg() } else { raised });
         }
-        let magnitude = f64::from(power) * (base.int.bits() as f64 * 2f64.log10() - f64::from(base.scale));
+        let magnitude = f64::from(power) * base.logarithm();
         if magnitude > 2.0 * INTEGER_DIGITS_MAX as f64 {
             return Err(overflow());
         }
@@ -810,6 +834,39 @@ impl Sum {
                     .checked()
                     .map(Some);
             }
+        }))
+    }
+
+    /// The sum without a look at the limits of the format: for what is divided before it is given.
+    fn exact(&self) -> Decimal {
+        let scale = self.scales.keys().next_back().copied().unwrap_or(0);
+        Decimal::new(self.total.clone(), self.total_scale).rounded(i64::from(scale))
+    }
+
+    /// Variance of what is in, or its square root: this sum, and the one of the squares. `None` of too few.
+    ///
+    /// Neither the squares nor their sum need fit the format; only the result does.
+    pub fn deviation(&self, squares: &Sum, sample: bool, root: bool) -> Result<Option<Numeric>> {
+        let count = self.count;
+        if count == 0 || (sample && count < 2) {
+            return Ok(None);
+        }
+        if self.nan > 0 || self.infinity > 0 || self.neg_infinity > 0 {
+            return Ok(Some(NaN));
+        }
+        let (sum, squares) = (self.exact(), squares.exact());
+        let top = squares.at_scale(2 * sum.scale) * count - &sum.int * &sum.int;
+        if top.sign() != Sign::Plus {
+            return Ok(Some(Numeric::from(0)));
+        }
+        let top = Decimal::new(top, 2 * sum.scale);
+        let bottom = Decimal::new(BigInt::from(count) * (if sample { count - 1 } else { count }), 0);
+        let scale = division_scale(&top, &bottom);
+        let variance = divide_at(&top, &bottom, scale);
+        Ok(Some(if root {
+            variance.root_at(scale as u32)
+        } else {
+            variance.checked()?
         }))
     }
 

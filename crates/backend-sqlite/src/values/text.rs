@@ -306,6 +306,21 @@ fn leading_number(rest: &str) -> Option<(usize, &str)> {
     rest[..end].parse().ok().map(|number| (number, &rest[end..]))
 }
 
+/// Takes `3$` off the front of `rest`, as an index from 0. Errors: 22023 for argument 0.
+fn chosen_argument(rest: &mut &str) -> Result<Option<usize>> {
+    let Some((number, after)) = leading_number(rest) else {
+        return Ok(None);
+    };
+    let Some(after) = after.strip_prefix('$') else {
+        return Ok(None);
+    };
+    *rest = after;
+    number
+        .checked_sub(1)
+        .map(Some)
+        .ok_or_else(|| format_error("format specifies argument 0, but arguments are numbered from 1"))
+}
+
 /// `format`: `%s`, `%I`, `%L`, `%%`, with position, `-` and width. Errors: 22023, 22004.
 pub fn format(pattern: &str, arguments: &[Option<&str>]) -> Result<String> {
     let mut out = String::with_capacity(pattern.len());
@@ -328,36 +343,18 @@ pub fn format(pattern: &str, arguments: &[Option<&str>]) -> Result<String> {
             rest = after;
             continue;
         }
-        if let Some((number, after)) = leading_number(rest)
-            && let Some(after) = after.strip_prefix('$')
-        {
-            if number == 0 {
-                return Err(format_error(
-                    "format specifies argument 0, but arguments are numbered from 1",
-                ));
-            }
-            next = number - 1;
-            rest = after;
-        }
-        let position = next;
+        let chosen = chosen_argument(&mut rest)?;
         let mut left_aligned = false;
         while let Some(after) = rest.strip_prefix('-') {
             left_aligned = true;
             rest = after;
         }
         let mut width = 0usize;
-        let mut value_at = position;
         if let Some(after) = rest.strip_prefix('*') {
             rest = after;
-            let mut width_at = position;
-            if let Some((number, after)) = leading_number(rest)
-                && let Some(after) = after.strip_prefix('$')
-            {
-                width_at = number.saturating_sub(1);
-                rest = after;
-            } else {
-                value_at = position + 1;
-            }
+            let width_at = chosen_argument(&mut rest)?.unwrap_or(next);
+            // The value is the argument behind the width's, unless it is chosen too.
+            next = width_at + 1;
             let asked = fetch(width_at)?.map_or(Ok(0), |text| super::integer::INT4.parse(text))?;
             left_aligned |= asked < 0;
             width = asked.unsigned_abs() as usize;
@@ -375,6 +372,7 @@ pub fn format(pattern: &str, arguments: &[Option<&str>]) -> Result<String> {
                     .hint("For a single \"%\" use \"%%\"."),
             );
         }
+        let value_at = chosen.unwrap_or(next);
         let value = fetch(value_at)?;
         next = value_at + 1;
         let text = match (kind, value) {

@@ -22,10 +22,14 @@ const TOPICS: &[&str] = &[
     "arrays",
     "domains",
     "extensions",
+    "functions",
     "instead",
     "intervals",
     "json",
     "library",
+    "numbers",
+    "settings",
+    "times",
 ];
 
 /// Every topic, or the one that the environment names.

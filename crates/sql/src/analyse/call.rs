@@ -42,6 +42,27 @@ struct Candidate {
     order: Vec<Option<usize>>,
     /// The call's arguments from here on are elements of the last declared one.
     elements_from: Option<usize>,
+    /// Another function of the same schema takes the call's arguments just as well.
+    is_ambiguous: bool,
+}
+
+impl Candidate {
+    /// Takes in another candidate with the same slots, which comes later in the search path or is of the same schema.
+    ///
+    /// Of one schema, a function that takes the arguments one by one goes before one that makes an array of them.
+    fn meet(&mut self, other: Candidate) {
+        let (Target::Routine(mine), Target::Routine(its)) = (&self.target, &other.target) else {
+            return;
+        };
+        if mine.name.schema != its.name.schema {
+            return;
+        }
+        match (self.elements_from.is_some(), other.elements_from.is_some()) {
+            (false, true) => {}
+            (true, false) => *self = other,
+            _ => self.is_ambiguous = true,
+        }
+    }
 }
 
 /// A call whose target is known: arguments in declared order, cast, with defaults filled in.
@@ -172,12 +193,6 @@ impl State<'_> {
                 let function = overload(&|entry| entry.arguments == [Arg::Text]);
                 Ok(Expr::new(ExprKind::Function { function, arguments }, ty))
             }
-            // The result may be too large for the type: the cast checks it.
-            ("lcm", [Arg::Int4, Arg::Int4]) => {
-                let function = overload(&|entry| entry.arguments == [Arg::Int8, Arg::Int8]);
-                let wide = Expr::new(ExprKind::Function { function, arguments }, Type::Int8);
-                coerce::cast(self.catalog, wide, &ty, TypeModifier::None, CastContext::Assignment)
-            }
             _ => Ok(Expr::new(ExprKind::Function { function, arguments }, ty)),
         }
     }
@@ -251,6 +266,13 @@ impl State<'_> {
             let error = DatabaseError::new("42601", "positional argument cannot follow named argument");
             return Err(place(error, position));
         }
+        for (at, name) in names.iter().enumerate() {
+            if let Some(name) = name.filter(|_| names[..at].contains(name)) {
+                let position = call.arguments[at].value.position;
+                let message = format!("argument name \"{name}\" used more than once");
+                return Err(place(DatabaseError::new("42601", message), position));
+            }
+        }
         let mut candidates: Vec<Candidate> = Vec::new();
         for target in self.targets(&call.name, with_aggregates) {
             if call.variadic && !matches!(&target, Target::Routine(_)) {
@@ -259,17 +281,17 @@ impl State<'_> {
             let Some(candidate) = arrange(target, &names, call.variadic) else {
                 continue;
             };
-            // The same signature found earlier in the search path hides later ones.
-            if candidates.iter().all(|known| known.slots != candidate.slots) {
-                candidates.push(candidate);
+            match candidates.iter_mut().find(|known| known.slots == candidate.slots) {
+                Some(known) => known.meet(candidate),
+                None => candidates.push(candidate),
             }
         }
         let inputs: Vec<Type> = arguments.iter().map(|argument| argument.ty.clone()).collect();
         let slots: Vec<Vec<Slot>> = candidates.iter().map(|candidate| candidate.slots.clone()).collect();
         let chosen = match choose(&slots, &inputs) {
-            Choice::One(at) => candidates.swap_remove(at),
+            Choice::One(at) if !candidates[at].is_ambiguous => candidates.swap_remove(at),
             Choice::None => return Err(self.no_function(call, &inputs, position)),
-            Choice::Ambiguous => {
+            Choice::One(_) | Choice::Ambiguous => {
                 let message = format!("function {} is not unique", signature(call, &inputs));
                 let hint = "Could not choose a best candidate function. You might need to add explicit type casts.";
                 return Err(place(DatabaseError::new("42725", message).hint(hint), position));
@@ -521,10 +543,11 @@ fn arrange(target: Target, names: &[Option<&Ident>], whole_array: bool) -> Optio
     let count = names.len();
     if let Target::Routine(routine) = &target
         && let Some(last) = routine.arguments.last().filter(|last| last.variadic && !whole_array)
+        && (count >= routine.arguments.len() || names.iter().any(Option::is_some))
     {
         let declared = routine.arguments.len();
         let Type::Array(element) = &last.ty else { return None };
-        if count < declared || names.iter().any(Option::is_some) {
+        if names.iter().any(Option::is_some) {
             return None;
         }
         let mut slots: Vec<Slot> = routine.arguments[..declared - 1]
@@ -536,6 +559,7 @@ fn arrange(target: Target, names: &[Option<&Ident>], whole_array: bool) -> Optio
             slots,
             order: (0..declared).map(Some).collect(),
             elements_from: Some(declared - 1),
+            is_ambiguous: false,
             target,
         });
     }
@@ -578,6 +602,7 @@ fn arrange(target: Target, names: &[Option<&Ident>], whole_array: bool) -> Optio
             slots,
             order: (0..count).map(Some).collect(),
             elements_from: None,
+            is_ambiguous: false,
         });
     }
     if count > declared.len() {
@@ -612,6 +637,7 @@ fn arrange(target: Target, names: &[Option<&Ident>], whole_array: bool) -> Optio
         slots: slots.into_iter().collect::<Option<_>>()?,
         order,
         elements_from: None,
+        is_ambiguous: false,
     })
 }
 

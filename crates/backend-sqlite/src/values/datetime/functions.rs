@@ -83,7 +83,7 @@ pub fn subtract(a: i64, b: i64) -> Interval {
         days: 0,
         micros: a - b,
     }
-    .justify_hours()
+    .in_days()
 }
 
 /// `date + n`. Errors: 22008.
@@ -463,9 +463,16 @@ pub fn bin(stride: &Interval, value: i64, origin: i64) -> Result<i64> {
             "timestamps cannot be binned into intervals containing months or years",
         ));
     }
-    let size = stride.days * DAY_US + stride.micros;
+    let size = stride
+        .days
+        .checked_mul(DAY_US)
+        .and_then(|size| size.checked_add(stride.micros))
+        .ok_or_else(|| PgError::new("22008", "interval out of range"))?;
     if size <= 0 {
         return Err(PgError::new("22008", "stride must be greater than zero"));
     }
-    check_timestamp(origin + (value - origin).div_euclid(size) * size)
+    // Both are within the years that are kept, so their distance fits; the bin before it may not.
+    let bins = (value - origin).div_euclid(size);
+    let from_origin = bins.checked_mul(size).and_then(|distance| distance.checked_add(origin));
+    check_timestamp(from_origin.ok_or_else(|| out_of_range("timestamp"))?)
 }

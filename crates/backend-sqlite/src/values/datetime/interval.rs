@@ -407,8 +407,13 @@ impl Interval {
         .checked()
     }
 
-    /// `justify_hours`: 24 hours become a day.
-    pub fn justify_hours(self) -> Interval {
+    /// `justify_hours`: 24 hours become a day. Errors: 22008.
+    pub fn justify_hours(self) -> Result<Interval> {
+        self.in_days().checked()
+    }
+
+    /// 24 hours as a day, whatever the sum.
+    pub(super) fn in_days(self) -> Interval {
         let mut result = self;
         result.days += result.micros / DAY_US;
         result.micros %= DAY_US;
@@ -422,11 +427,12 @@ impl Interval {
         result
     }
 
-    /// `justify_days`: 30 days become a month.
-    pub fn justify_days(self) -> Interval {
+    /// `justify_days`: 30 days become a month. Errors: 22008.
+    pub fn justify_days(self) -> Result<Interval> {
         let mut result = self;
         result.months += result.days / MONTH_DAYS;
         result.days %= MONTH_DAYS;
+        let mut result = result.checked()?;
         if result.months > 0 && result.days < 0 {
             result.months -= 1;
             result.days += MONTH_DAYS;
@@ -434,16 +440,17 @@ impl Interval {
             result.months += 1;
             result.days -= MONTH_DAYS;
         }
-        result
+        Ok(result)
     }
 
-    /// `justify_interval`: both, with one sign throughout.
-    pub fn justify(self) -> Interval {
+    /// `justify_interval`: both, with one sign throughout. Errors: 22008.
+    pub fn justify(self) -> Result<Interval> {
         let mut result = self;
         result.days += result.micros / DAY_US;
         result.micros %= DAY_US;
         result.months += result.days / MONTH_DAYS;
         result.days %= MONTH_DAYS;
+        let mut result = result.checked()?;
         if result.months > 0 && (result.days < 0 || (result.days == 0 && result.micros < 0)) {
             result.months -= 1;
             result.days += MONTH_DAYS;
@@ -458,7 +465,7 @@ impl Interval {
             result.days += 1;
             result.micros -= DAY_US;
         }
-        result
+        Ok(result)
     }
 }
 

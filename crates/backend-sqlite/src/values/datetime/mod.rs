@@ -16,6 +16,7 @@ pub mod pattern;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 
 use super::errors::{PgError, Result};
+use parse::NoOffset;
 
 /// Microseconds in a day.
 pub const DAY_US: i64 = 86_400_000_000;
@@ -342,7 +343,7 @@ impl Zone {
             && name[..at].bytes().all(|byte| byte.is_ascii_alphabetic())
             && name[at + 1..].starts_with(|c: char| c.is_ascii_digit())
         {
-            let east = parse::offset(&name[at..]).ok_or_else(unknown)?;
+            let east = parse::offset(&name[at..]).map_err(|_| unknown())?;
             return Ok(Zone::Fixed(-east));
         }
         if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
@@ -353,16 +354,21 @@ impl Zone {
 
     /// The zone that `make_timestamptz` is given: a number is counted east, as in a timestamp's text.
     pub fn of_argument(name: &str) -> Result<Zone> {
-        if name.starts_with(['+', '-']) {
-            let unknown = || {
-                PgError::new(
-                    "22023",
-                    format!("invalid input syntax for type numeric time zone: \"{name}\""),
-                )
-            };
-            return parse::offset(name).map(Zone::Fixed).ok_or_else(unknown);
+        if name.starts_with(|c: char| c.is_ascii_digit()) {
+            return Err(PgError::new(
+                "22023",
+                format!("invalid input syntax for type numeric time zone: \"{name}\""),
+            )
+            .hint("Numeric time zones must have \"-\" or \"+\" as first character."));
         }
-        Self::find(name)
+        match parse::offset(name) {
+            Ok(seconds) => Ok(Zone::Fixed(seconds)),
+            Err(NoOffset::Range) => Err(PgError::new(
+                "22023",
+                format!("numeric time zone \"{name}\" out of range"),
+            )),
+            Err(NoOffset::Form) => Self::find(name),
+        }
     }
 
     /// Seconds east of UTC at an instant.

@@ -41,32 +41,41 @@ fn number(digits: &str) -> Option<i64> {
     if digits.len() > 9 { None } else { digits.parse().ok() }
 }
 
-/// Seconds east of UTC from `+05`, `-0330`, `+05:30`, `+05:30:15`.
-pub fn offset(text: &str) -> Option<i64> {
+/// Why a text is no offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoOffset {
+    Form,
+    Range,
+}
+
+/// Seconds east of UTC from `+5`, `-0330`, `+05:30`, `+05:30:15`; nothing behind a colon is zero, as in PostgreSQL.
+pub fn offset(text: &str) -> std::result::Result<i64, NoOffset> {
     let negative = text.starts_with('-');
-    let body = text.strip_prefix(['+', '-'])?;
-    let parts: Vec<&str> = body.split(':').collect();
-    if parts
-        .iter()
-        .any(|part| part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_digit()))
-    {
-        return None;
-    }
-    let (hours, minutes, seconds) = match parts.as_slice() {
-        [hours] if hours.len() <= 2 => (number(hours)?, 0, 0),
-        [both] if both.len() <= 4 => {
-            let (hours, minutes) = both.split_at(both.len() - 2);
-            (number(hours)?, number(minutes)?, 0)
-        }
-        [hours, minutes] => (number(hours)?, number(minutes)?, 0),
-        [hours, minutes, seconds] => (number(hours)?, number(minutes)?, number(seconds)?),
-        _ => return None,
+    let body = text.strip_prefix(['+', '-']).ok_or(NoOffset::Form)?;
+    let part = |text: &str| match text {
+        "" => Ok(0),
+        digits => number(digits).ok_or(NoOffset::Range),
     };
+    let (first, mut rest) = take_digits(body);
+    let (mut hours, mut minutes, mut seconds) = (part(first)?, 0, 0);
+    if let Some(behind) = rest.strip_prefix(':') {
+        let (digits, behind) = take_digits(behind);
+        (minutes, rest) = (part(digits)?, behind);
+        if let Some(behind) = rest.strip_prefix(':') {
+            let (digits, behind) = take_digits(behind);
+            (seconds, rest) = (part(digits)?, behind);
+        }
+    } else if rest.is_empty() && first.len() > 2 {
+        (hours, minutes) = (hours / 100, hours % 100);
+    }
     if hours > 15 || minutes > 59 || seconds > 59 {
-        return None;
+        return Err(NoOffset::Range);
+    }
+    if !rest.is_empty() {
+        return Err(NoOffset::Form);
     }
     let total = hours * 3600 + minutes * 60 + seconds;
-    Some(if negative { -total } else { total })
+    Ok(if negative { -total } else { total })
 }
 
 /// Microseconds from the digits behind the point, rounded half to even as a double.
@@ -102,7 +111,7 @@ impl<'a> Reader<'a> {
             let next = self.rest.as_bytes()[0];
             if next.is_ascii_digit() {
                 self.digits(&mut fields)?;
-            } else if matches!(next, b'+' | b'-') && fields.time.is_some() && fields.zone.is_none() {
+            } else if fields.zone.is_none() && self.begins_offset(next, &fields) {
                 self.offset(&mut fields)?;
             } else if next.is_ascii_alphabetic() && fields.zone.is_none() && fields.instant.is_none() {
                 self.zone_name(&mut fields)?;
@@ -112,6 +121,17 @@ impl<'a> Reader<'a> {
             self.skip_blank();
         }
         Ok(fields)
+    }
+
+    /// True for the sign of an offset. Right behind a date a minus would be one more part of it.
+    fn begins_offset(&self, next: u8, fields: &Fields) -> bool {
+        let read = self.text.len() - self.rest.len();
+        let is_behind_blank = read > 0 && self.text.as_bytes()[read - 1] == b' ';
+        match next {
+            b'+' => fields.time.is_some() || fields.date.is_some(),
+            b'-' => fields.time.is_some() || (fields.date.is_some() && is_behind_blank),
+            _ => false,
+        }
     }
 
     /// `now`, `today`, `tomorrow`, `yesterday`, `epoch`; false if the text begins with none of them.
@@ -262,14 +282,14 @@ impl<'a> Reader<'a> {
             .count();
         let (text, after) = self.rest.split_at(end);
         let seconds = match offset(text) {
-            Some(seconds) => seconds,
-            None if text.len() > 1 => {
+            Ok(seconds) if text.len() > 1 => seconds,
+            _ if text.len() > 1 => {
                 return Err(PgError::new(
                     "22009",
                     format!("time zone displacement out of range: \"{}\"", self.text),
                 ));
             }
-            None => return Err(self.bad()),
+            _ => return Err(self.bad()),
         };
         fields.zone = Some(Zone::Fixed(seconds));
         self.rest = after;

@@ -22,7 +22,11 @@ use write::Digits;
 pub fn numeric(value: &Numeric, source: &str) -> Result<String> {
     let (pieces, mut description) = picture::read(source)?;
     let digits = if description.roman {
-        Digits::whole(roman(value.to_integer("integer", i64::from(i32::MIN), i64::from(i32::MAX))?))
+        Digits::whole(roman(value.to_integer(
+            "integer",
+            i64::from(i32::MIN),
+            i64::from(i32::MAX),
+        )?))
     } else if description.exponent {
         Digits::whole(match value {
             Numeric::Finite(decimal) => scientific(decimal, description.behind),

@@ -291,14 +291,14 @@ struct Squares {
 impl State for Squares {
     fn add(&mut self, args: &[ValueRef<'_>]) -> Result<()> {
         let value = numeric_of(args[0]).ok_or_else(wrong)??;
-        self.squares.add(&value.mul(&value)?);
+        self.squares.add(&value.square());
         self.sum.add(&value);
         Ok(())
     }
 
     fn remove(&mut self, args: &[ValueRef<'_>]) -> Result<()> {
         let value = numeric_of(args[0]).ok_or_else(wrong)??;
-        self.squares.remove(&value.mul(&value)?);
+        self.squares.remove(&value.square());
         self.sum.remove(&value);
         Ok(())
     }
@@ -306,28 +306,8 @@ impl State for Squares {
 
 impl Squares {
     fn variance(&self, sample: bool, root: bool) -> Result<Value> {
-        let count = self.sum.count();
-        let (Some(sum), Some(squares)) = (self.sum.sum()?, self.squares.sum()?) else {
-            return Ok(Value::Null);
-        };
-        if sample && count < 2 {
-            return Ok(Value::Null);
-        }
-        if sum.scale().is_none() {
-            return Ok(Value::Text("NaN".to_owned()));
-        }
-        let n = Numeric::from(count);
-        let top = n.mul(&squares)?.sub(&sum.mul(&sum)?)?;
-        if top.compare(&Numeric::from(0)).is_le() {
-            return Ok(Value::Text("0".to_owned()));
-        }
-        let bottom = n.mul(&Numeric::from(if sample { count - 1 } else { count }))?;
-        let result = if root {
-            top.root_of_quotient(&bottom)?
-        } else {
-            top.div(&bottom)?
-        };
-        Ok(Value::Text(result.to_string()))
+        let deviation = self.sum.deviation(&self.squares, sample, root)?;
+        Ok(deviation.map_or(Value::Null, |value| Value::Text(value.to_string())))
     }
 }
 

@@ -136,6 +136,13 @@ fn numbers(to: &mut Registry) {
         f32_of(&Numeric::parse(a.json(0)?.number("real")?)?)
     });
     to.add("pg_cast_jsonb_bool", "jsonb", "bool", |a| a.json(0)?.boolean());
+    to.add("pg_cast_int4_oid", "int4", "int8", |a| Ok(i64::from(a.int(0)? as u32)));
+    to.add("pg_cast_oid_int4", "int8", "int4", |a| Ok(i64::from(a.int(0)? as i32)));
+    to.add("pg_cast_int8_oid", "int8", "int8", |a| {
+        u32::try_from(a.int(0)?)
+            .map(i64::from)
+            .map_err(|_| PgError::out_of_range("OID"))
+    });
     to.add("pg_cast_bool_int4", "bool", "int4", |a| Ok(i64::from(a.bool(0)?)));
     to.add("pg_cast_int4_bool", "int4", "bool", |a| a.bool(0));
 }

@@ -4,11 +4,11 @@ use rusqlite::types::{Value, ValueRef};
 
 use super::super::datetime::functions::{self as time, FieldOf};
 use super::super::datetime::{
-    DAY_US, Zone, date_text, pattern as time_pattern, time_text, timestamp_text, timestamptz_text,
+    DAY_US, Zone, check_timestamp, date_text, pattern as time_pattern, time_text, timestamp_text, timestamptz_text,
 };
 use super::super::errors::{PgError, Result};
 use super::super::float::Precision;
-use super::super::integer::{self, INT4};
+use super::super::integer::{INT4, INT8};
 use super::super::jsonb::Json;
 use super::super::numeric::Numeric;
 use super::super::{array, bytea, exponential, float, json, like, number_pattern, text};
@@ -161,9 +161,13 @@ fn groups<'a>(source: &'a str, found: &[Option<(usize, usize)>]) -> Vec<Option<&
         .collect()
 }
 
-fn split_by_pattern(a: &Args<'_, '_>) -> Result<String> {
+fn split_by_pattern(a: &Args<'_, '_>, function: &str) -> Result<String> {
     let source = a.text(0)?;
-    let (pattern, _) = compile(a, 2)?;
+    let (pattern, flags) = compile(a, 2)?;
+    if flags.global {
+        let message = format!("{function}() does not support the \"global\" option");
+        return Err(PgError::new("22023", message));
+    }
     let mut parts = Vec::new();
     let (mut from, mut behind) = (0, 0);
     for found in pattern.all(source)? {
@@ -206,13 +210,12 @@ fn patterns(to: &mut Registry) {
             .captures_at(source, 0)?
             .map(|found| array::from_texts(groups(source, &found).into_iter())))
     });
-    to.add(
-        "pg_fn_regexp_split_to_array",
-        "text, text [, text]",
-        "text[]",
-        split_by_pattern,
-    );
-    to.add("pg_srf_regexp_split", "text, text [, text]", "text[]", split_by_pattern);
+    to.add("pg_fn_regexp_split_to_array", "text, text [, text]", "text[]", |a| {
+        split_by_pattern(a, "regexp_split_to_array")
+    });
+    to.add("pg_srf_regexp_split", "text, text [, text]", "text[]", |a| {
+        split_by_pattern(a, "regexp_split_to_table")
+    });
     to.add("pg_srf_regexp_matches", "text, text [, text]", "json", |a| {
         let source = a.text(0)?;
         let (pattern, flags) = compile(a, 2)?;
@@ -298,7 +301,7 @@ fn utf8_only(encoding: &str) -> Result<()> {
 
 fn numerics(to: &mut Registry) {
     to.add("pg_fn_round_numeric", "numeric [, int4]", "numeric", |a| {
-        Ok(a.numeric(0)?.round(a.int_or(1, 0)?))
+        a.numeric(0)?.round(a.int_or(1, 0)?)
     });
     to.add("pg_fn_trunc_numeric", "numeric [, int4]", "numeric", |a| {
         Ok(a.numeric(0)?.trunc(a.int_or(1, 0)?))
@@ -338,14 +341,29 @@ fn numerics(to: &mut Registry) {
         }
     });
     to.add("pg_fn_to_char_numeric", "numeric, text", "text", |a| {
-        number_pattern::to_char(&a.numeric(0)?, a.text(1)?)
+        number_pattern::numeric(&a.numeric(0)?, a.text(1)?)
     });
-    to.add("pg_fn_gcd_int8", "int8, int8", "int8", |a| {
-        integer::gcd(a.int(0)?, a.int(1)?)
-    });
-    to.add("pg_fn_lcm_int8", "int8, int8", "int8", |a| {
-        integer::lcm(a.int(0)?, a.int(1)?)
-    });
+    for (name, arguments, is_wide) in [("int4", "int4, text", false), ("int8", "int8, text", true)] {
+        to.add(format!("pg_fn_to_char_{name}"), arguments, "text", move |a| {
+            number_pattern::integer(a.int(0)?, is_wide, a.text(1)?)
+        });
+    }
+    for (name, arguments, precision) in [
+        ("float4", "float4, text", Precision::Single),
+        ("float8", "float8, text", Precision::Double),
+    ] {
+        to.add(format!("pg_fn_to_char_{name}"), arguments, "text", move |a| {
+            number_pattern::float(a.real(0)?, precision, a.text(1)?)
+        });
+    }
+    for (width, name, arguments) in [(INT4, "int4", "int4, int4"), (INT8, "int8", "int8, int8")] {
+        to.add(format!("pg_fn_gcd_{name}"), arguments, name, move |a| {
+            width.gcd(a.int(0)?, a.int(1)?)
+        });
+        to.add(format!("pg_fn_lcm_{name}"), arguments, name, move |a| {
+            width.lcm(a.int(0)?, a.int(1)?)
+        });
+    }
     to.add("pg_fn_factorial", "int8", "numeric", |a| {
         let n = a.int(0)?;
         if n < 0 {
@@ -548,10 +566,10 @@ fn times(to: &mut Registry) {
         time::from_epoch(a.real(0)?).map(timestamptz_text)
     });
     to.add("pg_fn_to_timestamp", "text, text", "timestamptz", |a| {
-        time_pattern::read(a.text(0)?, a.text(1)?).map(timestamptz_text)
+        time_pattern::instant(a.text(0)?, a.text(1)?).and_then(|at| check_timestamp(at).map(timestamptz_text))
     });
     to.add("pg_fn_to_date", "text, text", "date", |a| {
-        time_pattern::read(a.text(0)?, a.text(1)?).map(|micros| date_text(micros.div_euclid(DAY_US)))
+        time_pattern::date(a.text(0)?, a.text(1)?).map(date_text)
     });
     to.add("pg_fn_make_date", "int4, int4, int4", "date", |a| {
         time::make_date(a.int(0)?, a.int(1)?, a.int(2)?).map(date_text)
@@ -599,13 +617,13 @@ fn times(to: &mut Registry) {
         Ok(timestamptz_text(Zone::find(a.text(0)?)?.instant(a.timestamp(1)?)))
     });
     to.add("pg_fn_justify_days", "interval", "interval", |a| {
-        Ok(a.interval(0)?.justify_days())
+        a.interval(0)?.justify_days()
     });
     to.add("pg_fn_justify_hours", "interval", "interval", |a| {
-        Ok(a.interval(0)?.justify_hours())
+        a.interval(0)?.justify_hours()
     });
     to.add("pg_fn_justify_interval", "interval", "interval", |a| {
-        Ok(a.interval(0)?.justify())
+        a.interval(0)?.justify()
     });
     to.add(
         "pg_fn_date_bin_timestamp",
@@ -777,6 +795,9 @@ fn build_object(a: &Args<'_, '_>, canonical: bool) -> Result<String> {
 
 /// Errors: 22023 where the document is not what the function takes apart; each has words of its own.
 fn kind_or(a: &Args<'_, '_>, wanted: json::Kind, name: &str) -> Result<()> {
+    if name != "json_array_elements" {
+        json::check_escapes(a.text(0)?)?;
+    }
     let kind = json::kind(a.text(0)?);
     if kind == wanted {
         return Ok(());

@@ -201,6 +201,7 @@ fn matching(to: &mut Registry) {
 
 fn found<'a>(a: &'a Args<'_, '_>, scalar_is_array: bool) -> Result<Option<&'a str>> {
     let document = a.text(0)?;
+    json::check_escapes(document)?;
     let Ok(index) = a.int(1) else {
         return Ok(json::field(document, a.text(1)?));
     };
@@ -225,9 +226,11 @@ fn json_operators(to: &mut Registry) {
             found(a, scalar_is_array)?.map_or(Ok(None), json::as_text)
         });
         to.add(format!("pg_{ty}_path"), path, ty, |a| {
+            json::check_escapes(a.text(0)?)?;
             Ok(json::path(a.text(0)?, &a.texts(1)?).map(str::to_owned))
         });
         to.add(format!("pg_{ty}_path_text"), path, "text", |a| {
+            json::check_escapes(a.text(0)?)?;
             json::path(a.text(0)?, &a.texts(1)?).map_or(Ok(None), json::as_text)
         });
     }

@@ -12,6 +12,7 @@ pub(super) fn add(to: &mut Registry) {
     to.add("pg_srf_json_records", "json(b), text, text", "json", |a| {
         let columns = columns(a.text(1)?)?;
         let (document, function) = (a.text(0)?, a.text(2)?);
+        json::check_escapes(document)?;
         let mut rows = Vec::new();
         if function.ends_with("recordset") {
             match json::kind(document) {
@@ -40,9 +41,11 @@ pub(super) fn add(to: &mut Registry) {
         to.add(name, "text[] [, text[]]", "json(b)", move |a| object(a, canonical));
     }
     to.add("pg_fn_json_extract_path", "json(b), text…", "json(b)", |a| {
+        json::check_escapes(a.text(0)?)?;
         Ok(json::path(a.text(0)?, &steps(a)?).map(str::to_owned))
     });
     to.add("pg_fn_json_extract_path_text", "json(b), text…", "text", |a| {
+        json::check_escapes(a.text(0)?)?;
         json::path(a.text(0)?, &steps(a)?).map_or(Ok(None), json::as_text)
     });
     to.add_lenient(
@@ -238,7 +241,7 @@ fn set_lax(a: &Args<'_, '_>) -> Result<Option<String>> {
     }
     if a.is_null(4) {
         return Err(PgError::new(
-            "22004",
+            "22023",
             "null_value_treatment must be \"delete_key\", \"return_target\", \"use_json_null\", or \"raise_exception\"",
         ));
     }

@@ -82,6 +82,18 @@ pub(super) fn add(to: &mut Registry) {
     to.add_lenient("pg_fn_overlaps_spans", "T, T, T, T", "bool", |a| {
         Ok(overlaps((instant(a, 0)?, end(a, 0)?), (instant(a, 2)?, end(a, 2)?)))
     });
+    for (name, first, last) in [
+        ("pg_fn_overlaps_time_spans", true, true),
+        ("pg_fn_overlaps_time_span_first", true, false),
+        ("pg_fn_overlaps_time_span_last", false, true),
+    ] {
+        to.add_lenient(name, "time, T, time, T", "bool", move |a| {
+            Ok(overlaps(
+                (time_of_day(a, 0)?, end_of_day(a, 0, first)?),
+                (time_of_day(a, 2)?, end_of_day(a, 2, last)?),
+            ))
+        });
+    }
 }
 
 fn invalid(name: &str, value: i64) -> PgError {
@@ -139,6 +151,21 @@ fn instant(a: &Args<'_, '_>, at: usize) -> Result<Option<i64>> {
     } else {
         a.timestamp(at).map(Some)
     }
+}
+
+fn time_of_day(a: &Args<'_, '_>, at: usize) -> Result<Option<i64>> {
+    if a.is_null(at) { Ok(None) } else { a.time(at).map(Some) }
+}
+
+/// The end of the span of the day that begins at argument `at`; a length may go past midnight.
+fn end_of_day(a: &Args<'_, '_>, at: usize, is_length: bool) -> Result<Option<i64>> {
+    if !is_length {
+        return time_of_day(a, at + 1);
+    }
+    Ok(match time_of_day(a, at)? {
+        Some(start) if !a.is_null(at + 1) => Some(time::add_to_time(start, &a.interval(at + 1)?)),
+        _ => None,
+    })
 }
 
 /// The end of the span that begins at argument `at`: an instant, or a length from there.

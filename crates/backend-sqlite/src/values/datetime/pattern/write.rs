@@ -98,13 +98,18 @@ fn ordinal(value: i64, upper: bool) -> &'static str {
 fn format(at: &Moment, pattern: &str) -> Result<String> {
     let mut out = String::with_capacity(pattern.len() + 8);
     for piece in pieces(pattern) {
-        let (name, fill, suffix) = match piece {
+        let (name, fill, is_bare, suffix) = match piece {
             Piece::Text { c, .. } => {
                 out.push(c);
                 continue;
             }
             Piece::Field { name: "FX" | "fx", .. } => continue,
-            Piece::Field { name, fill, suffix } => (name, fill, suffix),
+            Piece::Field {
+                name,
+                fill,
+                is_translated,
+                suffix,
+            } => (name, fill, fill || is_translated, suffix),
         };
         let calendar = || {
             at.days.ok_or_else(|| {
@@ -182,7 +187,7 @@ fn format(at: &Moment, pattern: &str) -> Result<String> {
             continue;
         }
         let padded = |word: String, out: &mut String| {
-            if fill {
+            if is_bare {
                 out.push_str(&word)
             } else {
                 out.push_str(&format!("{word:<9}"))
