@@ -43,7 +43,7 @@ pub fn read(
     text: &str,
 ) -> Result<QueryResult, BackendError> {
     let mut session = session_of(caller);
-    let context = context_of(caller);
+    let mut context = context_of(caller);
     let mut last = QueryResult::default();
     for statement in parse::parse(text)? {
         last = match &statement.ast {
@@ -51,7 +51,11 @@ pub fn read(
                 let query = Analyser::new(compiled.catalog(), &session).query(query)?;
                 select(connection, compiled, &session, &context, &query)?
             }
-            Statement::Set(set) => setting(&mut session, set, statement.line)?,
+            Statement::Set(set) => {
+                let done = setting(&mut session, set, statement.line)?;
+                context = context.with_settings(&session);
+                done
+            }
             Statement::Transaction(control) => {
                 schema::script::refuse_control(control, statement.line)?;
                 tag(transaction_tag(control))
@@ -131,11 +135,15 @@ fn each(
     statements: &[ParsedStatement],
 ) -> Result<QueryResult, BackendError> {
     let mut session = session_of(caller);
-    let context = context_of(caller);
+    let mut context = context_of(caller);
     let mut last = QueryResult::default();
     for statement in statements {
         last = match &statement.ast {
-            Statement::Set(set) => setting(&mut session, set, statement.line)?,
+            Statement::Set(set) => {
+                let done = setting(&mut session, set, statement.line)?;
+                context = context.with_settings(&session);
+                done
+            }
             Statement::Transaction(control) => {
                 schema::script::refuse_control(control, statement.line)?;
                 tag(transaction_tag(control))

@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use mainstay_core::caller::Caller;
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::Ident;
+use mainstay_sql::session::Session;
 pub use mainstay_sql::typed::ContextValue;
 use rusqlite::types::Value as Scalar;
 
@@ -37,6 +38,8 @@ pub struct Context<'a> {
     caller: Option<&'a Caller>,
     role: Ident,
     now: Timestamp,
+    /// What `SET` gave the application's own settings.
+    settings: Vec<(String, String)>,
 }
 
 impl<'a> Context<'a> {
@@ -46,6 +49,7 @@ impl<'a> Context<'a> {
             caller: Some(caller),
             role: caller.role.clone(),
             now,
+            settings: Vec::new(),
         }
     }
 
@@ -55,7 +59,14 @@ impl<'a> Context<'a> {
             caller: None,
             role: Ident::new(OWNER),
             now,
+            settings: Vec::new(),
         }
+    }
+
+    /// The same with the settings that a script has made.
+    pub fn with_settings(mut self, session: &Session) -> Self {
+        self.settings.clone_from(&session.settings);
+        self
     }
 
     /// The request's caller; `None` for the owner.
@@ -139,8 +150,9 @@ impl<'a> Context<'a> {
             "transaction_isolation" => Some("serializable".to_owned()),
             _ => None,
         };
-        if fixed.is_some() {
-            return fixed;
+        let own = self.settings.iter().find(|(known, _)| *known == name);
+        if let Some(value) = fixed.or_else(|| own.map(|(_, value)| value.clone())) {
+            return Some(value);
         }
         let caller = self.caller?;
         let request = &caller.request;

@@ -167,6 +167,10 @@ impl Script {
         }
     }
 
+    fn context(&self) -> Context<'static> {
+        Context::of_owner(self.now).with_settings(&self.session)
+    }
+
     fn statement(&mut self, conn: &mut Connection, statement: &ParsedStatement) -> Result<(), BackendError> {
         match &statement.ast {
             Statement::Ddl(_) | Statement::Set(_) | Statement::Unsupported(_) => self.change(conn, statement),
@@ -179,7 +183,7 @@ impl Script {
                     return self.change(conn, &set);
                 }
                 let typed = Analyser::new(self.compiled.catalog(), &self.session).query(query)?;
-                let context = Context::of_owner(self.now);
+                let context = self.context();
                 if sequences::call(conn, &self.compiled, &self.session, &context, &typed)?.is_some() {
                     return Ok(());
                 }
@@ -194,7 +198,7 @@ impl Script {
     /// Runs a DO block; its changes of the schema are the script's.
     fn block(&mut self, conn: &mut Connection, body: &str) -> Result<(), BackendError> {
         let routine = Arc::new(plpgsql::block(&self.session, body));
-        let context = Context::of_owner(self.now);
+        let context = self.context();
         let savepoint = conn.savepoint().map_err(broken)?;
         let (done, after, notices) = self.run_block(&savepoint, &context, &routine);
         match done {
@@ -275,7 +279,7 @@ impl Script {
             let mut catalog = Catalog::clone(self.compiled.catalog());
             let changes = ddl::apply(&mut catalog, &mut self.session, &step)?;
             let after = Arc::new(Compiled::new(Arc::new(catalog)));
-            let context = Context::of_owner(self.now);
+            let context = self.context();
             let before = Arc::clone(self.compiled.catalog());
             carry_out(conn, &before, &after, &changes, &context, self.watch.as_ref())?;
             made = changes.iter().any(|change| matches!(change, Change::CreateTable(_)));
@@ -298,7 +302,7 @@ impl Script {
         }
         let after = Arc::new(Compiled::new(Arc::new(catalog)));
         let before = Arc::clone(self.compiled.catalog());
-        let context = Context::of_owner(self.now);
+        let context = self.context();
         carry_out(conn, &before, &after, &changes, &context, None)?;
         self.compiled = after;
         Ok(())
@@ -306,7 +310,7 @@ impl Script {
 
     fn write(&self, conn: &mut Connection, statement: &ParsedStatement) -> Result<(), BackendError> {
         let typed = Analyser::new(self.compiled.catalog(), &self.session).statement(&statement.ast)?;
-        let context = Context::of_owner(self.now);
+        let context = self.context();
         let user = &self.session.user;
         let savepoint = conn.savepoint().map_err(broken)?;
         let done = write::run_statement(&savepoint, &self.compiled, user, &context, &typed);

@@ -80,6 +80,7 @@ impl State<'_> {
         high: Option<&ast::Expr>,
         position: u32,
     ) -> Result<Expr> {
+        let is_of_element = matches!(inner.kind, ast::ExprKind::Subscript { .. });
         let inner = self.expr(inner)?;
         match inner.ty.base() {
             Type::Array(_) if matches!(inner.kind, ExprKind::Function { function, .. } if function.name == ARRAY_SLICE.name) =>
@@ -88,8 +89,11 @@ impl State<'_> {
             }
             Type::Array(_) => {}
             Type::Jsonb => {
-                let error = DatabaseError::new("0A000", "jsonb subscript does not support slices");
+                let error = DatabaseError::new("42804", "jsonb subscript does not support slices");
                 return Err(place(error, position));
+            }
+            _ if is_of_element => {
+                return Err(self.refuse("several subscripts of an array", "", Some("jsonb"), position));
             }
             other => {
                 let message = format!("cannot subscript type {other} because it does not support subscripting");

@@ -11,6 +11,7 @@ use super::coerce::{self, common_type, place, to_common, to_type};
 use super::expr::literal_expr;
 use super::kinds::Arg;
 use super::literal;
+use super::resolve;
 use super::scope::State;
 use crate::ast;
 use crate::ast::ExprKind as Written;
@@ -222,10 +223,17 @@ impl State<'_> {
         // `unknown` here is array text of the left side's type.
         let array = match &array.ty {
             Type::Unknown => {
-                let element = if left.ty == Type::Unknown {
-                    Type::Text
-                } else {
-                    left.ty.base().clone()
+                let element = match left.ty.base() {
+                    Type::Unknown => Type::Text,
+                    own => match resolve::find_operator(name, Some(own), own) {
+                        Ok(_) => own.clone(),
+                        // The operator has another type on its right side: `tsvector @@ tsquery`.
+                        Err(_) => {
+                            let open = Expr::new(ExprKind::Literal(Literal::Null), Type::Unknown);
+                            let (_, _, right) = self.equality(name, left.clone(), open, position)?;
+                            right.ty.base().clone()
+                        }
+                    },
                 };
                 let ty = Type::Array(Box::new(element));
                 self.note_parameter(&array, &ty);
@@ -253,13 +261,14 @@ impl State<'_> {
             }
             _ => None,
         };
+        let stand_in = Expr::new(ExprKind::Literal(Literal::Null), (*element).clone());
+        let (operator, converted, right) = self.equality(name, left.clone(), stand_in, position)?;
+        if operator.result != Arg::Bool {
+            let error = DatabaseError::new("42809", "op ANY/ALL (array) requires operator to yield boolean");
+            return Err(place(error, position));
+        }
         let Some(elements) = elements else {
-            let stand_in = Expr::new(ExprKind::Literal(Literal::Null), (*element).clone());
-            let (operator, left, right) = self.equality(name, left, stand_in, position)?;
-            if operator.result != Arg::Bool {
-                let error = DatabaseError::new("42809", "op ANY/ALL (array) requires operator to yield boolean");
-                return Err(place(error, position));
-            }
+            let left = converted;
             let array = match *right.ty.base() == *element.base() {
                 true => array,
                 false => {
@@ -299,6 +308,12 @@ impl State<'_> {
     ) -> Result<Expr> {
         let (expr, pattern) = (self.expr(expr)?, self.expr(pattern)?);
         let escape = escape.map(|escape| self.expr(escape)).transpose()?;
+        if [&expr, &pattern]
+            .iter()
+            .any(|operand| *operand.ty.base() == Type::Bytea)
+        {
+            return Err(self.refuse("LIKE of bytea", "", Some("substr or position"), position));
+        }
         let name = match (kind, negated) {
             (LikeKind::Like, false) => "~~",
             (LikeKind::Like, true) => "!~~",

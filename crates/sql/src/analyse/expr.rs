@@ -195,7 +195,8 @@ impl State<'_> {
 
     fn collate(&mut self, inner: &ast::Expr, collation: &ast::ObjectName, position: u32) -> Result<Expr> {
         let inner = self.expr(inner)?;
-        if !matches!(&*collation.name, "C" | "POSIX" | "default" | "ucs_basic") {
+        // With one collation no two can be in conflict.
+        if &*collation.name != "C" {
             let feature = format!("collation {}", collation.name);
             return Err(self.refuse(&feature, "", Some("COLLATE \"C\""), position));
         }
@@ -545,6 +546,7 @@ impl State<'_> {
             let mut done = Vec::with_capacity(elements.len());
             for item in elements {
                 let item = self.expr(item)?;
+                self.element_type(&item.ty, position)?;
                 done.push(coerce::cast(
                     self.catalog,
                     item,

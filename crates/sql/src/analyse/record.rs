@@ -38,26 +38,19 @@ impl State<'_> {
         };
         let by_row_type = function.name.contains("populate");
         let (columns, json) = match (by_row_type, call.arguments.as_slice()) {
+            (true, [base, json]) if is_null_record(&base.value.kind) => {
+                (self.defined_columns(definitions, position)?, json)
+            }
             (true, [base, json]) => {
+                let columns = self.columns_of_row(&base.value.kind, function, position)?;
                 if !definitions.is_empty() {
                     let message =
                         "a column definition list is redundant for a function returning a named composite type";
                     return Err(place(DatabaseError::new("42601", message), position));
                 }
-                (self.columns_of_row(&base.value.kind, function, position)?, json)
-            }
-            (false, [_]) if definitions.is_empty() => {
-                let message = "a column definition list is required for functions returning \"record\"";
-                return Err(place(DatabaseError::new("42601", message), position));
-            }
-            (false, [json]) => {
-                let mut columns = Vec::with_capacity(definitions.len());
-                for (name, ty) in definitions {
-                    let (ty, modifier) = self.type_name(ty)?;
-                    columns.push(self.record_column(name, ty, modifier, position)?);
-                }
                 (columns, json)
             }
+            (false, [json]) => (self.defined_columns(definitions, position)?, json),
             _ => return Err(self.no_function(call, &[], position)),
         };
         let wanted = if function.name.starts_with("jsonb") {
@@ -73,6 +66,20 @@ impl State<'_> {
             arguments: vec![json],
         };
         Ok(Some((call, columns)))
+    }
+
+    /// The columns of a definition list. Errors: 42601 without one.
+    fn defined_columns(&mut self, definitions: &[(Ident, TypeName)], position: u32) -> Result<Vec<OutputColumn>> {
+        if definitions.is_empty() {
+            let message = "a column definition list is required for functions returning \"record\"";
+            return Err(place(DatabaseError::new("42601", message), position));
+        }
+        let mut columns = Vec::with_capacity(definitions.len());
+        for (name, ty) in definitions {
+            let (ty, modifier) = self.type_name(ty)?;
+            columns.push(self.record_column(name, ty, modifier, position)?);
+        }
+        Ok(columns)
     }
 
     /// Several arrays side by side, the shorter ones filled with nulls.
@@ -145,4 +152,10 @@ impl State<'_> {
             source: None,
         })
     }
+}
+
+/// True for `null::record`.
+fn is_null_record(base: &Written) -> bool {
+    matches!(base, Written::Cast { expr, ty }
+        if expr.kind == Written::Null && ty.array_dimensions == 0 && ty.schema.is_none() && *ty.name == *"record")
 }

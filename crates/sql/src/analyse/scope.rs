@@ -316,6 +316,10 @@ impl<'a> State<'a> {
             if server::has_relation(name.schema.as_deref(), &name.name) {
                 return self.refuse("the system catalogs", &name.to_string(), None, name.position);
             }
+            if self.is_sequence(name) {
+                let way = Some("currval, or lastval");
+                return self.refuse("reading a sequence as a table", &name.to_string(), way, name.position);
+            }
             let mut error = DatabaseError::new("42P01", format!("relation \"{name}\" does not exist"));
             let pending = |level: &Level| level.pending_ctes.contains(&name.name);
             if name.schema.is_none() && self.levels.iter().any(pending) {
@@ -328,6 +332,17 @@ impl<'a> State<'a> {
             }
             place(error, name.position)
         })
+    }
+
+    fn is_sequence(&self, name: &ObjectName) -> bool {
+        let is_there = |schema: &Ident| {
+            let full = QualifiedName::new(schema.clone(), name.name.clone());
+            self.catalog.sequences.contains_key(&full)
+        };
+        match &name.schema {
+            Some(schema) => is_there(schema),
+            None => self.search_path.iter().any(is_there),
+        }
     }
 
     /// The CTE called `name` that is visible here, innermost first.

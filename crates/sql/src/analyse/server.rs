@@ -9,12 +9,20 @@ use std::sync::LazyLock;
 
 use mainstay_core::types::Type;
 
+use crate::ast::ObjectName;
+
 /// True for a table or view of the system catalogs; without a schema, those of `pg_catalog`.
 pub fn has_relation(schema: Option<&str>, name: &str) -> bool {
     static NAMES: LazyLock<HashSet<&'static str>> =
         LazyLock::new(|| include_str!("server_relations.txt").lines().collect());
     let schema = schema.unwrap_or("pg_catalog");
     NAMES.contains(format!("{schema}.{name}").as_str())
+}
+
+/// True for a name as the indexes of the system catalogs have.
+pub fn may_have_index(name: &ObjectName) -> bool {
+    let in_catalog = name.schema.as_ref().is_none_or(|schema| *schema == *"pg_catalog");
+    in_catalog && name.name.starts_with("pg_") && name.name.ends_with("_index")
 }
 
 /// True for a type of `pg_catalog`, arrays by their element's name or with the underscore.

@@ -323,6 +323,8 @@ pub struct CreateIndex {
 #[derive(Clone, Debug, PartialEq)]
 pub struct IndexKeyDefinition {
     pub part: IndexPartDefinition,
+    /// A COLLATE clause stands there.
+    pub collated: bool,
     pub descending: bool,
     /// `None`: not said.
     pub nulls_first: Option<bool>,

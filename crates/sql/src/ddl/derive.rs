@@ -204,6 +204,7 @@ fn like_index(table: &ObjectName, source: &Relation, index: &Index) -> Result<Cr
     let mut keys = Vec::new();
     for key in &index.keys {
         keys.push(IndexKeyDefinition {
+            collated: false,
             part: match &key.part {
                 IndexPart::Column(column) => IndexPartDefinition::Column(source.columns[*column].name.clone()),
                 IndexPart::Expression(text) => IndexPartDefinition::Expression {

@@ -187,8 +187,11 @@ impl Run<'_> {
                 Ok(())
             }
             GrantTarget::Schemas(schemas) => {
-                let wanted = whole(&grant.privileges, SCHEMA_PRIVILEGES, "schema")?;
+                for schema in schemas {
+                    self.existing_schema(schema)?;
+                }
                 let grantees = self.grantees(&grant.grantees)?;
+                let wanted = whole(&grant.privileges, SCHEMA_PRIVILEGES, "schema")?;
                 for schema in schemas {
                     let schema = self.existing_schema(schema)?;
                     if let Some(entry) = self.catalog.schemas.get_mut(&schema) {
@@ -240,10 +243,10 @@ impl Run<'_> {
         }
         match self.find_sequence(name) {
             Some(sequence) => Ok(Err(sequence)),
-            None => Err(DatabaseError::new(
-                "42P01",
-                format!("relation \"{name}\" does not exist"),
-            )),
+            None => Err(self
+                .existing_relation(name)
+                .err()
+                .unwrap_or_else(|| DatabaseError::new("42P01", format!("relation \"{name}\" does not exist")))),
         }
     }
 

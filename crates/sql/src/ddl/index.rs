@@ -3,6 +3,7 @@
 use mainstay_core::catalog::{Index, IndexKey, IndexPart, RelationKind};
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::{Ident, QualifiedName};
+use mainstay_core::types::Type;
 
 use super::expression::Place;
 use super::lookup::relation_exists;
@@ -51,6 +52,10 @@ impl Run<'_> {
                             format!("column \"{column}\" does not exist"),
                         ));
                     };
+                    if key.collated && !found.ty.is_textual() && *found.ty.base() != Type::Citext {
+                        let message = format!("collations are not supported by type {}", found.ty);
+                        return Err(DatabaseError::new("42804", message));
+                    }
                     if create.method == *"btree" && key.operator_class.is_none() {
                         self.check_key_type(&relation, column, &found.ty, create.unique)?;
                     }

@@ -91,7 +91,7 @@ impl Run<'_> {
     /// The relation a name stands for. Errors: 42P01.
     pub(super) fn existing_relation(&self, name: &ObjectName) -> Result<Arc<Relation>> {
         self.find_relation(name).ok_or_else(|| {
-            if server::has_relation(name.schema.as_deref(), &name.name) {
+            if server::has_relation(name.schema.as_deref(), &name.name) || server::may_have_index(name) {
                 return self.refuse("the system catalogs", &written(name), None);
             }
             if let Some(Err(error)) = name.schema.as_ref().map(|schema| self.existing_schema(schema)) {

@@ -70,12 +70,64 @@ pub fn set(session: &mut Session, set: &Set, line: u32) -> Result<()> {
                 Some("times with their offset"),
             )),
         },
+        "standard_conforming_strings" if is_off(set) => Err(DatabaseError::unavailable(
+            "SET standard_conforming_strings = off",
+            "",
+            line,
+            Some("E'…' for strings with escapes"),
+        )),
+        "default_with_oids" if !is_off(set) && set.values.is_some() => Err(DatabaseError::new(
+            "0A000",
+            "tables declared WITH OIDS are not supported",
+        )),
         "bytea_output" if set.values.as_deref().is_none_or(|values| values == ["hex"]) => Ok(()),
         name if HARMLESS_SETTINGS.contains(&name) => Ok(()),
         // Settings with a dot are the application's own.
-        name if name.contains('.') => Ok(()),
+        name if name.contains('.') => own_setting(session, set, line),
         name => Err(DatabaseError::unavailable(&format!("SET {name}"), "", line, None)),
     }
+}
+
+fn is_off(set: &Set) -> bool {
+    let value = set.values.as_deref().and_then(<[String]>::first);
+    value.is_some_and(|value| matches!(value.to_lowercase().as_str(), "off" | "f" | "false" | "n" | "no" | "0"))
+}
+
+/// Sets what `current_setting` then answers. Errors: 42602 for what is no name, 22023 for several values; 0A000 for what
+/// the request has set.
+fn own_setting(session: &mut Session, set: &Set, line: u32) -> Result<()> {
+    let name = set.name.as_str();
+    if name.starts_with("plpgsql.") || name.starts_with("request.") {
+        return Err(DatabaseError::unavailable(&format!("SET {name}"), "", line, None));
+    }
+    let is_word = |part: &str| {
+        let first = |c: char| c.is_ascii_alphabetic() || c == '_' || !c.is_ascii();
+        part.starts_with(first) && part.chars().all(|c| first(c) || c.is_ascii_digit() || c == '$')
+    };
+    if !name.split('.').all(is_word) {
+        return Err(
+            DatabaseError::new("42602", format!("invalid configuration parameter name \"{name}\""))
+                .detail("Custom parameter names must be two or more simple identifiers separated by dots."),
+        );
+    }
+    let at = session.settings.iter().position(|(known, _)| known == name);
+    let value = match set.values.as_deref() {
+        // What was set once is empty from then on, not unknown.
+        None if at.is_none() => return Ok(()),
+        None => String::new(),
+        Some([value]) => value.clone(),
+        Some(_) => {
+            return Err(DatabaseError::new(
+                "22023",
+                format!("SET {name} takes only one argument"),
+            ));
+        }
+    };
+    match at {
+        Some(at) => session.settings[at].1 = value,
+        None => session.settings.push((name.to_owned(), value)),
+    }
+    Ok(())
 }
 
 /// `SELECT set_config('name', 'value', …)` by itself, as the SET that it is.
@@ -96,14 +148,18 @@ pub fn setting_of(query: &Query) -> Option<Set> {
     let (ExprKind::String(name), ExprKind::String(value)) = (&name.value.kind, &value.value.kind) else {
         return None;
     };
+    let name = name.to_lowercase();
+    let values = if name.contains('.') {
+        vec![value.clone()]
+    } else {
+        value
+            .split(',')
+            .map(|part| part.trim().trim_matches('"').to_owned())
+            .collect()
+    };
     Some(Set {
-        name: name.to_lowercase(),
-        values: Some(
-            value
-                .split(',')
-                .map(|part| part.trim().trim_matches('"').to_owned())
-                .collect(),
-        ),
+        name,
+        values: Some(values),
         local: matches!(local.value.kind, ExprKind::Bool(true)),
     })
 }

@@ -114,7 +114,7 @@ impl Run<'_> {
         name: &Ident,
         mut others: impl Iterator<Item = &'n Ident>,
     ) -> Result<()> {
-        if matches!(name.as_str(), "tableoid" | "xmin" | "cmin" | "xmax" | "cmax" | "ctid") {
+        if is_system_column(name) {
             let message = format!("column name \"{name}\" conflicts with a system column name");
             return Err(DatabaseError::new("42701", message));
         }
@@ -321,4 +321,9 @@ fn on_column(constraint: &ConstraintDefinition, column: &Ident) -> ConstraintDef
         _ => {}
     }
     constraint
+}
+
+/// True for the names of columns that every table of a PostgreSQL server has.
+pub(super) fn is_system_column(name: &Ident) -> bool {
+    matches!(name.as_str(), "tableoid" | "xmin" | "cmin" | "xmax" | "cmax" | "ctid")
 }

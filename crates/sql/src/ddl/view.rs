@@ -10,6 +10,7 @@ use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::types::Type;
 
 use super::expression::without_position;
+use super::table::is_system_column;
 use super::updatability::Updatability;
 use super::{Result, Run, naming, spell, types};
 use crate::analyse::Analyser;
@@ -111,7 +112,10 @@ impl Run<'_> {
                 return Err(DatabaseError::new("42701", message));
             }
             let before = columns.iter().map(|other| &other.name);
-            self.check_column_name(&name.name, &column_name, before)?;
+            // Views have no system columns, so that the names are free there.
+            if !is_system_column(&column_name) {
+                self.check_column_name(&name.name, &column_name, before)?;
+            }
             let ty = match &output.ty {
                 Type::Unknown => Type::Text,
                 Type::Record => {

@@ -174,6 +174,16 @@ impl<'a> Source<'a> {
     }
 }
 
+/// Columns of the information schema that say `YES` or `NO`.
+const YES_OR_NO: [&str; 6] = [
+    "is_insertable_into",
+    "is_nullable",
+    "is_identity",
+    "is_deferrable",
+    "initially_deferred",
+    "is_updatable",
+];
+
 fn described(name: QualifiedName, columns: &[(&str, Type)]) -> Relation {
     Relation {
         name,
@@ -184,7 +194,11 @@ fn described(name: QualifiedName, columns: &[(&str, Type)]) -> Relation {
             .map(|(name, ty)| Column {
                 name: Ident::new(name),
                 ty: ty.clone(),
-                modifier: TypeModifier::None,
+                modifier: match *name {
+                    // The information schema's domain `yes_or_no`.
+                    name if YES_OR_NO.contains(&name) => TypeModifier::Length(3),
+                    _ => TypeModifier::None,
+                },
                 not_null: false,
                 default: None,
                 identity: None,

@@ -149,7 +149,8 @@ impl<'r> Interpreter<'r> {
             return Ok(self.set);
         }
         if returns.ty == Type::Void {
-            return Ok(Vec::new());
+            // The empty text, not null, as a function in SQL gives.
+            return Ok(vec![vec![Scalar::Text(String::new())]]);
         }
         if !self.program.function.outputs.is_empty() {
             return Ok(vec![self.outputs()]);

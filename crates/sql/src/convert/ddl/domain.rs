@@ -6,6 +6,7 @@ use pg_query::protobuf::{self, ConstrType, Node};
 
 use super::super::context::Context;
 use super::read::*;
+use super::table::{check_collatable, check_collation};
 use super::{Converted, text};
 use crate::ast::ddl::*;
 use mainstay_core::error::DatabaseError;
@@ -16,11 +17,8 @@ pub(super) fn create_domain(ctx: &Context<'_>, statement: &protobuf::CreateDomai
         return Err(ctx_error("the domain has no type"));
     };
     if let Some(clause) = &statement.coll_clause {
-        let collation = name_of(&clause.collname);
-        if !matches!(collation.name.as_str(), "C" | "POSIX" | "default") {
-            let feature = format!("collation {}", collation.name);
-            return Err(refuse(ctx, &feature, &name.name, Some("COLLATE \"C\"")));
-        }
+        check_collation(&clause.collname, &name.name, ctx.statement_line())?;
+        check_collatable(&ctx.type_name(ty)?, &name.name, ctx.statement_line())?;
     }
     let mut constraints = Vec::with_capacity(statement.constraints.len());
     for node in &statement.constraints {

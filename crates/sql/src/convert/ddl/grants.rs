@@ -118,6 +118,9 @@ pub(super) fn grant(ctx: &Context<'_>, statement: &protobuf::GrantStmt) -> Conve
         }
         (ObjectType::ObjectSchema, _) => GrantTarget::Schemas(identifiers(&statement.objects)),
         (ObjectType::ObjectType | ObjectType::ObjectDomain, _) => GrantTarget::Types(type_names(&statement.objects)),
+        (ObjectType::ObjectLargeobject, _) => {
+            return Err(refuse(ctx, "large objects", "", Some("storage or a bytea column")));
+        }
         _ => GrantTarget::Elsewhere,
     };
     Ok(Grant {

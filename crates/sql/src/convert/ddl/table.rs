@@ -3,6 +3,7 @@
 use mainstay_core::catalog::{Identity, ReferentialAction};
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::Ident;
+use mainstay_core::types::Type;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{self, AlterTableType as Alter, ConstrType, Node};
 
@@ -10,6 +11,7 @@ use super::super::context::Context;
 use super::change::{alter_constraint, is_storage};
 use super::read::*;
 use super::{Converted, object_kind, sequence_options, text, view_options};
+use crate::ast::TypeName;
 use crate::ast::ddl::*;
 
 pub(super) fn create_table(ctx: &Context<'_>, statement: &protobuf::CreateStmt) -> Converted<CreateTable> {
@@ -76,12 +78,13 @@ fn like(ctx: &Context<'_>, clause: &protobuf::TableLikeClause) -> Converted<Like
 fn column(ctx: &Context<'_>, table: &Ident, column: &protobuf::ColumnDef) -> Converted<ColumnDefinition> {
     let line = ctx.line(column.location);
     let object = format!("{table}.{}", column.colname);
-    if let Some(collation) = &column.coll_clause {
-        check_collation(&collation.collname, &object, line)?;
-    }
     let Some(ty) = &column.type_name else {
         return Err(ctx_error("the column has no type"));
     };
+    if let Some(collation) = &column.coll_clause {
+        check_collation(&collation.collname, &object, line)?;
+        check_collatable(&ctx.type_name(ty)?, &object, line)?;
+    }
     let mut constraints: Vec<ConstraintDefinition> = Vec::new();
     for node in &column.constraints {
         let Some(NodeEnum::Constraint(parsed)) = &node.node else {
@@ -272,9 +275,29 @@ fn action(letter: &str) -> ReferentialAction {
     }
 }
 
-fn check_collation(names: &[Node], object: &str, line: u32) -> Converted<()> {
+/// Errors: 42804 for a type without collations; 0A000 for one of the schema's own, which is not known here.
+pub(super) fn check_collatable(ty: &TypeName, object: &str, line: u32) -> Converted<()> {
+    let builtin = ty.schema.as_ref().is_none_or(|schema| *schema == *"pg_catalog");
+    match Type::from_builtin_name(&ty.name).filter(|_| builtin) {
+        Some(Type::Text | Type::Varchar | Type::Bpchar | Type::Name) => Ok(()),
+        None if *ty.name == *"citext" => Ok(()),
+        Some(other) => Err(DatabaseError::new(
+            "42804",
+            format!("collations are not supported by type {other}"),
+        )),
+        None => Err(DatabaseError::unavailable(
+            &format!("COLLATE with the type {}", ty.name),
+            object,
+            line,
+            Some("a built-in type"),
+        )),
+    }
+}
+
+/// Errors: 0A000 for collations other than `C`: `POSIX` is another in the rules that tell conflicts.
+pub(super) fn check_collation(names: &[Node], object: &str, line: u32) -> Converted<()> {
     let name = name_of(names).name;
-    if matches!(name.as_str(), "C" | "POSIX" | "default" | "ucs_basic") {
+    if matches!(name.as_str(), "C" | "default") {
         return Ok(());
     }
     let feature = format!("COLLATE \"{name}\"");
@@ -340,6 +363,7 @@ fn index_key(ctx: &Context<'_>, index: &str, element: &protobuf::IndexElem) -> C
         None => IndexPartDefinition::Column(Ident::new(&element.name)),
     };
     Ok(IndexKeyDefinition {
+        collated: !element.collation.is_empty(),
         part,
         descending: element.ordering == SortByDir::SortbyDesc as i32,
         nulls_first: match SortByNulls::try_from(element.nulls_ordering) {
@@ -492,12 +516,13 @@ fn alter_action(
         (kind, _) if is_storage(kind) => AlterAction::Ignored(None),
         (Alter::AtAlterColumnType, Some(NodeEnum::ColumnDef(changed))) => {
             let line = ctx.line(changed.location);
-            if let Some(collation) = &changed.coll_clause {
-                check_collation(&collation.collname, &part, line)?;
-            }
             let Some(ty) = &changed.type_name else {
                 return Err(ctx_error("the column has no type"));
             };
+            if let Some(collation) = &changed.coll_clause {
+                check_collation(&collation.collname, &part, line)?;
+                check_collatable(&ctx.type_name(ty)?, &part, line)?;
+            }
             AlterAction::SetType {
                 ty: ctx.type_name(ty)?,
                 using: changed.raw_default.as_deref().map(text::of_expression).transpose()?,
