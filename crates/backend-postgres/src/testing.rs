@@ -220,6 +220,7 @@ pub mod plans {
             catalog_version: backend.catalog().version,
             role: Ident::new("anon"),
             format,
+            handler: None,
             action,
         }
     }

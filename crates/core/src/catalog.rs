@@ -41,6 +41,10 @@ pub struct Catalog {
     pub extensions: BTreeMap<Ident, Ident>,
     /// For each relation, the relationships that lead away from it; see [`Catalog::derive_relationships`].
     pub relationships: HashMap<QualifiedName, Vec<Arc<Relationship>>>,
+    /// Aggregates that write rows as a media type.
+    pub media_handlers: Vec<MediaHandler>,
+    /// Functions between a domain and JSON or text.
+    pub representations: Vec<Representation>,
     /// The database's time zones, where the engine lists them (`Prefer: timezone`).
     pub time_zones: Arc<std::collections::HashSet<String>>,
     /// For example `150018`; the embedded engine claims PostgreSQL 15.
@@ -63,6 +67,8 @@ impl Catalog {
             default_privileges: Vec::new(),
             extensions: BTreeMap::new(),
             relationships: HashMap::new(),
+            media_handlers: Vec::new(),
+            representations: Vec::new(),
             time_zones: Arc::default(),
             server_version: 150_000,
         }
@@ -577,6 +583,58 @@ impl Routine {
             _ => None,
         }
     }
+
+    /// The media type that its value is a document of.
+    pub fn media_type(&self) -> Option<String> {
+        match &self.returns.ty {
+            Type::Domain(name, _) if !self.returns.set => media_type_of(&name.name),
+            _ => None,
+        }
+    }
+}
+
+/// An aggregate that makes one document of rows. Source: PostgREST documentation, "Media Type Handlers".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaHandler {
+    pub aggregate: QualifiedName,
+    /// The relation whose rows it takes; `None`: any rows.
+    pub relation: Option<QualifiedName>,
+    /// The name of the domain that it returns, lower case.
+    pub media_type: String,
+    /// The domain is over `bytea`.
+    pub is_binary: bool,
+}
+
+/// A function that a cast of a domain is. Source: PostgREST documentation, "Domain Representations".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Representation {
+    pub domain: QualifiedName,
+    pub kind: RepresentationKind,
+    pub function: QualifiedName,
+}
+
+/// Between what the function of a representation leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepresentationKind {
+    /// How values are shown.
+    ToJson,
+    /// How values in bodies are read.
+    FromJson,
+    /// How values in the query are read.
+    FromText,
+}
+
+/// The media type that a domain's name is, lower case; `*/*` stands for any.
+pub fn media_type_of(domain: &Ident) -> Option<String> {
+    let (major, minor) = domain.split_once('/')?;
+    let is_of = |text: &str, more: &str| {
+        !text.is_empty()
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-.".contains(c) || more.contains(c))
+    };
+    let is_named = is_of(major, "") && is_of(minor, "+") || **domain == *"*/*";
+    is_named.then(|| domain.to_lowercase())
 }
 
 /// One input argument of a routine.

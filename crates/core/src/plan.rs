@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::catalog::{ColumnIndex, Relation, Relationship, Routine};
+use crate::catalog::{ColumnIndex, MediaHandler, Relation, Relationship, Routine};
 use crate::name::{Ident, QualifiedName};
 use crate::policy::Access;
 use crate::types::Type;
@@ -26,6 +26,8 @@ pub struct Plan {
     pub catalog_version: u64,
     pub role: Ident,
     pub format: Format,
+    /// With [`Format::Raw`] over rows: the aggregate that makes the document of them.
+    pub handler: Option<Arc<MediaHandler>>,
     pub action: Action,
 }
 
@@ -39,6 +41,8 @@ pub enum Format {
     JsonStripNulls,
     /// RFC 4180 rows with a header line, values in PostgreSQL's text form.
     Csv,
+    /// One value as it is: the bytes of a `bytea`, the text of anything else.
+    Raw,
 }
 
 /// What is to be done.

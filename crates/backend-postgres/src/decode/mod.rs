@@ -62,6 +62,11 @@ pub fn json_bare(out: &mut Vec<u8>, cell: &Cell, row: &[u8]) -> Result<(), Misfi
     cell.write_json(out, fields.next()?)
 }
 
+/// A field of a row as it came.
+pub fn bytes_field(row: &[u8], index: usize) -> Result<Option<&[u8]>, Misfit> {
+    raw_field(row, index)
+}
+
 /// A field of a row as text, for columns that were selected as text. The outer error is a misfit.
 pub fn text_field(row: &[u8], index: usize) -> Result<Option<&str>, Misfit> {
     raw_field(row, index)?

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use mainstay_core::catalog::{
     AclEntry, Catalog, CheckOption, Column, ColumnIndex, ColumnSource, Constraint, ConstraintKind, DefaultPrivilege,
     DefaultPrivilegeObject, DomainType, Enforcement, EnumType, ForeignKey, Grantee, Identity, Index, IndexKey,
-    IndexPart, Policy, PolicyCommand, Privilege, ReferentialAction, Relation, RelationKind, Role, RowSecurity, Schema,
-    Sequence, View,
+    IndexPart, MediaHandler, Policy, PolicyCommand, Privilege, ReferentialAction, Relation, RelationKind,
+    Representation, RepresentationKind, Role, RowSecurity, Schema, Sequence, View, media_type_of,
 };
 use mainstay_core::error::BackendError;
 use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::types::Type;
 
 use super::rows::{
-    AclRow, ColumnRow, ConstraintRow, DefaultPrivilegeRow, DomainRow, EnumRow, ExtensionRow, IndexRow, PolicyRow,
-    RelationRow, RoleRow, RoleSettingRow, RoutineRow, RuleRow, SchemaRow, SequenceRow, Server, TypeRow,
+    AclRow, ColumnRow, ConstraintRow, DefaultPrivilegeRow, DomainRow, EnumRow, ExtensionRow, IndexRow, MediaHandlerRow,
+    PolicyRow, RelationRow, RepresentationRow, RoleRow, RoleSettingRow, RoutineRow, RuleRow, SchemaRow, SequenceRow,
+    Server, TypeRow,
 };
 use super::types::{Types, modifier};
 use super::views::Origins;
@@ -138,6 +139,27 @@ pub(super) fn assemble(answers: &Answers) -> Result<(Catalog, Surroundings), Bac
             .entry(routine.name.clone())
             .or_default()
             .push(Arc::new(routine));
+    }
+    for row in answers.rows::<MediaHandlerRow>(queries::MEDIA_HANDLERS)? {
+        if let Some(media_type) = media_type_of(&Ident::from(row.domain)) {
+            catalog.media_handlers.push(MediaHandler {
+                aggregate: QualifiedName::new(row.schema, row.name),
+                relation: row.relation.map(|(schema, name)| QualifiedName::new(schema, name)),
+                media_type,
+                is_binary: row.is_binary,
+            });
+        }
+    }
+    for row in answers.rows::<RepresentationRow>(queries::REPRESENTATIONS)? {
+        catalog.representations.push(Representation {
+            domain: QualifiedName::new(row.schema, row.domain),
+            kind: match row.kind.as_str() {
+                "to_json" => RepresentationKind::ToJson,
+                "from_json" => RepresentationKind::FromJson,
+                _ => RepresentationKind::FromText,
+            },
+            function: QualifiedName::new(row.function_schema, row.function),
+        });
     }
     for overloads in catalog.routines.values_mut() {
         overloads.sort_by_key(|routine| routine.id);

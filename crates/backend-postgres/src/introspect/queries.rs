@@ -20,9 +20,11 @@ pub const ROLE_SETTINGS: usize = 15;
 pub const DEFAULT_PRIVILEGES: usize = 16;
 pub const EXTENSIONS: usize = 17;
 pub const SEQUENCES: usize = 18;
+pub const MEDIA_HANDLERS: usize = 19;
+pub const REPRESENTATIONS: usize = 20;
 
 /// In the order they are sent; the first two and the last have no rows to read.
-pub const ALL: [&str; 20] = [
+pub const ALL: [&str; 22] = [
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     // With no search path, expressions and types come back qualified.
     "SELECT pg_catalog.set_config('search_path', '', true), pg_catalog.set_config('role', 'none', true)",
@@ -148,5 +150,23 @@ pub const ALL: [&str; 20] = [
             FROM aclexplode(coalesce(c.relacl, acldefault('s', c.relowner))) a) AS acl
         FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema') x",
+    // Aggregates of one argument whose result's type is named like a media type.
+    "SELECT row_to_json(x) FROM (SELECT n.nspname AS schema, p.proname AS name, t.typname AS domain,
+        t.typbasetype = 'bytea'::regtype AS is_binary,
+        CASE WHEN a.typname <> 'anyelement' THEN json_build_array(an.nspname, a.typname) END AS relation
+        FROM pg_aggregate g JOIN pg_proc p ON p.oid = g.aggfnoid JOIN pg_namespace n ON n.oid = p.pronamespace
+        JOIN pg_type t ON t.oid = p.prorettype JOIN pg_type a ON a.oid = p.proargtypes[0]
+        JOIN pg_namespace an ON an.oid = a.typnamespace
+        WHERE p.pronargs = 1 AND t.typtype = 'd' AND t.typname LIKE '%/%' AND (a.typrelid <> 0 OR a.typname = 'anyelement')) x",
+    // Casts to and from domains that are functions. A cast of a domain is never taken by PostgreSQL itself.
+    "SELECT row_to_json(x) FROM (SELECT dn.nspname AS schema, d.typname AS domain, fn.nspname AS function_schema,
+        f.proname AS function, CASE WHEN c.castsource = d.oid THEN 'to_json' WHEN o.typname = 'json' THEN 'from_json'
+            ELSE 'from_text' END AS kind
+        FROM pg_cast c JOIN pg_type d ON d.typtype = 'd' AND d.oid IN (c.castsource, c.casttarget)
+        JOIN pg_namespace dn ON dn.oid = d.typnamespace
+        JOIN pg_type o ON o.oid = CASE WHEN c.castsource = d.oid THEN c.casttarget ELSE c.castsource END
+        JOIN pg_proc f ON f.oid = c.castfunc JOIN pg_namespace fn ON fn.oid = f.pronamespace
+        WHERE c.castcontext = 'i' AND o.typnamespace = 'pg_catalog'::regnamespace
+        AND (c.castsource = d.oid AND o.typname = 'json' OR c.casttarget = d.oid AND o.typname IN ('json', 'text'))) x",
     "COMMIT",
 ];

@@ -163,6 +163,24 @@ pub struct RoutineRow {
 }
 
 #[derive(Debug, Deserialize)]
+pub struct MediaHandlerRow {
+    pub schema: String,
+    pub name: String,
+    pub domain: String,
+    pub is_binary: bool,
+    pub relation: Option<(String, String)>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct RepresentationRow {
+    pub schema: String,
+    pub domain: String,
+    pub function_schema: String,
+    pub function: String,
+    pub kind: String,
+}
+
+#[derive(Debug, Deserialize)]
 pub struct RoleRow {
     pub oid: u32,
     pub name: String,

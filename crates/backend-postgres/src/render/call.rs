@@ -41,6 +41,17 @@ impl Renderer {
         let mut value = Sql::default();
         value.alias(&alias).push(".v");
         let mut sql = Sql::default();
+        if self.format == Format::Raw {
+            let mut from = Sql::default();
+            if !invocation.before.is_empty() {
+                from.append(invocation.before).push(", LATERAL ");
+            }
+            from.push("(SELECT ")
+                .append(invocation.call)
+                .push(" AS v) AS ")
+                .alias(&alias);
+            return self.document_of_value(from, value, &routine.returns.ty);
+        }
         sql.push("SELECT ");
         let is_csv = self.format == Format::Csv;
         let cell = if is_csv {
@@ -71,6 +82,10 @@ impl Renderer {
         let mut from = Sql::default();
         if !invocation.before.is_empty() {
             from.append(invocation.before).push(", LATERAL ");
+        }
+        if let Some(handler) = self.handler.clone() {
+            from.append(invocation.call).push(" AS ").alias(&alias);
+            return self.document_of_rows(Sql::default(), scope, from, &handler);
         }
         let total_apart = read.count != Count::None && (read.limit.is_some() || read.offset.is_some());
         if !total_apart {

@@ -6,6 +6,7 @@
 //! Embeds are correlated subqueries that return `ROW(…)` or `array_agg(ROW(…))`: one statement, JSON written in Rust.
 
 mod call;
+mod document;
 mod filter;
 mod group;
 mod named;
@@ -18,6 +19,7 @@ mod tests;
 
 use std::sync::{Arc, OnceLock};
 
+use mainstay_core::catalog::MediaHandler;
 use mainstay_core::error::BackendError;
 use mainstay_core::name::Ident;
 use mainstay_core::plan::{Action, Count, Format, Plan};
@@ -82,6 +84,8 @@ pub enum ResultKind {
     RowsAndTotal(Shape),
     /// One bare value per row.
     Bare(Cell),
+    /// One row: a document as it is, and the number of rows that it is made of.
+    Document,
 }
 
 impl Variant {
@@ -137,6 +141,8 @@ struct Renderer {
     format: Format,
     situation: Situation,
     aliases: usize,
+    /// The aggregate that makes a document of the rows.
+    handler: Option<Arc<MediaHandler>>,
     /// The alias whose rows carry themselves in [`read::KEPT_ROW`].
     kept_row: Option<Alias>,
 }
@@ -157,6 +163,7 @@ fn render(plan: &Plan, situation: Situation) -> Result<Variant, BackendError> {
         format: plan.format,
         situation,
         aliases: 0,
+        handler: plan.handler.clone(),
         kept_row: None,
     };
     match &plan.action {

@@ -39,8 +39,6 @@ impl Renderer {
         let mut from = Sql::default();
         from.name(&read.source.relation.name).push(" AS ").alias(&alias);
 
-        let mut main = Sql::default();
-        let shape = self.select(&mut main, scope, from.clone(), Sql::default())?;
         let has_range = read.limit.is_some() || read.offset.is_some();
         let needs_count = match read.count {
             Count::Exact => has_range,
@@ -55,12 +53,22 @@ impl Renderer {
         let explain = match read.count {
             Count::Planned | Count::Estimated => {
                 let mut sql = Sql::default();
-                sql.push("EXPLAIN (FORMAT JSON) SELECT 1 FROM ").append(from);
+                sql.push("EXPLAIN (FORMAT JSON) SELECT 1 FROM ").append(from.clone());
                 self.filters(&mut sql, scope, Sql::default())?;
                 Some(part(sql)?)
             }
             Count::None | Count::Exact => None,
         };
+        if let Some(handler) = self.handler.clone() {
+            let document = self.document_of_rows(Sql::default(), scope, from, &handler)?;
+            return Ok(Variant {
+                count,
+                explain,
+                ..document
+            });
+        }
+        let mut main = Sql::default();
+        let shape = self.select(&mut main, scope, from, Sql::default())?;
         let (formats, expected_oids) = wire_formats(&shape, self.format, 0);
         Ok(Variant {
             main: part(main)?,
@@ -106,6 +114,10 @@ impl Renderer {
         if let Some(limit) = read.limit {
             sql.push(" LIMIT ").bind(Param::Value(limit)).push("::pg_catalog.int8");
         }
+        self.offset(sql, read);
+    }
+
+    fn offset(&mut self, sql: &mut Sql, read: &Read) {
         if let Some(offset) = read.offset {
             sql.push(" OFFSET ")
                 .bind(Param::Value(offset))
@@ -325,7 +337,9 @@ impl Renderer {
                 sql.push(")");
                 self.embed_source(sql, scope, embed, &alias)?;
                 self.order(sql, inner)?;
-                sql.push(" LIMIT 1)");
+                sql.push(" LIMIT 1");
+                self.offset(sql, &embed.read);
+                sql.push(")");
                 Ok(shape)
             }
             Cardinality::Many => {

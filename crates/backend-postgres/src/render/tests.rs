@@ -125,6 +125,7 @@ fn plan(action: Action, format: Format) -> Plan {
         catalog_version: 1,
         role: Ident::new("anon"),
         format,
+        handler: None,
         action,
     }
 }

@@ -296,6 +296,9 @@ impl Renderer {
         from: Sql,
         returning: &Returning,
     ) -> Result<Variant> {
+        if let (Some(handler), Some(read)) = (self.handler.clone(), &returning.read) {
+            return self.document_of_rows(sql, Scope { alias, read }, from, &handler);
+        }
         let mut location = Sql::default();
         let mut names = Vec::new();
         for column in &returning.location {

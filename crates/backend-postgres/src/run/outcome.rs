@@ -70,6 +70,16 @@ pub fn outcome(variant: &Variant, rendered: &Rendered, input: &Input, answer: An
                 outcome.affected = main.rows.len() as u64;
             }
         }
+        ResultKind::Document => {
+            let row = main.rows.first().ok_or(Misfit)?;
+            if let Some(bytes) = decode::bytes_field(row, 0)? {
+                outcome.body.extend_from_slice(bytes);
+            }
+            outcome.rows = decode::integer_field(row, 1)?;
+            if rendered.writes() {
+                outcome.affected = outcome.rows;
+            }
+        }
         ResultKind::RowsAndTotal(shape) => {
             let row = main.rows.first().ok_or(Misfit)?;
             let records = decode::record_rows(row, 0)?;

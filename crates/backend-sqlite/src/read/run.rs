@@ -125,6 +125,8 @@ pub fn run(
             printer.rows(&program.root, &mut prepared.root, b',', &mut outcome.body)?
         }
         Format::Csv => printer.csv(program, &mut prepared.root, &mut outcome.body)?,
+        // Only a routine's value is a document here: there are no aggregates of one's own.
+        Format::Raw => return Err(BackendError::Internal("rows have no document".to_owned()).into()),
     };
     if options.singular && outcome.rows != 1 {
         return Err(BackendError::NotSingular { rows: outcome.rows }.into());

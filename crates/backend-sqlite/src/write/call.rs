@@ -268,6 +268,9 @@ impl CallProgram {
         input: &Input,
     ) -> Result<Outcome, BackendError> {
         let mut outcome = Outcome::default();
+        if self.format == Format::Raw {
+            return Ok(document(kind, rows));
+        }
         let csv = self.format == Format::Csv;
         let mut values: Vec<Scalar> = rows.into_iter().filter_map(|row| row.into_iter().next()).collect();
         if values.is_empty() && !is_set {
@@ -321,6 +324,23 @@ impl CallProgram {
             Body::Run(_) => true,
         }
     }
+}
+
+/// One value as it is: the bytes of a `bytea`, the text of anything else; none for null.
+fn document(kind: &Kind, rows: Vec<Vec<Scalar>>) -> Outcome {
+    let mut outcome = Outcome {
+        rows: 1,
+        ..Outcome::default()
+    };
+    match rows.into_iter().next().and_then(|row| row.into_iter().next()) {
+        None | Some(Scalar::Null) => {}
+        Some(Scalar::Blob(bytes)) => outcome.body = bytes,
+        Some(value) => {
+            let text = cast::output(kind, ScalarRef::from(&value)).unwrap_or_default();
+            outcome.body = text.into_bytes();
+        }
+    }
+    outcome
 }
 
 fn shape(compiled: &Compiled, plan: &Plan, call: &plan::Call) -> Result<Shape, BackendError> {

@@ -189,6 +189,7 @@ impl<'a> Reading<'a> {
             catalog_version: self.catalog.version,
             role: Ident::new(self.role),
             format,
+            handler: None,
             action: Action::Read(self.read),
         }
     }

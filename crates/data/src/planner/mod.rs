@@ -23,7 +23,7 @@ use mainstay_core::types::Type;
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::request::media::{self, Negotiated};
+use crate::request::media::{self, Handlers, Negotiated};
 use crate::request::prefer::Preferences;
 use crate::request::range::Windows;
 use crate::request::{CallMethod, Head, Query};
@@ -66,7 +66,7 @@ impl Planner<'_> {
         let joined = embed::join(self.scope(), &branch, relation, None)?;
         let mut resolver = self.resolver(self.config.max_rows);
         let draft = resolver.draft(&joined)?;
-        let negotiated = self.negotiate()?;
+        let negotiated = self.negotiate(&self.handlers(Some(&joined.relation.name), &branch))?;
         self.check_preferences()?;
         policy::authorize_role(self.catalog, self.role)?;
         let mut read = draft.authorize(self.catalog, self.role, None)?;
@@ -105,7 +105,7 @@ impl Planner<'_> {
         };
         let action = write::plan(&mut resolver, &joined, &write)?;
         self.check_preferences()?;
-        let negotiated = self.negotiate()?;
+        let negotiated = self.negotiate(&self.handlers(Some(&joined.relation.name), &branch))?;
         Ok(self.planned(action, resolver, negotiated, &branch))
     }
 
@@ -138,7 +138,9 @@ impl Planner<'_> {
             }
             None => None,
         };
-        let negotiated = self.negotiate()?;
+        let mut handlers = self.handlers(row_type.as_ref().map(|relation| &relation.name), &branch);
+        handlers.value = routine.media_type();
+        let negotiated = self.negotiate(&handlers)?;
         self.check_preferences()?;
         let set = routine.returns.set;
         if self.head.preferences.is_strict() && self.head.preferences.max_affected.is_some() && !set {
@@ -219,8 +221,27 @@ impl Planner<'_> {
         }
     }
 
-    fn negotiate(&self) -> Result<Negotiated, Error> {
-        media::negotiate(&self.head.accept).map_err(Error::MediaType)
+    /// Who may write what is shown of `relation`: handlers of its own rows take them only as they are.
+    fn handlers(&self, relation: Option<&QualifiedName>, branch: &Branch) -> Handlers<'_> {
+        let mut found = Handlers::default();
+        let Some(relation) = relation else { return found };
+        let exposed = self
+            .catalog
+            .media_handlers
+            .iter()
+            .filter(|handler| self.config.schemas.contains(&handler.aggregate.schema));
+        for handler in exposed {
+            match &handler.relation {
+                None => found.any.push(handler),
+                Some(own) if own == relation && branch.shows_rows_as_they_are() => found.own.push(handler),
+                Some(_) => {}
+            }
+        }
+        found
+    }
+
+    fn negotiate(&self, handlers: &Handlers<'_>) -> Result<Negotiated, Error> {
+        media::negotiate(&self.head.accept, handlers).map_err(Error::MediaType)
     }
 
     /// With `handling=strict`, what we do not know is refused. Errors: `PGRST122`.
@@ -253,6 +274,7 @@ impl Planner<'_> {
                 catalog_version: self.catalog.version,
                 role: self.role.clone(),
                 format: negotiated.format,
+                handler: negotiated.handler.clone(),
                 action,
             },
             template: resolver.template,

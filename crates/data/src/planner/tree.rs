@@ -150,6 +150,11 @@ impl Branch {
         self.alias.as_deref().unwrap_or(&self.name)
     }
 
+    /// True if every column is shown and nothing else: no `select`, or `select=*`.
+    pub fn shows_rows_as_they_are(&self) -> bool {
+        self.children.is_empty() && matches!(self.fields.as_slice(), [] | [SelectItem::All])
+    }
+
     /// True if it shows nothing: `clients()`, also with only such things inside.
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty() && self.children.iter().all(Branch::is_empty)

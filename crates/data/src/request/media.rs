@@ -1,5 +1,8 @@
 //! Media types: what a body is, and what the client accepts. Source: RFC 9110 §12.5.1; PostgREST's vendor types.
 
+use std::sync::Arc;
+
+use mainstay_core::catalog::MediaHandler;
 use mainstay_core::plan::Format;
 
 /// A media type that means something here.
@@ -133,11 +136,65 @@ pub struct Negotiated {
     pub format: Format,
     /// One object, not an array.
     pub singular: bool,
+    /// The aggregate that makes the document of rows.
+    pub handler: Option<Arc<MediaHandler>>,
+}
+
+/// Who writes what is asked for, besides what is built in.
+#[derive(Default)]
+pub struct Handlers<'a> {
+    /// Those of the relation that is shown.
+    pub own: Vec<&'a MediaHandler>,
+    /// Those of any rows.
+    pub any: Vec<&'a MediaHandler>,
+    /// The media type of a routine's value.
+    pub value: Option<String>,
+}
+
+impl Handlers<'_> {
+    /// The custom way to write `media`.
+    fn find(&self, media: &MediaType) -> Option<Negotiated> {
+        let wanted = media.mime();
+        if let Some(value) = self
+            .value
+            .as_deref()
+            .filter(|value| *value == "*/*" || *value == wanted)
+        {
+            return Some(raw(value, None));
+        }
+        let named = |name: &str, handlers: &[&MediaHandler]| {
+            let found = handlers.iter().find(|handler| handler.media_type == name)?;
+            Some(raw(name, Some(Arc::new((*found).clone()))))
+        };
+        named("*/*", &self.own)
+            .or_else(|| named(wanted, &self.own))
+            .or_else(|| named(wanted, &self.any))
+    }
+}
+
+fn raw(media_type: &str, handler: Option<Arc<MediaHandler>>) -> Negotiated {
+    Negotiated {
+        media: match media_type {
+            "*/*" => MediaType::OctetStream,
+            named => MediaType::read(named),
+        },
+        format: Format::Raw,
+        singular: false,
+        handler,
+    }
 }
 
 /// The first accepted type that rows can be written as; `Err` with the names of those asked for.
-pub fn negotiate(accepted: &[MediaType]) -> Result<Negotiated, Vec<String>> {
+pub fn negotiate(accepted: &[MediaType], handlers: &Handlers<'_>) -> Result<Negotiated, Vec<String>> {
     for media in accepted {
+        // What is of our own has parameters, and nobody else writes it.
+        let is_own = matches!(
+            media,
+            MediaType::ArrayStripped | MediaType::Object { .. } | MediaType::Plan(_)
+        );
+        if !is_own && let Some(found) = handlers.find(media) {
+            return Ok(found);
+        }
         let (media, format, singular) = match media {
             MediaType::Any | MediaType::Json => (MediaType::Json, Format::Json, false),
             MediaType::Csv => (MediaType::Csv, Format::Csv, false),
@@ -156,6 +213,7 @@ pub fn negotiate(accepted: &[MediaType]) -> Result<Negotiated, Vec<String>> {
             media,
             format,
             singular,
+            handler: None,
         });
     }
     Err(accepted.iter().map(|media| media.mime().to_owned()).collect())
@@ -164,9 +222,45 @@ pub fn negotiate(accepted: &[MediaType]) -> Result<Negotiated, Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mainstay_core::name::QualifiedName;
 
     fn chosen(header: &str) -> Result<MediaType, Vec<String>> {
-        negotiate(&accepted(Some(header))).map(|negotiated| negotiated.media)
+        negotiate(&accepted(Some(header)), &Handlers::default()).map(|negotiated| negotiated.media)
+    }
+
+    #[test]
+    fn a_handler_of_the_relation_goes_before_one_of_any_rows_and_that_before_what_is_built_in() {
+        let handler = |aggregate: &str, media_type: &str| MediaHandler {
+            aggregate: QualifiedName::new("test", aggregate),
+            relation: None,
+            media_type: media_type.into(),
+            is_binary: false,
+        };
+        let (own, any) = (handler("own", "text/csv"), handler("any", "text/csv"));
+        let chosen = |header: &str, handlers: &Handlers<'_>| {
+            let found = negotiate(&accepted(Some(header)), handlers).unwrap();
+            (
+                found.media,
+                found.handler.map(|handler| handler.aggregate.name.to_string()),
+            )
+        };
+        let both = Handlers {
+            own: vec![&own],
+            any: vec![&any],
+            value: None,
+        };
+        assert_eq!(chosen("text/csv", &both), (MediaType::Csv, Some("own".into())));
+        let any_only = Handlers {
+            own: Vec::new(),
+            ..both
+        };
+        assert_eq!(chosen("text/csv", &any_only), (MediaType::Csv, Some("any".into())));
+        assert_eq!(chosen("application/json", &any_only), (MediaType::Json, None));
+        let value = Handlers {
+            value: Some("*/*".into()),
+            ..Handlers::default()
+        };
+        assert_eq!(chosen("app/bingo", &value), (MediaType::OctetStream, None));
     }
 
     #[test]

@@ -292,7 +292,8 @@ fn range_status(lower: i64, upper: i64, total: Option<u64>) -> StatusCode {
 
 /// A page: an array, unless one object was asked for or the rows are CSV.
 fn body(negotiated: &Negotiated, mut rows: Vec<u8>) -> Bytes {
-    if negotiated.format != Format::Csv && !negotiated.singular {
+    let is_json = matches!(negotiated.format, Format::Json | Format::JsonStripNulls);
+    if is_json && !negotiated.singular {
         // Moved by a byte within what is allocated already, mostly.
         rows.insert(0, b'[');
         rows.push(b']');

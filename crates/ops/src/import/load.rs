@@ -207,6 +207,7 @@ impl<'a> RowWriter<'a> {
             catalog_version: catalog.version,
             role: role.clone(),
             format: RowFormat::Json,
+            handler: None,
             action: Action::Insert(Insert {
                 source: PlanSource {
                     relation: Arc::clone(relation),

@@ -50,6 +50,7 @@ fn call(database: &Database, name: &str, arguments: &[(usize, Value)]) -> Result
         catalog_version: catalog.version,
         role,
         format: Format::Json,
+        handler: None,
         action,
     };
     let program = compile(&database.compiled, &plan)?;

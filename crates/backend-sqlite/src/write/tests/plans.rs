@@ -119,6 +119,7 @@ impl Api {
             catalog_version,
             role: Ident::new("authenticated"),
             format: Format::Json,
+            handler: None,
             action,
         }
     }

@@ -132,6 +132,7 @@ fn compiled() -> Duration {
         catalog_version: catalog.version,
         role,
         format: Format::Json,
+        handler: None,
         action: Action::Insert(insert),
     };
     let program = compile(&database.compiled, &plan).unwrap();
