@@ -162,8 +162,26 @@ async fn compressed(
     });
     let layer = CompressionLayer::new().compress_when(compressible());
     match layer.layer(inner).oneshot(request).await {
-        Ok(response) => show_row_range(response),
+        Ok(mut response) => {
+            tag_coding(&mut response);
+            show_row_range(response)
+        }
         Err(never) => match never {},
+    }
+}
+
+/// A strong tag names bytes, so that of a compressed answer says how they are compressed (RFC 9110, 8.8.3.3).
+fn tag_coding<B>(response: &mut http::Response<B>) {
+    let headers = response.headers();
+    let (Some(coding), Some(tag)) = (headers.get(header::CONTENT_ENCODING), headers.get(header::ETAG)) else {
+        return;
+    };
+    let named = tag
+        .as_bytes()
+        .strip_suffix(b"\"")
+        .map(|start| [start, b"-", coding.as_bytes(), b"\""].concat());
+    if let Some(Ok(named)) = named.map(|named| HeaderValue::from_bytes(&named)) {
+        response.headers_mut().insert(header::ETAG, named);
     }
 }
 

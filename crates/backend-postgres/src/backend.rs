@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use mainstay_core::backend::{
     AppliedMigration, Backend, BoxFuture, CheckedMigration, Health, Migration, MigrationError, QueryMode, QueryResult,
@@ -12,8 +12,9 @@ use mainstay_core::caller::Caller;
 use mainstay_core::catalog::Catalog;
 use mainstay_core::definition::{Definitions, Position};
 use mainstay_core::error::BackendError;
-use mainstay_core::name::QualifiedName;
+use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::plan::{Input, Outcome, Plan};
+use mainstay_core::transaction::{Ended, Isolation, Script};
 use mainstay_core::transfer::Transfer;
 
 use crate::errors::OpenError;
@@ -201,6 +202,26 @@ impl Backend for PostgresBackend {
                             rendered.text()
                         )));
                     }
+                    Err(BackendError::StaleCatalog)
+                }
+            }
+        })
+    }
+
+    fn transact<'a>(
+        &'a self,
+        _: &'a Ident,
+        isolation: Isolation,
+        script: Arc<Mutex<dyn Script>>,
+    ) -> BoxFuture<'a, Result<Ended, BackendError>> {
+        Box::pin(async move {
+            let state = self.inner.state();
+            let ctx = self.inner.context(&state.surroundings);
+            match run::transact(&ctx, state.catalog.version, isolation, &script).await {
+                Ok(ended) => Ok(ended),
+                Err(Failure::Backend(error)) => Err(error),
+                Err(Failure::CatalogChanged) => {
+                    self.inner.reload().await?;
                     Err(BackendError::StaleCatalog)
                 }
             }

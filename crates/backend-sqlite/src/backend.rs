@@ -16,8 +16,9 @@ use mainstay_core::caller::Caller;
 use mainstay_core::catalog::Catalog;
 use mainstay_core::definition::{Definitions, Position};
 use mainstay_core::error::{BackendError, DatabaseError};
-use mainstay_core::name::QualifiedName;
-use mainstay_core::plan::{Action, Input, Outcome, Plan};
+use mainstay_core::name::{Ident, QualifiedName};
+use mainstay_core::plan::{Action, Input, Options as PlanOptions, Outcome, Plan};
+use mainstay_core::transaction::{Ended, Isolation, Script};
 use mainstay_core::transfer::Transfer;
 use rusqlite::Connection;
 
@@ -33,7 +34,7 @@ use crate::read::program::{Place, ReadProgram};
 use crate::read::run::{self, RunError};
 use crate::reader::Reader;
 use crate::shared::Shared;
-use crate::{console, export, routine, schema, write};
+use crate::{console, export, routine, schema, transact, write};
 
 /// How long the writer may keep a question after its health waiting.
 const HEALTH_WAIT: Duration = Duration::from_secs(5);
@@ -51,7 +52,7 @@ pub struct SqliteBackend {
 }
 
 /// What a [`Statement`] of this engine holds.
-enum Program {
+pub(crate) enum Program {
     Read(Arc<ReadProgram>),
     Write(Arc<write::Program>),
 }
@@ -237,15 +238,26 @@ fn read_on(
 }
 
 /// An error of a statement that was compiled for a catalog that may be gone by now.
-fn refusal(shared: &Shared, version: u64, sql: &str, error: &rusqlite::Error) -> BackendError {
+pub(crate) fn refusal(shared: &Shared, version: u64, sql: &str, error: &rusqlite::Error) -> BackendError {
     if version != shared.catalog_version() {
         return BackendError::StaleCatalog;
     }
     errors::refusal(&shared.catalog(), None, sql, error)
 }
 
+/// Errors: there is one to call, which the engine cannot.
+pub(crate) fn no_pre_request(options: &PlanOptions) -> Result<(), BackendError> {
+    match &options.pre_request {
+        Some(routine) => {
+            let what = format!("the pre-request function {routine}");
+            Err(DatabaseError::unavailable(&what, "db_pre_request", 1, None).into())
+        }
+        None => Ok(()),
+    }
+}
+
 /// A statement of another engine: a caller's mistake that no client can make.
-fn foreign() -> BackendError {
+pub(crate) fn foreign() -> BackendError {
     BackendError::Internal("the statement was rendered by another backend".into())
 }
 
@@ -285,16 +297,29 @@ impl Backend for SqliteBackend {
         input: Input,
     ) -> BoxFuture<'a, Result<Outcome, BackendError>> {
         Box::pin(async move {
-            if let Some(routine) = &input.options.pre_request {
-                let what = format!("the pre-request function {routine}");
-                return Err(DatabaseError::unavailable(&what, "db_pre_request", 1, None).into());
-            }
+            no_pre_request(&input.options)?;
             match statement.engine.downcast_ref::<Program>() {
                 Some(Program::Read(program)) => self.read(caller, program, input).await,
                 Some(Program::Write(program)) => self.write(caller, program, input).await,
                 None => Err(foreign()),
             }
         })
+    }
+
+    fn transact<'a>(
+        &'a self,
+        role: &'a Ident,
+        _: Isolation,
+        script: Arc<Mutex<dyn Script>>,
+    ) -> BoxFuture<'a, Result<Ended, BackendError>> {
+        Box::pin(transact::transact(&self.engine, role, self.timeout(role), script))
+    }
+
+    fn validity(&self, statement: &Statement) -> Option<u64> {
+        match statement.engine.downcast_ref::<Program>() {
+            Some(Program::Read(program)) if program.is_repeatable() => Some(self.shared().commits()),
+            _ => None,
+        }
     }
 
     fn query<'a>(

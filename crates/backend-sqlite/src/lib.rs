@@ -37,6 +37,7 @@ pub mod reader;
 pub mod routine;
 pub mod schema;
 pub mod shared;
+mod transact;
 pub mod transfer;
 pub mod values;
 pub mod write;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::caller::Caller;
 use crate::catalog::Catalog;
@@ -13,6 +13,7 @@ use crate::definition::{Definitions, Position};
 use crate::error::{BackendError, DatabaseError};
 use crate::name::{Ident, QualifiedName};
 use crate::plan::{Input, Outcome, Plan};
+use crate::transaction::{Ended, Isolation, Script};
 use crate::transfer::Transfer;
 
 /// A boxed future that may cross threads.
@@ -55,6 +56,29 @@ pub trait Backend: Send + Sync + 'static {
         statement: &'a Statement,
         input: Input,
     ) -> BoxFuture<'a, Result<Outcome, BackendError>>;
+
+    /// Runs the statements that `script` chooses in one transaction, within the time that `role` has for a statement.
+    /// Each is judged as [`Backend::run`] judges it. [`Options::rollback`] and [`Options::pre_request`] of the inputs
+    /// are not looked at.
+    ///
+    /// Errors: as of `run`, and those of the script; all leave nothing written.
+    ///
+    /// [`Options::rollback`]: crate::plan::Options::rollback
+    /// [`Options::pre_request`]: crate::plan::Options::pre_request
+    fn transact<'a>(
+        &'a self,
+        role: &'a Ident,
+        isolation: Isolation,
+        script: Arc<Mutex<dyn Script>>,
+    ) -> BoxFuture<'a, Result<Ended, BackendError>>;
+
+    /// A number that is another one as soon as a commit could have changed what `statement` answers to the same caller
+    /// and input. `None`: that depends on more than the tables (the time, chance, headers), or the engine cannot tell.
+    /// Cheap: no I/O.
+    fn validity(&self, statement: &Statement) -> Option<u64> {
+        let _ = statement;
+        None
+    }
 
     /// Runs SQL text (PostgreSQL's dialect, one or more statements) in one transaction with the owner's rights, or as
     /// `caller`, and returns the last statement's rows as text. For the console, seeds and `mainstay db query`.

@@ -15,5 +15,6 @@ pub mod policy;
 mod relationship;
 pub mod render;
 pub mod secret;
+pub mod transaction;
 pub mod transfer;
 pub mod types;

@@ -18,6 +18,7 @@ use mainstay_core::definition::{Definitions, Position};
 use mainstay_core::error::BackendError;
 use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::plan::{Input, Outcome, Plan};
+use mainstay_core::transaction::{Ended, Isolation, Script};
 use mainstay_core::types::{Type, TypeModifier};
 use mainstay_http::{Request, Response};
 
@@ -29,6 +30,7 @@ pub struct Fake {
     pub renders: Mutex<usize>,
     pub asked: Mutex<Vec<(Plan, Input)>>,
     pub answers: Mutex<Vec<Result<Outcome, BackendError>>>,
+    pub validity: Mutex<Option<u64>>,
 }
 
 /// A room over a [`Fake`].
@@ -48,6 +50,7 @@ impl Fixture {
             renders: Mutex::default(),
             asked: Mutex::default(),
             answers: Mutex::default(),
+            validity: Mutex::default(),
         });
         let mut config = Config {
             schemas: vec![Ident::new("test")],
@@ -149,6 +152,19 @@ impl Backend for Fake {
             .pop()
             .unwrap_or_else(|| Ok(Outcome::default()));
         Box::pin(std::future::ready(answer))
+    }
+
+    fn transact<'a>(
+        &'a self,
+        _: &'a Ident,
+        _: Isolation,
+        _: Arc<Mutex<dyn Script>>,
+    ) -> BoxFuture<'a, Result<Ended, BackendError>> {
+        unimplemented!()
+    }
+
+    fn validity(&self, _: &Statement) -> Option<u64> {
+        *self.validity.lock().unwrap()
     }
 
     fn query<'a>(

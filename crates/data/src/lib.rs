@@ -5,11 +5,13 @@
 //! before skips to `run` ([`cache`]). Not here: who is calling (`http`), SQL (`backend-*`).
 
 mod cache;
+mod conditional;
 mod config;
 mod context;
 pub mod error;
 #[cfg(test)]
 mod fixture;
+mod guard;
 mod planner;
 mod request;
 mod response;
@@ -31,6 +33,7 @@ use mainstay_core::plan::{Action as PlanAction, Input, Options, Outcome, Value};
 use mainstay_http::{Request, Response};
 
 use cache::Cache;
+use conditional::{Condition, Known};
 pub use config::{Config, ErrorVerbosity, OpenApi, PostgrestVersion, TxEnd};
 use error::{Error, ErrorContext};
 use planner::call::{self, Arguments};
@@ -55,6 +58,7 @@ pub struct DataRoom {
     backend: Arc<dyn Backend>,
     config: Config,
     cache: Cache<Prepared>,
+    known: Known,
 }
 
 /// A plan with its SQL.
@@ -71,6 +75,7 @@ impl DataRoom {
             backend,
             config,
             cache: Cache::default(),
+            known: Known::default(),
         }
     }
 
@@ -151,18 +156,38 @@ impl DataRoom {
         if let (Some(Ok(windows)), Some(Ok(payload))) = (&windows, &payload) {
             exchange.shape(name, windows, payload, &mut key);
         }
+        let guard = exchange.guard()?;
+        // A list of tags that cannot be read names none.
+        let fresh = match head.action {
+            Action::Read { .. } => Condition::read(&exchange.request.headers, &header::IF_NONE_MATCH).unwrap_or(None),
+            _ => None,
+        };
         let mut query: Option<Query> = None;
         let mut known: Option<(Windows, Payload)> = None;
         let key_length = key.len();
         for attempt in 1..=PLANS_MAX {
             let catalog = self.backend.catalog();
+            let asked = fresh
+                .as_ref()
+                .filter(|_| self.config.pre_request.is_none())
+                .map(|condition| {
+                    (
+                        Known::key(exchange.caller, exchange.request, catalog.version),
+                        condition,
+                    )
+                });
+            if let Some((key, condition)) = &asked
+                && let Some(response) = self.known.still_good(&*self.backend, key, condition)
+            {
+                return Ok(response);
+            }
             key.truncate(key_length);
             key.extend_from_slice(&catalog.version.to_le_bytes());
             let is_keyed =
                 shape.is_complete && (known.is_some() || matches!((&windows, &payload), (Some(Ok(_)), Some(Ok(_)))));
             let kept = if is_keyed { self.cache.get(&key) } else { None };
             // What cannot be read is told in the order: query, range, body.
-            if kept.is_none() && query.is_none() {
+            if (kept.is_none() || guard.is_some()) && query.is_none() {
                 query = Some(Query::read(exchange.parameters, &shape.slots, false)?);
             }
             if let (Some(read_windows), Some(read_payload)) = (windows.take(), payload.take()) {
@@ -191,10 +216,26 @@ impl DataRoom {
                 (None, None) => return Err(Error::Path),
             };
             timing.planned();
-            let outcome = match self
-                .execute(exchange, &catalog, &prepared, &shape, windows, payload)
-                .await
-            {
+            // Asked before the rows are read: a commit in between makes the answer newer than it is thought to be.
+            let validity = asked.as_ref().and_then(|_| self.backend.validity(&prepared.statement));
+            let ready = self.ready(exchange, &catalog, &prepared, &shape, windows, payload)?;
+            let outcome = match (&guard, &query) {
+                (Some(condition), Some(query)) => {
+                    let planner = self.planner(exchange, &catalog, query, windows);
+                    self.guarded(
+                        &planner,
+                        exchange.caller,
+                        name,
+                        condition,
+                        &prepared.statement,
+                        ready,
+                        &shape,
+                    )
+                    .await
+                }
+                _ => self.run(&prepared.statement, ready).await,
+            };
+            let outcome = match outcome {
                 Err(Error::Backend(BackendError::StaleCatalog)) if attempt < PLANS_MAX => continue,
                 outcome => outcome?,
             };
@@ -209,10 +250,20 @@ impl DataRoom {
                 planned: &prepared.planned,
                 outcome,
             };
-            return match &head.action {
-                Action::Read { head_only } => answer.read(*head_only),
-                _ => answer.write(),
+            let Action::Read { head_only } = &head.action else {
+                return answer.write();
             };
+            let response = answer.read(*head_only)?;
+            let Some((key, condition)) = asked else {
+                return Ok(match &fresh {
+                    Some(condition) => conditional::shortened(response, condition),
+                    None => response,
+                });
+            };
+            if let Some(validity) = validity.filter(|_| response.status.is_success()) {
+                self.known.remember(&key, prepared, validity, &response.headers);
+            }
+            return Ok(conditional::shortened(response, condition));
         }
         Err(BackendError::StaleCatalog.into())
     }
@@ -225,6 +276,7 @@ impl DataRoom {
         timing: &mut Timing,
     ) -> Result<Response, Error> {
         let head = exchange.head;
+        exchange.guard()?;
         let shape = shape::shape_of(exchange.parameters, &mut Vec::new());
         let query = Query::read(exchange.parameters, &shape.slots, method.is_safe())?;
         let windows = range::windows(&exchange.request.method, exchange.parameters, &exchange.request.headers)?;
@@ -244,10 +296,8 @@ impl DataRoom {
             let statement = self.backend.render(&planned.plan)?;
             let prepared = Prepared { planned, statement };
             timing.planned();
-            let outcome = match self
-                .execute(exchange, &catalog, &prepared, &shape, &windows, &Payload::default())
-                .await
-            {
+            let ready = self.ready(exchange, &catalog, &prepared, &shape, &windows, &Payload::default())?;
+            let outcome = match self.run(&prepared.statement, ready).await {
                 Err(Error::Backend(BackendError::StaleCatalog)) if attempt < PLANS_MAX => continue,
                 outcome => outcome?,
             };
@@ -262,21 +312,36 @@ impl DataRoom {
                 planned: &prepared.planned,
                 outcome,
             };
-            return answer.call(&routine, method);
+            let response = answer.call(&routine, method)?;
+            return Ok(match method.is_safe() {
+                true => match Condition::read(&exchange.request.headers, &header::IF_NONE_MATCH) {
+                    Ok(Some(condition)) => conditional::shortened(response, &condition),
+                    _ => response,
+                },
+                false => response,
+            });
         }
         Err(BackendError::StaleCatalog.into())
     }
 
-    /// Runs a prepared statement with one request's values. The only place that reaches the database.
-    async fn execute(
+    /// Runs a prepared statement with one request's values.
+    async fn run(&self, statement: &Statement, ready: Ready<'_>) -> Result<Outcome, Error> {
+        match ready {
+            Ready::Run { caller, input } => Ok(self.backend.run(&caller, statement, input).await?),
+            Ready::Known(outcome) => Ok(outcome),
+        }
+    }
+
+    /// Puts together what a prepared statement is run with.
+    fn ready<'a>(
         &self,
-        exchange: &Exchange<'_>,
+        exchange: &Exchange<'a>,
         catalog: &Catalog,
         prepared: &Prepared,
         shape: &Shape,
         windows: &Windows,
         payload: &Payload,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Ready<'a>, Error> {
         let head = exchange.head;
         let preferences = &head.preferences;
         let singular = prepared.planned.negotiated.singular && head.action != Action::Put;
@@ -309,7 +374,7 @@ impl DataRoom {
             return if singular {
                 Err(Error::NotSingular { rows: 0 })
             } else {
-                Ok(Outcome::default())
+                Ok(Ready::Known(Outcome::default()))
             };
         }
         let payload = match head.action {
@@ -329,18 +394,14 @@ impl DataRoom {
         } else {
             Cow::Borrowed(exchange.caller)
         };
-        Ok(self
-            .backend
-            .run(
-                &caller,
-                &prepared.statement,
-                Input {
-                    values,
-                    payload,
-                    options,
-                },
-            )
-            .await?)
+        Ok(Ready::Run {
+            caller,
+            input: Input {
+                values,
+                payload,
+                options,
+            },
+        })
     }
 
     fn planner<'a>(
@@ -386,6 +447,16 @@ impl DataRoom {
         }
         preferences
     }
+}
+
+/// What a statement is run with.
+enum Ready<'a> {
+    Run {
+        caller: Cow<'a, Caller>,
+        input: Input,
+    },
+    /// The outcome is known without running it.
+    Known(Outcome),
 }
 
 /// One request with what was read of it.

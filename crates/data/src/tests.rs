@@ -558,3 +558,34 @@ async fn measure_a_known_shape() {
     }
     println!("{} ns for the shape", (began.elapsed() / rounds).as_nanos());
 }
+
+#[tokio::test]
+async fn what_is_still_valid_is_not_asked_again() {
+    let fixture = Fixture::new();
+    let ask = |tag: String| {
+        let fixture = &fixture;
+        async move {
+            fixture.answers(rows(r#"{"id":1}"#, 1));
+            let before = fixture.fake.asked.lock().unwrap().len();
+            let response = fixture
+                .send("GET /clients?select=id", &[("if-none-match", &tag)], "")
+                .await;
+            let asked = fixture.fake.asked.lock().unwrap().len() - before;
+            if asked == 0 {
+                fixture.fake.answers.lock().unwrap().clear();
+            }
+            (response.status.as_u16(), asked, header(&response, "etag").to_owned())
+        }
+    };
+    *fixture.fake.validity.lock().unwrap() = Some(1);
+    let (status, _, tag) = ask("\"other\"".into()).await;
+    assert_eq!(status, 200);
+    assert_eq!(ask(tag.clone()).await, (304, 0, tag.clone()));
+    assert_eq!(ask("\"other\"".into()).await, (200, 1, tag.clone()));
+    *fixture.fake.validity.lock().unwrap() = Some(2);
+    assert_eq!(ask(tag.clone()).await, (304, 1, tag.clone()));
+    assert_eq!(ask(tag.clone()).await, (304, 0, tag.clone()));
+    *fixture.fake.validity.lock().unwrap() = None;
+    assert_eq!(ask(tag.clone()).await, (304, 1, tag.clone()));
+    assert_eq!(ask(tag.clone()).await, (304, 1, tag));
+}

@@ -9,6 +9,7 @@ mod alter;
 mod arrays;
 mod bad_input;
 mod both;
+mod conditional;
 mod crash;
 mod defaults_safe;
 mod differential;

@@ -9,6 +9,7 @@
 
 mod bind;
 mod outcome;
+mod script;
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -29,6 +30,7 @@ use crate::settings::{self, Settings, SettingsTexts};
 use crate::wire::{Connection, Parsed, ServerError, StatementText, Step};
 use bind::Bound;
 use outcome::Answer;
+pub use script::transact;
 
 static BEGIN: LazyLock<StatementText> = LazyLock::new(|| StatementText::new("BEGIN"));
 /// So that a count and its rows are of one moment.
@@ -99,6 +101,8 @@ enum Ending {
     Rollback,
     /// Judged by its outcome first.
     Judged,
+    /// Neither begun nor ended here: one of several statements.
+    Within,
 }
 
 /// Runs `rendered` once; reads are tried again on other connections when theirs is lost.
@@ -244,13 +248,17 @@ impl<'a> Burst<'a> {
         };
         let variant = rendered.variant(situation)?;
         let read_only = match rendered.plan.action {
+            // A transaction that was read-only for one statement stays so.
+            _ if ending == Ending::Within => false,
             Action::Read(_) => true,
             _ => input.options.read_only,
         };
         let settings = settings::of_caller(caller, ctx.surroundings, ctx.options, read_only);
         let bound = |part: &Part| Bound::new(part, input);
         let counts_new = matches!(&rendered.plan.action, Action::Insert(insert) if insert.conflict.is_some());
-        let begin: Option<&StatementText> = if variant.count.is_some() || variant.explain.is_some() {
+        let begin: Option<&StatementText> = if ending == Ending::Within {
+            None
+        } else if variant.count.is_some() || variant.explain.is_some() {
             Some(&BEGIN_SNAPSHOT)
         } else if ending != Ending::Commit {
             Some(&BEGIN)
@@ -262,7 +270,7 @@ impl<'a> Burst<'a> {
             Ending::Rollback if writes(rendered, input) => ends.extend([&*CHECK_DEFERRED, &*ROLLBACK]),
             Ending::Rollback => ends.push(&ROLLBACK),
             Ending::Commit if begin.is_some() => ends.push(&COMMIT),
-            Ending::Commit | Ending::Judged => {}
+            Ending::Commit | Ending::Judged | Ending::Within => {}
         }
         Ok(Burst {
             settings_text: ctx.texts.settings.get(settings.len()),

@@ -15,6 +15,17 @@ use crate::values::cast::Kind;
 /// Runs on reader threads before a program that was found to be long may try the short way again.
 const LONG_RUNS: u32 = 1_000;
 
+/// Registered functions whose results differ from call to call, or that look outside the snapshot.
+const VOLATILE: [&str; 7] = [
+    "ms_random",
+    "ms_clock",
+    "pg_nextval",
+    "pg_currval",
+    "pg_setval",
+    "pg_call",
+    "random(",
+];
+
 /// The highest id given to a program.
 static PROGRAMS: AtomicU64 = AtomicU64::new(0);
 
@@ -46,6 +57,12 @@ impl ReadProgram {
     /// True if a placeholder stands for something of the request's context.
     pub fn reads_request(&self) -> bool {
         any_query(&self.root, &self.count, &Query::reads_request)
+    }
+
+    /// True if the answer depends on nothing but the tables, the caller's role and claims, and the values: not on the
+    /// time, on chance, on the request's headers, or on what a routine may do.
+    pub fn is_repeatable(&self) -> bool {
+        !self.runs_routine && !any_query(&self.root, &self.count, &Query::varies)
     }
 
     /// All statements, one per line: the root's, its embeds' depth first, the count's.
@@ -86,6 +103,28 @@ impl Query {
             )
         };
         self.binds.iter().any(reads)
+    }
+
+    fn varies(&self) -> bool {
+        let varies = |bind: &Bind| match bind {
+            Bind::Context(value) => match value {
+                ContextValue::Uid
+                | ContextValue::Role
+                | ContextValue::Email
+                | ContextValue::Jwt
+                | ContextValue::CurrentUser
+                | ContextValue::SessionUser
+                | ContextValue::CurrentDatabase => false,
+                ContextValue::Now
+                | ContextValue::CurrentDate
+                | ContextValue::LocalTime
+                | ContextValue::LocalTimestamp
+                | ContextValue::CurrentSchema
+                | ContextValue::Setting { .. } => true,
+            },
+            _ => false,
+        };
+        self.binds.iter().any(varies) || VOLATILE.iter().any(|name| self.sql.contains(name))
     }
 
     /// True if it calls a routine that is run.

@@ -102,6 +102,12 @@ pub enum Error {
     TooMany { what: &'static str, max: usize },
     #[error("{what} is nested too deeply")]
     TooDeep { what: &'static str },
+    #[error("what was asked for has changed since")]
+    Changed,
+    #[error("{0} cannot be read as entity tags")]
+    EntityTags(&'static str),
+    #[error("If-Match does not go with {0}")]
+    NoCondition(String),
     /// Found by the planner, in the words and with the code the database would use.
     #[error(transparent)]
     Database(Box<DatabaseError>),
@@ -143,7 +149,10 @@ impl Error {
             | Error::NoRelationship { .. }
             | Error::NoColumn { .. }
             | Error::TooMany { .. }
-            | Error::TooDeep { .. } => StatusCode::BAD_REQUEST,
+            | Error::TooDeep { .. }
+            | Error::EntityTags(_)
+            | Error::NoCondition(_) => StatusCode::BAD_REQUEST,
+            Error::Changed => StatusCode::PRECONDITION_FAILED,
             Error::RoutineMethod(_) | Error::PutFilters | Error::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Error::Range(_) => StatusCode::RANGE_NOT_SATISFIABLE,
             Error::Schema { .. } | Error::MediaType(_) | Error::NotSingular { .. } => StatusCode::NOT_ACCEPTABLE,
@@ -220,6 +229,9 @@ impl PublicError for Error {
             Error::NoRelation { .. } => Code::fixed("PGRST205"),
             Error::TooMany { .. } => Code::fixed("MS-DATA-001"),
             Error::TooDeep { .. } => Code::fixed("MS-DATA-002"),
+            Error::Changed => Code::fixed("MS-DATA-003"),
+            Error::EntityTags(_) => Code::fixed("MS-DATA-004"),
+            Error::NoCondition(_) => Code::fixed("MS-DATA-005"),
             Error::Database(error) => Code::dynamic(error.sqlstate.clone()),
             Error::Backend(error) => match error {
                 BackendError::Refused(error) => Code::dynamic(error.sqlstate.clone()),
@@ -346,6 +358,9 @@ impl PublicError for Error {
                 .map(|name| format!("Perhaps you meant the table '{schema}.{name}'")),
             Error::TooMany { .. } => Some("Send fewer in one request.".into()),
             Error::TooDeep { .. } => Some("Nest less deeply, or ask in several requests.".into()),
+            Error::Changed => Some("Read it again with the same query string, and send the new ETag.".into()),
+            Error::EntityTags(_) => Some("Send \"tag\" as ETag gave it, several with commas between, or *.".into()),
+            Error::NoCondition(_) => Some("It goes with PATCH, PUT and DELETE of a table or view.".into()),
             Error::Database(error) => error.hint.clone(),
             Error::Backend(BackendError::Refused(error)) => error.hint.clone(),
             _ => None,

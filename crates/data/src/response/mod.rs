@@ -14,6 +14,7 @@ use mainstay_core::plan::{Count, Format, Outcome};
 use mainstay_core::types::Type;
 use mainstay_http::Response;
 
+use crate::conditional;
 use crate::config::{Config, ErrorVerbosity};
 use crate::error::{Error, RangeError, error_body};
 use crate::planner::Planned;
@@ -60,7 +61,12 @@ impl Answer<'_> {
         response.rows = Some(rows);
         if status == StatusCode::RANGE_NOT_SATISFIABLE {
             response.body = self.out_of_bounds(total);
-        } else if !head_only {
+            return database::apply(response, &self.outcome);
+        }
+        if !self.planned.rows_are_total {
+            conditional::tagged(&mut response, &self.outcome.body);
+        }
+        if !head_only {
             response.body = body(&self.planned.negotiated, std::mem::take(&mut self.outcome.body));
         }
         database::apply(response, &self.outcome)
@@ -107,6 +113,10 @@ impl Answer<'_> {
         }
         if is_full {
             self.typed(&mut response);
+            if matches!(self.head.action, Action::Update | Action::Put) {
+                // What the rows are now, so that the same client can go on from there.
+                conditional::tagged(&mut response, &self.outcome.body);
+            }
             response.body = body(&self.planned.negotiated, std::mem::take(&mut self.outcome.body));
         }
         self.preferred(&mut response);
@@ -135,6 +145,9 @@ impl Answer<'_> {
         response.rows = Some(rows);
         if !is_void {
             self.typed(&mut response);
+            if method.is_safe() && status != StatusCode::RANGE_NOT_SATISFIABLE {
+                conditional::tagged(&mut response, &self.outcome.body);
+            }
             if status == StatusCode::RANGE_NOT_SATISFIABLE {
                 response.body = self.out_of_bounds(total);
             } else if method != CallMethod::Head {
