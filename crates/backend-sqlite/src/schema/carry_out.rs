@@ -29,7 +29,7 @@ use crate::emit::compiled::Compiled;
 use crate::emit::context::Context;
 use crate::emit::writer::{SqlWriter, physical_name};
 use crate::write::triggers;
-use crate::{errors, write};
+use crate::{errors, routine, write};
 
 type Result<T> = std::result::Result<T, BackendError>;
 
@@ -50,19 +50,22 @@ pub fn carry_out(
         after,
         watch,
     };
-    let mut touched: Vec<&QualifiedName> = Vec::new();
-    for change in changes {
-        work.one(change, context)?;
-        if let Some(table) = table_of(change)
-            && !touched.contains(&table)
-        {
-            touched.push(table);
+    // Defaults and checks of rows that are there may call routines.
+    routine::enter(conn, after, context, || {
+        let mut touched: Vec<&QualifiedName> = Vec::new();
+        for change in changes {
+            work.one(change, context)?;
+            if let Some(table) = table_of(change)
+                && !touched.contains(&table)
+            {
+                touched.push(table);
+            }
         }
-    }
-    for table in touched {
-        work.sync_key_indexes(table)?;
-    }
-    work.sync_carried_keys()
+        for table in touched {
+            work.sync_key_indexes(table)?;
+        }
+        work.sync_carried_keys()
+    })
 }
 
 /// The table whose foreign keys may need other indexes after the change.

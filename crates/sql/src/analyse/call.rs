@@ -414,7 +414,8 @@ impl State<'_> {
         let is_left_out = instead.is_some()
             || functions::is_server_function(name) && self.targets(&call.name, true).is_empty()
             || functions::server_overloads(name).any(|overload| fits(&overload, inputs))
-            || inputs.len() == 1 && server::has_type(name);
+            || inputs.len() == 1 && server::has_type(name)
+            || server::is_type_function(name);
         if in_reach && is_left_out {
             let instead = instead
                 .and_then(|(_, instead)| *instead)

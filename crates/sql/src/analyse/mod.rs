@@ -49,6 +49,7 @@ use crate::typed::{
     BoundExpression, CastContext, CastMethod, Delete, Expr, ExprKind, Insert, Query, RteId, Statement, Update,
 };
 
+pub use naming::column_name;
 pub use resolve::has_equality;
 pub use routine::result_columns;
 pub use scope::Clause;

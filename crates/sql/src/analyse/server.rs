@@ -32,6 +32,14 @@ pub fn has_type(name: &str) -> bool {
     NAMES.contains(name.trim_start_matches('_'))
 }
 
+/// True for the name of a type's input or output function: `int4in`, `timestamptz_out`.
+pub fn is_type_function(name: &str) -> bool {
+    let ty = ["in", "out", "recv", "send"]
+        .iter()
+        .find_map(|end| name.strip_suffix(end));
+    ty.is_some_and(|ty| !ty.is_empty() && has_type(ty.trim_end_matches('_')))
+}
+
 /// True if the server has the operator for these types, or for some type in an unknown one's place.
 pub fn has_operator(name: &str, left: Option<&Type>, right: &Type) -> bool {
     let fits = |declared: &str, given: Option<&Type>| match given {
@@ -76,6 +84,7 @@ mod tests {
         let array = |ty| Type::Array(Box::new(ty));
         assert!(has_operator("=", Some(&array(Type::Int4)), &array(Type::Int4)));
         assert!(!has_operator("=", Some(&array(Type::Int4)), &array(Type::Int8)));
+        assert!(is_type_function("tsvectorin") && is_type_function("date_out") && !is_type_function("min"));
         assert!(has_type("internal") && has_type("_internal") && !has_type("nosuch"));
     }
 }

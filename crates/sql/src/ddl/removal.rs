@@ -211,6 +211,9 @@ impl Run<'_> {
             }
         }
         self.drop_owned_sequences(table, Some(column));
+        if relation.columns.len() == 1 {
+            return Err(self.refuse("tables without columns", &table.name, Some("one column at least")));
+        }
         let shift = |index: usize| if index > position { index - 1 } else { index };
         let changed = self.relation_mut(table)?;
         changed

@@ -122,7 +122,7 @@ impl Identifiers {
             for policy in &relation.policies {
                 add(Object::Policy(relation.name.clone(), policy.name.clone()));
             }
-            for index in super::pg_catalog::index_names(relation) {
+            for index in super::index_columns::index_names(relation) {
                 add(Object::Relation(QualifiedName::new(
                     relation.name.schema.clone(),
                     index,

@@ -10,6 +10,7 @@
 //! Source: PostgreSQL 15 manual, chapters 37 (the information schema), 53 (system catalogs), 54 (system views).
 
 mod identifiers;
+mod index_columns;
 mod information_schema;
 mod pg_catalog;
 mod relations;

@@ -1,11 +1,13 @@
 //! Rows of `pg_catalog`'s relations.
 
 use mainstay_core::catalog::{
-    Constraint, ConstraintKind, Grantee, Identity, PolicyCommand, ReferentialAction, Relation, RelationKind, Volatility,
+    ConstraintKind, Grantee, Identity, PolicyCommand, ReferentialAction, RelationKind, Volatility,
 };
 use mainstay_core::name::{Ident, QualifiedName};
+use mainstay_core::types::Type;
 
 use super::identifiers::{BUILT_IN_TYPES, Object, PG_CATALOG};
+use super::index_columns::index_names;
 use super::{Cell, Row, Source};
 
 impl Source<'_> {
@@ -71,9 +73,9 @@ impl Source<'_> {
             };
             let security = (relation.row_security.enabled, relation.row_security.forced);
             add(&relation.name, &relation.owner, kind, relation.columns.len(), security);
-            for (index, columns) in indexes(relation) {
-                let name = QualifiedName::new(relation.name.schema.clone(), index);
-                add(&name, &relation.owner, "i", columns, (false, false));
+            for index in self.indexes(relation) {
+                let name = QualifiedName::new(relation.name.schema.clone(), index.name);
+                add(&name, &relation.owner, "i", index.columns.len(), (false, false));
             }
         }
         let mut sequences: Vec<_> = self.catalog.sequences.values().collect();
@@ -106,8 +108,39 @@ impl Source<'_> {
                     false.into(),
                 ]);
             }
+            for index in self.indexes(relation) {
+                let name = QualifiedName::new(relation.name.schema.clone(), index.name);
+                for (at, (column, ty)) in index.columns.iter().enumerate() {
+                    rows.push(self.hidden_attribute(&name, column, ty, at, false));
+                }
+            }
+        }
+        for sequence in self.catalog.sequences.keys() {
+            let columns = [
+                ("last_value", Type::Int8),
+                ("log_cnt", Type::Int8),
+                ("is_called", Type::Bool),
+            ];
+            for (at, (column, ty)) in columns.iter().enumerate() {
+                rows.push(self.hidden_attribute(sequence, &Ident::new(column), ty, at, true));
+            }
         }
         rows
+    }
+
+    /// A column of an index or a sequence.
+    fn hidden_attribute(&self, of: &QualifiedName, column: &Ident, ty: &Type, at: usize, not_null: bool) -> Row {
+        vec![
+            self.identifiers.relation(of),
+            column.into(),
+            self.identifiers.ty(ty),
+            (at + 1).into(),
+            not_null.into(),
+            false.into(),
+            "".into(),
+            "".into(),
+            false.into(),
+        ]
     }
 
     fn pg_type(&self) -> Vec<Row> {
@@ -327,7 +360,7 @@ impl Source<'_> {
                     (&relation.name.schema).into(),
                     (&relation.name.name).into(),
                     (&relation.owner).into(),
-                    (!indexes(relation).is_empty()).into(),
+                    (index_names(relation).next().is_some()).into(),
                     relation.row_security.enabled.into(),
                 ]
             })
@@ -353,7 +386,7 @@ impl Source<'_> {
     fn pg_indexes(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         for relation in self.relations() {
-            for (index, _) in indexes(relation) {
+            for index in index_names(relation) {
                 rows.push(vec![
                     (&relation.name.schema).into(),
                     (&relation.name.name).into(),
@@ -416,27 +449,4 @@ impl Source<'_> {
             })
             .collect()
     }
-}
-
-/// The indexes of a relation, those of its keys first, with the number of their columns.
-fn indexes(relation: &Relation) -> Vec<(Ident, usize)> {
-    let keys = relation
-        .constraints
-        .iter()
-        .filter_map(|constraint: &Constraint| match &constraint.kind {
-            ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns } => {
-                Some((constraint.name.clone(), columns.len()))
-            }
-            _ => None,
-        });
-    let own = relation
-        .indexes
-        .iter()
-        .map(|index| (index.name.clone(), index.keys.len()));
-    keys.chain(own).collect()
-}
-
-/// The names of a relation's indexes.
-pub fn index_names(relation: &Relation) -> impl Iterator<Item = Ident> {
-    indexes(relation).into_iter().map(|(name, _)| name)
 }

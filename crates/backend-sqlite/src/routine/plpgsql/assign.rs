@@ -77,7 +77,8 @@ impl Interpreter<'_> {
         from: (&Type, TypeModifier),
         to: (&Type, TypeModifier),
     ) -> Result<Scalar> {
-        if value == Scalar::Null {
+        // Only a domain may refuse null.
+        if value == Scalar::Null && !matches!(to.0, Type::Domain(..)) {
             return Ok(value);
         }
         match self.program.conversion(&self.compiled(), from, to)? {
@@ -253,6 +254,9 @@ impl Interpreter<'_> {
         let program = self.program;
         let declared = &program.function.variables[id];
         let Some(default) = &declared.default else {
+            if let VariableType::Scalar { ty, modifier } = &declared.ty {
+                self.converted(Scalar::Null, (&Type::Unknown, TypeModifier::None), (ty, *modifier))?;
+            }
             let shape = first_shape(declared);
             let values = vec![Scalar::Null; shape.width()];
             self.frame.set_row(program, id, shape, values);

@@ -78,9 +78,21 @@ impl Options {
                 return Err(invalid("MaxFragments should be >= 0"));
             }
         }
+        for (name, value) in [
+            ("StartSel", &options.start),
+            ("StopSel", &options.stop),
+            ("FragmentDelimiter", &options.delimiter),
+        ] {
+            if value.len() > MARK_BYTES_MAX {
+                return Err(invalid(&format!("value for \"{name}\" is too long")));
+            }
+        }
         Ok(options)
     }
 }
+
+/// Bytes of a mark or delimiter, at most.
+const MARK_BYTES_MAX: usize = i16::MAX as usize;
 
 /// Splits `name = value, …` as PostgreSQL reads the options of dictionaries. Errors: 42601.
 fn pairs(text: &str) -> Result<Vec<(String, String)>> {

@@ -355,6 +355,10 @@ fn index_key(ctx: &Context<'_>, index: &str, element: &protobuf::IndexElem) -> C
     if !element.collation.is_empty() {
         check_collation(&element.collation, index, ctx.statement_line())?;
     }
+    if !element.opclassopts.is_empty() {
+        let way = Some("the operator class alone");
+        return Err(refuse(ctx, "parameters of an operator class", index, way));
+    }
     let part = match element.expr.as_deref() {
         Some(expression) => IndexPartDefinition::Expression {
             text: text::of_expression(expression)?,
