@@ -55,7 +55,13 @@ impl Embedded {
         } else {
             QueryMode::ReadWrite
         };
-        match self.backend.query(caller.as_ref(), &question.sql, mode).await {
+        let mut answered = self.backend.query(caller.as_ref(), &question.sql, mode).await;
+        // A query that calls a function which writes.
+        if matches!(&answered, Err(BackendError::Refused(error)) if error.sqlstate == "25006") {
+            let mode = QueryMode::ReadWrite;
+            answered = self.backend.query(caller.as_ref(), &question.sql, mode).await;
+        }
+        match answered {
             Ok(result) => match self.types(question, caller.as_ref()) {
                 Ok(types) => Answer::Done(rows(result, types)),
                 Err(error) => Answer::Broken(format!("it runs, but its analysis fails: {error}")),

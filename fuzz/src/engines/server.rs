@@ -2,6 +2,7 @@
 //!
 //! Questions are sent one behind the other without waiting for answers, so that round trips do not set the pace.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::join_all;
@@ -38,6 +39,8 @@ const FIRST_OWN_IDENTIFIER: u32 = 16_384;
 /// A database of its own.
 pub struct Server {
     client: Client,
+    /// Each sequence with the call that sets it, as it was when last looked at.
+    sequences: Mutex<Vec<String>>,
     administrator: String,
     database: String,
 }
@@ -59,6 +62,7 @@ impl Server {
         client.batch_execute(SETTINGS).await?;
         Ok(Server {
             client,
+            sequences: Mutex::default(),
             administrator: url.to_owned(),
             database,
         })
@@ -131,6 +135,57 @@ impl Server {
         }
         let _ = self.client.batch_execute("rollback").await;
         answer
+    }
+
+    /// Looks at the sequences; where what they were used for was not kept, they are set back: on the embedded engine
+    /// they leave no gaps (documented difference 3).
+    pub async fn keep_sequences(&self, was_kept: bool) {
+        let states = self.sequence_states().await;
+        let before = self
+            .sequences
+            .lock()
+            .map(|mut held| std::mem::replace(&mut *held, states.clone()));
+        let Ok(before) = before else { return };
+        if was_kept || before == states {
+            return;
+        }
+        for call in before.iter().filter(|call| !states.contains(call)) {
+            // One that was dropped has nothing to be set.
+            let _ = self.client.batch_execute(call).await;
+        }
+        if let Ok(mut held) = self.sequences.lock() {
+            *held = before;
+        }
+    }
+
+    async fn sequence_states(&self) -> Vec<String> {
+        let sql = "select format('select pg_catalog.setval(%L, %s, %L)', format('%I.%I', schemaname, sequencename), \
+                   coalesce(last_value, start_value), last_value is not null) from pg_catalog.pg_sequences order by 1";
+        let mut found = Vec::new();
+        for message in self.client.simple_query(sql).await.unwrap_or_default() {
+            if let SimpleQueryMessage::Row(row) = message {
+                found.extend(row.get(0).map(str::to_owned));
+            }
+        }
+        found
+    }
+
+    /// True if PostgreSQL understands the query or write, and fails with `sqlstate` when it computes its constants,
+    /// before any row.
+    pub async fn planning_fails(&self, sql: &str, sqlstate: &str) -> bool {
+        if !matches!(
+            super::first_word(sql).as_str(),
+            "select" | "with" | "values" | "insert" | "update" | "delete"
+        ) {
+            return false;
+        }
+        let understood = self.client.batch_execute(&format!("prepare understood as {sql}")).await;
+        let planned = self.client.batch_execute(&format!("explain {sql}")).await;
+        let _ = self.client.batch_execute("deallocate all").await;
+        let code = planned
+            .err()
+            .and_then(|error| error.code().map(|code| code.code().to_owned()));
+        understood.is_ok() && code.as_deref() == Some(sqlstate)
     }
 
     /// The columns' types. Types may have been renamed since they were last asked for.
@@ -278,6 +333,7 @@ fn spelled(name: &str, modifier: i32) -> String {
         "timestamp" => "timestamp without time zone",
         "time" => "time without time zone",
         "timetz" => "time with time zone",
+        "char" => "\"char\"",
         other => other,
     };
     let suffix = if element.is_some() { "[]" } else { "" };
