@@ -10,6 +10,7 @@ use mainstay_core::backend::QueryResult;
 use mainstay_core::caller::Caller;
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
+use mainstay_core::types::Type;
 use mainstay_sql::analyse::Analyser;
 use mainstay_sql::ast::{Set, Statement, Transaction};
 use mainstay_sql::ddl;
@@ -207,6 +208,11 @@ fn selected(
     } else {
         Ident::new(OWNER)
     };
+    let is_row = |ty: &Type| matches!(ty.base(), Type::Record | Type::Composite(_));
+    if let Some(row) = query.columns.iter().find(|column| is_row(&column.ty)) {
+        let way = Some("its columns, or to_jsonb(…)");
+        return Err(DatabaseError::unavailable("the text form of a row", &row.name, 1, way).into());
+    }
     let mut emitter = Emitter::new(compiled, &role);
     emitter.statement_query(query)?;
     let (sql, binds) = emitter.finish();

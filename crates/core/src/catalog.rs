@@ -237,6 +237,9 @@ pub struct Constraint {
     pub name: Ident,
     pub kind: ConstraintKind,
     pub comment: Option<String>,
+    /// It was added `NOT VALID` and not validated since. On the embedded engine its rows pass nevertheless.
+    #[serde(default)]
+    pub not_valid: bool,
 }
 
 /// What a constraint demands.

@@ -24,6 +24,8 @@ pub enum Type {
     Bpchar,
     /// The system type `name`.
     Name,
+    /// The system type `"char"`: one byte, in the system catalogs' codes.
+    Char,
     /// Text that is compared without regard to case; of the extension of that name.
     Citext,
     Uuid,
@@ -109,6 +111,7 @@ impl Type {
             | Type::Tsvector
             | Type::Tsquery
             | Type::Vector
+            | Type::Char
             | Type::Other(_) => Category::UserDefined,
             Type::Void => Category::Pseudo,
             Type::Record => Category::Pseudo,
@@ -189,6 +192,7 @@ impl Type {
             Type::Varchar => "varchar".into(),
             Type::Bpchar => "bpchar".into(),
             Type::Name => "name".into(),
+            Type::Char => "char".into(),
             Type::Citext => "citext".into(),
             Type::Uuid => "uuid".into(),
             Type::Timestamptz => "timestamptz".into(),
@@ -261,6 +265,7 @@ impl Type {
             Type::Float8 => "double precision",
             Type::Varchar => "character varying",
             Type::Bpchar => "character",
+            Type::Char => "\"char\"",
             Type::Timestamptz | Type::Timestamp | Type::Time | Type::Timetz => {
                 let precision = match modifier {
                     TypeModifier::Fraction(digits) => format!("({digits})"),

@@ -315,6 +315,7 @@ fn relation(name: &str, columns: &str, key: &str, references: &[(&str, &str)], o
             columns: key.split(' ').map(index).collect(),
         },
         comment: None,
+        not_valid: false,
     }];
     for (column, target) in references {
         constraints.push(Constraint {
@@ -329,6 +330,7 @@ fn relation(name: &str, columns: &str, key: &str, references: &[(&str, &str)], o
                 initially_deferred: false,
             }),
             comment: None,
+            not_valid: false,
         });
     }
     let rights = [

@@ -4,6 +4,8 @@
 //! Not here: the trees (`ast`), their conversion (`convert`).
 //! Parsing is for migrations, routine bodies, policies and the console; no request's text comes here.
 
+mod codes;
+
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -441,7 +443,8 @@ fn syntax_error(text: &str, message: String) -> DatabaseError {
         return DatabaseError::new("54001", "stack depth limit exceeded");
     }
     let position = error_offset(text, &message).map(|at| text[..at].chars().count() as u32 + 1);
-    let error = DatabaseError::new("42601", message);
+    let message = codes::reworded(message);
+    let error = DatabaseError::new(codes::of(text, &message), message);
     match position {
         Some(position) => error.at(position),
         None => error,

@@ -357,6 +357,7 @@ fn constraint(row: &ConstraintRow, context: &Context<'_>) -> Option<Constraint> 
         name: Ident::from(row.name.as_str()),
         kind,
         comment: row.comment.clone(),
+        not_valid: false,
     })
 }
 

@@ -78,7 +78,7 @@ impl Emitter<'_> {
         let textual = |ty: &Type| {
             matches!(
                 ty,
-                Type::Text | Type::Varchar | Type::Name | Type::Citext | Type::Unknown
+                Type::Text | Type::Varchar | Type::Name | Type::Char | Type::Citext | Type::Unknown
             )
         };
         match (&from, &to) {
@@ -165,7 +165,7 @@ impl Emitter<'_> {
     /// The output function's text of a value.
     pub(super) fn output_of(&mut self, expr: &Expr) -> Result<()> {
         match expr.ty.base() {
-            Type::Text | Type::Varchar | Type::Name | Type::Citext | Type::Unknown | Type::Enum(_) => {
+            Type::Text | Type::Varchar | Type::Name | Type::Char | Type::Citext | Type::Unknown | Type::Enum(_) => {
                 return self.expr(expr);
             }
             Type::Array(element) => {

@@ -35,6 +35,19 @@ impl Emitter<'_> {
         Ok(())
     }
 
+    /// Schema, name and column names of each table.
+    fn attributes(&self) -> Vec<Vec<Cell>> {
+        let named = |relation: &Arc<Relation>| {
+            let columns = relation.columns.iter().map(|column| column.name.to_string());
+            vec![
+                (&relation.name.schema).into(),
+                (&relation.name.name).into(),
+                Cell::Names(columns.collect()),
+            ]
+        };
+        self.catalog().relations.values().map(named).collect()
+    }
+
     fn publications(&mut self, relation: &Arc<Relation>) -> Result<()> {
         match relation.name.name.as_str() {
             "pg_publication" => {
@@ -43,7 +56,14 @@ impl Emitter<'_> {
             "pg_publication_tables" => {
                 self.sql(
                     "(SELECT listed.name AS pubname, each.value ->> 'schema' AS schemaname, \
-                     each.value ->> 'name' AS tablename \
+                     each.value ->> 'name' AS tablename, \
+                     (SELECT known.value ->> 2 FROM json_each(",
+                );
+                let rows = self.attributes();
+                self.bind(Bind::Constant(Scalar::Text(json(&rows))))?;
+                self.sql(
+                    ") AS known WHERE known.value ->> 0 = each.value ->> 'schema' \
+                     AND known.value ->> 1 = each.value ->> 'name') AS attnames, NULL AS rowfilter \
                      FROM _ms_objects AS listed, json_each(listed.body) AS each WHERE listed.kind = 'publication')",
                 );
             }

@@ -19,7 +19,7 @@ pub fn suffix(ty: &Type) -> Result<&'static str, DatabaseError> {
         Type::Float4 => "float4",
         Type::Float8 => "float8",
         Type::Numeric => "numeric",
-        Type::Text | Type::Varchar | Type::Name | Type::Citext | Type::Unknown | Type::Enum(_) => "text",
+        Type::Text | Type::Varchar | Type::Name | Type::Char | Type::Citext | Type::Unknown | Type::Enum(_) => "text",
         Type::Uuid => "uuid",
         Type::Timestamptz => "timestamptz",
         Type::Timestamp => "timestamp",

@@ -154,14 +154,24 @@ impl Work<'_> {
             Change::CheckNotNull { table, column } => {
                 faults::check_not_null(self.conn, &*self.relation(table)?, column)
             }
-            Change::CheckRows { table, constraint } => {
-                faults::check_rows(self.conn, self.after, &self.relation(table)?, constraint)
+            Change::CheckRows {
+                table,
+                constraint,
+                not_valid,
+            } => {
+                let checked = faults::check_rows(self.conn, self.after, &self.relation(table)?, constraint);
+                unless_not_valid(checked, *not_valid, constraint)
             }
-            Change::CheckForeignKey { table, constraint } => {
+            Change::CheckForeignKey {
+                table,
+                constraint,
+                not_valid,
+            } => {
                 let relation = self.relation(table)?;
                 match key_of(&relation, constraint) {
                     Some(ConstraintKind::ForeignKey(key)) => {
-                        faults::check_foreign_key(self.conn, &relation, constraint, key)
+                        let checked = faults::check_foreign_key(self.conn, &relation, constraint, key);
+                        unless_not_valid(checked, *not_valid, constraint)
                     }
                     _ => Ok(()),
                 }
@@ -591,6 +601,18 @@ impl Work<'_> {
         }
         listed.retain(|other| other != table);
         write_publication(self.conn, &name, &listed)
+    }
+}
+
+/// A constraint `NOT VALID` that rows break is refused: PostgreSQL would take it and let those rows stand.
+fn unless_not_valid(checked: Result<()>, not_valid: bool, constraint: &Ident) -> Result<()> {
+    match checked {
+        Err(BackendError::Refused(_)) if not_valid => {
+            let feature = "NOT VALID while rows break the constraint";
+            let way = Some("rows that keep it");
+            Err(DatabaseError::unavailable(feature, constraint, 1, way).into())
+        }
+        checked => checked,
     }
 }
 

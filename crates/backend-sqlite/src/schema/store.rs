@@ -356,6 +356,7 @@ fn add_migrations_table(catalog: &mut Catalog) {
             name: Ident::new("schema_migrations_pkey"),
             kind: ConstraintKind::PrimaryKey { columns: vec![0] },
             comment: None,
+            not_valid: false,
         }],
         indexes: Vec::new(),
         row_security: RowSecurity::default(),

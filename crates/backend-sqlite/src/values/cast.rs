@@ -54,7 +54,9 @@ impl Kind {
             Type::Float4 => Kind::Float4,
             Type::Float8 => Kind::Float8,
             Type::Numeric => Kind::Numeric,
-            Type::Text | Type::Varchar | Type::Name | Type::Citext | Type::Unknown | Type::Enum(_) => Kind::Text,
+            Type::Text | Type::Varchar | Type::Name | Type::Char | Type::Citext | Type::Unknown | Type::Enum(_) => {
+                Kind::Text
+            }
             Type::Uuid => Kind::Uuid,
             Type::Timestamptz => Kind::Timestamptz,
             Type::Timestamp => Kind::Timestamp,
@@ -66,8 +68,6 @@ impl Kind {
             Type::Bytea => Kind::Bytea,
             // What a function without a result gives: null or the empty text.
             Type::Void => Kind::Text,
-            // `"char"`: literals for `setweight`.
-            Type::Other(name) if name.schema == "pg_catalog" && name.name == "char" => Kind::Text,
             Type::Tsvector => Kind::Tsvector,
             Type::Tsquery => Kind::Tsquery,
             Type::Regconfig => Kind::Regconfig,

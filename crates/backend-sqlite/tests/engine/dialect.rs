@@ -20,6 +20,7 @@ use crate::plans::backend;
 
 const TOPICS: &[&str] = &[
     "arrays",
+    "ddl",
     "domains",
     "extensions",
     "functions",

@@ -422,6 +422,15 @@ impl State<'_> {
                 .map(|instead| format!("use {instead}"));
             return self.refuse(&format!("function {name}"), "", instead.as_deref(), position);
         }
+        if let Some(schema) = call.name.schema.as_ref().filter(|_| !in_reach)
+            && !self.catalog.schemas.contains_key(schema)
+        {
+            if crate::system::is_kept_schema(schema) {
+                return self.refuse("functions of a system schema", &call.name.to_string(), None, position);
+            }
+            let message = format!("schema \"{schema}\" does not exist");
+            return place(DatabaseError::new("3F000", message), position);
+        }
         let message = format!("function {} does not exist", signature(call, inputs));
         let hint = "No function matches the given name and argument types. You might need to add explicit type casts.";
         place(DatabaseError::new("42883", message).hint(hint), position)

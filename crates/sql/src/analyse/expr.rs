@@ -15,6 +15,7 @@ use super::scope::{Clause, Found, Item, State};
 use super::types;
 use crate::ast;
 use crate::ast::ExprKind as Written;
+use crate::system;
 use crate::typed::{CastContext, CastMethod, ContextValue, Expr, ExprKind, Literal, OperatorEntry};
 
 impl State<'_> {
@@ -121,7 +122,7 @@ impl State<'_> {
     fn star_row(&mut self, names: &[Ident], position: u32) -> Result<Expr> {
         match names {
             [schema @ .., name] if schema.len() < 2 => match self.item(schema.first(), name, position)? {
-                Some(item) => Ok(whole_row(self, &item)),
+                Some(item) => whole_row(self, &item, position),
                 None => self.column(&[name.clone(), Ident::new("*")], position),
             },
             _ => {
@@ -242,7 +243,20 @@ impl State<'_> {
         })
     }
 
+    /// Errors: 0A000 for all columns of a system catalog that has more of them on a server.
+    fn whole_system(&self, item: &Item, position: u32) -> Result<()> {
+        let is_unseen = self.levels.last().is_some_and(|level| level.is_unseen);
+        match &item.qualified {
+            Some(name) if system::is_system_schema(&name.schema) && !system::is_whole(name) && !is_unseen => {
+                let way = Some("its columns by name");
+                Err(self.refuse(&format!("all columns of {name}"), "", way, position))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn exists(&mut self, query: &ast::Query) -> Result<Expr> {
+        self.is_in_exists = true;
         let query = Box::new(self.subquery(query)?);
         Ok(Expr::new(ExprKind::Exists(query), Type::Bool))
     }
@@ -342,7 +356,7 @@ impl State<'_> {
         };
         Ok(match found {
             Found::Expr(expr) => expr,
-            Found::Row(item) => whole_row(self, &item),
+            Found::Row(item) => whole_row(self, &item, position)?,
         })
     }
 
@@ -637,12 +651,18 @@ impl State<'_> {
                     let error = DatabaseError::new("42601", "SELECT * with no tables specified is not valid");
                     return Err(place(error, position));
                 }
+                for item in &visible {
+                    self.whole_system(item, position)?;
+                }
                 Ok(visible.into_iter().flat_map(columns).collect())
             }
             [relation] | [_, relation] => {
                 let schema = if names.len() == 2 { names.first() } else { None };
                 match self.item(schema, relation, position)? {
-                    Some(item) => Ok(columns(&item)),
+                    Some(item) => {
+                        self.whole_system(&item, position)?;
+                        Ok(columns(&item))
+                    }
                     None => match self.qualified_column(schema, relation, &Ident::new("*"), position) {
                         Err(error) => Err(error),
                         Ok(_) => Ok(Vec::new()),
@@ -745,11 +765,12 @@ fn row(fields: Vec<Expr>) -> Expr {
 }
 
 /// A relation's row as a value.
-fn whole_row(state: &State<'_>, item: &Item) -> Expr {
+fn whole_row(state: &State<'_>, item: &Item, position: u32) -> Result<Expr> {
     // A function that gives plain values has no rows: its name is the value.
     if let (true, [only]) = (item.is_scalar, item.columns.as_slice()) {
-        return only.expr.clone();
+        return Ok(only.expr.clone());
     }
+    state.whole_system(item, position)?;
     let fields = item.columns.iter().map(|column| column.expr.clone()).collect();
     let names = item.columns.iter().map(|column| column.name.clone()).collect();
     let relation = item
@@ -760,12 +781,10 @@ fn whole_row(state: &State<'_>, item: &Item) -> Expr {
         Some(relation) => Type::Composite(relation.name.clone()),
         None => Type::Record,
     };
-    Expr::new(
-        ExprKind::Row {
-            fields,
-            names,
-            rte: item.rte,
-        },
-        ty,
-    )
+    let row = ExprKind::Row {
+        fields,
+        names,
+        rte: item.rte,
+    };
+    Ok(Expr::new(row, ty))
 }

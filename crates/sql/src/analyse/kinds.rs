@@ -1,6 +1,5 @@
 //! The vocabulary of the operator and function tables: argument types and ways of computing.
 
-use mainstay_core::name::QualifiedName;
 use mainstay_core::types::Type;
 
 /// A declared argument or result type. `Copy`, unlike [`Type`], so that tables can be static.
@@ -31,7 +30,7 @@ pub enum Arg {
     Tsquery,
     Regconfig,
     Vector,
-    /// The system type `"char"`: one byte. Nothing but a literal has it here.
+    /// The system type `"char"`: one byte.
     QuotedChar,
     Oid,
     Void,
@@ -83,14 +82,14 @@ impl Arg {
             Arg::Tsquery => Type::Tsquery,
             Arg::Regconfig => Type::Regconfig,
             Arg::Vector => Type::Vector,
-            Arg::QuotedChar => Type::Other(QualifiedName::new("pg_catalog", "char")),
+            Arg::QuotedChar => Type::Char,
             Arg::Oid => Type::Oid,
             Arg::Void => Type::Void,
             Arg::Record => Type::Record,
             Arg::TextArray => Type::Array(Box::new(Type::Text)),
             Arg::Int4Array => Type::Array(Box::new(Type::Int4)),
             Arg::Float4Array => Type::Array(Box::new(Type::Float4)),
-            Arg::QuotedCharArray => Type::Array(Box::new(Type::Other(QualifiedName::new("pg_catalog", "char")))),
+            Arg::QuotedCharArray => Type::Array(Box::new(Type::Char)),
             Arg::AnyElement
             | Arg::AnyArray
             | Arg::AnyNonArray
@@ -135,7 +134,7 @@ impl Arg {
             (Arg::TextArray, Type::Array(element)) => **element == Type::Text,
             (Arg::Int4Array, Type::Array(element)) => **element == Type::Int4,
             (Arg::Float4Array, Type::Array(element)) => **element == Type::Float4,
-            (Arg::QuotedChar, Type::Other(name)) => *name == QualifiedName::new("pg_catalog", "char"),
+            (Arg::QuotedChar, Type::Char) => true,
             _ => false,
         }
     }

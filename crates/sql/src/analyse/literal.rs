@@ -35,6 +35,19 @@ pub fn input(catalog: &Catalog, text: &str, ty: &Type) -> Result<Literal, Databa
             }
             Literal::Text(text.into())
         }
+        // The type keeps one byte.
+        Type::Char => match text.chars().next() {
+            Some(first) if first.is_ascii() => Literal::Text(text[..1].into()),
+            None => Literal::Text(text.into()),
+            Some(_) => {
+                return Err(DatabaseError::unavailable(
+                    "\"char\" beyond ASCII",
+                    text,
+                    1,
+                    Some("text"),
+                ));
+            }
+        },
         _ => Literal::Text(text.into()),
     })
 }

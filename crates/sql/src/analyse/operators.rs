@@ -82,6 +82,7 @@ const COMPARED: &[(Arg, Arg)] = &[
     (Text, Text),
     (Bpchar, Bpchar),
     (Name, Name),
+    (QuotedChar, QuotedChar),
     (Citext, Citext),
     (Uuid, Uuid),
     (Date, Date),

@@ -41,6 +41,8 @@ pub struct State<'a> {
     pub routines: Vec<u64>,
     /// The statement's line in its file, for refusals.
     pub line: u32,
+    /// The next SELECT stands in EXISTS, which does not look at its columns.
+    pub is_in_exists: bool,
 }
 
 /// What is known about one range table entry.
@@ -63,6 +65,8 @@ pub struct EntryColumn {
 /// One query's surroundings.
 #[derive(Clone, Debug, Default)]
 pub struct Level {
+    /// Nobody sees what its select list gives (EXISTS).
+    pub is_unseen: bool,
     pub items: Vec<Item>,
     /// Inside LATERAL, a function in FROM or a join condition: earlier entries of FROM may be used.
     pub lateral: bool,
@@ -235,6 +239,7 @@ impl<'a> State<'a> {
             routine_depth: 0,
             routines: Vec::new(),
             line: 1,
+            is_in_exists: false,
         }
     }
 
@@ -591,16 +596,23 @@ impl<'a> State<'a> {
 
     /// A system catalog that a missing column may be meant of: PostgreSQL's has more columns than ours.
     fn system_relation(&self, alias: Option<&Ident>) -> Option<&QualifiedName> {
-        let level = self.levels.last()?;
-        let mut named = level
-            .items
+        let mut named = self
+            .levels
             .iter()
+            .rev()
+            .flat_map(|level| &level.items)
             .filter(|item| alias.is_none() || item.name.as_ref() == alias);
-        named.find_map(|item| {
+        let system = |item: &'_ Item| {
             item.qualified
                 .as_ref()
-                .filter(|name| system::is_system_schema(&name.schema))
-        })
+                .is_some_and(|name| system::is_system_schema(&name.schema))
+        };
+        match alias {
+            // The nearest of that name.
+            Some(_) => named.next().filter(|item| system(item)),
+            None => named.find(|item| system(item)),
+        }
+        .and_then(|item| item.qualified.as_ref())
     }
 
     fn missing_relation(&self, schema: Option<&Ident>, name: &Ident, position: u32) -> DatabaseError {

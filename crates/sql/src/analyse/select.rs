@@ -264,6 +264,7 @@ impl State<'_> {
         order: &[SortItem],
         settle: bool,
     ) -> Result<(Select, Vec<SortKey>, Vec<OutputColumn>)> {
+        self.level().is_unseen = std::mem::take(&mut self.is_in_exists);
         self.level().windows = select.windows.clone();
         let from = self.open_from(&select.from)?;
         self.level().sets = Some(Vec::new());

@@ -25,6 +25,13 @@ pub fn may_have_index(name: &ObjectName) -> bool {
     in_catalog && name.name.starts_with("pg_") && name.name.ends_with("_index")
 }
 
+/// True for a table of `pg_catalog`, which nobody may change.
+///
+/// Source: PostgreSQL 15 manual, chapter 53.
+pub fn is_system_table(name: &str) -> bool {
+    include_str!("server_tables.txt").lines().any(|line| line == name)
+}
+
 /// True for a type of `pg_catalog`, arrays by their element's name or with the underscore.
 pub fn has_type(name: &str) -> bool {
     static NAMES: LazyLock<HashSet<&'static str>> =

@@ -9,6 +9,7 @@ use mainstay_core::catalog::{
     CheckOption, DefaultPrivilegeObject, Identity, PolicyCommand, Privilege, ReferentialAction, TriggerTiming,
     Volatility,
 };
+use mainstay_core::error::DatabaseError;
 use mainstay_core::name::Ident;
 
 use super::{ObjectName, TypeName};
@@ -37,6 +38,8 @@ pub enum DdlStatement {
     Drop(Drop),
     CreateSchema {
         name: Ident,
+        /// `AUTHORIZATION`
+        owner: Option<RoleName>,
         if_not_exists: bool,
     },
     CreateExtension {
@@ -138,6 +141,7 @@ pub struct CreateTableAs {
     pub query: Box<super::Query>,
     /// False: `WITH NO DATA`.
     pub with_data: bool,
+    pub storage: TableStorage,
 }
 
 /// What kind of thing a statement is about.
@@ -214,6 +218,27 @@ pub struct CreateTable {
     pub constraints: Vec<ConstraintDefinition>,
     /// `LIKE` clauses, each with the number of `columns` that stand before it.
     pub likes: Vec<(usize, Like)>,
+    pub storage: TableStorage,
+}
+
+/// What a new table says to PostgreSQL's storage.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TableStorage {
+    /// `WITH (…)`
+    pub options: Vec<StorageOption>,
+    /// `USING`
+    pub method: Option<Ident>,
+}
+
+/// One parameter of `WITH (…)`, `SET (…)` or `RESET (…)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StorageOption {
+    /// `toast` of `toast.autovacuum_enabled`.
+    pub namespace: Option<Ident>,
+    pub name: Ident,
+    /// As text; `true` where none was given.
+    pub value: String,
+    pub has_value: bool,
 }
 
 /// `LIKE relation INCLUDING …`.
@@ -234,6 +259,8 @@ pub struct ColumnDefinition {
     pub name: Ident,
     pub ty: TypeName,
     pub constraints: Vec<ConstraintDefinition>,
+    /// `COMPRESSION`; empty: not said.
+    pub compression: String,
     /// 1-based.
     pub line: u32,
 }
@@ -243,6 +270,10 @@ pub struct ColumnDefinition {
 pub struct ConstraintDefinition {
     pub name: Option<Ident>,
     pub body: ConstraintBody,
+    /// `NOT VALID`: rows that are there are not looked at.
+    pub not_valid: bool,
+    /// `WITH (…)` of a key's index.
+    pub storage: Vec<StorageOption>,
     /// 1-based.
     pub line: u32,
 }
@@ -316,6 +347,8 @@ pub struct CreateIndex {
     pub keys: Vec<IndexKeyDefinition>,
     /// `INCLUDE`: kept for PostgreSQL only.
     pub including: Vec<Ident>,
+    /// `WITH (…)`
+    pub options: Vec<StorageOption>,
     pub predicate: Option<String>,
 }
 
@@ -349,7 +382,8 @@ pub struct CreateView {
     pub replace: bool,
     pub columns: Vec<Ident>,
     pub query: String,
-    pub options: ViewOptions,
+    /// `WITH (…)`, and `WITH CHECK OPTION` as PostgreSQL keeps it.
+    pub options: Vec<StorageOption>,
 }
 
 /// `WITH (…)` of a view; what is `None` was not said.
@@ -423,8 +457,10 @@ pub enum GrantTarget {
     Functions(Vec<FunctionName>),
     Schemas(Vec<Ident>),
     Types(Vec<ObjectName>),
-    /// `GRANT … ON DATABASE`, `ON LANGUAGE`: nothing to keep.
-    Elsewhere,
+    /// Databases: there is one.
+    Databases(Vec<Ident>),
+    /// Languages: everybody may use those there are.
+    Languages(Vec<Ident>),
     AllTablesIn(Vec<Ident>),
     AllSequencesIn(Vec<Ident>),
     AllFunctionsIn(Vec<Ident>),
@@ -437,6 +473,8 @@ pub enum PrivilegeList {
     /// `ALL (column, …)`.
     AllOnColumns(Vec<Ident>),
     Some(Vec<PrivilegeItem>),
+    /// One that the kind of object does not have: an error once the objects and roles are known to be there.
+    Wrong(DatabaseError),
 }
 
 /// One privilege, on the object or on some of its columns.
@@ -485,37 +523,21 @@ pub struct Comment {
 /// What a comment is on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CommentTarget {
-    Relation {
-        kind: ObjectKind,
-        name: ObjectName,
-    },
-    Column {
-        relation: ObjectName,
-        column: Ident,
-    },
-    Constraint {
-        table: ObjectName,
-        constraint: Ident,
-    },
-    Policy {
-        table: ObjectName,
-        policy: Ident,
-    },
-    Trigger {
-        table: ObjectName,
-        trigger: Ident,
-    },
+    Relation { kind: ObjectKind, name: ObjectName },
+    Column { relation: ObjectName, column: Ident },
+    Constraint { table: ObjectName, constraint: Ident },
+    Policy { table: ObjectName, policy: Ident },
+    Trigger { table: ObjectName, trigger: Ident },
     Function(FunctionName),
     Schema(Ident),
     Role(Ident),
     Type(ObjectName),
     Domain(ObjectName),
-    DomainConstraint {
-        domain: ObjectName,
-        constraint: Ident,
-    },
-    /// A database, an extension, a language: nothing to keep.
-    Elsewhere,
+    DomainConstraint { domain: ObjectName, constraint: Ident },
+    Database(Ident),
+    Extension(Ident),
+    Language(Ident),
+    Publication(Ident),
 }
 
 /// `ALTER TABLE`, and `ALTER VIEW`/`INDEX`/`SEQUENCE` in its form.
@@ -597,9 +619,34 @@ pub enum AlterAction {
     },
     Triggers(TriggerSwitch),
     Owner(RoleName),
-    ViewOptions(ViewOptions),
-    /// Storage, statistics, `REPLICA IDENTITY`, `CLUSTER`: nothing to do here, but the column must be there.
-    Ignored(Option<Ident>),
+    /// `SET (…)` and `RESET (…)`.
+    Options {
+        options: Vec<StorageOption>,
+        reset: bool,
+    },
+    /// What PostgreSQL's storage or planner is told of a column.
+    ColumnStorage {
+        column: Ident,
+        storage: ColumnStorage,
+    },
+    /// `CLUSTER ON index`.
+    ClusterOn(Ident),
+    /// `REPLICA IDENTITY` but for an index, `SET WITHOUT CLUSTER`, `SET LOGGED`, `SET WITHOUT OIDS`: nothing that can
+    /// be asked for changes.
+    Nothing,
+}
+
+/// `ALTER COLUMN … SET …` of what changes no answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ColumnStorage {
+    /// `SET STATISTICS`
+    Statistics(i64),
+    /// `SET (…)` and `RESET (…)`
+    Options { options: Vec<StorageOption>, reset: bool },
+    /// `SET STORAGE`
+    Storage(String),
+    /// `SET COMPRESSION`
+    Compression(String),
 }
 
 /// `ALTER … RENAME …`.

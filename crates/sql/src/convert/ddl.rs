@@ -7,13 +7,13 @@
 mod change;
 mod domain;
 mod grants;
+mod publication;
 mod read;
 mod routine;
 mod table;
 mod text;
 mod trigger;
 
-use mainstay_core::catalog::CheckOption;
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::Ident;
 use pg_query::NodeEnum;
@@ -22,7 +22,6 @@ use pg_query::protobuf::{self, Node, ObjectType};
 pub(super) use self::change::select_into;
 use self::read::*;
 use super::context::Context;
-use crate::ast::ObjectName;
 use crate::ast::ddl::*;
 
 type Converted<T> = Result<T, DatabaseError>;
@@ -124,26 +123,9 @@ pub(crate) fn convert(node: &NodeEnum, ctx: &Context<'_>) -> Converted<Option<Dd
         NodeEnum::TruncateStmt(statement) => change::truncate(ctx, statement)?,
         NodeEnum::ConstraintsSetStmt(statement) => change::set_constraints(ctx, statement)?,
         NodeEnum::CreateTableAsStmt(statement) => change::create_table_as(ctx, statement)?,
-        NodeEnum::DropStmt(statement) => DdlStatement::DropPublication {
-            names: change::dropped_publications(&statement.objects),
-            if_exists: statement.missing_ok,
-        },
-        NodeEnum::CreatePublicationStmt(statement) => DdlStatement::Publication(Publication {
-            name: Ident::new(&statement.pubname),
-            action: PublicationAction::Create,
-            tables: published(ctx, &statement.pubobjects)?,
-            all_tables: statement.for_all_tables,
-        }),
-        NodeEnum::AlterPublicationStmt(statement) => DdlStatement::Publication(Publication {
-            name: Ident::new(&statement.pubname),
-            action: match protobuf::AlterPublicationAction::try_from(statement.action) {
-                Ok(protobuf::AlterPublicationAction::ApDropObjects) => PublicationAction::Remove,
-                Ok(protobuf::AlterPublicationAction::ApSetObjects) => PublicationAction::Replace,
-                _ => PublicationAction::Add,
-            },
-            tables: published(ctx, &statement.pubobjects)?,
-            all_tables: statement.for_all_tables,
-        }),
+        NodeEnum::DropStmt(statement) => publication::dropped(statement),
+        NodeEnum::CreatePublicationStmt(statement) => publication::create(ctx, statement)?,
+        NodeEnum::AlterPublicationStmt(statement) => publication::alter(ctx, statement)?,
         other => {
             return match refused(other) {
                 Some((feature, object, alternative)) => Err(refuse(ctx, feature, &object, alternative)),
@@ -209,12 +191,18 @@ fn create_view(ctx: &Context<'_>, statement: &protobuf::ViewStmt) -> Converted<C
     if statement.view.as_ref().is_some_and(|view| view.relpersistence != "p") {
         return Err(refuse(ctx, "temporary views", &name.name, Some("a view that stays")));
     }
-    let mut options = view_options(&statement.options)?;
-    match protobuf::ViewCheckOption::try_from(statement.with_check_option) {
-        Ok(protobuf::ViewCheckOption::LocalCheckOption) => options.check_option = Some(CheckOption::Local),
-        Ok(protobuf::ViewCheckOption::CascadedCheckOption) => options.check_option = Some(CheckOption::Cascaded),
-        _ => {}
-    }
+    let mut options = storage_options(&statement.options);
+    let checked = match protobuf::ViewCheckOption::try_from(statement.with_check_option) {
+        Ok(protobuf::ViewCheckOption::LocalCheckOption) => Some("local"),
+        Ok(protobuf::ViewCheckOption::CascadedCheckOption) => Some("cascaded"),
+        _ => None,
+    };
+    options.extend(checked.map(|value| StorageOption {
+        namespace: None,
+        name: Ident::new("check_option"),
+        value: value.to_owned(),
+        has_value: true,
+    }));
     let query = statement.query.as_ref().and_then(|query| query.node.as_ref());
     Ok(CreateView {
         replace: statement.replace,
@@ -226,37 +214,6 @@ fn create_view(ctx: &Context<'_>, statement: &protobuf::ViewStmt) -> Converted<C
         options,
         name,
     })
-}
-
-/// Options in `WITH (…)` of a view.
-fn view_options(nodes: &[Node]) -> Converted<ViewOptions> {
-    let mut options = ViewOptions::default();
-    for element in definitions(nodes) {
-        match element.defname.as_str() {
-            "security_invoker" => options.security_invoker = Some(option_bool(element)?),
-            "security_barrier" => options.security_barrier = Some(option_bool(element)?),
-            "check_option" => {
-                options.check_option = Some(match option_text(element).as_deref() {
-                    Some("local") => CheckOption::Local,
-                    Some("cascaded") => CheckOption::Cascaded,
-                    other => {
-                        let given = other.unwrap_or_default();
-                        let message = format!("invalid value for enum option \"check_option\": {given}");
-                        return Err(
-                            DatabaseError::new("22023", message).detail("Valid values are \"local\" and \"cascaded\".")
-                        );
-                    }
-                });
-            }
-            other => {
-                return Err(DatabaseError::new(
-                    "22023",
-                    format!("unrecognized parameter \"{other}\""),
-                ));
-            }
-        }
-    }
-    Ok(options)
 }
 
 fn create_schema(ctx: &Context<'_>, statement: &protobuf::CreateSchemaStmt) -> Converted<DdlStatement> {
@@ -271,6 +228,7 @@ fn create_schema(ctx: &Context<'_>, statement: &protobuf::CreateSchemaStmt) -> C
     }
     Ok(DdlStatement::CreateSchema {
         name,
+        owner,
         if_not_exists: statement.if_not_exists,
     })
 }
@@ -302,28 +260,6 @@ fn owner(ctx: &Context<'_>, statement: &protobuf::AlterOwnerStmt) -> Converted<D
         arguments,
         owner,
     })
-}
-
-fn published(ctx: &Context<'_>, nodes: &[Node]) -> Converted<Vec<ObjectName>> {
-    let mut tables = Vec::new();
-    for node in nodes {
-        let Some(NodeEnum::PublicationObjSpec(object)) = &node.node else {
-            continue;
-        };
-        match object.pubtable.as_ref() {
-            Some(table) if table.where_clause.is_none() => tables.push(relation(ctx, table.relation.as_ref())?),
-            Some(_) => return Err(refuse(ctx, "row filters of a publication", "", None)),
-            None => {
-                return Err(refuse(
-                    ctx,
-                    "TABLES IN SCHEMA of a publication",
-                    "",
-                    Some("each table by name"),
-                ));
-            }
-        }
-    }
-    Ok(tables)
 }
 
 fn comment(ctx: &Context<'_>, statement: &protobuf::CommentStmt) -> Converted<Comment> {
@@ -373,10 +309,12 @@ fn comment(ctx: &Context<'_>, statement: &protobuf::CommentStmt) -> Converted<Co
             kind: object_kind(kind).unwrap_or(ObjectKind::Table),
             name: name_of(&names.items),
         },
-        (ObjectType::ObjectDatabase | ObjectType::ObjectExtension | ObjectType::ObjectLanguage, _) => {
-            CommentTarget::Elsewhere
+        (ObjectType::ObjectDatabase, Some(NodeEnum::String(name))) => CommentTarget::Database(Ident::new(&name.sval)),
+        (ObjectType::ObjectExtension, Some(NodeEnum::String(name))) => CommentTarget::Extension(Ident::new(&name.sval)),
+        (ObjectType::ObjectLanguage, Some(NodeEnum::String(name))) => CommentTarget::Language(Ident::new(&name.sval)),
+        (ObjectType::ObjectPublication, Some(NodeEnum::String(name))) => {
+            CommentTarget::Publication(Ident::new(&name.sval))
         }
-        (ObjectType::ObjectPublication, _) => CommentTarget::Elsewhere,
         _ => return Err(refuse(ctx, "COMMENT on this kind of object", "", None)),
     };
     Ok(Comment { on, text })
@@ -443,6 +381,16 @@ fn drop(ctx: &Context<'_>, statement: &protobuf::DropStmt) -> Converted<Drop> {
         };
         return Err(refuse(ctx, feature, "", None));
     };
+    let cascade = statement.behavior == protobuf::DropBehavior::DropCascade as i32;
+    if statement.concurrent && (statement.objects.len() > 1 || cascade) {
+        let what = if cascade {
+            "CASCADE"
+        } else {
+            "dropping multiple objects"
+        };
+        let message = format!("DROP INDEX CONCURRENTLY does not support {what}");
+        return Err(DatabaseError::new("0A000", message));
+    }
     let mut targets = Vec::new();
     for object in &statement.objects {
         targets.push(match object.node.as_ref() {
@@ -472,7 +420,7 @@ fn drop(ctx: &Context<'_>, statement: &protobuf::DropStmt) -> Converted<Drop> {
         kind,
         targets,
         if_exists: statement.missing_ok,
-        cascade: statement.behavior == protobuf::DropBehavior::DropCascade as i32,
+        cascade,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mainstay_core::catalog::{ConstraintKind, RelationKind};
+use mainstay_core::catalog::ConstraintKind;
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::{Ident, QualifiedName};
 
@@ -10,7 +10,8 @@ use super::dependency::Object;
 use super::types::qualified_literal;
 use super::{Change, Result, Run};
 use crate::ast::ddl::{
-    AlterAction, AlterTable, ColumnDefinition, ConstraintBody, CreateTableAs, DdlStatement, ObjectKind, TriggerSwitch,
+    AlterAction, AlterTable, ColumnDefinition, ColumnStorage, ConstraintBody, CreateTableAs, DdlStatement, ObjectKind,
+    TriggerSwitch,
 };
 use crate::ast::{Insert, Statement};
 use crate::parse::ParsedStatement;
@@ -123,12 +124,17 @@ fn not_for_views(action: &AlterAction) -> Option<&'static str> {
             (false, Some(_)) => "DISABLE TRIGGER",
             (false, None) => "DISABLE TRIGGER ALL",
         },
-        AlterAction::SetDefault { .. }
-        | AlterAction::Owner(_)
-        | AlterAction::ViewOptions(_)
-        | AlterAction::Ignored(_) => {
-            return None;
-        }
+        AlterAction::SetDefault { .. } | AlterAction::Owner(_) | AlterAction::Options { .. } => return None,
+        AlterAction::ColumnStorage { storage, .. } => match storage {
+            ColumnStorage::Statistics(_) => "ALTER COLUMN ... SET STATISTICS",
+            ColumnStorage::Options { reset: false, .. } => "ALTER COLUMN ... SET",
+            ColumnStorage::Options { reset: true, .. } => "ALTER COLUMN ... RESET",
+            ColumnStorage::Storage(_) => "ALTER COLUMN ... SET STORAGE",
+            ColumnStorage::Compression(_) => "ALTER COLUMN ... SET COMPRESSION",
+        },
+        AlterAction::ClusterOn(_) => "CLUSTER ON",
+        // It stands for several; each has its own words, and the same code.
+        AlterAction::Nothing => "REPLICA IDENTITY",
     })
 }
 
@@ -175,13 +181,16 @@ impl Run<'_> {
                 match action {
                     AlterAction::Owner(owner) if alter.kind == ObjectKind::Index => drop(self.role(owner)?),
                     AlterAction::Owner(owner) => self.owner(ObjectKind::Sequence, &alter.name, None, owner)?,
-                    AlterAction::Ignored(_) => {}
+                    AlterAction::Options { options, reset } if alter.kind == ObjectKind::Index => {
+                        self.set_index_options(&alter.name, options, *reset)?;
+                    }
                     _ => return Err(self.refuse("this form of ALTER", &alter.name.name, None)),
                 }
             }
             return Ok(());
         }
         let Some(relation) = self.find_relation(&alter.name) else {
+            self.not_of_the_system(&alter.name)?;
             if alter.if_exists {
                 self.notice("00000", format!("relation \"{}\" does not exist, skipping", alter.name));
                 return Ok(());
@@ -236,7 +245,7 @@ impl Run<'_> {
                 if_exists,
                 cascade,
             } => {
-                if matches!(column.as_str(), "tableoid" | "xmin" | "cmin" | "xmax" | "cmax" | "ctid") {
+                if super::table::is_system_column(column) {
                     return Err(DatabaseError::new(
                         "0A000",
                         format!("cannot drop system column \"{column}\""),
@@ -363,14 +372,21 @@ impl Run<'_> {
                 self.remove(vec![Object::Constraint(table.clone(), name.clone())], *cascade)
             }
             AlterAction::ValidateConstraint { name } => {
-                let message = match self.constraint_kind(table, name)? {
-                    ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. } => format!(
+                if matches!(
+                    self.constraint_kind(table, name)?,
+                    ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. }
+                ) {
+                    let message = format!(
                         "constraint \"{name}\" of relation \"{}\" is not a foreign key or check constraint",
                         table.name
-                    ),
-                    ConstraintKind::Check { .. } | ConstraintKind::ForeignKey(_) => return Ok(()),
-                };
-                Err(DatabaseError::new("42809", message))
+                    );
+                    return Err(DatabaseError::new("42809", message));
+                }
+                // Its rows were looked at when it was made.
+                for entry in &mut self.relation_mut(table)?.constraints {
+                    entry.not_valid &= entry.name != *name;
+                }
+                Ok(())
             }
             AlterAction::RowSecurity { enabled, forced } => {
                 let security = &mut self.relation_mut(table)?.row_security;
@@ -387,24 +403,15 @@ impl Run<'_> {
                 };
                 self.owner(ObjectKind::Table, &name, None, owner)
             }
-            AlterAction::ViewOptions(options) => {
-                if self
-                    .catalog
-                    .relations
-                    .get(table)
-                    .is_some_and(|relation| relation.kind == RelationKind::View)
-                {
-                    return self.alter_view_options(table, options);
-                }
-                Err(DatabaseError::new("42809", format!("\"{}\" is not a view", table.name)))
-            }
-            AlterAction::Ignored(None) => Ok(()),
-            AlterAction::Ignored(Some(column)) => self.column_position(table, column).map(drop),
+            AlterAction::Options { options, reset } => self.set_options(table, options, *reset),
+            AlterAction::ColumnStorage { column, storage } => self.column_storage(table, column, storage),
+            AlterAction::ClusterOn(index) => self.cluster_on(table, index),
+            AlterAction::Nothing => Ok(()),
         }
     }
 
     /// Errors: 42703.
-    fn column_position(&self, table: &QualifiedName, column: &Ident) -> Result<usize> {
+    pub(super) fn column_position(&self, table: &QualifiedName, column: &Ident) -> Result<usize> {
         self.catalog
             .relations
             .get(table)

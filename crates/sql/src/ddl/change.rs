@@ -49,11 +49,15 @@ pub enum Change {
     CheckRows {
         table: QualifiedName,
         constraint: Ident,
+        /// `NOT VALID`: PostgreSQL would not look at them, so that a row in the way is a refusal.
+        not_valid: bool,
     },
     /// Existing rows must have their target. Errors: 23503.
     CheckForeignKey {
         table: QualifiedName,
         constraint: Ident,
+        /// As of `CheckRows`.
+        not_valid: bool,
     },
     /// The table's own definition (NOT NULL, CHECK, foreign keys, the kind of its key) is no longer what it was.
     Redefine {

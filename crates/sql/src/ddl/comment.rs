@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use mainstay_core::error::DatabaseError;
 
+use super::grant::existing_language;
 use super::policy::no_policy;
 use super::trigger::no_trigger;
 use super::{Result, Run};
@@ -14,7 +15,19 @@ impl Run<'_> {
     pub(super) fn comment(&mut self, comment: &Comment) -> Result<()> {
         let text = comment.text.clone();
         match &comment.on {
-            CommentTarget::Elsewhere => {}
+            // Kept for PostgreSQL: nothing here shows these, but they must be there.
+            // A server only warns of a database that is not there.
+            CommentTarget::Database(_) => {}
+            CommentTarget::Language(name) => existing_language(name)?,
+            CommentTarget::Publication(name) => self.existing_publication(name)?,
+            CommentTarget::Extension(name) => {
+                if !self.catalog.extensions.contains_key(name) {
+                    return Err(DatabaseError::new(
+                        "42704",
+                        format!("extension \"{name}\" does not exist"),
+                    ));
+                }
+            }
             CommentTarget::Relation {
                 kind: ObjectKind::Table | ObjectKind::View,
                 name,
@@ -142,7 +155,8 @@ impl Run<'_> {
     ) -> Result<()> {
         let owner = self.role(owner)?;
         match kind {
-            ObjectKind::Publication => {}
+            // It has no owner of its own here, and no rights that one would give.
+            ObjectKind::Publication => self.existing_publication(&name.name)?,
             ObjectKind::Schema => {
                 let schema = self.existing_schema(&name.name)?;
                 if let Some(entry) = self.catalog.schemas.get_mut(&schema) {

@@ -11,7 +11,7 @@ use mainstay_core::types::{Type, TypeModifier};
 
 use super::expression::Place;
 use super::lookup::relation_exists;
-use super::{Change, Result, Run, naming, types};
+use super::{Change, Result, Run, naming, storage, types};
 use crate::ast::ddl::{ConstraintBody, ConstraintDefinition, ForeignKeyDefinition};
 
 impl Run<'_> {
@@ -85,11 +85,12 @@ impl Run<'_> {
             }
         };
         let kind = ConstraintKind::Check { expression: kept.text };
-        self.push_constraint(table, name.clone(), kind)?;
+        self.push_constraint(table, name.clone(), kind, entry.not_valid && !new_table)?;
         if !new_table {
             self.changes.push(Change::CheckRows {
                 table: table.clone(),
                 constraint: name,
+                not_valid: entry.not_valid,
             });
             self.changes.push(Change::Redefine { table: table.clone() });
         }
@@ -109,10 +110,17 @@ impl Run<'_> {
         Ok(name)
     }
 
-    fn push_constraint(&mut self, table: &QualifiedName, name: Ident, kind: ConstraintKind) -> Result<()> {
+    fn push_constraint(
+        &mut self,
+        table: &QualifiedName,
+        name: Ident,
+        kind: ConstraintKind,
+        not_valid: bool,
+    ) -> Result<()> {
         self.relation_mut(table)?.constraints.push(Constraint {
             name,
             kind,
+            not_valid,
             comment: None,
         });
         Ok(())
@@ -132,6 +140,7 @@ impl Run<'_> {
         if primary && has_primary {
             return Err(multiple_primary_keys(&table.name));
         }
+        storage::check(storage::Holder::Index("btree"), &entry.storage)?;
         let mut indexes: Vec<ColumnIndex> = Vec::new();
         for column in columns {
             let Some((index, found)) = relation.column(column) else {
@@ -195,7 +204,7 @@ impl Run<'_> {
                 }
             }
         }
-        self.push_constraint(table, name.clone(), kind)?;
+        self.push_constraint(table, name.clone(), kind, false)?;
         if !new_table {
             for column in tightened {
                 self.changes.push(Change::CheckNotNull {
@@ -285,6 +294,8 @@ impl Run<'_> {
             &ConstraintDefinition {
                 name,
                 body,
+                not_valid: false,
+                storage: Vec::new(),
                 line: entry.line,
             },
             false,
@@ -353,12 +364,13 @@ impl Run<'_> {
             deferrable: key.deferrable,
             initially_deferred: key.initially_deferred,
         });
-        self.push_constraint(table, name.clone(), kind)?;
+        self.push_constraint(table, name.clone(), kind, entry.not_valid && !new_table)?;
         if !new_table {
             self.changes.push(Change::Redefine { table: table.clone() });
             self.changes.push(Change::CheckForeignKey {
                 table: table.clone(),
                 constraint: name,
+                not_valid: entry.not_valid,
             });
         }
         Ok(())

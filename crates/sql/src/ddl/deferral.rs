@@ -39,6 +39,7 @@ impl Run<'_> {
                 self.changes.push(Change::CheckForeignKey {
                     table: table.clone(),
                     constraint,
+                    not_valid: false,
                 });
             }
             self.changes.push(Change::Redefine { table });

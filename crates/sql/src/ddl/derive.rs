@@ -47,6 +47,7 @@ impl Run<'_> {
                 name: create.columns.get(index).unwrap_or(&column.name).clone(),
                 ty: self.written_type(&ty, column.modifier)?,
                 constraints: Vec::new(),
+                compression: String::new(),
                 line: self.line,
             });
         }
@@ -56,6 +57,7 @@ impl Run<'_> {
             columns,
             constraints: Vec::new(),
             likes: Vec::new(),
+            storage: create.storage.clone(),
         })
     }
 
@@ -76,8 +78,7 @@ impl Run<'_> {
             ..create.clone()
         };
         let name = self.new_name(&create.name)?;
-        if naming::relation_exists(self.catalog, &name.schema, &name.name) {
-            plain.columns = create.columns.clone();
+        if create.if_not_exists && naming::relation_exists(self.catalog, &name.schema, &name.name) {
             return self.create_table(&plain);
         }
         let mut indexes = Vec::new();
@@ -146,6 +147,7 @@ impl Run<'_> {
             name: column.name.clone(),
             ty: self.written_type(&column.ty, column.modifier)?,
             constraints: bodies.into_iter().map(|body| self.unnamed(body)).collect(),
+            compression: String::new(),
             line: self.line,
         })
     }
@@ -154,6 +156,8 @@ impl Run<'_> {
         ConstraintDefinition {
             name: None,
             body,
+            not_valid: false,
+            storage: Vec::new(),
             line: self.line,
         }
     }
@@ -172,8 +176,7 @@ impl Run<'_> {
             .filter_map(|constraint| match &constraint.kind {
                 ConstraintKind::Check { expression } if like.constraints => Some(ConstraintDefinition {
                     name: Some(constraint.name.clone()),
-                    body: ConstraintBody::Check(expression.clone()),
-                    line: self.line,
+                    ..self.unnamed(ConstraintBody::Check(expression.clone()))
                 }),
                 ConstraintKind::PrimaryKey { columns } if like.indexes => {
                     Some(self.unnamed(ConstraintBody::PrimaryKey {
@@ -214,7 +217,7 @@ fn like_index(table: &ObjectName, source: &Relation, index: &Index) -> Result<Cr
             },
             descending: key.descending,
             nulls_first: Some(key.nulls_first),
-            operator_class: None,
+            operator_class: key.operator_class.clone(),
         });
     }
     Ok(CreateIndex {
@@ -224,7 +227,10 @@ fn like_index(table: &ObjectName, source: &Relation, index: &Index) -> Result<Cr
         unique: index.unique,
         method: index.method.clone(),
         keys,
-        including: Vec::new(),
+        including: (index.including.iter())
+            .map(|column| source.columns[*column].name.clone())
+            .collect(),
+        options: Vec::new(),
         predicate: index.predicate.clone(),
     })
 }

@@ -52,7 +52,10 @@ impl Run<'_> {
                         Ok(Some(Object::Relation(relation.name.clone())))
                     }
                     Some(relation) => Err(wrong_kind(&relation.name.name, word, relation.kind)),
-                    None => self.missing_relation(drop, name, word),
+                    None => {
+                        self.not_of_the_system(name)?;
+                        self.missing_relation(drop, name, word)
+                    }
                 }
             }
             ObjectKind::Index => match (self.find_index(name), self.find_relation(name)) {
@@ -121,6 +124,11 @@ impl Run<'_> {
                         .map(|entry| entry.id);
                     Ok(id.map(|id| Object::Routine(found, id)))
                 }
+                Err(error) if drop.if_exists && matches!(error.sqlstate.as_str(), "42704" | "3F000") => {
+                    // A type of its arguments, or a schema.
+                    self.notice("00000", format!("{}, skipping", error.message));
+                    Ok(None)
+                }
                 Err(error) if error.sqlstate == "42883" => {
                     let shown = match &target.arguments {
                         Some(arguments) => {
@@ -142,11 +150,7 @@ impl Run<'_> {
             ObjectKind::Policy => {
                 let Some(table) = &target.table else { return Ok(None) };
                 let Some(relation) = self.find_relation(table) else {
-                    return missing(
-                        self,
-                        DatabaseError::new("42P01", format!("relation \"{table}\" does not exist")),
-                        format!("relation \"{table}\" does not exist, skipping"),
-                    );
+                    return self.missing_relation(drop, table, "relation");
                 };
                 if relation.policies.iter().any(|policy| policy.name == name.name) {
                     return Ok(Some(Object::Policy(relation.name.clone(), name.name.clone())));
@@ -163,11 +167,7 @@ impl Run<'_> {
             ObjectKind::Trigger => {
                 let Some(table) = &target.table else { return Ok(None) };
                 let Some(relation) = self.find_relation(table) else {
-                    return missing(
-                        self,
-                        DatabaseError::new("42P01", format!("relation \"{table}\" does not exist")),
-                        format!("relation \"{table}\" does not exist, skipping"),
-                    );
+                    return self.missing_relation(drop, table, "relation");
                 };
                 if relation.triggers.iter().any(|trigger| trigger.name == name.name) {
                     return Ok(Some(Object::Trigger(relation.name.clone(), name.name.clone())));
@@ -208,7 +208,12 @@ impl Run<'_> {
                 Ok(None)
             }
             (true, None) => {
-                self.notice("00000", format!("{word} \"{}\" does not exist, skipping", name.name));
+                let shown = if word == "relation" {
+                    name.to_string()
+                } else {
+                    name.name.to_string()
+                };
+                self.notice("00000", format!("{word} \"{shown}\" does not exist, skipping"));
                 Ok(None)
             }
             (false, Some(schema)) => Err(DatabaseError::new(

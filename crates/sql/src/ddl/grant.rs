@@ -13,6 +13,9 @@ use super::{Result, Run};
 use crate::ast::ObjectName;
 use crate::ast::ddl::{CreateRole, DefaultPrivileges, Grant, GrantRole, GrantTarget, PrivilegeList, RoleName};
 
+/// What `current_database()` says.
+const DATABASE: &str = "postgres";
+
 /// Everything that can be granted on a table or view.
 pub(super) const TABLE_PRIVILEGES: &[Privilege] = &[
     Privilege::Select,
@@ -135,20 +138,39 @@ impl Run<'_> {
             ));
         }
         match &grant.target {
-            GrantTarget::Elsewhere => {
+            // Nobody but the owner makes objects here, and everybody may connect: there is nothing that the grant
+            // would change, but what it names must be there.
+            GrantTarget::Databases(names) => {
+                for name in names {
+                    existing_database(name)?;
+                }
                 self.grantees(&grant.grantees)?;
-                Ok(())
+                whole(&grant.privileges, &[Privilege::Create], "database").map(drop)
+            }
+            GrantTarget::Languages(names) => {
+                for name in names {
+                    existing_language(name)?;
+                }
+                self.grantees(&grant.grantees)?;
+                whole(&grant.privileges, TYPE_PRIVILEGES, "language")?;
+                match names.iter().find(|name| !matches!(name.as_str(), "sql" | "plpgsql")) {
+                    None => Ok(()),
+                    Some(name) => Err(DatabaseError::new("42809", format!("language \"{name}\" is not trusted"))
+                        .detail("GRANT and REVOKE are not allowed on untrusted languages, because only superusers can use untrusted languages.")),
+                }
             }
             GrantTarget::Types(names) => {
                 // Types are usable by everyone; the catalog keeps no list for them.
                 for name in names {
                     if self.find_enum(name).is_none()
+                        && self.find_domain(name).is_none()
                         && mainstay_core::types::Type::from_builtin_name(&name.name).is_none()
                     {
                         return Err(DatabaseError::new("42704", format!("type \"{name}\" does not exist")));
                     }
                 }
                 let grantees = self.grantees(&grant.grantees)?;
+                whole(&grant.privileges, TYPE_PRIVILEGES, "type")?;
                 if !grant.grant && grantees.contains(&Grantee::Public) {
                     return Err(self.refuse("REVOKE on types", "", None));
                 }
@@ -168,32 +190,38 @@ impl Run<'_> {
                 Ok(())
             }
             GrantTarget::Sequences(names) => {
+                let mut targets = Vec::new();
                 for name in names {
                     let Some(sequence) = self.find_sequence(name) else {
-                        return Err(DatabaseError::new(
-                            "42P01",
-                            format!("relation \"{name}\" does not exist"),
-                        ));
+                        let relation = self.existing_relation(name)?;
+                        let message = format!("\"{}\" is not a sequence", relation.name.name);
+                        return Err(DatabaseError::new("42809", message));
                     };
+                    targets.push(sequence);
+                }
+                for sequence in targets {
                     self.grant_on_sequence(grant, &sequence)?;
                 }
                 Ok(())
             }
             GrantTarget::Functions(functions) => {
+                let mut targets = Vec::new();
                 for function in functions {
-                    let (name, index) = self.existing_routine(&function.name, function.arguments.as_deref())?;
+                    targets.push(self.existing_routine(&function.name, function.arguments.as_deref())?);
+                }
+                for (name, index) in targets {
                     self.grant_on_routine(grant, &name, index)?;
                 }
                 Ok(())
             }
             GrantTarget::Schemas(schemas) => {
+                let mut targets = Vec::new();
                 for schema in schemas {
-                    self.existing_schema(schema)?;
+                    targets.push(self.existing_schema(schema)?);
                 }
                 let grantees = self.grantees(&grant.grantees)?;
                 let wanted = whole(&grant.privileges, SCHEMA_PRIVILEGES, "schema")?;
-                for schema in schemas {
-                    let schema = self.existing_schema(schema)?;
+                for schema in targets {
                     if let Some(entry) = self.catalog.schemas.get_mut(&schema) {
                         change_acl(&mut entry.acl, grant, &grantees, &wanted, &[]);
                     }
@@ -254,6 +282,7 @@ impl Run<'_> {
         let grantees = self.grantees(&grant.grantees)?;
         let relation = self.relation_mut(name)?;
         let wanted = match &grant.privileges {
+            PrivilegeList::Wrong(error) => return Err(error.clone()),
             PrivilegeList::All => TABLE_PRIVILEGES.iter().map(|privilege| (*privilege, None)).collect(),
             PrivilegeList::AllOnColumns(columns) => columns
                 .iter()
@@ -286,8 +315,8 @@ impl Run<'_> {
     }
 
     fn grant_on_sequence(&mut self, grant: &Grant, name: &QualifiedName) -> Result<()> {
-        let wanted = whole(&grant.privileges, SEQUENCE_PRIVILEGES, "sequence")?;
         let grantees = self.grantees(&grant.grantees)?;
+        let wanted = whole(&grant.privileges, SEQUENCE_PRIVILEGES, "sequence")?;
         if let Some(sequence) = self.catalog.sequences.get_mut(name) {
             change_acl(&mut Arc::make_mut(sequence).acl, grant, &grantees, &wanted, &[]);
         }
@@ -295,8 +324,8 @@ impl Run<'_> {
     }
 
     fn grant_on_routine(&mut self, grant: &Grant, name: &QualifiedName, index: usize) -> Result<()> {
-        let wanted = whole(&grant.privileges, FUNCTION_PRIVILEGES, "function")?;
         let grantees = self.grantees(&grant.grantees)?;
+        let wanted = whole(&grant.privileges, FUNCTION_PRIVILEGES, "function")?;
         if let Some(routine) = self
             .catalog
             .routines
@@ -330,8 +359,16 @@ impl Run<'_> {
             DefaultPrivilegeObject::Types => (TYPE_PRIVILEGES, "type"),
             DefaultPrivilegeObject::Schemas => (SCHEMA_PRIVILEGES, "schema"),
         };
-        let wanted = whole(&change.privileges, all, kind)?;
         let grantees = self.grantees(&change.grantees)?;
+        let wanted = whole(&change.privileges, all, kind)?;
+        // What an owner may do with its own objects is no entry here, so that it cannot be taken away.
+        if !change.grant
+            && let Some(owner) = owners
+                .iter()
+                .find(|owner| grantees.contains(&Grantee::Role((*owner).clone())))
+        {
+            return Err(self.refuse("REVOKE of an owner's own default privileges", owner, None));
+        }
         for owner in &owners {
             for schema in &schemas {
                 for grantee in &grantees {
@@ -473,6 +510,28 @@ impl Run<'_> {
     }
 }
 
+/// The one database there is. Errors: 3D000 for another.
+fn existing_database(name: &Ident) -> Result<()> {
+    match name.as_str() {
+        DATABASE => Ok(()),
+        other => Err(DatabaseError::new(
+            "3D000",
+            format!("database \"{other}\" does not exist"),
+        )),
+    }
+}
+
+/// A language that a server has without extensions. Errors: 42704.
+pub(super) fn existing_language(name: &Ident) -> Result<()> {
+    match name.as_str() {
+        "sql" | "plpgsql" | "c" | "internal" => Ok(()),
+        other => Err(DatabaseError::new(
+            "42704",
+            format!("language \"{other}\" does not exist"),
+        )),
+    }
+}
+
 /// The column positions of what is wanted, in the same order. Errors: 42703.
 fn positions(relation: &Relation, wanted: &[Wanted]) -> Result<Vec<Option<ColumnIndex>>> {
     wanted
@@ -496,6 +555,7 @@ fn positions(relation: &Relation, wanted: &[Wanted]) -> Result<Vec<Option<Column
 /// Privileges on an object that has no columns. Errors: 0LP01.
 fn whole(list: &PrivilegeList, all: &[Privilege], kind: &str) -> Result<Vec<Wanted>> {
     match list {
+        PrivilegeList::Wrong(error) => Err(error.clone()),
         PrivilegeList::All => Ok(all.iter().map(|privilege| (*privilege, None)).collect()),
         PrivilegeList::AllOnColumns(_) => Err(DatabaseError::new(
             "0LP01",

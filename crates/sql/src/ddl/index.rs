@@ -7,13 +7,8 @@ use mainstay_core::types::Type;
 
 use super::expression::Place;
 use super::lookup::relation_exists;
-use super::{Change, Result, Run, naming};
+use super::{Change, Result, Run, naming, storage, table};
 use crate::ast::ddl::{CreateIndex, IndexPartDefinition};
-
-/// Access methods of PostgreSQL and of the extensions that projects use.
-const METHODS: &[&str] = &[
-    "btree", "hash", "gin", "gist", "spgist", "brin", "hnsw", "ivfflat", "bloom",
-];
 
 impl Run<'_> {
     pub(super) fn create_index(&mut self, create: &CreateIndex) -> Result<()> {
@@ -25,26 +20,25 @@ impl Run<'_> {
                     .detail("This operation is not supported for views."),
             );
         }
-        if !METHODS.contains(&create.method.as_str()) {
+        if !storage::INDEX_METHODS.contains(&create.method.as_str()) {
             return Err(DatabaseError::new(
                 "42704",
                 format!("access method \"{}\" does not exist", create.method),
             ));
         }
-        if let Some(name) = &create.name {
-            let cut = naming::cut(name, naming::NAME_BYTES_MAX);
-            if naming::relation_exists(self.catalog, &table.schema, cut) {
-                if !create.if_not_exists {
-                    return Err(relation_exists(cut));
-                }
-                self.notice("42P07", format!("relation \"{cut}\" already exists, skipping"));
-                return Ok(());
-            }
+        if create.unique && create.method != *"btree" {
+            let message = format!("access method \"{}\" does not support unique indexes", create.method);
+            return Err(DatabaseError::new("0A000", message));
         }
+        storage::check(storage::Holder::Index(&create.method), &create.options)?;
         let mut keys = Vec::new();
         let mut labels: Vec<Ident> = Vec::new();
         for key in &create.keys {
             let (part, label) = match &key.part {
+                IndexPartDefinition::Column(column) if table::is_system_column(column) => {
+                    let message = "index creation on system columns is not supported";
+                    return Err(DatabaseError::new("0A000", message));
+                }
                 IndexPartDefinition::Column(column) => {
                     let Some((index, found)) = relation.column(column) else {
                         return Err(DatabaseError::new(
@@ -63,6 +57,10 @@ impl Run<'_> {
                 }
                 IndexPartDefinition::Expression { text, label } => {
                     let kept = self.kept(text, &relation, Place::IndexKey)?;
+                    if matches!(kept.expr.ty, Type::Record | Type::Void) {
+                        let message = format!("column \"{label}\" has pseudo-type {}", kept.expr.ty);
+                        return Err(DatabaseError::new("42P16", message));
+                    }
                     (IndexPart::Expression(kept.text), label.clone())
                 }
             };
@@ -91,9 +89,18 @@ impl Run<'_> {
             None => None,
         };
         let name = match &create.name {
+            // As on a server, what is wrong with the index itself is said before its name is found to be taken.
             Some(name) => {
                 self.check_name(name)?;
-                Ident::new(naming::cut(name, naming::NAME_BYTES_MAX))
+                let name = Ident::new(naming::cut(name, naming::NAME_BYTES_MAX));
+                if naming::relation_exists(self.catalog, &table.schema, &name) {
+                    if !create.if_not_exists {
+                        return Err(relation_exists(&name));
+                    }
+                    self.notice("42P07", format!("relation \"{name}\" already exists, skipping"));
+                    return Ok(());
+                }
+                name
             }
             None => {
                 let joined = naming::joined(labels.iter().map(|label| label.as_str()));
@@ -107,10 +114,6 @@ impl Run<'_> {
                 create.method
             );
             self.notice("00000", message);
-        }
-        if create.unique && create.method != *"btree" {
-            let message = format!("access method \"{}\" does not support unique indexes", create.method);
-            return Err(DatabaseError::new("0A000", message));
         }
         if !create.including.is_empty() {
             let message = format!("INCLUDE of index \"{name}\": kept for PostgreSQL; it changes no answer");

@@ -11,6 +11,7 @@ use super::{Result, Run, types};
 use crate::analyse::server;
 use crate::ast::ObjectName;
 use crate::ast::ddl::RoleName;
+use crate::system;
 
 /// Beginnings of names that the engine keeps for itself.
 const KEPT_PREFIXES: &[&str] = &["sqlite_", "_ms_"];
@@ -31,6 +32,13 @@ impl Run<'_> {
     }
 
     pub(super) fn existing_schema(&self, schema: &Ident) -> Result<Ident> {
+        if system::is_kept_schema(schema) {
+            let (feature, way) = match schema.starts_with("pg_temp") {
+                true => ("temporary objects", Some("an object that stays")),
+                false => ("changes in a system schema", None),
+            };
+            return Err(self.refuse(feature, schema, way));
+        }
         match self.catalog.schemas.contains_key(schema) {
             true => Ok(schema.clone()),
             false => Err(DatabaseError::new(
@@ -99,6 +107,24 @@ impl Run<'_> {
             }
             DatabaseError::new("42P01", format!("relation \"{}\" does not exist", written(name)))
         })
+    }
+
+    /// Nothing, if the name is not one of the system catalogs'. Errors: 42501, 0A000.
+    pub(super) fn not_of_the_system(&self, name: &ObjectName) -> Result<()> {
+        if !server::has_relation(name.schema.as_deref(), &name.name) {
+            return Ok(());
+        }
+        let in_information_schema = name
+            .schema
+            .as_ref()
+            .is_some_and(|schema| *schema == *"information_schema");
+        match !in_information_schema && server::is_system_table(&name.name) {
+            true => Err(DatabaseError::new(
+                "42501",
+                format!("permission denied: \"{}\" is a system catalog", name.name),
+            )),
+            false => Err(self.refuse("changes in a system schema", &written(name), None)),
+        }
     }
 
     /// As [`Run::existing_relation`], and it must be a table. Errors: 42809.
@@ -187,7 +213,11 @@ impl Run<'_> {
         }
     }
 
-    pub(super) fn create_schema(&mut self, name: &Ident, if_not_exists: bool) -> Result<()> {
+    pub(super) fn create_schema(&mut self, name: &Ident, owner: Option<&RoleName>, if_not_exists: bool) -> Result<()> {
+        let owner = match owner {
+            Some(role) => self.role(role)?,
+            None => self.session.user.clone(),
+        };
         if self.catalog.schemas.contains_key(name) {
             let message = format!("schema \"{name}\" already exists");
             if !if_not_exists {
@@ -213,7 +243,7 @@ impl Run<'_> {
             return Err(self.refuse(&feature, name, Some("another name")));
         }
         let schema = Schema {
-            owner: self.session.user.clone(),
+            owner,
             comment: None,
             acl: Vec::new(),
         };

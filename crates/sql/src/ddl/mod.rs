@@ -24,7 +24,9 @@ mod index;
 mod initial;
 mod lookup;
 mod naming;
+mod options;
 mod policy;
+mod publication;
 mod quote;
 mod relocate;
 mod removal;
@@ -34,6 +36,7 @@ mod routine;
 mod sequence;
 mod setting;
 mod spell;
+mod storage;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -65,7 +68,7 @@ pub fn sequence_name(table: &str, column: &str) -> String {
 }
 
 use crate::ast::Statement;
-use crate::ast::ddl::{DdlStatement, PublicationAction};
+use crate::ast::ddl::DdlStatement;
 use crate::parse::ParsedStatement;
 use crate::session::Session;
 
@@ -148,7 +151,11 @@ impl Run<'_> {
             DdlStatement::AlterTable(alter) => self.alter_table(alter)?,
             DdlStatement::Rename(rename) => self.rename(rename)?,
             DdlStatement::Drop(drop) => self.drop(drop)?,
-            DdlStatement::CreateSchema { name, if_not_exists } => self.create_schema(name, *if_not_exists)?,
+            DdlStatement::CreateSchema {
+                name,
+                owner,
+                if_not_exists,
+            } => self.create_schema(name, owner.as_ref(), *if_not_exists)?,
             DdlStatement::CreateExtension {
                 name,
                 if_not_exists,
@@ -230,25 +237,5 @@ impl Run<'_> {
             .chain(routines)
             .max()
             .map_or(floor, |highest| floor.max(highest + 1))
-    }
-
-    fn publication(&mut self, publication: &crate::ast::ddl::Publication) -> Result<()> {
-        if publication.name != *"supabase_realtime" {
-            let way = Some("the publication supabase_realtime");
-            return Err(self.refuse("publications of one's own", &publication.name, way));
-        }
-        let mut tables = Vec::new();
-        for table in &publication.tables {
-            tables.push(self.existing_table(table)?.name.clone());
-        }
-        if publication.all_tables && publication.action == PublicationAction::Create {
-            return Err(self.refuse("FOR ALL TABLES", &publication.name, Some("ADD TABLE for each")));
-        }
-        self.changes.push(Change::Publication {
-            name: publication.name.clone(),
-            action: publication.action,
-            tables,
-        });
-        Ok(())
     }
 }

@@ -26,6 +26,8 @@ impl Run<'_> {
             ObjectKind::Type => self.rename_type(rename, &to),
             ObjectKind::Domain => self.rename_domain(rename, &to),
             ObjectKind::DomainConstraint => self.rename_domain_constraint(rename, &to),
+            // `ALTER INDEX` renames tables too.
+            ObjectKind::Index if self.find_index(&rename.name).is_none() => self.rename_relation_part(rename, &to),
             ObjectKind::Index => self.rename_index(rename, &to),
             ObjectKind::Sequence => self.rename_sequence(rename, &to),
             _ => self.rename_relation_part(rename, &to),
@@ -34,6 +36,7 @@ impl Run<'_> {
 
     fn rename_relation_part(&mut self, rename: &Rename, to: &Ident) -> Result<()> {
         let Some(relation) = self.find_relation(&rename.name) else {
+            self.not_of_the_system(&rename.name)?;
             if rename.if_exists {
                 self.notice(
                     "00000",

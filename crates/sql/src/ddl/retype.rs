@@ -331,6 +331,7 @@ impl Run<'_> {
             self.changes.push(Change::CheckForeignKey {
                 table: owner.name.clone(),
                 constraint,
+                not_valid: false,
             });
         }
     }

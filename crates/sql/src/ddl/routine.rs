@@ -15,6 +15,7 @@ use mainstay_core::types::{Type, TypeModifier};
 use super::expression::without_position;
 use super::{Result, Run};
 use crate::analyse::Analyser;
+use crate::analyse::functions;
 use crate::ast::ddl::{AlterFunction, ArgumentDefinition, ArgumentMode, CreateFunction};
 use crate::ast::{ObjectName, TypeName};
 
@@ -315,6 +316,9 @@ impl Run<'_> {
         written: &ObjectName,
         arguments: Option<&[TypeName]>,
     ) -> Result<(QualifiedName, usize)> {
+        if let Some(schema) = written.schema.as_ref().filter(|schema| **schema != *"pg_catalog") {
+            self.existing_schema(schema)?;
+        }
         let mut types = None;
         if let Some(arguments) = arguments {
             let mut list = Vec::new();
@@ -336,6 +340,19 @@ impl Run<'_> {
                 .collect();
             (!matching.is_empty()).then(|| (name.clone(), matching))
         });
+        let server_has = functions::is_server_function(&written.name)
+            && written.schema.as_ref().is_none_or(|schema| *schema == *"pg_catalog")
+            && match &types {
+                // Those with overloads on record have one of that many arguments.
+                Some(types) => {
+                    let mut known = functions::server_overloads(&written.name).peekable();
+                    known.peek().is_none() || known.any(|overload| overload.len() == types.len())
+                }
+                None => true,
+            };
+        if found.is_none() && server_has {
+            return Err(self.refuse("changes of a built-in function", &written.name, None));
+        }
         match (found, &types) {
             (Some((name, matching)), _) if matching.len() == 1 => Ok((name, matching[0])),
             (Some((name, _)), _) => Err(DatabaseError::new(

@@ -3,7 +3,7 @@
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::Ident;
 
-use super::Result;
+use super::{Result, storage};
 use crate::ast::{ExprKind, Query, Set, SetExpression};
 use crate::session::Session;
 
@@ -12,8 +12,6 @@ const HARMLESS_SETTINGS: &[&str] = &[
     "application_name",
     "client_encoding",
     "client_min_messages",
-    "default_table_access_method",
-    "default_tablespace",
     "default_transaction_isolation",
     "default_with_oids",
     "idle_in_transaction_session_timeout",
@@ -30,6 +28,16 @@ const HARMLESS_SETTINGS: &[&str] = &[
 pub fn set(session: &mut Session, set: &Set, line: u32) -> Result<()> {
     match set.name.as_str() {
         "search_path" => {
+            let first = set.values.as_deref().and_then(<[String]>::first);
+            if first.is_some_and(|name| name.starts_with("pg_temp")) {
+                let way = Some("pg_temp behind the other schemas");
+                return Err(DatabaseError::unavailable(
+                    "pg_temp before all other schemas",
+                    "",
+                    line,
+                    way,
+                ));
+            }
             session.search_path = match &set.values {
                 None => vec![Ident::new("public")],
                 Some(values) => values
@@ -80,6 +88,11 @@ pub fn set(session: &mut Session, set: &Set, line: u32) -> Result<()> {
             "0A000",
             "tables declared WITH OIDS are not supported",
         )),
+        "default_table_access_method" | "default_tablespace" => match set.values.as_deref().and_then(<[String]>::first)
+        {
+            Some(value) => storage_default(&set.name, value, line),
+            None => Ok(()),
+        },
         "bytea_output" if set.values.as_deref().is_none_or(|values| values == ["hex"]) => Ok(()),
         name if HARMLESS_SETTINGS.contains(&name) => Ok(()),
         // Settings with a dot are the application's own.
@@ -128,6 +141,31 @@ fn own_setting(session: &mut Session, set: &Set, line: u32) -> Result<()> {
         None => session.settings.push((name.to_owned(), value)),
     }
     Ok(())
+}
+
+/// What new tables are made in and with: there is one of each. Errors: 55000, 22023.
+fn storage_default(name: &str, value: &str, line: u32) -> Result<()> {
+    let is_method = name == "default_table_access_method";
+    match value {
+        "heap" if is_method => Ok(()),
+        "" | "pg_default" if !is_method => Ok(()),
+        "pg_global" if !is_method => Err(DatabaseError::unavailable(
+            "tablespaces",
+            value,
+            line,
+            Some("pg_default"),
+        )),
+        "btree" | "hash" | "gin" | "gist" | "spgist" | "brin" if is_method => storage::check_table_method(Some(value)),
+        _ => {
+            let what = if is_method { "Table access method" } else { "Tablespace" };
+            let detail = match value {
+                "" => format!("{name} cannot be empty."),
+                _ => format!("{what} \"{value}\" does not exist."),
+            };
+            let message = format!("invalid value for parameter \"{name}\": \"{value}\"");
+            Err(DatabaseError::new("22023", message).detail(detail))
+        }
+    }
 }
 
 /// `SELECT set_config('name', 'value', …)` by itself, as the SET that it is.

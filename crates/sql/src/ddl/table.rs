@@ -9,7 +9,7 @@ use mainstay_core::types::{Type, TypeModifier};
 
 use super::lookup::relation_exists;
 use super::types::{ColumnType, qualified_literal};
-use super::{Change, Result, Run, naming};
+use super::{Change, Result, Run, naming, storage};
 use crate::ast::ddl::{ColumnDefinition, ConstraintBody, ConstraintDefinition, CreateTable, SequenceOptions};
 
 /// The most columns a table may have, as in PostgreSQL.
@@ -32,15 +32,13 @@ impl Run<'_> {
             return self.create_table_like(create);
         }
         let name = self.new_name(&create.name)?;
-        if naming::relation_exists(self.catalog, &name.schema, &name.name) {
-            if !create.if_not_exists {
-                return Err(relation_exists(&name.name));
-            }
+        let exists = naming::relation_exists(self.catalog, &name.schema, &name.name);
+        if exists && create.if_not_exists {
             self.notice("42P07", format!("relation \"{}\" already exists, skipping", name.name));
             return Ok(());
         }
-        self.check_case(&name)?;
-        self.check_free_row_type(&name)?;
+        storage::check(storage::Holder::Table, &create.storage.options)?;
+        storage::check_table_method(create.storage.method.as_deref())?;
         self.check_column_names(create)?;
 
         let mut table = Relation {
@@ -72,6 +70,13 @@ impl Run<'_> {
             table.columns.push(new.column);
         }
         constraints.extend(create.constraints.iter().cloned());
+        check_key_columns(&table, &constraints)?;
+        // As on a server, what is wrong with the table itself is said before its name is found to be taken.
+        if exists {
+            return Err(relation_exists(&name.name));
+        }
+        self.check_case(&name)?;
+        self.check_free_row_type(&name)?;
         table.acl = self.default_acl(DefaultPrivilegeObject::Tables, &name.schema);
         self.catalog.relations.insert(name.clone(), Arc::new(table));
         for sequence in sequences {
@@ -145,6 +150,7 @@ impl Run<'_> {
             ColumnType::Plain(ty, modifier) => (ty, modifier, false),
             ColumnType::Serial(ty) => (ty, TypeModifier::None, true),
         };
+        storage::check_compression(&ty, &definition.compression)?;
         let mut new = NewColumn {
             column: Column {
                 name: Ident::new(naming::cut(&definition.name, naming::NAME_BYTES_MAX)),
@@ -312,6 +318,25 @@ impl Run<'_> {
     }
 }
 
+/// True for the columns that every table of PostgreSQL's has without their being listed.
+pub(super) fn is_system_column(name: &str) -> bool {
+    matches!(name, "tableoid" | "xmin" | "cmin" | "xmax" | "cmax" | "ctid")
+}
+
+/// Errors: 42703 for a key over a column that the new table does not have.
+fn check_key_columns(table: &Relation, constraints: &[ConstraintDefinition]) -> Result<()> {
+    for constraint in constraints {
+        let (ConstraintBody::PrimaryKey { columns } | ConstraintBody::Unique { columns }) = &constraint.body else {
+            continue;
+        };
+        if let Some(column) = columns.iter().find(|column| table.column(column).is_none()) {
+            let message = format!("column \"{column}\" named in key does not exist");
+            return Err(DatabaseError::new("42703", message));
+        }
+    }
+    Ok(())
+}
+
 /// A column's constraint as the table would have it.
 fn on_column(constraint: &ConstraintDefinition, column: &Ident) -> ConstraintDefinition {
     let mut constraint = constraint.clone();
@@ -321,9 +346,4 @@ fn on_column(constraint: &ConstraintDefinition, column: &Ident) -> ConstraintDef
         _ => {}
     }
     constraint
-}
-
-/// True for the names of columns that every table of a PostgreSQL server has.
-pub(super) fn is_system_column(name: &Ident) -> bool {
-    matches!(name.as_str(), "tableoid" | "xmin" | "cmin" | "xmax" | "cmax" | "ctid")
 }

@@ -1,14 +1,11 @@
-//! `TRUNCATE`, and the roles and publications that scripts change beside it.
+//! `TRUNCATE`, and the roles that scripts change beside it.
 
 use mainstay_core::catalog::{ConstraintKind, RelationKind};
 use mainstay_core::error::DatabaseError;
-use mainstay_core::name::{Ident, QualifiedName};
+use mainstay_core::name::QualifiedName;
 
 use super::{Change, Result, Run, initial};
 use crate::ast::ddl::{AlterRole, Truncate};
-
-/// The only publication that there can be: realtime's switch.
-const REALTIME: &str = "supabase_realtime";
 
 impl Run<'_> {
     pub(super) fn truncate(&mut self, truncate: &Truncate) -> Result<()> {
@@ -90,21 +87,6 @@ impl Run<'_> {
             role.inherit = alter.inherit.unwrap_or(role.inherit);
             role.bypass_rls = alter.bypass_rls.unwrap_or(role.bypass_rls);
             role.statement_timeout_ms = alter.statement_timeout_ms.unwrap_or(role.statement_timeout_ms);
-        }
-        Ok(())
-    }
-
-    pub(super) fn drop_publications(&mut self, names: &[Ident], if_exists: bool) -> Result<()> {
-        for name in names {
-            let message = format!("publication \"{name}\" does not exist");
-            match (**name == *REALTIME, if_exists) {
-                (true, _) => self.changes.push(Change::DropPublication {
-                    name: name.clone(),
-                    if_exists,
-                }),
-                (false, true) => self.notice("00000", format!("{message}, skipping")),
-                (false, false) => return Err(DatabaseError::new("42704", message)),
-            }
         }
         Ok(())
     }

@@ -215,6 +215,7 @@ fn refused_type(ty: &Type) -> Option<(&'static str, Option<&'static str>)> {
         Type::Bpchar => ("char(n)", Some("text or varchar")),
         Type::Timetz => ("time with time zone", Some("time or timestamptz")),
         Type::Name => ("type name", Some("text")),
+        Type::Char => ("type \"char\"", Some("text")),
         Type::Oid => ("type oid", Some("bigint")),
         Type::Record | Type::Unknown => ("pseudo-types", None),
         _ => return None,

@@ -12,7 +12,7 @@ use mainstay_core::types::Type;
 use super::expression::without_position;
 use super::table::is_system_column;
 use super::updatability::Updatability;
-use super::{Result, Run, naming, spell, types};
+use super::{Result, Run, naming, spell, storage, types};
 use crate::analyse::Analyser;
 use crate::ast::ddl::{CreateView, ViewOptions};
 use crate::typed;
@@ -27,7 +27,7 @@ impl Run<'_> {
             .map_err(without_position)?;
         let definition = spell::without_stars(&text, &typed)?;
         let columns = self.view_columns(&name, create, &typed)?;
-        let options = &create.options;
+        let options = &storage::of_view(&create.options)?;
         let sources: Vec<Option<ColumnSource>> = typed.columns.iter().map(|column| column.source.clone()).collect();
         if options.check_option.is_some() {
             may_check(&typed)?;

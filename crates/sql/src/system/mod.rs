@@ -110,6 +110,21 @@ pub fn is_system_schema(schema: &str) -> bool {
     matches!(schema, PG_CATALOG | INFORMATION_SCHEMA)
 }
 
+/// True for the schemas that PostgreSQL makes itself.
+pub fn is_kept_schema(schema: &str) -> bool {
+    matches!(schema, "pg_catalog" | "information_schema" | "pg_toast" | "pg_temp")
+        || schema.starts_with("pg_temp_")
+        || schema.starts_with("pg_toast_temp_")
+}
+
+/// True if the relation has all of PostgreSQL 15's columns, in its order.
+pub fn is_whole(name: &QualifiedName) -> bool {
+    matches!(
+        name.name.as_str(),
+        "pg_enum" | "pg_publication_tables" | "constraint_column_usage"
+    )
+}
+
 /// The rows of a system relation as `role` sees them. `None`: what an engine keeps beside the catalog
 /// (`pg_publication`, `pg_publication_tables`).
 pub fn rows(catalog: &Catalog, role: &Ident, relation: &Relation) -> Option<Vec<Row>> {

@@ -289,7 +289,7 @@ impl Source<'_> {
                     .into(),
                     key.is_some_and(|key| key.deferrable).into(),
                     key.is_some_and(|key| key.initially_deferred).into(),
-                    true.into(),
+                    (!constraint.not_valid).into(),
                     self.identifiers.relation(&relation.name),
                     key.map_or(Cell::Integer(0), |key| self.identifiers.relation(&key.target)),
                     key.map_or(" ", |key| action(key.on_update)).into(),

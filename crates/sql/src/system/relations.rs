@@ -1,6 +1,5 @@
-//! The system relations and their columns. PostgreSQL's type `"char"` is given as `text`: what may be asked of its
-//! one-letter codes is the same. The texts of expressions (`qual`, `column_default` …) are left out: PostgreSQL prints
-//! them from its own trees, the catalog keeps them as they were written.
+//! The system relations and their columns. The texts of expressions (`qual`, `column_default` …) are left out: PostgreSQL
+//! prints them from its own trees, the catalog keeps them as they were written.
 
 use mainstay_core::types::Type;
 
@@ -21,7 +20,7 @@ pub static ALL: std::sync::LazyLock<Vec<(&'static str, &'static str, Columns)>> 
 });
 
 fn pg_catalog() -> Vec<(&'static str, Columns)> {
-    use Type::{Bool, Float4, Int2, Int4, Int8, Name, Oid, Text};
+    use Type::{Bool, Char, Float4, Int2, Int4, Int8, Name, Oid, Text};
     vec![
         ("pg_namespace", vec![("oid", Oid), ("nspname", Name), ("nspowner", Oid)]),
         (
@@ -31,8 +30,8 @@ fn pg_catalog() -> Vec<(&'static str, Columns)> {
                 ("relname", Name),
                 ("relnamespace", Oid),
                 ("relowner", Oid),
-                ("relkind", Text),
-                ("relpersistence", Text),
+                ("relkind", Char),
+                ("relpersistence", Char),
                 ("relnatts", Int2),
                 ("relrowsecurity", Bool),
                 ("relforcerowsecurity", Bool),
@@ -48,8 +47,8 @@ fn pg_catalog() -> Vec<(&'static str, Columns)> {
                 ("attnum", Int2),
                 ("attnotnull", Bool),
                 ("atthasdef", Bool),
-                ("attidentity", Text),
-                ("attgenerated", Text),
+                ("attidentity", Char),
+                ("attgenerated", Char),
                 ("attisdropped", Bool),
             ],
         ),
@@ -60,7 +59,7 @@ fn pg_catalog() -> Vec<(&'static str, Columns)> {
                 ("typname", Name),
                 ("typnamespace", Oid),
                 ("typowner", Oid),
-                ("typtype", Text),
+                ("typtype", Char),
                 ("typrelid", Oid),
                 ("typbasetype", Oid),
                 ("typnotnull", Bool),
@@ -82,11 +81,11 @@ fn pg_catalog() -> Vec<(&'static str, Columns)> {
                 ("proname", Name),
                 ("pronamespace", Oid),
                 ("proowner", Oid),
-                ("prokind", Text),
+                ("prokind", Char),
                 ("prosecdef", Bool),
                 ("proisstrict", Bool),
                 ("proretset", Bool),
-                ("provolatile", Text),
+                ("provolatile", Char),
                 ("pronargs", Int2),
                 ("pronargdefaults", Int2),
                 ("prorettype", Oid),
@@ -99,14 +98,14 @@ fn pg_catalog() -> Vec<(&'static str, Columns)> {
                 ("oid", Oid),
                 ("conname", Name),
                 ("connamespace", Oid),
-                ("contype", Text),
+                ("contype", Char),
                 ("condeferrable", Bool),
                 ("condeferred", Bool),
                 ("convalidated", Bool),
                 ("conrelid", Oid),
                 ("confrelid", Oid),
-                ("confupdtype", Text),
-                ("confdeltype", Text),
+                ("confupdtype", Char),
+                ("confdeltype", Char),
             ],
         ),
         (
@@ -115,7 +114,7 @@ fn pg_catalog() -> Vec<(&'static str, Columns)> {
                 ("oid", Oid),
                 ("polname", Name),
                 ("polrelid", Oid),
-                ("polcmd", Text),
+                ("polcmd", Char),
                 ("polpermissive", Bool),
             ],
         ),
@@ -180,7 +179,13 @@ fn pg_catalog() -> Vec<(&'static str, Columns)> {
         ("pg_publication", vec![("pubname", Name)]),
         (
             "pg_publication_tables",
-            vec![("pubname", Name), ("schemaname", Name), ("tablename", Name)],
+            vec![
+                ("pubname", Name),
+                ("schemaname", Name),
+                ("tablename", Name),
+                ("attnames", NAMES()),
+                ("rowfilter", Text),
+            ],
         ),
     ]
 }

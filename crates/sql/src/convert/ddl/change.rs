@@ -2,7 +2,7 @@
 
 use mainstay_core::name::Ident;
 use pg_query::NodeEnum;
-use pg_query::protobuf::{self, AlterTableType as Alter, Node, ObjectType, VariableSetKind};
+use pg_query::protobuf::{self, AlterTableType as Alter, ObjectType, VariableSetKind};
 
 use super::super::context::Context;
 use super::super::query::subquery;
@@ -173,7 +173,7 @@ pub(super) fn set_constraints(ctx: &Context<'_>, statement: &protobuf::Constrain
 
 pub(super) fn create_table_as(ctx: &Context<'_>, statement: &protobuf::CreateTableAsStmt) -> Converted<DdlStatement> {
     let into = statement.into.as_deref();
-    let name = table_made(ctx, into)?;
+    let (name, storage) = table_made(ctx, into)?;
     if statement.objtype == ObjectType::ObjectMatview as i32 {
         return Err(refuse(ctx, "materialized views", &name.name, Some("a view")));
     }
@@ -188,6 +188,7 @@ pub(super) fn create_table_as(ctx: &Context<'_>, statement: &protobuf::CreateTab
         columns: into.map(|into| identifiers(&into.col_names)).unwrap_or_default(),
         query: Box::new(subquery(query, ctx)?),
         with_data: !into.is_some_and(|into| into.skip_data),
+        storage,
         name,
     }))
 }
@@ -212,8 +213,10 @@ pub(in super::super) fn select_into(
     let mut plain = select.clone();
     let Some(into) = take(&mut plain) else { return Ok(None) };
     let query = super::super::query::query(&plain, ctx)?;
+    let (name, storage) = table_made(ctx, Some(&into))?;
     Ok(Some(DdlStatement::CreateTableAs(CreateTableAs {
-        name: table_made(ctx, Some(&into))?,
+        name,
+        storage,
         if_not_exists: false,
         columns: Vec::new(),
         query: Box::new(query),
@@ -221,7 +224,7 @@ pub(in super::super) fn select_into(
     })))
 }
 
-fn table_made(ctx: &Context<'_>, into: Option<&protobuf::IntoClause>) -> Converted<ObjectName> {
+fn table_made(ctx: &Context<'_>, into: Option<&protobuf::IntoClause>) -> Converted<(ObjectName, TableStorage)> {
     let name = relation(ctx, into.and_then(|into| into.rel.as_ref()))?;
     let persistence = into
         .and_then(|into| into.rel.as_ref())
@@ -229,8 +232,45 @@ fn table_made(ctx: &Context<'_>, into: Option<&protobuf::IntoClause>) -> Convert
     match persistence {
         Some("t") => Err(refuse(ctx, "temporary tables", &name.name, Some("a table that stays"))),
         Some("u") => Err(refuse(ctx, "UNLOGGED tables", &name.name, Some("a plain table"))),
-        _ => Ok(name),
+        _ => {
+            let storage = match into {
+                Some(into) => table_storage(
+                    ctx,
+                    &name.name,
+                    (&into.options, &into.access_method),
+                    into.on_commit,
+                    &into.table_space_name,
+                )?,
+                None => TableStorage::default(),
+            };
+            Ok((name, storage))
+        }
     }
+}
+
+/// `USING`, `WITH`, `ON COMMIT` and `TABLESPACE` of a new table. Errors: 42P16 for ON COMMIT, 0A000 for a tablespace.
+pub(super) fn table_storage(
+    ctx: &Context<'_>,
+    table: &Ident,
+    (options, method): (&[protobuf::Node], &str),
+    on_commit: i32,
+    tablespace: &str,
+) -> Converted<TableStorage> {
+    use protobuf::OnCommitAction as Action;
+    if !matches!(
+        Action::try_from(on_commit),
+        Ok(Action::Undefined | Action::OncommitNoop)
+    ) {
+        let message = "ON COMMIT can only be used on temporary tables";
+        return Err(mainstay_core::error::DatabaseError::new("42P16", message));
+    }
+    if !tablespace.is_empty() {
+        return Err(refuse(ctx, "tablespaces", table, Some("no TABLESPACE clause")));
+    }
+    Ok(TableStorage {
+        options: storage_options(options),
+        method: Some(Ident::new(method)).filter(|method| !method.is_empty()),
+    })
 }
 
 /// `ALTER CONSTRAINT`: what is not said is NOT DEFERRABLE, INITIALLY IMMEDIATE.
@@ -260,17 +300,6 @@ pub(super) fn alter_constraint(
 pub(super) fn is_storage(kind: Alter) -> bool {
     matches!(
         kind,
-        Alter::AtReplicaIdentity
-            | Alter::AtClusterOn
-            | Alter::AtDropCluster
-            | Alter::AtSetRelOptions
-            | Alter::AtResetRelOptions
-            | Alter::AtSetLogged
-            | Alter::AtDropOids
+        Alter::AtReplicaIdentity | Alter::AtDropCluster | Alter::AtSetLogged | Alter::AtDropOids
     )
-}
-
-/// The publications of `DROP PUBLICATION`.
-pub(super) fn dropped_publications(objects: &[Node]) -> Vec<Ident> {
-    identifiers(objects)
 }

@@ -118,15 +118,18 @@ pub(super) fn grant(ctx: &Context<'_>, statement: &protobuf::GrantStmt) -> Conve
         }
         (ObjectType::ObjectSchema, _) => GrantTarget::Schemas(identifiers(&statement.objects)),
         (ObjectType::ObjectType | ObjectType::ObjectDomain, _) => GrantTarget::Types(type_names(&statement.objects)),
-        (ObjectType::ObjectLargeobject, _) => {
-            return Err(refuse(ctx, "large objects", "", Some("storage or a bytea column")));
+        (ObjectType::ObjectDatabase, _) => GrantTarget::Databases(identifiers(&statement.objects)),
+        (ObjectType::ObjectLanguage, _) => GrantTarget::Languages(identifiers(&statement.objects)),
+        _ => {
+            let verb = if statement.is_grant { "GRANT" } else { "REVOKE" };
+            let feature = format!("{verb} on {}", elsewhere(object));
+            return Err(refuse(ctx, &feature, "", None));
         }
-        _ => GrantTarget::Elsewhere,
     };
     Ok(Grant {
         grant: statement.is_grant,
         target,
-        privileges: privileges(&statement.privileges, object)?,
+        privileges: privileges(&statement.privileges, object),
         grantees: statement.grantees.iter().filter_map(role_of).collect(),
         grant_option: statement.grant_option,
     })
@@ -165,7 +168,7 @@ pub(super) fn default_privileges(
         schemas,
         object: kind,
         grant: action.is_grant,
-        privileges: privileges(&action.privileges, object)?,
+        privileges: privileges(&action.privileges, object),
         grantees: action.grantees.iter().filter_map(role_of).collect(),
         grant_option: action.grant_option,
     })
@@ -192,10 +195,23 @@ fn type_names(nodes: &[Node]) -> Vec<ObjectName> {
         .collect()
 }
 
-/// The privileges of a grant. Errors: 0LP01 for one that the kind of object does not have, 42601 for an unknown one.
-fn privileges(nodes: &[Node], object: ObjectType) -> Converted<PrivilegeList> {
+/// What only a server has, in the plural.
+fn elsewhere(object: ObjectType) -> &'static str {
+    match object {
+        ObjectType::ObjectFdw => "foreign data wrappers",
+        ObjectType::ObjectForeignServer => "foreign servers",
+        ObjectType::ObjectLargeobject => "large objects",
+        ObjectType::ObjectTablespace => "tablespaces",
+        ObjectType::ObjectParameterAcl => "parameters",
+        _ => "this kind of object",
+    }
+}
+
+/// The privileges of a grant; [`PrivilegeList::Wrong`] for one that the kind of object does not have (0LP01) or that
+/// there is not (42601).
+fn privileges(nodes: &[Node], object: ObjectType) -> PrivilegeList {
     if nodes.is_empty() {
-        return Ok(PrivilegeList::All);
+        return PrivilegeList::All;
     }
     let mut items = Vec::new();
     for node in nodes {
@@ -204,53 +220,75 @@ fn privileges(nodes: &[Node], object: ObjectType) -> Converted<PrivilegeList> {
         };
         let columns = identifiers(&access.cols);
         if access.priv_name.is_empty() {
-            return Ok(PrivilegeList::AllOnColumns(columns));
+            return PrivilegeList::AllOnColumns(columns);
         }
-        let privilege = match access.priv_name.as_str() {
-            "select" => Privilege::Select,
-            "insert" => Privilege::Insert,
-            "update" => Privilege::Update,
-            "delete" => Privilege::Delete,
-            "truncate" => Privilege::Truncate,
-            "references" => Privilege::References,
-            "trigger" => Privilege::Trigger,
-            "usage" => Privilege::Usage,
-            "create" => Privilege::Create,
-            "execute" => Privilege::Execute,
-            // Rights on databases, for which there is nothing to keep.
-            "connect" | "temp" | "temporary" if object == ObjectType::ObjectDatabase => continue,
-            other => {
-                return Err(DatabaseError::new(
-                    "42601",
-                    format!("unrecognized privilege type \"{other}\""),
-                ));
-            }
+        let name = access.priv_name.as_str();
+        if object == ObjectType::ObjectDatabase && matches!(name, "connect" | "temp" | "temporary") {
+            // Rights that everybody has here, or nobody could use.
+            continue;
+        }
+        let Some(privilege) = privilege(name) else {
+            let other = matches!(name, "connect" | "temp" | "temporary" | "set" | "alter system");
+            return PrivilegeList::Wrong(match other {
+                true => invalid(name, object),
+                false => DatabaseError::new("42601", format!("unrecognized privilege type \"{name}\"")),
+            });
         };
-        check_privilege(object, privilege, &access.priv_name)?;
+        if !may_have(object, privilege) {
+            return PrivilegeList::Wrong(invalid(name, object));
+        }
         items.push(PrivilegeItem { privilege, columns });
     }
-    Ok(PrivilegeList::Some(items))
+    PrivilegeList::Some(items)
 }
 
-fn check_privilege(object: ObjectType, privilege: Privilege, name: &str) -> Converted<()> {
+fn privilege(name: &str) -> Option<Privilege> {
+    Some(match name {
+        "select" => Privilege::Select,
+        "insert" => Privilege::Insert,
+        "update" => Privilege::Update,
+        "delete" => Privilege::Delete,
+        "truncate" => Privilege::Truncate,
+        "references" => Privilege::References,
+        "trigger" => Privilege::Trigger,
+        "usage" => Privilege::Usage,
+        "create" => Privilege::Create,
+        "execute" => Privilege::Execute,
+        _ => return None,
+    })
+}
+
+fn may_have(object: ObjectType, privilege: Privilege) -> bool {
     use Privilege::{Create, Delete, Execute, Insert, References, Select, Trigger, Truncate, Update, Usage};
-    let (allowed, label): (&[Privilege], &str) = match object {
+    let allowed: &[Privilege] = match object {
         // USAGE too: `GRANT USAGE ON a_sequence` names it like a table.
-        ObjectType::ObjectTable => (
-            &[Select, Insert, Update, Delete, Truncate, References, Trigger, Usage],
-            "relation",
-        ),
-        ObjectType::ObjectSequence => (&[Usage, Select, Update], "sequence"),
-        ObjectType::ObjectFunction | ObjectType::ObjectRoutine => (&[Execute], "function"),
-        ObjectType::ObjectSchema => (&[Usage, Create], "schema"),
-        ObjectType::ObjectType | ObjectType::ObjectDomain => (&[Usage], "type"),
-        _ => return Ok(()),
+        ObjectType::ObjectTable => &[Select, Insert, Update, Delete, Truncate, References, Trigger, Usage],
+        ObjectType::ObjectSequence => &[Usage, Select, Update],
+        ObjectType::ObjectFunction | ObjectType::ObjectRoutine | ObjectType::ObjectProcedure => &[Execute],
+        ObjectType::ObjectSchema => &[Usage, Create],
+        ObjectType::ObjectType | ObjectType::ObjectDomain | ObjectType::ObjectLanguage => &[Usage],
+        ObjectType::ObjectDatabase => &[Create],
+        _ => return true,
     };
-    if allowed.contains(&privilege) {
-        return Ok(());
-    }
-    Err(DatabaseError::new(
+    allowed.contains(&privilege)
+}
+
+fn invalid(name: &str, object: ObjectType) -> DatabaseError {
+    let label = match object {
+        ObjectType::ObjectTable => "relation",
+        ObjectType::ObjectSequence => "sequence",
+        ObjectType::ObjectFunction => "function",
+        ObjectType::ObjectRoutine => "routine",
+        ObjectType::ObjectProcedure => "procedure",
+        ObjectType::ObjectSchema => "schema",
+        ObjectType::ObjectType => "type",
+        ObjectType::ObjectDomain => "domain",
+        ObjectType::ObjectLanguage => "language",
+        ObjectType::ObjectDatabase => "database",
+        _ => "this kind of object",
+    };
+    DatabaseError::new(
         "0LP01",
         format!("invalid privilege type {} for {label}", name.to_uppercase()),
-    ))
+    )
 }

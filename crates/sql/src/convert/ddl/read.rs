@@ -146,6 +146,18 @@ pub(super) fn option_text(element: &DefElem) -> Option<String> {
     element.arg.as_deref().and_then(constant_text)
 }
 
+/// Parameters of storage in an option list.
+pub(super) fn storage_options(nodes: &[Node]) -> Vec<StorageOption> {
+    definitions(nodes)
+        .map(|element| StorageOption {
+            namespace: Some(Ident::new(&element.defnamespace)).filter(|space| !space.is_empty()),
+            name: Ident::new(&element.defname),
+            value: option_text(element).unwrap_or_else(|| "true".to_owned()),
+            has_value: element.arg.is_some(),
+        })
+        .collect()
+}
+
 pub(super) fn option_integer(element: &DefElem) -> Option<i64> {
     option_text(element)?.parse().ok()
 }

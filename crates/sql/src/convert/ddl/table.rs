@@ -8,9 +8,9 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{self, AlterTableType as Alter, ConstrType, Node};
 
 use super::super::context::Context;
-use super::change::{alter_constraint, is_storage};
+use super::change::{alter_constraint, is_storage, table_storage};
 use super::read::*;
-use super::{Converted, object_kind, sequence_options, text, view_options};
+use super::{Converted, object_kind, sequence_options, text};
 use crate::ast::TypeName;
 use crate::ast::ddl::*;
 
@@ -35,10 +35,15 @@ pub(super) fn create_table(ctx: &Context<'_>, statement: &protobuf::CreateStmt) 
     if statement.of_typename.is_some() {
         return unavailable("typed tables (OF)", Some("the columns written out"));
     }
-    if !statement.tablespacename.is_empty() {
-        return unavailable("tablespaces", Some("no TABLESPACE clause"));
-    }
+    let storage = table_storage(
+        ctx,
+        &name.name,
+        (&statement.options, &statement.access_method),
+        statement.oncommit,
+        &statement.tablespacename,
+    )?;
     let mut table = CreateTable {
+        storage,
         if_not_exists: statement.if_not_exists,
         columns: Vec::new(),
         constraints: Vec::new(),
@@ -103,13 +108,14 @@ fn column(ctx: &Context<'_>, table: &Ident, column: &protobuf::ColumnDef) -> Con
             None => constraints.push(constraint(ctx, table, parsed)?),
         }
     }
-    if !column.storage_name.is_empty() || !column.compression.is_empty() {
-        // Hints for PostgreSQL's storage; they change no answer.
+    if !column.storage_name.is_empty() {
+        return Err(newer("STORAGE in a column's definition"));
     }
     Ok(ColumnDefinition {
         name: Ident::new(&column.colname),
         ty: ctx.type_name(ty)?,
         constraints,
+        compression: column.compression.clone(),
         line,
     })
 }
@@ -218,7 +224,13 @@ pub(super) fn constraint(
         return Err(unavailable("NO INHERIT", Some("a plain CHECK")));
     }
     let name = Some(Ident::new(&constraint.conname)).filter(|name| !name.is_empty());
-    Ok(ConstraintDefinition { name, body, line })
+    Ok(ConstraintDefinition {
+        name,
+        body,
+        not_valid: constraint.skip_validation && !constraint.initially_valid,
+        storage: storage_options(&constraint.options),
+        line,
+    })
 }
 
 /// Syntax that the grammar knows and PostgreSQL 15 does not.
@@ -346,6 +358,7 @@ pub(super) fn create_index(ctx: &Context<'_>, statement: &protobuf::IndexStmt) -
         method: Ident::new(&statement.access_method),
         keys,
         including,
+        options: storage_options(&statement.options),
         predicate: statement.where_clause.as_deref().map(text::of_expression).transpose()?,
     })
 }
@@ -450,6 +463,10 @@ fn alter_action(
     };
     let switch = |name, enabled| AlterAction::Triggers(TriggerSwitch { name, enabled });
     let security = |enabled, forced| AlterAction::RowSecurity { enabled, forced };
+    let column_storage = |storage| AlterAction::ColumnStorage {
+        column: part.clone(),
+        storage,
+    };
     Ok(match (kind, definition) {
         (Alter::AtAddColumn, Some(NodeEnum::ColumnDef(added))) => AlterAction::AddColumn {
             column: column(ctx, &table.name, added)?,
@@ -494,30 +511,36 @@ fn alter_action(
         (Alter::AtDisableTrigAll | Alter::AtDisableTrigUser, _) => switch(None, false),
         (Alter::AtEnableReplicaTrig, _) => return unavailable("ENABLE REPLICA TRIGGER", None),
         (Alter::AtChangeOwner, _) => AlterAction::Owner(command.newowner.as_ref().map_or(RoleName::Current, role_name)),
-        (Alter::AtSetRelOptions, Some(NodeEnum::List(list))) => {
-            let view = list.items.iter().any(|node| match node.node.as_ref() {
-                Some(NodeEnum::DefElem(element)) => {
-                    matches!(
-                        element.defname.as_str(),
-                        "security_invoker" | "security_barrier" | "check_option"
-                    )
-                }
-                _ => false,
-            });
-            match view {
-                true => AlterAction::ViewOptions(view_options(&list.items)?),
-                false => AlterAction::Ignored(None),
-            }
+        (Alter::AtSetRelOptions | Alter::AtResetRelOptions, Some(NodeEnum::List(list))) => AlterAction::Options {
+            options: storage_options(&list.items),
+            reset: kind == Alter::AtResetRelOptions,
+        },
+        (Alter::AtSetStatistics, _) => column_storage(ColumnStorage::Statistics(
+            command
+                .def
+                .as_deref()
+                .and_then(constant_text)
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(-1),
+        )),
+        (Alter::AtSetOptions | Alter::AtResetOptions, Some(NodeEnum::List(list))) => {
+            column_storage(ColumnStorage::Options {
+                options: storage_options(&list.items),
+                reset: kind == Alter::AtResetOptions,
+            })
         }
-        (
-            Alter::AtSetStatistics
-            | Alter::AtSetOptions
-            | Alter::AtResetOptions
-            | Alter::AtSetStorage
-            | Alter::AtSetCompression,
-            _,
-        ) => AlterAction::Ignored(Some(part).filter(|part| !part.is_empty())),
-        (kind, _) if is_storage(kind) => AlterAction::Ignored(None),
+        (Alter::AtSetStorage, Some(NodeEnum::String(word))) => {
+            column_storage(ColumnStorage::Storage(word.sval.clone()))
+        }
+        (Alter::AtSetCompression, Some(NodeEnum::String(word))) => {
+            column_storage(ColumnStorage::Compression(word.sval.clone()))
+        }
+        (Alter::AtClusterOn, _) => AlterAction::ClusterOn(part),
+        (Alter::AtReplicaIdentity, Some(NodeEnum::ReplicaIdentityStmt(identity))) if identity.identity_type == "i" => {
+            let way = Some("REPLICA IDENTITY FULL");
+            return unavailable("REPLICA IDENTITY USING INDEX", way);
+        }
+        (kind, _) if is_storage(kind) => AlterAction::Nothing,
         (Alter::AtAlterColumnType, Some(NodeEnum::ColumnDef(changed))) => {
             let line = ctx.line(changed.location);
             let Some(ty) = &changed.type_name else {
