@@ -16,7 +16,7 @@ use mainstay_sql::ast::{Set, Statement, Transaction};
 use mainstay_sql::ddl;
 use mainstay_sql::parse::{self, ParsedStatement};
 use mainstay_sql::session::Session;
-use mainstay_sql::typed::Query;
+use mainstay_sql::typed::{OutputColumn, Query};
 use rusqlite::Connection;
 
 use crate::emit::binds::{BindError, Sources, bind_all};
@@ -183,6 +183,18 @@ fn context_of(caller: Option<&Caller>) -> Context<'_> {
     }
 }
 
+/// Errors: 0A000 for a column whose values are rows, of which there is no text here.
+pub(crate) fn refuse_rows(columns: &[OutputColumn]) -> Result<(), DatabaseError> {
+    let is_row = |column: &&OutputColumn| matches!(column.ty.base(), Type::Record | Type::Composite(_));
+    match columns.iter().find(is_row) {
+        Some(row) => {
+            let way = Some("its columns, or to_jsonb(…)");
+            Err(DatabaseError::unavailable("the text form of a row", &row.name, 1, way))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Runs a query and shows its rows.
 pub fn select(
     connection: &Connection,
@@ -208,11 +220,7 @@ fn selected(
     } else {
         Ident::new(OWNER)
     };
-    let is_row = |ty: &Type| matches!(ty.base(), Type::Record | Type::Composite(_));
-    if let Some(row) = query.columns.iter().find(|column| is_row(&column.ty)) {
-        let way = Some("its columns, or to_jsonb(…)");
-        return Err(DatabaseError::unavailable("the text form of a row", &row.name, 1, way).into());
-    }
+    refuse_rows(&query.columns)?;
     let mut emitter = Emitter::new(compiled, &role);
     emitter.statement_query(query)?;
     let (sql, binds) = emitter.finish();

@@ -66,7 +66,7 @@ pub fn of_catalog(catalog: &Catalog, publications: BTreeMap<Ident, BTreeSet<Qual
         }
     }
     for routine in catalog.routines.values().flatten() {
-        let (name, definition) = self::routine(routine);
+        let (name, definition) = self::routine(catalog, routine);
         found.routines.insert(name, definition);
     }
     for entry in &catalog.default_privileges {
@@ -167,7 +167,7 @@ fn add_types(found: &mut Definitions, catalog: &Catalog) {
         let definition = TypeDefinition {
             facts: usable(&entry.owner, entry.comment.as_ref()),
             body: TypeBody::Domain {
-                base: type_text(&entry.base, entry.modifier),
+                base: type_text(catalog, &entry.base, entry.modifier),
                 collation: None,
                 not_null: entry.not_null,
                 default: entry.default.clone(),
@@ -178,11 +178,11 @@ fn add_types(found: &mut Definitions, catalog: &Catalog) {
     }
 }
 
-/// A type as DDL writes it: `character varying(20)`, `public.mood[]`.
-pub fn type_text(ty: &Type, modifier: TypeModifier) -> String {
+/// A type as DDL writes it: `character varying(20)`, `public.mood[]`, `extensions.vector(3)`.
+fn type_text(catalog: &Catalog, ty: &Type, modifier: TypeModifier) -> String {
     match ty {
         Type::Array(element) => {
-            let mut text = type_text(element, modifier);
+            let mut text = type_text(catalog, element, modifier);
             text.push_str("[]");
             text
         }
@@ -195,7 +195,17 @@ pub fn type_text(ty: &Type, modifier: TypeModifier) -> String {
             }
             text.finish()
         }
-        builtin => builtin.display(modifier),
+        other => {
+            let plain = other.display(modifier);
+            match catalog.extensions.get(&Ident::from(other.internal_name())) {
+                Some(schema) if matches!(other, Type::Citext | Type::Vector) => {
+                    let mut text = SqlText::new();
+                    text.ident(schema).sql(".").kept(&plain);
+                    text.finish()
+                }
+                _ => plain,
+            }
+        }
     }
 }
 
@@ -206,7 +216,7 @@ fn sequence(catalog: &Catalog, sequence: &Sequence) -> SequenceDefinition {
     });
     SequenceDefinition {
         facts: facts(&sequence.owner, &sequence.acl, &[], None),
-        ty: type_text(&sequence.ty, TypeModifier::None),
+        ty: type_text(catalog, &sequence.ty, TypeModifier::None),
         start: sequence.start,
         increment: sequence.increment,
         min: sequence.min,
@@ -226,7 +236,7 @@ fn table(catalog: &Catalog, relation: &Relation) -> TableDefinition {
         relation.comment.as_ref(),
     );
     TableDefinition {
-        columns: relation.columns.iter().map(column).collect(),
+        columns: relation.columns.iter().map(|entry| column(catalog, entry)).collect(),
         constraints: relation
             .constraints
             .iter()
@@ -322,10 +332,10 @@ fn trigger(catalog: &Catalog, relation: &Relation, trigger: &Trigger) -> Trigger
     }
 }
 
-fn column(column: &Column) -> ColumnDefinition {
+fn column(catalog: &Catalog, column: &Column) -> ColumnDefinition {
     ColumnDefinition {
         name: column.name.clone(),
-        ty: type_text(&column.ty, column.modifier),
+        ty: type_text(catalog, &column.ty, column.modifier),
         collation: None,
         not_null: column.not_null,
         default: column.default.clone(),
@@ -469,7 +479,7 @@ fn view(catalog: &Catalog, relation: &Relation) -> Option<ViewDefinition> {
         columns: relation
             .columns
             .iter()
-            .map(|column| (column.name.clone(), type_text(&column.ty, column.modifier)))
+            .map(|column| (column.name.clone(), type_text(catalog, &column.ty, column.modifier)))
             .collect(),
         query: view.definition.clone(),
         security_invoker: view.security_invoker,
@@ -481,18 +491,18 @@ fn view(catalog: &Catalog, relation: &Relation) -> Option<ViewDefinition> {
     })
 }
 
-fn routine(routine: &Routine) -> (RoutineName, RoutineDefinition) {
+fn routine(catalog: &Catalog, routine: &Routine) -> (RoutineName, RoutineDefinition) {
     let mut arguments = SqlText::new();
     for (position, argument) in routine.arguments.iter().enumerate() {
         arguments
             .comma(position)
-            .kept(&type_text(&argument.ty, TypeModifier::None));
+            .kept(&type_text(catalog, &argument.ty, TypeModifier::None));
     }
     let name = RoutineName {
         name: routine.name.clone(),
         arguments: arguments.finish(),
     };
-    let signature = signature(routine);
+    let signature = signature(catalog, routine);
     let mut text = SqlText::new();
     text.sql("CREATE OR REPLACE ");
     text.sql(if routine.is_procedure {
@@ -500,9 +510,10 @@ fn routine(routine: &Routine) -> (RoutineName, RoutineDefinition) {
     } else {
         "FUNCTION "
     });
-    text.name(&routine.name).kept(&declared(routine, Defaults::Written));
+    text.name(&routine.name)
+        .kept(&declared(catalog, routine, Defaults::Written));
     if !routine.is_procedure {
-        text.sql("\n RETURNS ").kept(&result(routine));
+        text.sql("\n RETURNS ").kept(&result(catalog, routine));
     }
     text.sql("\n LANGUAGE ").ident(&routine.language);
     match routine.volatility {
@@ -564,7 +575,7 @@ fn gives_table(routine: &Routine) -> bool {
 }
 
 /// `(a integer, b text DEFAULT 'x', OUT c text)`.
-fn declared(routine: &Routine, defaults: Defaults) -> String {
+fn declared(catalog: &Catalog, routine: &Routine, defaults: Defaults) -> String {
     let mut outputs: &[(Ident, Type)] = match gives_table(routine) {
         true => &[],
         false => &routine.returns.columns,
@@ -573,7 +584,7 @@ fn declared(routine: &Routine, defaults: Defaults) -> String {
     let out = |(name, ty): &(Ident, Type)| {
         let mut text = SqlText::new();
         text.sql("OUT ").ident(name).sql(" ");
-        text.kept(&type_text(ty, TypeModifier::None));
+        text.kept(&type_text(catalog, ty, TypeModifier::None));
         text.finish()
     };
     for argument in &routine.arguments {
@@ -592,7 +603,7 @@ fn declared(routine: &Routine, defaults: Defaults) -> String {
         if !argument.name.is_empty() {
             text.ident(&argument.name).sql(" ");
         }
-        text.kept(&type_text(&argument.ty, TypeModifier::None));
+        text.kept(&type_text(catalog, &argument.ty, TypeModifier::None));
         if let (Some(default), Defaults::Written) = (&argument.default, defaults) {
             text.sql(" DEFAULT ").kept(default);
         }
@@ -608,12 +619,14 @@ fn declared(routine: &Routine, defaults: Defaults) -> String {
     text.finish()
 }
 
-fn result(routine: &Routine) -> String {
+fn result(catalog: &Catalog, routine: &Routine) -> String {
     let mut text = SqlText::new();
     if gives_table(routine) {
         text.sql("TABLE(");
         text.each(&routine.returns.columns, |text, (name, ty)| {
-            text.ident(name).sql(" ").kept(&type_text(ty, TypeModifier::None));
+            text.ident(name)
+                .sql(" ")
+                .kept(&type_text(catalog, ty, TypeModifier::None));
         });
         text.sql(")");
         return text.finish();
@@ -623,21 +636,21 @@ fn result(routine: &Routine) -> String {
     }
     match &routine.returns.relation {
         Some(relation) => text.name(relation),
-        None => text.kept(&type_text(&routine.returns.ty, TypeModifier::None)),
+        None => text.kept(&type_text(catalog, &routine.returns.ty, TypeModifier::None)),
     };
     text.finish()
 }
 
 /// What `CREATE OR REPLACE` must find as it was.
-fn signature(routine: &Routine) -> String {
+fn signature(catalog: &Catalog, routine: &Routine) -> String {
     let defaults = routine
         .arguments
         .iter()
         .filter(|argument| argument.default.is_some())
         .count();
     let mut text = SqlText::new();
-    text.kept(&declared(routine, Defaults::LeftOut));
-    text.sql(" RETURNS ").kept(&result(routine));
+    text.kept(&declared(catalog, routine, Defaults::LeftOut));
+    text.sql(" RETURNS ").kept(&result(catalog, routine));
     text.sql(" DEFAULTS ").number(defaults as i64);
     text.finish()
 }

@@ -316,10 +316,16 @@ impl Work<'_> {
         text.push_str(" SET ");
         text.push_str(&ddl::identifier(column));
         text.push_str(" = DEFAULT");
+        // PostgreSQL writes the rows anew; to nobody's triggers is that an UPDATE.
+        let mut catalog = Catalog::clone(self.after.catalog());
+        if let Some(entry) = catalog.relations.get_mut(table) {
+            Arc::make_mut(entry).triggers.clear();
+        }
+        let silent = Compiled::new(Arc::new(catalog));
         let session = Session::default();
         for statement in parse::parse(&text)? {
-            let typed = Analyser::new(self.after.catalog(), &session).statement(&statement.ast)?;
-            write::run_statement(self.conn, self.after, &session.user, context, &typed)?;
+            let typed = Analyser::new(silent.catalog(), &session).statement(&statement.ast)?;
+            write::run_statement(self.conn, &silent, &session.user, context, &typed)?;
         }
         Ok(())
     }

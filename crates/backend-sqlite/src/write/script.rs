@@ -29,6 +29,7 @@ use super::target::Target;
 use super::update::json_list;
 use super::witness::{self, Reads};
 use super::{script_insert, script_update, sequences};
+use crate::console;
 use crate::emit::binds::{Bind, Sources};
 use crate::emit::compiled::Compiled;
 use crate::emit::context::Context;
@@ -120,8 +121,9 @@ impl ScriptProgram {
         compiled: &Compiled,
         sources: &Sources<'_>,
     ) -> Result<QueryResult, BackendError> {
-        let done = self.execute(conn, compiled, sources)?;
         let columns = self.columns();
+        console::refuse_rows(columns)?;
+        let done = self.execute(conn, compiled, sources)?;
         let tag = match self.verb() {
             None => format!("SELECT {}", done.affected),
             Some("INSERT") => format!("INSERT 0 {}", done.affected),

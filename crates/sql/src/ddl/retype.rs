@@ -209,8 +209,16 @@ impl Run<'_> {
     /// Errors: 0A000 for a view, policy or generated column that uses the column.
     fn check_users(&self, before: &Relation, position: ColumnIndex) -> Result<()> {
         let column = &before.columns[position].name;
+        if let Some(trigger) = before
+            .triggers
+            .iter()
+            .find(|trigger| trigger.columns.contains(&position))
+        {
+            return Err(self.used_by_trigger(&before.name, &trigger.name, column));
+        }
         for stored in dependency::stored(self.catalog) {
             let user = match stored.place {
+                Stored::When(_) => true,
                 Stored::View | Stored::Using(_) | Stored::WithCheck(_) => true,
                 Stored::Generated(index) => stored.relation == before.name && index != position,
                 _ => false,
@@ -241,11 +249,24 @@ impl Run<'_> {
                         relation.columns[index].name
                     ),
                 ),
+                Stored::When(index) => {
+                    let trigger = &relation.triggers[index].name;
+                    return Err(self.used_by_trigger(&stored.relation, trigger, column));
+                }
                 _ => continue,
             };
             return Err(DatabaseError::new("0A000", message).detail(detail));
         }
         Ok(())
+    }
+
+    fn used_by_trigger(&self, table: &QualifiedName, trigger: &Ident, column: &Ident) -> DatabaseError {
+        let message = "cannot alter type of a column used in a trigger definition";
+        let detail = format!(
+            "trigger {trigger} on table {} depends on column \"{column}\"",
+            self.described(table)
+        );
+        DatabaseError::new("0A000", message).detail(detail)
     }
 
     /// Reads checks, indexes, keys and the columns' own expressions again, with the new types.

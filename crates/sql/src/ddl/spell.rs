@@ -116,7 +116,11 @@ impl<'c> Names<'c> {
             }
             walk::Written::Type(ty) if ty.schema.is_none() && Type::from_builtin_name(&ty.name).is_none() => {
                 self.qualify(&ty.name, ty.position, |catalog, name| {
-                    catalog.enums.contains_key(name) || catalog.domains.contains_key(name)
+                    catalog.enums.contains_key(name)
+                        || catalog.domains.contains_key(name)
+                        // An extension's, of the same name.
+                        || matches!(name.name.as_str(), "citext" | "vector")
+                            && catalog.extensions.get(&name.name) == Some(&name.schema)
                 });
             }
             _ => {}

@@ -201,3 +201,28 @@ fn what_a_default_calls_comes_before_its_table() {
         .collect();
     assert!(places.is_sorted(), "{statements:#?}");
 }
+
+#[test]
+fn the_types_of_extensions_have_their_schema() {
+    let made = made(
+        "create extension vector schema extensions; create extension citext;
+        create domain mail as citext check (value <> ''::citext);
+        create table t (id int primary key, v vector(3) default '[1,2,3]'::extensions.vector, c citext default 'x'::citext,
+            l citext[], m mail);
+        create function near(v extensions.vector) returns setof citext language sql as 'select c from t';",
+    );
+    let mut statements = before_rows(&made);
+    statements.extend(after_rows(&made));
+    let text = statements.join(";\n");
+    for spelled in [
+        "v extensions.vector(3) DEFAULT '[1,2,3]'::extensions.vector",
+        "c public.citext DEFAULT 'x'::public.citext",
+        "l public.citext[]",
+        "AS public.citext",
+        "near(v extensions.vector)",
+        "SETOF public.citext",
+        "''::public.citext",
+    ] {
+        assert!(text.contains(spelled), "{spelled}: {text}");
+    }
+}

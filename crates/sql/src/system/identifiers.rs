@@ -64,6 +64,8 @@ pub enum Object {
     Constraint(QualifiedName, Ident),
     /// Relation and policy.
     Policy(QualifiedName, Ident),
+    /// Relation and trigger.
+    Trigger(QualifiedName, Ident),
     /// By [`Routine::id`].
     Routine(u64),
 }
@@ -121,6 +123,9 @@ impl Identifiers {
             }
             for policy in &relation.policies {
                 add(Object::Policy(relation.name.clone(), policy.name.clone()));
+            }
+            for trigger in &relation.triggers {
+                add(Object::Trigger(relation.name.clone(), trigger.name.clone()));
             }
             for index in super::index_columns::index_names(relation) {
                 add(Object::Relation(QualifiedName::new(

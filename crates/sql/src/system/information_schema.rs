@@ -28,6 +28,7 @@ impl Source<'_> {
             "constraint_column_usage" => self.constraint_column_usage(),
             "referential_constraints" => self.referential_constraints(),
             "views" => self.views(),
+            "triggers" => self.triggers(DATABASE),
             "routines" => self.routines(),
             _ => return None,
         })

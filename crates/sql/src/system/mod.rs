@@ -14,6 +14,7 @@ mod index_columns;
 mod information_schema;
 mod pg_catalog;
 mod relations;
+mod triggers;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -262,6 +263,7 @@ mod tests {
             ALTER TABLE t ENABLE ROW LEVEL SECURITY;
             CREATE POLICY p ON t FOR SELECT TO anon USING (n > 1);
             CREATE VIEW w AS SELECT id, n FROM t;
+            CREATE TRIGGER same BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
             CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1';";
         for statement in parse::parse(text).unwrap() {
             apply(&mut catalog, &mut session, &statement).unwrap();

@@ -22,6 +22,7 @@ impl Source<'_> {
             "pg_proc" => self.pg_proc(),
             "pg_constraint" => self.pg_constraint(),
             "pg_policy" => self.pg_policy(),
+            "pg_trigger" => self.pg_trigger(),
             "pg_policies" => self.pg_policies(),
             "pg_tables" => self.pg_tables(),
             "pg_views" => self.pg_views(),
