@@ -162,10 +162,11 @@ impl Backend for PostgresBackend {
     }
 
     fn render(&self, plan: &Plan) -> Result<Statement, BackendError> {
-        if plan.catalog_version != self.inner.catalog().version {
+        let catalog = self.inner.catalog();
+        if plan.catalog_version != catalog.version {
             return Err(BackendError::StaleCatalog);
         }
-        let rendered = Rendered::new(plan.clone())?;
+        let rendered = Rendered::new(plan.clone(), catalog.representations.clone())?;
         Ok(Statement {
             sql: rendered.text(),
             engine: Arc::new(rendered),

@@ -44,7 +44,7 @@ pub struct Catalog {
     /// Aggregates that write rows as a media type.
     pub media_handlers: Vec<MediaHandler>,
     /// Functions between a domain and JSON or text.
-    pub representations: Vec<Representation>,
+    pub representations: Arc<Vec<Representation>>,
     /// The database's time zones, where the engine lists them (`Prefer: timezone`).
     pub time_zones: Arc<std::collections::HashSet<String>>,
     /// For example `150018`; the embedded engine claims PostgreSQL 15.
@@ -68,7 +68,7 @@ impl Catalog {
             extensions: BTreeMap::new(),
             relationships: HashMap::new(),
             media_handlers: Vec::new(),
-            representations: Vec::new(),
+            representations: Arc::default(),
             time_zones: Arc::default(),
             server_version: 150_000,
         }

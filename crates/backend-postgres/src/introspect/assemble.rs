@@ -150,17 +150,17 @@ pub(super) fn assemble(answers: &Answers) -> Result<(Catalog, Surroundings), Bac
             });
         }
     }
-    for row in answers.rows::<RepresentationRow>(queries::REPRESENTATIONS)? {
-        catalog.representations.push(Representation {
-            domain: QualifiedName::new(row.schema, row.domain),
-            kind: match row.kind.as_str() {
-                "to_json" => RepresentationKind::ToJson,
-                "from_json" => RepresentationKind::FromJson,
-                _ => RepresentationKind::FromText,
-            },
-            function: QualifiedName::new(row.function_schema, row.function),
-        });
-    }
+    let representations = answers.rows::<RepresentationRow>(queries::REPRESENTATIONS)?;
+    let representations = representations.into_iter().map(|row| Representation {
+        domain: QualifiedName::new(row.schema, row.domain),
+        kind: match row.kind.as_str() {
+            "to_json" => RepresentationKind::ToJson,
+            "from_json" => RepresentationKind::FromJson,
+            _ => RepresentationKind::FromText,
+        },
+        function: QualifiedName::new(row.function_schema, row.function),
+    });
+    catalog.representations = Arc::new(representations.collect());
     for overloads in catalog.routines.values_mut() {
         overloads.sort_by_key(|routine| routine.id);
     }

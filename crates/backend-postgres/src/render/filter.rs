@@ -27,8 +27,9 @@ impl Renderer {
                 }
             },
             Predicate::Compare { field, operator, value } => {
-                self.field(sql, scope.alias, relation, field)?;
-                sql.push(" ").push(operator.sql()).push(" ").bind(Param::Value(*value));
+                let ty = self.field(sql, scope.alias, relation, field)?;
+                sql.push(" ").push(operator.sql()).push(" ");
+                self.operand(sql, &ty, Param::Value(*value));
             }
             Predicate::Quantified {
                 field,
@@ -45,8 +46,10 @@ impl Renderer {
                 sql.bind(Param::List(*values)).push(")");
             }
             Predicate::In { field, values } => {
-                self.field(sql, scope.alias, relation, field)?;
-                sql.push(" = ANY(").bind(Param::List(*values)).push(")");
+                let ty = self.field(sql, scope.alias, relation, field)?;
+                sql.push(" = ANY(");
+                self.operands(sql, &ty, Param::List(*values));
+                sql.push(")");
             }
             Predicate::Is { field, what } => {
                 self.field(sql, scope.alias, relation, field)?;
@@ -59,8 +62,9 @@ impl Renderer {
                 });
             }
             Predicate::IsDistinct { field, value } => {
-                self.field(sql, scope.alias, relation, field)?;
-                sql.push(" IS DISTINCT FROM ").bind(Param::Value(*value));
+                let ty = self.field(sql, scope.alias, relation, field)?;
+                sql.push(" IS DISTINCT FROM ");
+                self.operand(sql, &ty, Param::Value(*value));
             }
             Predicate::FullText {
                 field,

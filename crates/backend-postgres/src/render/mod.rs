@@ -7,6 +7,7 @@
 
 mod call;
 mod document;
+mod domains;
 mod filter;
 mod group;
 mod named;
@@ -19,7 +20,7 @@ mod tests;
 
 use std::sync::{Arc, OnceLock};
 
-use mainstay_core::catalog::MediaHandler;
+use mainstay_core::catalog::{MediaHandler, Representation};
 use mainstay_core::error::BackendError;
 use mainstay_core::name::Ident;
 use mainstay_core::plan::{Action, Count, Format, Plan};
@@ -35,6 +36,7 @@ const PARAMETERS_MAX: usize = 65_535;
 #[derive(Debug)]
 pub struct Rendered {
     pub plan: Plan,
+    representations: Arc<Vec<Representation>>,
     variants: [OnceLock<Arc<Variant>>; 4],
 }
 
@@ -100,9 +102,10 @@ impl Variant {
 
 impl Rendered {
     /// Renders the usual variant at once, so that a plan that cannot be spelled fails here.
-    pub fn new(plan: Plan) -> Result<Self, BackendError> {
+    pub fn new(plan: Plan, representations: Arc<Vec<Representation>>) -> Result<Self, BackendError> {
         let rendered = Rendered {
             plan,
+            representations,
             variants: Default::default(),
         };
         rendered.variant(Situation::default())?;
@@ -115,7 +118,7 @@ impl Rendered {
         if let Some(variant) = slot.get() {
             return Ok(variant.clone());
         }
-        let variant = Arc::new(render(&self.plan, situation)?);
+        let variant = Arc::new(render(self, situation)?);
         Ok(slot.get_or_init(|| variant).clone())
     }
 
@@ -143,6 +146,7 @@ struct Renderer {
     aliases: usize,
     /// The aggregate that makes a document of the rows.
     handler: Option<Arc<MediaHandler>>,
+    representations: Arc<Vec<Representation>>,
     /// The alias whose rows carry themselves in [`read::KEPT_ROW`].
     kept_row: Option<Alias>,
 }
@@ -158,12 +162,14 @@ impl Renderer {
     }
 }
 
-fn render(plan: &Plan, situation: Situation) -> Result<Variant, BackendError> {
+fn render(rendered: &Rendered, situation: Situation) -> Result<Variant, BackendError> {
+    let plan = &rendered.plan;
     let mut renderer = Renderer {
         format: plan.format,
         situation,
         aliases: 0,
         handler: plan.handler.clone(),
+        representations: rendered.representations.clone(),
         kept_row: None,
     };
     match &plan.action {

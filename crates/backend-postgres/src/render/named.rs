@@ -87,7 +87,11 @@ impl Renderer {
                 Output::Column { name, field, cast } => {
                     let mut value = Sql::default();
                     let relation = &scope.read.source.relation;
-                    self.cast_field(&mut value, scope.alias, relation, field, cast.as_ref())?;
+                    let ty = self.cast_field(&mut value, scope.alias, relation, field, cast.as_ref())?;
+                    let value = match ty.filter(|_| cast.is_none()) {
+                        Some(ty) => self.shown(value, field, ty).0,
+                        None => value,
+                    };
                     named(sql, index, value, name);
                     index += 1;
                 }

@@ -258,7 +258,11 @@ impl Renderer {
         place: Place,
     ) -> Result<Cell> {
         let mut value = Sql::default();
-        let ty = self.cast_field(&mut value, scope.alias, &scope.read.source.relation, field, cast)?;
+        let mut ty = self.cast_field(&mut value, scope.alias, &scope.read.source.relation, field, cast)?;
+        if let (None, Some(own)) = (cast, ty.take_if(|_| cast.is_none())) {
+            let (shown, shown_type) = self.shown(value, field, own);
+            (value, ty) = (shown, Some(shown_type));
+        }
         if place == Place::Top && self.format == Format::Csv {
             sql.append(value);
             return Ok(Cell::Text);

@@ -131,7 +131,10 @@ fn plan(action: Action, format: Format) -> Plan {
 }
 
 fn sql(action: Action) -> String {
-    Rendered::new(plan(action, Format::Json)).unwrap().text().to_string()
+    Rendered::new(plan(action, Format::Json), Arc::default())
+        .unwrap()
+        .text()
+        .to_string()
 }
 
 #[test]
@@ -202,7 +205,7 @@ fn an_embed_that_must_be_there_is_a_plain_exists() {
 
 #[test]
 fn timestamps_are_left_to_the_database_where_the_zone_is_not_utc() {
-    let rendered = Rendered::new(plan(Action::Read(read(orders(), &[2])), Format::Json)).unwrap();
+    let rendered = Rendered::new(plan(Action::Read(read(orders(), &[2])), Format::Json), Arc::default()).unwrap();
     let local = rendered
         .variant(Situation {
             local_time: true,
@@ -271,7 +274,8 @@ fn a_cast_cannot_smuggle_sql() {
             field: Field::column(0),
             cast,
         });
-        Rendered::new(plan(Action::Read(read), Format::Json)).map(|rendered| rendered.text().to_string())
+        Rendered::new(plan(Action::Read(read), Format::Json), Arc::default())
+            .map(|rendered| rendered.text().to_string())
     };
     assert!(
         casted("text")
@@ -322,7 +326,7 @@ fn calls_bind_text_directly_and_json_through_a_record() {
         result: CallResult::Scalar,
         access: Access::system(),
     };
-    let rendered = Rendered::new(plan(Action::Call(call), Format::Json)).unwrap();
+    let rendered = Rendered::new(plan(Action::Call(call), Format::Json), Arc::default()).unwrap();
     assert_eq!(
         &*rendered.text(),
         "SELECT \"v2\".v FROM (SELECT \"public\".\"add\"(\"a\" := $1::pg_catalog.\"int4\") AS v) AS \"v2\""

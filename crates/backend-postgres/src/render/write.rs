@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mainstay_core::catalog::{ColumnIndex, Relation, RelationshipKind};
+use mainstay_core::catalog::{ColumnIndex, Relation, RelationshipKind, RepresentationKind};
 use mainstay_core::error::BackendError;
 use mainstay_core::plan::{
     Base, Conflict, ConflictAction, Delete, Field, GroupValue, Insert, Missing, OrderTarget, Output, Predicate, Read,
@@ -47,10 +47,9 @@ impl Renderer {
         self.body(&mut sql, relation, &insert.columns, insert.missing, &body)?;
         let mut word = " WHERE ";
         for (column, value) in &insert.must_match {
-            sql.push(word)
-                .column(&body, &column_at(relation, *column)?.name)
-                .push(" = ")
-                .bind(Param::Value(*value));
+            let column = column_at(relation, *column)?;
+            sql.push(word).column(&body, &column.name).push(" = ");
+            self.operand(&mut sql, &column.ty, Param::Value(*value));
             word = " AND ";
         }
         if merges {
@@ -141,6 +140,23 @@ impl Renderer {
                 .alias(alias);
             return Ok(());
         }
+        if missing == Missing::Null && self.reads_by_functions(relation, columns) {
+            let record = self.alias('v');
+            sql.push("(SELECT ");
+            for (index, column) in columns.iter().enumerate() {
+                let column = column_at(relation, *column)?;
+                sql.push(if index > 0 { ", " } else { "" });
+                self.read_member(sql, &record, column);
+                sql.push(" AS ").ident(&column.name);
+            }
+            sql.push(" FROM pg_catalog.json_to_recordset(")
+                .bind(Param::Payload)
+                .push("::pg_catalog.json) AS ")
+                .alias(&record);
+            self.record_columns(sql, relation, columns)?;
+            sql.push(") AS ").alias(alias);
+            return Ok(());
+        }
         if missing == Missing::Null {
             sql.push("pg_catalog.json_to_recordset(")
                 .bind(Param::Payload)
@@ -165,13 +181,13 @@ impl Renderer {
                         .catalog_text(&text)
                         .push(")::")
                         .type_name(&column.ty);
-                    sql.push(" ELSE ")
-                        .column(&record, &column.name)
-                        .push(" END AS ")
-                        .ident(&column.name);
+                    sql.push(" ELSE ");
+                    self.read_member(sql, &record, column);
+                    sql.push(" END AS ").ident(&column.name);
                 }
                 None => {
-                    sql.column(&record, &column.name).push(" AS ").ident(&column.name);
+                    self.read_member(sql, &record, column);
+                    sql.push(" AS ").ident(&column.name);
                 }
             }
         }
@@ -195,11 +211,24 @@ impl Renderer {
             let column = column_at(relation, *column)?;
             sql.push(if index > 0 { ", " } else { "" })
                 .ident(&column.name)
-                .push(" ")
-                .type_name(&column.ty);
+                .push(" ");
+            match self.represented(&column.ty, RepresentationKind::FromJson) {
+                Some(_) => sql.push("pg_catalog.json"),
+                None => sql.type_name(&column.ty),
+            };
         }
         sql.push(")");
         Ok(())
+    }
+
+    /// A member of the payload's record as a value of the column.
+    fn read_member(&self, sql: &mut Sql, record: &Alias, column: &mainstay_core::catalog::Column) {
+        let mut value = Sql::default();
+        value.column(record, &column.name);
+        match self.represented(&column.ty, RepresentationKind::FromJson) {
+            Some(function) => sql.append(super::domains::call(&function, value)),
+            None => sql.append(value),
+        };
     }
 
     fn on_conflict(
