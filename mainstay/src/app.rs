@@ -188,6 +188,7 @@ impl App {
         };
         // Who asks is settled before the body is read: a stranger's megabytes are not worth waiting for.
         let query_key = parts.uri.query().and_then(query_key);
+        let asked = Instant::now();
         let who = match self
             .authenticator
             .authenticate(&parts.headers, query_key, now_seconds())
@@ -195,10 +196,12 @@ impl App {
             Ok(who) => who,
             Err(error) => return refused(error),
         };
-        let request = match self.read(parts, path, body).await {
+        let authentication = asked.elapsed();
+        let mut request = match self.read(parts, path, body).await {
             Ok(request) => request,
             Err(error) => return refused(error),
         };
+        request.authentication = authentication;
         let response = self.data.handle(&who.caller, &request).await;
         parts.headers = request.headers;
         Handled {
@@ -239,6 +242,7 @@ impl App {
             query: parts.uri.query().map(str::to_owned),
             headers: std::mem::take(&mut parts.headers),
             body,
+            authentication: std::time::Duration::ZERO,
         })
     }
 

@@ -122,6 +122,7 @@ mod tests {
             query: None,
             headers,
             body: r#"{"sub":"a"}"#.into(),
+            authentication: std::time::Duration::ZERO,
         };
         dev.answer(peer.parse().unwrap(), &request).status
     }

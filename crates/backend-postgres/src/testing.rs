@@ -221,6 +221,7 @@ pub mod plans {
             role: Ident::new("anon"),
             format,
             handler: None,
+            explain: None,
             action,
         }
     }

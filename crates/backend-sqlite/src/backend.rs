@@ -27,6 +27,7 @@ use crate::emit::binds::Sources;
 use crate::emit::context::Context;
 use crate::engine::{Engine, Tried};
 use crate::errors;
+use crate::explain::Explained;
 use crate::foreign_keys;
 use crate::read::compile;
 use crate::read::prepared::{self, Prepared};
@@ -55,6 +56,7 @@ pub struct SqliteBackend {
 pub(crate) enum Program {
     Read(Arc<ReadProgram>),
     Write(Arc<write::Program>),
+    Explained(Arc<Explained>),
 }
 
 impl SqliteBackend {
@@ -283,6 +285,10 @@ impl Backend for SqliteBackend {
                 (Arc::from(program.sql()), Program::Write(Arc::new(program)))
             }
         };
+        let program = match plan.explain {
+            Some(explain) => Program::Explained(Arc::new(Explained::new(&sql, plan.catalog_version, explain)?)),
+            None => program,
+        };
         Ok(Statement {
             sql,
             engine: Arc::new(program),
@@ -301,6 +307,14 @@ impl Backend for SqliteBackend {
             match statement.engine.downcast_ref::<Program>() {
                 Some(Program::Read(program)) => self.read(caller, program, input).await,
                 Some(Program::Write(program)) => self.write(caller, program, input).await,
+                Some(Program::Explained(explained)) => {
+                    let explained = Arc::clone(explained);
+                    let tell = move |reader: &mut Reader| {
+                        reader.expect_catalog(explained.catalog_version)?;
+                        explained.tell(reader.connection())
+                    };
+                    self.engine.read_there(self.timeout(&caller.role), tell).await
+                }
                 None => Err(foreign()),
             }
         })

@@ -17,6 +17,7 @@
 //! | [`foreign`] | reading SQLite files of others |
 //! | [`transfer`] | a database's rows out to another engine, or in from one |
 //! | `console` | SQL text for people |
+//! | `explain` | plans for people |
 //! | `export` | definitions and rows for `db dump` and `db diff` |
 //! | [`values`] | PostgreSQL's values and functions |
 //!
@@ -28,6 +29,7 @@ mod console;
 pub mod emit;
 pub mod engine;
 pub mod errors;
+mod explain;
 mod export;
 pub mod foreign;
 pub mod foreign_keys;

@@ -28,7 +28,21 @@ pub struct Plan {
     pub format: Format,
     /// With [`Format::Raw`] over rows: the aggregate that makes the document of them.
     pub handler: Option<Arc<MediaHandler>>,
+    /// The engine's plan is wanted instead of the rows.
+    pub explain: Option<Explain>,
     pub action: Action,
+}
+
+/// How the engine's plan is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Explain {
+    pub json: bool,
+    /// The statement is run, too.
+    pub analyze: bool,
+    pub verbose: bool,
+    pub settings: bool,
+    pub buffers: bool,
+    pub wal: bool,
 }
 
 /// How rows become bytes.

@@ -109,6 +109,7 @@ mod tests {
             query: None,
             headers,
             body: bytes::Bytes::new(),
+            authentication: std::time::Duration::ZERO,
         };
         let caller = with_request(
             &Caller::of_role("anon"),

@@ -90,6 +90,7 @@ impl Fixture {
             query,
             headers: map,
             body: Bytes::copy_from_slice(body.as_bytes()),
+            authentication: std::time::Duration::ZERO,
         };
         self.room.handle(&Caller::of_role(role), &request).await
     }

@@ -81,7 +81,7 @@ impl DataRoom {
 
     /// Answers one request of `caller`. Never fails: what goes wrong is an answer too.
     pub async fn handle(&self, caller: &Caller, request: &Request) -> Response {
-        let mut timing = Timing::start(self.config.server_timing);
+        let mut timing = Timing::start(self.config.server_timing, request.authentication);
         let mut response = match self.answer(caller, request, &mut timing).await {
             Ok(mut response) => {
                 timing.responded();

@@ -7,6 +7,7 @@ use http::HeaderValue;
 /// Marks between the stages of one request.
 pub struct Timing {
     last: Option<Instant>,
+    authentication: Duration,
     parse: Duration,
     plan: Duration,
     transaction: Duration,
@@ -14,10 +15,11 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// Begins now; does nothing unless `enabled`.
-    pub fn start(enabled: bool) -> Self {
+    /// Begins now, after `authentication`; does nothing unless `enabled`.
+    pub fn start(enabled: bool, authentication: Duration) -> Self {
         Timing {
             last: enabled.then(Instant::now),
+            authentication,
             parse: Duration::ZERO,
             plan: Duration::ZERO,
             transaction: Duration::ZERO,
@@ -54,7 +56,8 @@ impl Timing {
         self.last?;
         let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
         let text = format!(
-            "parse;dur={:.1}, plan;dur={:.1}, transaction;dur={:.1}, response;dur={:.1}",
+            "jwt;dur={:.1}, parse;dur={:.1}, plan;dur={:.1}, transaction;dur={:.1}, response;dur={:.1}",
+            ms(self.authentication),
             ms(self.parse),
             ms(self.plan),
             ms(self.transaction),

@@ -1,5 +1,7 @@
 //! A request read whole and a response to be written, as rooms see them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::json;
@@ -16,6 +18,8 @@ pub struct Request {
     pub query: Option<String>,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// What finding out who asks took.
+    pub authentication: Duration,
 }
 
 impl Request {

@@ -19,6 +19,7 @@ mod existence_oracle;
 mod fail_closed;
 mod full_text;
 mod grants;
+mod groups;
 mod grow;
 mod import;
 mod instead;

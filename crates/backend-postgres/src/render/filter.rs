@@ -1,7 +1,7 @@
 //! Conditions.
 
 use mainstay_core::error::BackendError;
-use mainstay_core::plan::{FullTextQuery, IsValue, Predicate, Quantifier};
+use mainstay_core::plan::{FullTextQuery, IsValue, Operator, Predicate, Quantifier};
 use mainstay_core::types::Type;
 
 use super::Renderer;
@@ -29,7 +29,12 @@ impl Renderer {
             Predicate::Compare { field, operator, value } => {
                 let ty = self.field(sql, scope.alias, relation, field)?;
                 sql.push(" ").push(operator.sql()).push(" ");
-                self.operand(sql, &ty, Param::Value(*value));
+                // A pattern is no value of the type.
+                if matches!(operator, Operator::Like | Operator::Ilike) {
+                    sql.bind(Param::Value(*value));
+                } else {
+                    self.operand(sql, &ty, Param::Value(*value));
+                }
             }
             Predicate::Quantified {
                 field,

@@ -23,7 +23,7 @@ use std::sync::{Arc, OnceLock};
 use mainstay_core::catalog::{MediaHandler, Representation};
 use mainstay_core::error::BackendError;
 use mainstay_core::name::Ident;
-use mainstay_core::plan::{Action, Count, Format, Plan};
+use mainstay_core::plan::{Action, Count, Explain, Format, Plan};
 
 use crate::decode::{Cell, Member, Shape};
 use crate::wire::StatementText;
@@ -86,6 +86,8 @@ pub enum ResultKind {
     RowsAndTotal(Shape),
     /// One bare value per row.
     Bare(Cell),
+    /// The lines of a plan.
+    Explained,
     /// One row: a document as it is, and the number of rows that it is made of.
     Document,
 }
@@ -172,12 +174,44 @@ fn render(rendered: &Rendered, situation: Situation) -> Result<Variant, BackendE
         representations: rendered.representations.clone(),
         kept_row: None,
     };
-    match &plan.action {
+    let variant = match &plan.action {
         Action::Read(read) => renderer.read_statement(read),
         Action::Insert(insert) => renderer.insert_statement(insert),
         Action::Update(update) => renderer.update_statement(update),
         Action::Delete(delete) => renderer.delete_statement(delete),
         Action::Call(call) => renderer.call_statement(call),
+    }?;
+    Ok(match plan.explain {
+        Some(explain) => explained(variant, explain),
+        None => variant,
+    })
+}
+
+/// The same statement's plan.
+fn explained(variant: Variant, explain: Explain) -> Variant {
+    let mut text = format!("EXPLAIN (FORMAT {}", if explain.json { "JSON" } else { "TEXT" });
+    for (is_wanted, option) in [
+        (explain.analyze, ", ANALYZE"),
+        (explain.verbose, ", VERBOSE"),
+        (explain.settings, ", SETTINGS"),
+        (explain.buffers, ", BUFFERS"),
+        (explain.wal, ", WAL"),
+    ] {
+        text.push_str(if is_wanted { option } else { "" });
+    }
+    text.push_str(") ");
+    text.push_str(&variant.main.statement.sql);
+    Variant {
+        main: Part {
+            statement: StatementText::new(text),
+            params: variant.main.params,
+        },
+        count: None,
+        explain: None,
+        result: ResultKind::Explained,
+        formats: vec![0],
+        location: Vec::new(),
+        expected_oids: Vec::new(),
     }
 }
 

@@ -126,6 +126,7 @@ fn plan(action: Action, format: Format) -> Plan {
         role: Ident::new("anon"),
         format,
         handler: None,
+        explain: None,
         action,
     }
 }

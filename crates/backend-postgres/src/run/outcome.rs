@@ -70,6 +70,17 @@ pub fn outcome(variant: &Variant, rendered: &Rendered, input: &Input, answer: An
                 outcome.affected = main.rows.len() as u64;
             }
         }
+        ResultKind::Explained => {
+            for (index, row) in main.rows.iter().enumerate() {
+                if index > 0 {
+                    outcome.body.push(b'\n');
+                }
+                outcome
+                    .body
+                    .extend_from_slice(decode::bytes_field(row, 0)?.unwrap_or_default());
+            }
+            return Ok(outcome);
+        }
         ResultKind::Document => {
             let row = main.rows.first().ok_or(Misfit)?;
             if let Some(bytes) = decode::bytes_field(row, 0)? {
@@ -215,6 +226,9 @@ fn plan_rows(step: &StepReply) -> Option<u64> {
 
 /// Says whether the request may have this outcome.
 pub fn judge(outcome: &Outcome, rendered: &Rendered, input: &Input) -> Result<(), BackendError> {
+    if rendered.plan.explain.is_some() {
+        return Ok(());
+    }
     if let Action::Insert(insert) = &rendered.plan.action
         && !insert.must_match.is_empty()
         && outcome.affected != 1

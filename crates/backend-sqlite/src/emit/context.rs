@@ -16,6 +16,7 @@ pub use mainstay_sql::typed::ContextValue;
 use rusqlite::types::Value as Scalar;
 
 use super::input;
+use crate::read::zone::time_zone;
 use crate::values::{json, jsonb, uuid};
 
 /// The zone that times are written and read in unless the request chose another.
@@ -205,7 +206,7 @@ impl<'a> Context<'a> {
     }
 
     fn zone(&self) -> TimeZone {
-        TimeZone::get(self.zone_name()).unwrap_or(TimeZone::UTC)
+        time_zone(self.zone_name()).unwrap_or(TimeZone::UTC)
     }
 
     /// The time in `zone` by `format`, with microseconds when there are some, trailing zeros trimmed.

@@ -108,7 +108,7 @@ pub fn run(
         .caller()
         .and_then(|caller| caller.request.time_zone.as_deref())
     {
-        Some(name) => Zone::find(name),
+        Some(name) => Some(Zone::find(name).map_err(BackendError::from)?),
         None => None,
     };
     bind(&program.root, &mut prepared.root, sources)?;

@@ -4,17 +4,21 @@ use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::tz::{Offset, TimeZone};
+use mainstay_core::error::DatabaseError;
 
+use crate::values::datetime::parse;
 use crate::values::json;
 
 /// A time zone that a request chose.
 pub struct Zone(TimeZone);
 
 impl Zone {
-    /// The zone of that name. `None` for an unknown name, which the request's parser has refused before.
-    pub fn find(name: &str) -> Option<Self> {
-        TimeZone::get(name).ok().map(Zone)
+    /// The zone of that name, or `+05:30` in the POSIX sense: so far behind UTC.
+    ///
+    /// Source: PostgreSQL manual, appendix B.5. Errors: 22023.
+    pub fn find(name: &str) -> Result<Self, DatabaseError> {
+        time_zone(name).map(Zone)
     }
 
     /// The names that a request may give, as the catalog lists them.
@@ -76,6 +80,42 @@ impl Zone {
     }
 }
 
+/// As [`Zone::find`].
+pub fn time_zone(name: &str) -> Result<TimeZone, DatabaseError> {
+    let invalid = || DatabaseError::new("22023", format!("invalid value for parameter \"TimeZone\": \"{name}\""));
+    if name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return TimeZone::get(name).map_err(|_| invalid());
+    }
+    let fixed = |east: i64| {
+        let seconds = i32::try_from(east).ok();
+        seconds
+            .and_then(|seconds| Offset::from_seconds(seconds).ok())
+            .map(TimeZone::fixed)
+            .ok_or_else(invalid)
+    };
+    // A bare number is hours, and those count east.
+    if let Ok(hours) = name.parse::<f64>()
+        && hours.is_finite()
+    {
+        return fixed((hours * 3_600.0) as i64);
+    }
+    let digits = name.trim_start_matches(['+', '-']);
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) || name.len() > digits.len() + 1 {
+        return Err(invalid());
+    }
+    let signed = if digits.len() == name.len() {
+        format!("+{name}")
+    } else {
+        name.to_owned()
+    };
+    let west = parse::offset(&signed).map_err(|_| invalid())?;
+    if west % 60 != 0 {
+        let message = format!("time zone \"{name}\" appears to use leap seconds");
+        return Err(DatabaseError::new("22023", message).detail("PostgreSQL does not support leap seconds."));
+    }
+    fixed(-west)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +126,25 @@ mod tests {
         assert_eq!(
             zone.json(b"2024-03-01T10:00:00.5+00:00").unwrap(),
             "2024-03-01T15:30:00.5+05:30"
+        );
+        let zone = Zone::find("+05:30").unwrap();
+        assert_eq!(
+            zone.json(b"2023-10-18T12:37:59.611+00:00").unwrap(),
+            "2023-10-18T07:07:59.611-05:30"
+        );
+        let zone = Zone::find("-3.5").unwrap();
+        assert_eq!(
+            zone.text(b"2024-07-01T10:00:00+00:00").unwrap(),
+            "2024-07-01 06:30:00-03:30"
+        );
+        let refused = |name: &str| Zone::find(name).err().map(|error| error.message);
+        assert_eq!(
+            refused("Invalid/Timezone").unwrap(),
+            "invalid value for parameter \"TimeZone\": \"Invalid/Timezone\""
+        );
+        assert_eq!(
+            refused("05:30:15").unwrap(),
+            "time zone \"05:30:15\" appears to use leap seconds"
         );
         let zone = Zone::find("America/New_York").unwrap();
         assert_eq!(

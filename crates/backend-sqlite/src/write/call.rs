@@ -243,6 +243,22 @@ pub fn execute(
         })?,
         Body::Run(run) => run.rows(conn, sources)?,
     };
+    let outcome = answer(conn, compiled, program, sources, input, rows)?;
+    match input.options.affected_max {
+        Some(max) if outcome.rows > max => Err(BackendError::TooManyAffected { affected: outcome.rows }),
+        _ => Ok(outcome),
+    }
+}
+
+/// The rows as what the call gives back.
+fn answer(
+    conn: &Connection,
+    compiled: &Compiled,
+    program: &CallProgram,
+    sources: &Sources<'_>,
+    input: &Input,
+    rows: Vec<Vec<Scalar>>,
+) -> Result<Outcome, BackendError> {
     match &program.result {
         Shape::Void if input.options.singular => Err(BackendError::NotSingular { rows: 0 }),
         Shape::Void => Ok(Outcome::default()),

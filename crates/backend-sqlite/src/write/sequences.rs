@@ -8,7 +8,7 @@ use mainstay_core::catalog::{Catalog, Privilege, Sequence};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
 use mainstay_core::policy;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 const READ: &str = "SELECT last_value, is_called FROM _ms_sequences WHERE schema = ?1 AND name = ?2";
 const WRITE: &str = "UPDATE _ms_sequences SET last_value = ?3, is_called = ?4 WHERE schema = ?1 AND name = ?2";
@@ -47,7 +47,7 @@ pub fn next(conn: &Connection, sequence: &Sequence) -> Result<i64, BackendError>
     } else {
         state.value
     };
-    write(conn, sequence, value, true)?;
+    write(conn, sequence, value, true, "nextval()")?;
     Ok(value)
 }
 
@@ -73,7 +73,7 @@ pub fn set(conn: &Connection, sequence: &Sequence, value: i64, is_called: bool) 
         );
         return Err(DatabaseError::new("22003", message).into());
     }
-    write(conn, sequence, value, is_called)
+    write(conn, sequence, value, is_called, "setval()")
 }
 
 fn step(sequence: &Sequence, last: i64) -> Result<i64, DatabaseError> {
@@ -108,12 +108,18 @@ fn read(conn: &Connection, sequence: &Sequence) -> Result<State, BackendError> {
         .map_err(|error| failed(&error))
 }
 
-fn write(conn: &Connection, sequence: &Sequence, value: i64, called: bool) -> Result<(), BackendError> {
+fn write(conn: &Connection, sequence: &Sequence, value: i64, called: bool, function: &str) -> Result<(), BackendError> {
     let mut statement = conn.prepare_cached(WRITE).map_err(|error| failed(&error))?;
     statement
         .execute((&*sequence.name.schema, &*sequence.name.name, value, called))
         .map(|_| ())
-        .map_err(|error| failed(&error))
+        .map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::ReadOnly) => {
+                let message = format!("cannot execute {function} in a read-only transaction");
+                DatabaseError::new("25006", message).into()
+            }
+            _ => failed(&error),
+        })
 }
 
 fn failed(error: &rusqlite::Error) -> BackendError {

@@ -190,6 +190,7 @@ impl<'a> Reading<'a> {
             role: Ident::new(self.role),
             format,
             handler: None,
+            explain: None,
             action: Action::Read(self.read),
         }
     }

@@ -223,7 +223,10 @@ impl Planner<'_> {
 
     /// Who may write what is shown of `relation`: handlers of its own rows take them only as they are.
     fn handlers(&self, relation: Option<&QualifiedName>, branch: &Branch) -> Handlers<'_> {
-        let mut found = Handlers::default();
+        let mut found = Handlers {
+            tells_plans: self.config.plan_enabled,
+            ..Handlers::default()
+        };
         let Some(relation) = relation else { return found };
         let exposed = self
             .catalog
@@ -275,6 +278,7 @@ impl Planner<'_> {
                 role: self.role.clone(),
                 format: negotiated.format,
                 handler: negotiated.handler.clone(),
+                explain: negotiated.explain,
                 action,
             },
             template: resolver.template,

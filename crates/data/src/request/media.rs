@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mainstay_core::catalog::MediaHandler;
-use mainstay_core::plan::Format;
+use mainstay_core::plan::{Explain, Format};
 
 /// A media type that means something here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,9 +23,19 @@ pub enum MediaType {
     Object {
         stripped: bool,
     },
-    /// `application/vnd.pgrst.plan`: the type it is for, and its own text.
-    Plan(String),
+    /// `application/vnd.pgrst.plan`
+    Plan(Box<PlanMedia>),
     Other(String),
+}
+
+/// A plan instead of rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanMedia {
+    /// As PostgREST names it back.
+    pub text: String,
+    /// The type that the rows would have.
+    pub target: MediaType,
+    pub explain: Explain,
 }
 
 impl MediaType {
@@ -52,7 +62,7 @@ impl MediaType {
             "application/vnd.pgrst.array+json" | "application/vnd.pgrst.array" if stripped => MediaType::ArrayStripped,
             "application/vnd.pgrst.array+json" | "application/vnd.pgrst.array" => MediaType::Json,
             "application/vnd.pgrst.plan" | "application/vnd.pgrst.plan+text" | "application/vnd.pgrst.plan+json" => {
-                MediaType::Plan(plan_text(text, &essence))
+                MediaType::Plan(Box::new(plan(text, &essence)))
             }
             "*/*" => MediaType::Any,
             _ => MediaType::Other(text.to_owned()),
@@ -74,13 +84,14 @@ impl MediaType {
             MediaType::ArrayStripped => "application/vnd.pgrst.array+json;nulls=stripped",
             MediaType::Object { stripped: true } => "application/vnd.pgrst.object+json;nulls=stripped",
             MediaType::Object { stripped: false } => "application/vnd.pgrst.object+json",
-            MediaType::Plan(text) | MediaType::Other(text) => text,
+            MediaType::Plan(plan) => &plan.text,
+            MediaType::Other(text) => text,
         }
     }
 }
 
-/// A plan's media type as PostgREST names it back.
-fn plan_text(text: &str, essence: &str) -> String {
+/// Reads a plan's media type.
+fn plan(text: &str, essence: &str) -> PlanMedia {
     let kind = if essence.ends_with("+json") { "json" } else { "text" };
     let parameter = |wanted: &str| {
         text.split(';').skip(1).find_map(|part| {
@@ -101,7 +112,19 @@ fn plan_text(text: &str, essence: &str) -> String {
     } else {
         format!("; options={}", known.join("|"))
     };
-    format!("application/vnd.pgrst.plan+{kind}; for=\"{}\"{tail}", target.mime())
+    let wants = |option: &str| known.contains(&option);
+    PlanMedia {
+        text: format!("application/vnd.pgrst.plan+{kind}; for=\"{}\"{tail}", target.mime()),
+        explain: Explain {
+            json: kind == "json",
+            analyze: wants("analyze"),
+            verbose: wants("verbose"),
+            settings: wants("settings"),
+            buffers: wants("buffers"),
+            wal: wants("wal"),
+        },
+        target,
+    }
 }
 
 /// What the client accepts, best first: by quality, then by how specific it is. No header: anything.
@@ -138,6 +161,8 @@ pub struct Negotiated {
     pub singular: bool,
     /// The aggregate that makes the document of rows.
     pub handler: Option<Arc<MediaHandler>>,
+    /// The plan is wanted instead of the rows.
+    pub explain: Option<Explain>,
 }
 
 /// Who writes what is asked for, besides what is built in.
@@ -149,6 +174,8 @@ pub struct Handlers<'a> {
     pub any: Vec<&'a MediaHandler>,
     /// The media type of a routine's value.
     pub value: Option<String>,
+    /// Plans are told.
+    pub tells_plans: bool,
 }
 
 impl Handlers<'_> {
@@ -181,6 +208,7 @@ fn raw(media_type: &str, handler: Option<Arc<MediaHandler>>) -> Negotiated {
         format: Format::Raw,
         singular: false,
         handler,
+        explain: None,
     }
 }
 
@@ -194,6 +222,17 @@ pub fn negotiate(accepted: &[MediaType], handlers: &Handlers<'_>) -> Result<Nego
         );
         if !is_own && let Some(found) = handlers.find(media) {
             return Ok(found);
+        }
+        if let (MediaType::Plan(plan), true) = (media, handlers.tells_plans) {
+            let Ok(of_rows) = negotiate(std::slice::from_ref(&plan.target), handlers) else {
+                continue;
+            };
+            return Ok(Negotiated {
+                media: media.clone(),
+                explain: Some(plan.explain),
+                singular: false,
+                ..of_rows
+            });
         }
         let (media, format, singular) = match media {
             MediaType::Any | MediaType::Json => (MediaType::Json, Format::Json, false),
@@ -214,6 +253,7 @@ pub fn negotiate(accepted: &[MediaType], handlers: &Handlers<'_>) -> Result<Nego
             format,
             singular,
             handler: None,
+            explain: None,
         });
     }
     Err(accepted.iter().map(|media| media.mime().to_owned()).collect())
@@ -248,6 +288,7 @@ mod tests {
             own: vec![&own],
             any: vec![&any],
             value: None,
+            tells_plans: false,
         };
         assert_eq!(chosen("text/csv", &both), (MediaType::Csv, Some("own".into())));
         let any_only = Handlers {

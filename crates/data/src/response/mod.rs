@@ -75,7 +75,8 @@ impl Answer<'_> {
     /// The response to a write.
     pub fn write(mut self) -> Result<Response, Error> {
         let preferences = &self.preferences;
-        let is_full = preferences.representation == Some(Representation::Full);
+        let is_explained = self.planned.negotiated.explain.is_some();
+        let is_full = preferences.representation == Some(Representation::Full) || is_explained;
         let affected = if is_full {
             self.outcome.rows
         } else {
@@ -83,6 +84,7 @@ impl Answer<'_> {
         };
         let counted = matches!(preferences.count, Some(Count::Exact | Count::Estimated)).then_some(affected);
         let status = match self.head.action {
+            _ if is_explained => StatusCode::OK,
             Action::Create => {
                 let merged_only =
                     preferences.resolution == Some(Resolution::MergeDuplicates) && self.outcome.inserted == 0;
@@ -133,7 +135,8 @@ impl Answer<'_> {
         };
         let lower = integer(self.window.offset);
         let upper = lower + integer(rows) - 1;
-        let is_void = routine.returns.ty == Type::Void && !routine.returns.set;
+        let is_explained = self.planned.negotiated.explain.is_some();
+        let is_void = routine.returns.ty == Type::Void && !routine.returns.set && !is_explained;
         let status = range_status(lower, upper, total);
         let mut response = Response::empty(if is_void { StatusCode::NO_CONTENT } else { status });
         set(
@@ -306,7 +309,7 @@ fn range_status(lower: i64, upper: i64, total: Option<u64>) -> StatusCode {
 /// A page: an array, unless one object was asked for or the rows are CSV.
 fn body(negotiated: &Negotiated, mut rows: Vec<u8>) -> Bytes {
     let is_json = matches!(negotiated.format, Format::Json | Format::JsonStripNulls);
-    if is_json && !negotiated.singular {
+    if is_json && negotiated.explain.is_none() && !negotiated.singular {
         // Moved by a byte within what is allocated already, mostly.
         rows.insert(0, b'[');
         rows.push(b']');

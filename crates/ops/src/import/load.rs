@@ -208,6 +208,7 @@ impl<'a> RowWriter<'a> {
             role: role.clone(),
             format: RowFormat::Json,
             handler: None,
+            explain: None,
             action: Action::Insert(Insert {
                 source: PlanSource {
                     relation: Arc::clone(relation),

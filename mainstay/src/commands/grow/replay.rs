@@ -308,6 +308,7 @@ async fn ask(
             query: Some(query.to_owned()),
             headers,
             body: Bytes::new(),
+            authentication: std::time::Duration::ZERO,
         }
     };
     let (first, second) = (request(), request());

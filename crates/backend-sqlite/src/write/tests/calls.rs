@@ -51,6 +51,7 @@ fn call(database: &Database, name: &str, arguments: &[(usize, Value)]) -> Result
         role,
         format: Format::Json,
         handler: None,
+        explain: None,
         action,
     };
     let program = compile(&database.compiled, &plan)?;

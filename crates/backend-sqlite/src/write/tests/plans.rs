@@ -120,6 +120,7 @@ impl Api {
             role: Ident::new("authenticated"),
             format: Format::Json,
             handler: None,
+            explain: None,
             action,
         }
     }

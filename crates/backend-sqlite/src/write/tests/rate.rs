@@ -133,6 +133,7 @@ fn compiled() -> Duration {
         role,
         format: Format::Json,
         handler: None,
+        explain: None,
         action: Action::Insert(insert),
     };
     let program = compile(&database.compiled, &plan).unwrap();
