@@ -6,8 +6,8 @@ use crate::both::{Ask, Both, PROGRAM};
 
 fn project() -> Project {
     Project::of(include_str!("groups.sql")).config(
-        "[rest]\ndb_tx_end = \"commit-allow-override\"\ndb_aggregates_enabled = true\ndb_plan_enabled = true\n\n\
-         [mainstay]\npostgrest_version = 17",
+        "postgrest_version = 17\n\n[rest]\ndb_tx_end = \"commit-allow-override\"\ndb_aggregates_enabled = true\n\
+         db_plan_enabled = true",
     )
 }
 
@@ -52,7 +52,8 @@ async fn aggregates_are_the_same_on_both_engines() {
         "GET /rpc/first_people?n=3&select=team_id,count()&order=team_id",
     ] {
         both.same(Server::anonymous, &Ask::new(line)).await;
-        both.same(Server::anonymous, &Ask::new(line).header("accept", "text/csv")).await;
+        both.same(Server::anonymous, &Ask::new(line).header("accept", "text/csv"))
+            .await;
     }
     let counted = Ask::new("GET /people?select=team_id,count()&order=team_id&limit=1").prefer("count=exact");
     both.same(Server::anonymous, &counted).await;
@@ -61,7 +62,9 @@ async fn aggregates_are_the_same_on_both_engines() {
 #[tokio::test]
 async fn aggregates_are_refused_unless_they_are_enabled() {
     let both = Both::start(|| Project::of(include_str!("groups.sql"))).await;
-    let refused = both.same(Server::anonymous, &Ask::new("GET /people?select=points.sum()")).await;
+    let refused = both
+        .same(Server::anonymous, &Ask::new("GET /people?select=points.sum()"))
+        .await;
     assert!(refused.text().contains("PGRST123"), "{}", refused.text());
 }
 
@@ -78,7 +81,8 @@ async fn a_value_of_a_media_type_is_sent_as_it_is() {
         ("GET /rpc/nothing", "text/html"),
         ("GET /people?select=id", "text/html"),
     ] {
-        both.same(Server::anonymous, &Ask::new(line).header("accept", accept)).await;
+        both.same(Server::anonymous, &Ask::new(line).header("accept", accept))
+            .await;
     }
 }
 

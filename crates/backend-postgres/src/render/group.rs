@@ -224,11 +224,8 @@ fn aggregated(value: Sql, aggregate: &Aggregate, ty: Option<Type>) -> Result<(Sq
 }
 
 fn call(sql: &mut Sql, function: AggregateFunction, value: Sql) {
-    sql.push("pg_catalog.")
-        .push(function.name())
-        .push("(")
-        .append(value)
-        .push(")");
+    // By its bare name, as PostgREST has it: aggregates of one's own types are found, and messages say the name.
+    sql.push(function.name()).push("(").append(value).push(")");
 }
 
 /// The aggregate's result, for types where it is sure. Source: PostgreSQL manual, 9.21.

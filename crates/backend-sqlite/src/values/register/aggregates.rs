@@ -556,6 +556,10 @@ fn sums(to: &Registrar<'_>) -> rusqlite::Result<()> {
         if state.rows.is_empty() {
             return Ok(Value::Null);
         }
+        // PostgreSQL keeps the squares for every aggregate of this family, and says so when they overflow.
+        if state.moments().1.is_infinite() {
+            return Err(float::overflow());
+        }
         Ok(Value::Real(float::storable(state.sum()? / state.rows.len() as f64)?))
     })?;
     to.add("pg_agg_avg_interval", |state: &IntervalSum| {
