@@ -68,8 +68,20 @@ pub struct Grow {
     #[command(flatten)]
     pub source: Target,
     /// The database to carry into: postgres://… or sqlite:PATH, without tables; or one that an interrupted move left
-    #[arg(long, value_name = "URL", env = "MAINSTAY_GROW_TO", hide_env_values = true)]
-    pub to: String,
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "MAINSTAY_GROW_TO",
+        hide_env_values = true,
+        required_unless_present = "abandon"
+    )]
+    pub to: Option<String>,
+    /// Leave the source open for writes at the end: the target is a copy, and what is written later is not in it
+    #[arg(long)]
+    pub copy: bool,
+    /// Take a move back, wherever it stands: the source takes writes again; nothing is changed on the target
+    #[arg(long, conflicts_with_all = ["copy"])]
+    pub abandon: bool,
 }
 
 #[derive(Debug, Args)]

@@ -79,6 +79,24 @@ pub async fn open(database: &Database, config: &Config) -> Result<Arc<dyn Backen
     open_with(database, config, !config.rest.own_roles).await
 }
 
+/// Opens a database that is moved away from, and that another process may be serving.
+pub async fn open_source(database: &Database, config: &Config) -> Result<Arc<dyn Backend>, OpenError> {
+    let Database::Sqlite(path) = database else {
+        return open(database, config).await;
+    };
+    // A file that nobody has is brought to this version first.
+    match open(database, config).await {
+        Ok(backend) => backend.close().await,
+        Err(OpenError::Sqlite(sqlite::OpenError::InUse { .. })) => {}
+        Err(error) => return Err(error),
+    }
+    let options = sqlite::Options {
+        statement_timeout: Duration::from_millis(config.statement_timeout_ms),
+        ..sqlite::Options::at(path)
+    };
+    Ok(Arc::new(SqliteBackend::open_beside(options)?))
+}
+
 /// Opens a database of others: roles and schemas that it lacks are not made in it.
 pub async fn open_as_it_is(database: &Database, config: &Config) -> Result<Arc<dyn Backend>, OpenError> {
     open_with(database, config, false).await

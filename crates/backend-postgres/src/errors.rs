@@ -90,9 +90,14 @@ pub fn unreachable(error: &ConnectError) -> BackendError {
     }
 }
 
-/// The server's refusal. What ends the connection, or says that the server is going down or full, is worth a retry.
+/// The server's refusal. The guard of a move says with two states of ours that writes are held. What ends the connection, or says that the server is going down or full, is worth a retry.
 pub fn refused(error: ServerError) -> BackendError {
     let state = error.error.sqlstate.as_str();
+    if let "MSH01" | "MSH02" = state {
+        return BackendError::WritesHeld {
+            is_moved: state == "MSH02",
+        };
+    }
     let is_about_connection =
         error.fatal || matches!(state, "57P01" | "57P02" | "57P03" | "53300") || state.starts_with("08");
     if is_about_connection {

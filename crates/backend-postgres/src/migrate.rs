@@ -12,6 +12,7 @@ use crate::console::{is_user_schema, simple};
 use crate::decode::text_field;
 use crate::errors::{closed, refused};
 use crate::render::sql::{literal, quoted};
+use crate::transfer::leaving::FORBID;
 use crate::wire::Connection;
 
 const RECORDS: &str = "
@@ -22,7 +23,7 @@ alter table supabase_migrations.schema_migrations add column if not exists name 
 ";
 
 /// Only one process migrates at a time; the rest wait. The number is ours alone.
-const LOCK: &str = "select pg_catalog.pg_advisory_xact_lock(7305808869229538);";
+pub const LOCK: &str = "select pg_catalog.pg_advisory_xact_lock(7305808869229538);";
 
 /// The recorded migrations, oldest first.
 pub async fn applied(inner: &Inner) -> Result<Vec<AppliedMigration>, BackendError> {
@@ -78,7 +79,7 @@ pub async fn apply(inner: &Inner, migration: &Migration) -> Result<(), Migration
 }
 
 async fn apply_on(connection: &Connection, migration: &Migration) -> Result<(), MigrationError> {
-    simple(connection, &format!("BEGIN; {LOCK} {RECORDS}")).await?;
+    simple(connection, &format!("BEGIN; {LOCK} {FORBID} {RECORDS}")).await?;
     run_file(connection, &migration.sql).await?;
     simple(connection, &record(migration)).await?;
     Ok(())
@@ -88,7 +89,7 @@ async fn apply_on(connection: &Connection, migration: &Migration) -> Result<(), 
 pub async fn record_only(inner: &Inner, migration: &Migration) -> Result<(), BackendError> {
     let exclusive = inner.pool.exclusive().await?;
     let connection = exclusive.connection();
-    let sql = format!("BEGIN; {LOCK} {RECORDS} {}; COMMIT", record(migration));
+    let sql = format!("BEGIN; {LOCK} {FORBID} {RECORDS} {}; COMMIT", record(migration));
     let result = simple(connection, &sql).await;
     connection.close();
     drop(exclusive);
@@ -207,7 +208,7 @@ pub async fn reset(inner: &Inner) -> Result<(), BackendError> {
     let exclusive = inner.pool.exclusive().await?;
     let connection = exclusive.connection();
     let catalog = inner.catalog();
-    let mut script = format!("BEGIN; {LOCK} SET LOCAL client_min_messages = warning;\n");
+    let mut script = format!("BEGIN; {LOCK} {FORBID} SET LOCAL client_min_messages = warning;\n");
     for schema in catalog.schemas.keys().filter(|name| is_user_schema(name)) {
         script.push_str(&format!("DROP SCHEMA IF EXISTS {} CASCADE;\n", quoted(schema)));
     }

@@ -35,7 +35,7 @@ use crate::read::program::{Place, ReadProgram};
 use crate::read::run::{self, RunError};
 use crate::reader::Reader;
 use crate::shared::Shared;
-use crate::{console, export, routine, schema, transact, write};
+use crate::{console, departure, export, routine, schema, transact, write};
 
 /// How long the writer may keep a question after its health waiting.
 const HEALTH_WAIT: Duration = Duration::from_secs(5);
@@ -65,6 +65,19 @@ impl SqliteBackend {
     pub fn open(options: Options) -> Result<Self, OpenError> {
         let grants = options.default_grants;
         let engine = Engine::open(options, |connection| schema::open_with(connection, grants))?;
+        Ok(SqliteBackend {
+            engine: Arc::new(engine),
+        })
+    }
+
+    /// Opens a file that another process may be serving, to read from it and to move it: no rows are written.
+    /// Errors: there is no such file, or it is of another version.
+    pub fn open_beside(options: Options) -> Result<Self, OpenError> {
+        let options = Options {
+            is_beside: true,
+            ..options
+        };
+        let engine = Engine::open(options, schema::open_beside)?;
         Ok(SqliteBackend {
             engine: Arc::new(engine),
         })
@@ -400,7 +413,10 @@ impl Backend for SqliteBackend {
         Box::pin(async move {
             let migration = migration.clone();
             self.engine
-                .task(move |connection| schema::record(connection, &migration))
+                .task(move |connection| {
+                    departure::forbid_schema_changes(connection)?;
+                    schema::record(connection, &migration)
+                })
                 .await?
         })
     }
@@ -434,7 +450,10 @@ impl Backend for SqliteBackend {
     }
 
     fn reload<'a>(&'a self) -> BoxFuture<'a, Result<(), BackendError>> {
-        // Nobody changes this file behind our back.
+        // Nobody changes this file behind our back, unless we stand beside another process.
+        if self.shared().options.is_beside {
+            self.shared().committed();
+        }
         Box::pin(async { Ok(()) })
     }
 
@@ -490,6 +509,9 @@ impl Backend for SqliteBackend {
             let mut warnings = Vec::new();
             if self.shared().has_foreign_writes() {
                 warnings.push("another program has written to the data file; only this process may".to_owned());
+            }
+            if let Some(target) = self.shared().moved_to() {
+                warnings.push(format!("moved to {target}: no writes are taken here; serve from there"));
             }
             Ok(Health {
                 engine: format!("SQLite {}", rusqlite::version()),

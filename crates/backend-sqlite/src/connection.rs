@@ -31,6 +31,10 @@ const STEPS_PER_CHECK: i32 = 1_000;
 /// Milliseconds that a connection waits for a lock. Only recovery and checkpoints hold one against us for a moment.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(5_000);
 
+/// How long a process beside the one that serves waits between two tries at the lock, and how often it tries.
+const BESIDE_WAIT: Duration = Duration::from_micros(100);
+const BESIDE_TRIES_MAX: i32 = 300_000;
+
 /// Statements that `prepare_cached` keeps per connection.
 const STATEMENT_CACHE: usize = 256;
 
@@ -65,6 +69,8 @@ pub struct Options {
     pub default_grants: Option<DefaultGrants>,
     /// The largest the file may grow, in pages of 4 KiB. `None`: SQLite's limit.
     pub pages_max: Option<u32>,
+    /// Another process may have the file, and writes to it.
+    pub is_beside: bool,
 }
 
 impl Options {
@@ -81,6 +87,7 @@ impl Options {
             read_queue: 1_024,
             default_grants: None,
             pages_max: None,
+            is_beside: false,
         }
     }
 }
@@ -138,8 +145,17 @@ pub struct FileLock {
 impl FileLock {
     /// Takes `<path>.lock`. Errors: `InUse` if somebody has it.
     pub fn take(path: &Path) -> Result<Self, OpenError> {
+        FileLock::take_named(path, ".lock")
+    }
+
+    /// Takes `<path>.mover`, which one move at a time has. Errors: `InUse` if somebody has it.
+    pub fn take_move(path: &Path) -> Result<Self, OpenError> {
+        FileLock::take_named(path, ".mover")
+    }
+
+    fn take_named(path: &Path, ending: &str) -> Result<Self, OpenError> {
         let mut name = path.as_os_str().to_owned();
-        name.push(".lock");
+        name.push(ending);
         let failed = |error: std::io::Error| OpenError::File {
             path: path.to_owned(),
             reason: error.to_string(),
@@ -189,7 +205,14 @@ pub fn open(options: &Options, purpose: Purpose, budget: &Arc<Budget>) -> rusqli
     };
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let mut connection = Connection::open_with_flags(&options.path, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    match options.is_beside {
+        false => connection.busy_timeout(BUSY_TIMEOUT)?,
+        // A busy writer leaves the lock free for a moment at a time.
+        true => connection.busy_handler(Some(|tries| {
+            std::thread::sleep(BESIDE_WAIT);
+            tries < BESIDE_TRIES_MAX
+        }))?,
+    }
     for (switch, on) in [
         (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
         (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),

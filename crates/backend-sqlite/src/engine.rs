@@ -52,7 +52,10 @@ impl Engine {
                 reason: error.to_string(),
             })?;
         }
-        let lock = FileLock::take(&options.path)?;
+        let lock = match options.is_beside {
+            false => FileLock::take(&options.path)?,
+            true => FileLock::take_move(&options.path)?,
+        };
         let budget = Arc::new(Budget::default());
         let mut writer = connection::open(&options, Purpose::Write, &budget)
             .map_err(|error| OpenError::sqlite(&options.path, &error))?;

@@ -15,6 +15,7 @@
 //! | [`emit`] | typed tree → SQLite's SQL, policies |
 //! | [`schema`] | the stored catalog, migrations |
 //! | [`foreign`] | reading SQLite files of others |
+//! | [`departure`] | a move out of the file while it is served: record, hold, hand over |
 //! | [`transfer`] | a database's rows out to another engine, or in from one |
 //! | `console` | SQL text for people |
 //! | `explain` | plans for people |
@@ -26,6 +27,7 @@
 pub mod backend;
 pub mod connection;
 mod console;
+pub mod departure;
 pub mod emit;
 pub mod engine;
 pub mod errors;

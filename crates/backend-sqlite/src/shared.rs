@@ -26,6 +26,7 @@ pub struct Shared {
     pub slots: Slots,
     closed: AtomicBool,
     foreign_writes: AtomicBool,
+    moved_to: RwLock<Option<String>>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -51,6 +52,7 @@ impl Shared {
             slots: Slots::default(),
             closed: AtomicBool::new(false),
             foreign_writes: AtomicBool::new(false),
+            moved_to: RwLock::default(),
         }
     }
 
@@ -99,6 +101,22 @@ impl Shared {
     /// True if somebody else has written to the file.
     pub fn has_foreign_writes(&self) -> bool {
         self.foreign_writes.load(Ordering::Relaxed)
+    }
+
+    /// Says where the file has been moved to; `None`: it has not.
+    pub fn set_moved(&self, target: Option<&str>) {
+        let mut place = self.moved_to.write().unwrap_or_else(PoisonError::into_inner);
+        if place.as_deref() != target {
+            if let Some(target) = target {
+                tracing::warn!(target, "the database has been moved; no more writes are taken here");
+            }
+            *place = target.map(str::to_owned);
+        }
+    }
+
+    /// Where the file has been moved to.
+    pub fn moved_to(&self) -> Option<String> {
+        self.moved_to.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// True once the backend lets go of its file.

@@ -22,6 +22,7 @@ use rusqlite::{Connection, ffi};
 use tokio::sync::oneshot;
 
 use crate::connection::{Budget, Spent, register_collations};
+use crate::departure::recorder::Departing;
 use crate::errors;
 use crate::foreign_keys;
 use crate::keeper::Keeper;
@@ -33,8 +34,8 @@ const BATCH_REQUESTS: usize = 512;
 /// How long a batch may take in more requests before it commits: the first in it waits no longer than this.
 const BATCH_TIME: Duration = Duration::from_millis(4);
 
-/// How often an idle writer looks for foreign writers.
-const IDLE_LOOK: Duration = Duration::from_secs(5);
+/// How often an idle writer looks for foreign writers, and for a move that begins.
+const IDLE_LOOK: Duration = Duration::from_secs(1);
 
 /// The longest that a migration or another task of its own may run.
 const TASK_TIME: Duration = Duration::from_secs(3_600);
@@ -91,6 +92,7 @@ impl Writer {
                     keeper,
                     jobs,
                     foreign_version: None,
+                    departing: Departing::default(),
                     collations: 0,
                 };
                 worker.run();
@@ -171,12 +173,15 @@ struct Worker {
     jobs: Receiver<Job>,
     /// `PRAGMA data_version`: moves only when somebody else commits.
     foreign_version: Option<i64>,
+    /// A move out of the file.
+    departing: Departing,
     /// The catalog version that enum collations are registered for.
     collations: u64,
 }
 
 impl Worker {
     fn run(&mut self) {
+        self.look_idly();
         loop {
             match self.jobs.recv_timeout(IDLE_LOOK) {
                 Ok(Job::Request(first)) => {
@@ -198,7 +203,7 @@ impl Worker {
                 }
                 Ok(Job::Task(task)) => self.run_task(task),
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => self.look_for_foreign_writers(),
+                Err(RecvTimeoutError::Timeout) => self.look_idly(),
             }
         }
     }
@@ -229,7 +234,13 @@ impl Worker {
             return None;
         }
         // Asked inside the transaction, it takes no lock of its own.
-        self.look_for_foreign_writers();
+        if let Err(error) = self.look_for_foreign_writers() {
+            return self.refuse(waiting, Err(error));
+        }
+        match self.departing.holds(&self.connection) {
+            Ok(None) => {}
+            held => return self.refuse(waiting, held),
+        }
         let begun = Instant::now();
         let mut queue: std::collections::VecDeque<Request> = waiting.drain(..).collect();
         let mut done: Vec<Done> = Vec::with_capacity(queue.len());
@@ -259,6 +270,7 @@ impl Worker {
             match self.run_request(&mut request) {
                 Ended::Kept(outcome) => done.push(Done { request, outcome }),
                 Ended::TransactionLost { error, fatal } => {
+                    self.departing.forget();
                     let public = public_copy(&error);
                     answer(request.answer, Err(error));
                     for lost in done {
@@ -278,8 +290,28 @@ impl Worker {
         other
     }
 
+    /// Answers those that wait while no writes are taken.
+    fn refuse(&mut self, waiting: &mut Vec<Request>, held: rusqlite::Result<Option<bool>>) -> Option<Job> {
+        // See `commit`.
+        let _ = self.connection.execute_batch("ROLLBACK");
+        for request in waiting.drain(..) {
+            let error = match &held {
+                Ok(is_moved) => BackendError::WritesHeld {
+                    is_moved: is_moved.unwrap_or_default(),
+                },
+                Err(error) => errors::refusal(&self.shared.catalog(), None, "BEGIN IMMEDIATE", error),
+            };
+            answer(request.answer, Err(error));
+        }
+        self.departing.forget();
+        self.departing.give_way();
+        None
+    }
+
     fn commit(&mut self, done: Vec<Done>) {
-        if let Err(error) = self.connection.execute_batch("COMMIT") {
+        let recorded = self.departing.record(&self.connection);
+        if let Err(error) = recorded.and_then(|()| self.connection.execute_batch("COMMIT")) {
+            self.departing.forget();
             if !self.connection.is_autocommit() {
                 // Cannot fail: there is a transaction, and rolling back writes nothing.
                 let _ = self.connection.execute_batch("ROLLBACK");
@@ -297,6 +329,7 @@ impl Worker {
             answer(request.answer, outcome);
         }
         self.keeper.after_commit(&self.connection, &self.shared);
+        self.departing.give_way();
     }
 
     fn run_request(&mut self, request: &mut Request) -> Ended {
@@ -434,21 +467,38 @@ impl Worker {
         }
     }
 
-    /// Out-of-band writers are not supported: their rows pass no policy, and snapshots held here do not see them.
-    fn look_for_foreign_writers(&mut self) {
-        let version = self
+    /// Looks outside of a transaction; what fails is tried again.
+    fn look_idly(&mut self) {
+        if let Err(error) = self.look_for_foreign_writers() {
+            tracing::warn!(%error, "cannot look for other writers");
+        }
+    }
+
+    /// Out-of-band writers are not supported: their rows pass no policy, and snapshots held here do not see them. A mover
+    /// writes to the file too, and says so in it: what it says is followed from here on.
+    fn look_for_foreign_writers(&mut self) -> rusqlite::Result<()> {
+        let version: i64 = self
             .connection
             .prepare_cached("PRAGMA data_version")
-            .and_then(|mut statement| statement.query_row([], |row| row.get::<_, i64>(0)));
-        let Ok(version) = version else { return };
-        if self.foreign_version.is_some_and(|known| known != version) {
-            tracing::error!(
-                file = %self.shared.options.path.display(),
-                "another program has written to the data file; only this process may write to it"
-            );
-            self.shared.found_foreign_writes();
+            .and_then(|mut statement| statement.query_row([], |row| row.get(0)))?;
+        let is_written = self.foreign_version.is_some_and(|known| known != version);
+        if self.shared.options.is_beside {
+            if is_written {
+                self.shared.committed();
+            }
+        } else if is_written || !self.departing.is_read() {
+            let is_explained = self.departing.follow(&mut self.connection, &self.shared.catalog())?;
+            self.shared.set_moved(self.departing.moved_to());
+            if is_written && !is_explained {
+                tracing::error!(
+                    file = %self.shared.options.path.display(),
+                    "another program has written to the data file; only this process may write to it"
+                );
+                self.shared.found_foreign_writes();
+            }
         }
         self.foreign_version = Some(version);
+        Ok(())
     }
 }
 

@@ -142,6 +142,10 @@ pub enum BackendError {
     /// Waited too long for a connection or for the writer; worth a retry.
     #[error("the database is busy")]
     Busy,
+    /// The database takes no writes: it is being moved into another one and holds them for a moment, or has been moved.
+    /// Reads go on.
+    #[error("{}", held(*.is_moved))]
+    WritesHeld { is_moved: bool },
     /// The catalog changed since the plan was made; plan again.
     #[error("the catalog has changed")]
     StaleCatalog,
@@ -151,6 +155,13 @@ pub enum BackendError {
     /// A bug or a broken installation; the text is for the log only.
     #[error("internal database failure")]
     Internal(String),
+}
+
+fn held(is_moved: bool) -> &'static str {
+    match is_moved {
+        false => "the database is being moved and takes no writes for a moment",
+        true => "the database has been moved and takes no more writes here",
+    }
 }
 
 impl From<DatabaseError> for BackendError {

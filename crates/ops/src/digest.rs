@@ -23,31 +23,46 @@ const NULL: [u8; 8] = u64::MAX.to_le_bytes();
 impl Digest {
     /// Adds rows.
     pub fn add(&mut self, rows: &Rows) {
-        let mut add = |row: &[Option<&[u8]>]| {
-            let mut hash = Sha256::new();
-            for value in row {
-                match value {
-                    None => hash.update(NULL),
-                    Some(bytes) => {
-                        hash.update((bytes.len() as u64).to_le_bytes());
-                        hash.update(bytes);
-                    }
-                }
-            }
-            let hash = hash.finalize();
-            let (high, low) = hash.split_at(16);
-            self.rows += 1;
-            self.high = self.high.wrapping_add(number(high));
-            self.low = self.low.wrapping_add(number(low));
+        let Ok(()) = rows.each(|row| {
+            let (high, low) = hash(row);
+            self.rows = self.rows.wrapping_add(1);
+            self.high = self.high.wrapping_add(high);
+            self.low = self.low.wrapping_add(low);
             Ok::<(), std::convert::Infallible>(())
-        };
-        let Ok(()) = rows.each(&mut add);
+        });
+    }
+
+    /// Takes rows out that were added before.
+    pub fn remove(&mut self, rows: &Rows) {
+        let Ok(()) = rows.each(|row| {
+            let (high, low) = hash(row);
+            self.rows = self.rows.wrapping_sub(1);
+            self.high = self.high.wrapping_sub(high);
+            self.low = self.low.wrapping_sub(low);
+            Ok::<(), std::convert::Infallible>(())
+        });
     }
 
     /// Rows counted.
     pub fn rows(&self) -> u64 {
         self.rows
     }
+}
+
+fn hash(row: &[Option<&[u8]>]) -> (u128, u128) {
+    let mut hash = Sha256::new();
+    for value in row {
+        match value {
+            None => hash.update(NULL),
+            Some(bytes) => {
+                hash.update((bytes.len() as u64).to_le_bytes());
+                hash.update(bytes);
+            }
+        }
+    }
+    let hash = hash.finalize();
+    let (high, low) = hash.split_at(16);
+    (number(high), number(low))
 }
 
 fn number(bytes: &[u8]) -> u128 {
@@ -87,5 +102,20 @@ mod tests {
         assert_ne!(digest(&[&[Some("ab"), Some("c")]]), digest(&[&[Some("a"), Some("bc")]]));
         assert_ne!(digest(&[a]).to_string(), digest(&[b]).to_string());
         assert_eq!(digest(&[a, b]).rows(), 2);
+    }
+
+    #[test]
+    fn what_was_added_can_be_taken_out() {
+        let row = |text: &str| {
+            let mut rows = Rows::new(1);
+            rows.push(Some(text.as_bytes()));
+            rows.end_row();
+            rows
+        };
+        let mut sum = digest(&[&[Some("old")], &[Some("stays")]]);
+        sum.remove(&row("old"));
+        assert_eq!(sum, digest(&[&[Some("stays")]]));
+        sum.add(&row("new"));
+        assert_eq!(sum, digest(&[&[Some("new")], &[Some("stays")]]));
     }
 }

@@ -1,6 +1,7 @@
 //! What can stand in the way of an operator's work.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use mainstay_core::error::{BackendError, Code, PublicError};
 use mainstay_core::name::QualifiedName;
@@ -25,6 +26,10 @@ pub mod codes {
     pub const UNFIT: Code = Code::fixed("MS-OPS-008");
     /// Rows of a file were refused by the table.
     pub const ROWS_REFUSED: Code = Code::fixed("MS-OPS-009");
+    /// The source is being moved to elsewhere, or has been moved.
+    pub const LEAVING: Code = Code::fixed("MS-OPS-010");
+    /// Writes would have been held for too long.
+    pub const HELD_TOO_LONG: Code = Code::fixed("MS-OPS-011");
     /// An engine refused.
     pub const DATABASE: Code = Code::fixed("MS-OPS-005");
 }
@@ -42,6 +47,10 @@ pub enum Error {
     ReadsDiffer { differing: usize, reads: usize },
     #[error("a move from {0} into this database has not come to its end")]
     Unfinished(String),
+    #[error("the source {} {target}", if *.is_moved { "has been moved to" } else { "is being moved to" })]
+    Leaving { target: String, is_moved: bool },
+    #[error("writes were held for {} s and the move was not done", .0.as_secs())]
+    HeldTooLong(Duration),
     #[error("{}{}: {what}", path.display(), place(*line, *line))]
     File { path: PathBuf, line: u64, what: String },
     #[error("{0}")]
@@ -79,6 +88,8 @@ impl PublicError for Error {
             Error::RowsDiffer(_) => codes::ROWS_DIFFER,
             Error::ReadsDiffer { .. } => codes::READS_DIFFER,
             Error::Unfinished(_) => codes::UNFINISHED,
+            Error::Leaving { .. } => codes::LEAVING,
+            Error::HeldTooLong(_) => codes::HELD_TOO_LONG,
             Error::File { .. } => codes::BAD_FILE,
             Error::Unfit(_) => codes::UNFIT,
             Error::Rows { .. } => codes::ROWS_REFUSED,
@@ -119,13 +130,24 @@ impl PublicError for Error {
                     .into(),
             ),
             Error::RowsDiffer(_) => Some(
-                "Somebody wrote to the source during the move, or to the target. Stop the writers and run the same \
-                 command again: it carries these tables anew."
+                "Somebody wrote to the target, or to the source past its record (another program in the file, \
+                 `session_replication_role`). Writes go on. Run the same command again: it carries these tables anew."
                     .into(),
             ),
             Error::ReadsDiffer { .. } => Some(
                 "All rows are there and equal, but a policy, a grant or a view acts otherwise; the reads are shown above. \
                  The target stays marked as unfinished."
+                    .into(),
+            ),
+            Error::Leaving { is_moved: false, .. } => {
+                Some("Go on with that move, or take it back with `mainstay grow --abandon`.".into())
+            }
+            Error::Leaving { is_moved: true, .. } => Some(
+                "Serve from there. `mainstay grow --abandon` lets writes go on here; they are not carried.".into(),
+            ),
+            Error::HeldTooLong(_) => Some(
+                "Nothing is lost and writes go on. Run the same command again at a quieter time; a large table without \
+                 a primary key that is written to takes this long."
                     .into(),
             ),
             Error::Unfinished(_) => Some("Run `mainstay grow` again: it goes on where it stopped.".into()),

@@ -11,4 +11,4 @@ pub mod moving;
 
 pub use digest::Digest;
 pub use error::Error;
-pub use moving::{Event, Move, Report};
+pub use moving::{Event, Move, Report, while_held};

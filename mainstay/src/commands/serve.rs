@@ -85,8 +85,10 @@ async fn serve_logged(serve: &Serve, mode: Mode, log: Log) -> Result<(), Command
 
 /// Brings the database to the project's state, or refuses to serve an older one.
 async fn prepare(opened: &Opened, mode: Mode, migrate: bool) -> Result<(), CommandError> {
-    if let Some(source) = opened.backend.transfer().unfinished().await? {
-        return Err(mainstay_ops::Error::Unfinished(source).into());
+    if let Some(arrival) = opened.backend.transfer().arrival().await?
+        && !arrival.is_open
+    {
+        return Err(mainstay_ops::Error::Unfinished(arrival.source).into());
     }
     if mode == Mode::Dev || migrate {
         let count = up(&opened.migrator, false).await?;

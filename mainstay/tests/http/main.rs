@@ -21,6 +21,7 @@ mod full_text;
 mod grants;
 mod groups;
 mod grow;
+mod grow_online;
 mod import;
 mod instead;
 mod jwt_claims;

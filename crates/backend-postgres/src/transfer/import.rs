@@ -1,8 +1,8 @@
 //! Rows into the database, chunk by chunk, each in one transaction with the record of how far its relation was carried.
 //!
 //! While rows come in, foreign keys are away and triggers are off: a row may come before the one it refers to, and
-//! nothing may act on a row that has been acted on where it comes from. Adding the keys again makes PostgreSQL check
-//! every row. This needs the ownership of the tables and no other right, unlike `session_replication_role`.
+//! nothing may act on a row that has been acted on where it comes from. The keys are added again unchecked, so that
+//! nobody waits for the check of rows that come from where they hold, and are checked once the target is served. This needs the ownership of the tables and no other right, unlike `session_replication_role`.
 //! What has to be put back is written down in the transaction that takes it away.
 //!
 //! Source: PostgreSQL 15 manual, ALTER TABLE (DISABLE TRIGGER, ADD CONSTRAINT), COPY (identity columns take the values
@@ -14,8 +14,9 @@ use mainstay_core::backend::BoxFuture;
 use mainstay_core::catalog::{ColumnIndex, Relation};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::QualifiedName;
-use mainstay_core::transfer::{Import, Progress, Rows, SequencePosition};
+use mainstay_core::transfer::{Arrival, Import, Progress, Reached, Rows, SequencePosition};
 
+use super::keys::{chosen, matches, recordset};
 use super::{connect, single, table, text};
 use crate::render::sql::Sql;
 use crate::wire::{CopyConnection, Target};
@@ -23,20 +24,31 @@ use crate::wire::{CopyConnection, Target};
 /// What a move has to remember; `state` has one row while a move is under way.
 const BEGIN_MOVE: &str = "
 CREATE SCHEMA mainstay_move;
-CREATE TABLE mainstay_move.state (source text NOT NULL, is_prepared boolean NOT NULL);
+CREATE TABLE mainstay_move.state (source text NOT NULL, is_prepared boolean NOT NULL,
+    is_open boolean NOT NULL DEFAULT false, departure text, mark text);
 CREATE TABLE mainstay_move.progress (schema text NOT NULL, name text NOT NULL, rows int8 NOT NULL, after text,
     complete boolean NOT NULL, PRIMARY KEY (schema, name));
-CREATE TABLE mainstay_move.restore (position int GENERATED ALWAYS AS IDENTITY, statement text NOT NULL);";
+CREATE TABLE mainstay_move.restore (position int GENERATED ALWAYS AS IDENTITY, statement text NOT NULL);
+CREATE TABLE mainstay_move.validate (relation text NOT NULL, name text NOT NULL, PRIMARY KEY (relation, name));";
 
-/// Takes foreign keys, triggers and forced row security away, and empties the tables listed in `progress`.
+/// Takes foreign keys, triggers and forced row security away, and the first time empties the tables listed in
+/// `progress`. A key that an earlier [`RESTORE`] put back unchecked is one that is to be checked.
 const PREPARE: &str = "DO $move$
 DECLARE
     t record;
     part record;
 BEGIN
     FOR t IN SELECT format('%I.%I', p.schema, p.name)::regclass AS id FROM mainstay_move.progress p ORDER BY 1 LOOP
-        FOR part IN SELECT conname, pg_get_constraintdef(oid) AS definition, obj_description(oid, 'pg_constraint') AS remark
+        FOR part IN SELECT conname, CASE WHEN EXISTS (SELECT FROM mainstay_move.validate v
+                               WHERE v.relation = t.id::text AND v.name = conname)
+                           THEN regexp_replace(pg_get_constraintdef(oid), ' NOT VALID$', '')
+                           ELSE pg_get_constraintdef(oid) END AS definition,
+                           obj_description(oid, 'pg_constraint') AS remark
                     FROM pg_constraint WHERE conrelid = t.id AND contype = 'f' AND conparentid = 0 ORDER BY conname LOOP
+            IF part.definition !~ ' NOT VALID$' THEN
+                INSERT INTO mainstay_move.validate VALUES (t.id::text, part.conname) ON CONFLICT DO NOTHING;
+                part.definition := part.definition || ' NOT VALID';
+            END IF;
             INSERT INTO mainstay_move.restore (statement)
             VALUES (format('ALTER TABLE %s ADD CONSTRAINT %I %s', t.id, part.conname, part.definition));
             IF part.remark IS NOT NULL THEN
@@ -57,7 +69,8 @@ BEGIN
             EXECUTE format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', t.id);
         END IF;
     END LOOP;
-    FOR t IN SELECT string_agg(format('%I.%I', schema, name), ', ') AS names FROM mainstay_move.progress LOOP
+    FOR t IN SELECT string_agg(format('%I.%I', schema, name), ', ') AS names FROM mainstay_move.progress
+             WHERE NOT (SELECT is_prepared FROM mainstay_move.state) LOOP
         IF t.names IS NOT NULL THEN
             EXECUTE 'TRUNCATE ONLY ' || t.names;
         END IF;
@@ -89,27 +102,45 @@ BEGIN
 END
 $move$";
 
+/// Checks the foreign keys that were put back unchecked. Nobody is kept from writing meanwhile.
+const VALIDATE: &str = "DO $move$
+DECLARE
+    part record;
+BEGIN
+    FOR part IN SELECT relation, name FROM mainstay_move.validate ORDER BY relation, name LOOP
+        EXECUTE format('ALTER TABLE %s VALIDATE CONSTRAINT %I', part.relation, part.name);
+    END LOOP;
+END
+$move$";
+
 /// A move into the database, on a connection of its own.
 pub struct TableImport {
     connection: CopyConnection,
 }
 
-/// The source of the move that the database is in the middle of.
-pub async fn unfinished(connection: &mut CopyConnection) -> Result<Option<String>, BackendError> {
+/// The move that the database is in the middle of.
+pub async fn arrival(connection: &mut CopyConnection) -> Result<Option<Arrival>, BackendError> {
     let begun = connection
         .run("SELECT to_regclass('mainstay_move.state')::text")
         .await?;
-    match single(&begun) {
-        None => Ok(None),
-        Some(_) => Ok(single(&connection.run("SELECT source FROM mainstay_move.state").await?)),
+    if single(&begun).is_none() {
+        return Ok(None);
     }
+    let found = connection
+        .run("SELECT source, is_open::text FROM mainstay_move.state")
+        .await?;
+    let row = table(found.last(), 2).into_iter().next();
+    Ok(row.map(|row| Arrival {
+        source: row[0].clone(),
+        is_open: row[1] == "true",
+    }))
 }
 
 impl TableImport {
     /// Begins a move, or goes on with it. Errors: a move from elsewhere has begun.
     pub async fn begin(target: &Target, source: &str) -> Result<Self, BackendError> {
         let mut connection = connect(target).await?;
-        match unfinished(&mut connection).await? {
+        match arrival(&mut connection).await?.map(|arrival| arrival.source) {
             None => {
                 let mut sql = Sql::default();
                 sql.push("BEGIN;").push(BEGIN_MOVE);
@@ -150,20 +181,13 @@ impl TableImport {
 impl Import for TableImport {
     fn prepare<'a>(&'a mut self, relations: &'a [&'a Relation]) -> BoxFuture<'a, Result<(), BackendError>> {
         Box::pin(async move {
-            let state = self
-                .connection
-                .run("SELECT is_prepared::text FROM mainstay_move.state")
-                .await?;
-            if single(&state).as_deref() == Some("true") {
-                return Ok(());
-            }
             let mut sql = Sql::default();
             for relation in relations {
                 sql.push("INSERT INTO mainstay_move.progress VALUES (")
                     .literal(&relation.name.schema)
                     .push(", ")
                     .literal(&relation.name.name)
-                    .push(", 0, NULL, false); ");
+                    .push(", 0, NULL, false) ON CONFLICT DO NOTHING; ");
             }
             sql.push(PREPARE);
             self.transaction(sql).await
@@ -188,6 +212,31 @@ impl Import for TableImport {
         })
     }
 
+    fn reached<'a>(&'a mut self) -> BoxFuture<'a, Result<Option<Reached>, BackendError>> {
+        Box::pin(async move {
+            let found = self
+                .connection
+                .run("SELECT departure, mark FROM mainstay_move.state WHERE mark IS NOT NULL")
+                .await?;
+            let row = table(found.last(), 2).into_iter().next();
+            Ok(row.map(|row| Reached {
+                departure: row[0].clone(),
+                mark: row[1].clone(),
+            }))
+        })
+    }
+
+    fn reach<'a>(&'a mut self, reached: &'a Reached) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async move {
+            let mut sql = Sql::default();
+            sql.push("UPDATE mainstay_move.state SET departure = ")
+                .literal(&reached.departure)
+                .push(", mark = ")
+                .literal(&reached.mark);
+            self.transaction(sql).await
+        })
+    }
+
     fn write<'a>(
         &'a mut self,
         relation: &'a Relation,
@@ -205,14 +254,13 @@ impl Import for TableImport {
                 sql.literal(&rows.len().to_string()).push("::int8)");
                 self.connection.run(&sql.finish().0).await.map(drop)
             } else {
-                let chosen = || columns.iter().filter_map(|position| relation.columns.get(*position));
                 let mut sql = Sql::default();
                 sql.push("COPY ").name(&relation.name).push(" (");
-                for (position, column) in chosen().enumerate() {
+                for (position, column) in chosen(relation, columns).enumerate() {
                     sql.push(if position > 0 { ", " } else { "" }).ident(&column.name);
                 }
                 sql.push(") FROM STDIN");
-                let types: Vec<_> = chosen().map(|column| column.ty.base()).collect();
+                let types: Vec<_> = chosen(relation, columns).map(|column| column.ty.base()).collect();
                 let lines = text::lines(rows, &types)?;
                 self.connection.copy_in(&sql.finish().0, &lines).await
             };
@@ -225,6 +273,22 @@ impl Import for TableImport {
                 Ok(_) => Ok(()),
                 Err(error) => self.rolled_back(error).await,
             }
+        })
+    }
+
+    fn remove<'a>(
+        &'a mut self,
+        relation: &'a Relation,
+        key: &'a [ColumnIndex],
+        keys: &'a Rows,
+    ) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async move {
+            let mut sql = Sql::default();
+            sql.push("DELETE FROM ONLY ").name(&relation.name).push(" AS t USING ");
+            recordset(&mut sql, relation, key, keys)?;
+            sql.push(" WHERE ");
+            matches(&mut sql, relation, key);
+            self.transaction(sql).await
         })
     }
 
@@ -264,10 +328,26 @@ impl Import for TableImport {
         })
     }
 
+    fn settle<'a>(&'a mut self) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async move {
+            let mut sql = Sql::default();
+            sql.push(ANALYZE);
+            self.transaction(sql).await
+        })
+    }
+
+    fn open<'a>(&'a mut self) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async move {
+            let mut sql = Sql::default();
+            sql.push("UPDATE mainstay_move.state SET is_open = true");
+            self.transaction(sql).await
+        })
+    }
+
     fn finish<'a>(&'a mut self) -> BoxFuture<'a, Result<(), BackendError>> {
         Box::pin(async move {
             let mut sql = Sql::default();
-            sql.push(ANALYZE).push("; DROP SCHEMA mainstay_move CASCADE");
+            sql.push(VALIDATE).push("; DROP SCHEMA mainstay_move CASCADE");
             self.transaction(sql).await
         })
     }

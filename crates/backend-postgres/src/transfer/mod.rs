@@ -3,6 +3,8 @@
 //! | module | what |
 //! |---|---|
 //! | [`export`] | rows as text, in the order of their places in the table, from one snapshot |
+//! | [`leaving`] | what is recorded while others write to the source, and holding their writes |
+//! | [`keys`] | rows by their keys |
 //! | [`import`] | rows in, with the record that lets a move go on |
 //! | [`text`] | the lines of COPY's text format; arrays |
 //!
@@ -12,11 +14,13 @@
 
 mod export;
 mod import;
+mod keys;
+pub mod leaving;
 mod text;
 
 use mainstay_core::backend::BoxFuture;
 use mainstay_core::error::BackendError;
-use mainstay_core::transfer::{Export, Import, Transfer};
+use mainstay_core::transfer::{Arrival, Export, Import, Leaving, Transfer};
 
 use crate::backend::PostgresBackend;
 use crate::decode::text_field;
@@ -68,10 +72,14 @@ impl Transfer for PostgresBackend {
         })
     }
 
-    fn unfinished<'a>(&'a self) -> BoxFuture<'a, Result<Option<String>, BackendError>> {
+    fn arrival<'a>(&'a self) -> BoxFuture<'a, Result<Option<Arrival>, BackendError>> {
         Box::pin(async move {
             let mut connection = connect(&self.inner.target).await?;
-            import::unfinished(&mut connection).await
+            import::arrival(&mut connection).await
         })
+    }
+
+    fn leaving(&self) -> &dyn Leaving {
+        self
     }
 }

@@ -4,6 +4,7 @@
 
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::transfer::Rows;
+use mainstay_core::transfer::copy_text::unescape;
 use mainstay_core::types::Type;
 use serde_json::value::RawValue;
 
@@ -21,25 +22,6 @@ pub fn read_line(line: &[u8], rows: &mut Rows) -> String {
     }
     rows.end_row();
     String::from_utf8_lossy(first).into_owned()
-}
-
-fn unescape(mut field: &[u8], out: &mut Vec<u8>) {
-    while let Some(at) = field.iter().position(|byte| *byte == b'\\') {
-        out.extend_from_slice(&field[..at]);
-        // The server writes no octal and no hexadecimal escapes.
-        match field.get(at + 1) {
-            Some(b'b') => out.push(8),
-            Some(b'f') => out.push(12),
-            Some(b'n') => out.push(b'\n'),
-            Some(b'r') => out.push(b'\r'),
-            Some(b't') => out.push(b'\t'),
-            Some(b'v') => out.push(11),
-            Some(other) => out.push(*other),
-            None => {}
-        }
-        field = field.get(at + 2..).unwrap_or_default();
-    }
-    out.extend_from_slice(field);
 }
 
 /// Writes rows as lines; `types` are those of the columns. Errors: an array that is no JSON array (22P02).

@@ -72,6 +72,12 @@ impl SqlWriter {
         self
     }
 
+    /// An integer constant.
+    pub fn integer(&mut self, number: i64) -> &mut Self {
+        self.text.push_str(&number.to_string());
+        self
+    }
+
     /// A floating point constant, likewise; infinities are numbers too large to read.
     pub fn real(&mut self, number: f64) -> &mut Self {
         let text = if number.is_infinite() {

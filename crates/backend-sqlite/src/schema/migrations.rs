@@ -132,6 +132,7 @@ fn clear(conn: &mut Connection, catalog: &Catalog, grants: DefaultGrants) -> Res
     let transaction = conn
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
         .map_err(broken)?;
+    crate::departure::forbid_schema_changes(&transaction)?;
     let names: Vec<String> = {
         let mut statement = transaction
             .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")

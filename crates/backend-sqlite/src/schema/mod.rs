@@ -37,4 +37,4 @@ pub use migrations::{is_empty, migrate, migrate_watched, migrations, record, res
 pub use script::run_script;
 pub use sequences::positions;
 pub(crate) use store::broken;
-pub use store::{load_catalog, open, open_with, set_default_grants};
+pub use store::{load_catalog, open, open_beside, open_with, set_default_grants};

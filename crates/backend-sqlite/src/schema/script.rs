@@ -55,7 +55,10 @@ pub(super) fn in_transaction<E: From<BackendError>>(
     work: impl FnOnce(&mut Connection) -> Result<Catalog, E>,
 ) -> Result<Catalog, E> {
     conn.execute_batch("BEGIN IMMEDIATE").map_err(broken)?;
-    let done = work(conn).and_then(|mut after| {
+    let done = crate::departure::forbid_schema_changes(conn)
+        .map_err(E::from)
+        .and_then(|()| work(conn));
+    let done = done.and_then(|mut after| {
         after.version = before.version + 1;
         ddl::settle(&mut after);
         after.derive_relationships();

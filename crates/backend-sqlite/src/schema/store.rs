@@ -90,6 +90,23 @@ pub fn open_with(conn: &mut Connection, grants: Option<DefaultGrants>) -> Result
     }
 }
 
+/// Reads the catalog of a file that another process may be serving, and changes nothing.
+///
+/// Errors: `Internal` for a file that is none of ours or of another version.
+pub fn open_beside(conn: &mut Connection) -> Result<Catalog, BackendError> {
+    let layout: i64 = conn
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(broken)?;
+    if layout != LAYOUT {
+        return Err(BackendError::Internal(format!(
+            "the data file has layout {layout}, this program has {LAYOUT}"
+        )));
+    }
+    let catalog = load_catalog(conn)?;
+    register_collations(conn, &catalog).map_err(broken)?;
+    Ok(catalog)
+}
+
 /// Makes the `_ms_*` tables and the first catalog, inside a transaction.
 pub(super) fn create(conn: &Connection, grants: DefaultGrants, version: u64) -> Result<Catalog, BackendError> {
     conn.execute_batch(TABLES).map_err(broken)?;

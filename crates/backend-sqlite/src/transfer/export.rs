@@ -9,13 +9,13 @@ use mainstay_core::backend::BoxFuture;
 use mainstay_core::catalog::{ColumnIndex, Relation};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::QualifiedName;
-use mainstay_core::transfer::{Bounds, Chunk, Export, Rows, SequencePosition};
-use rusqlite::Connection;
-use rusqlite::types::ValueRef;
+use mainstay_core::transfer::{Bounds, Chunk, Export, Rows, SequencePosition, Written, WrittenSince};
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, params_from_iter};
 
-use super::{broken, chosen, row_id};
-use crate::connection::{self, Purpose};
-use crate::emit::writer::SqlWriter;
+use super::{broken, chosen, written};
+use crate::connection::{self, Purpose, register_collations};
+use crate::emit::writer::{SqlWriter, physical_name};
 use crate::shared::Shared;
 use crate::values::cast::{Kind, write_integer};
 use crate::values::vector::Vector;
@@ -23,14 +23,17 @@ use crate::values::{boolean, bytea, float};
 
 /// A snapshot of the file on a connection of its own.
 pub struct FileExport {
+    shared: Arc<Shared>,
     connection: Arc<Mutex<Connection>>,
 }
 
 impl FileExport {
     /// Opens the connection and takes the snapshot.
     pub async fn begin(shared: Arc<Shared>) -> Result<Self, BackendError> {
+        let own = Arc::clone(&shared);
         let connection = blocking(move || {
             let connection = connection::open(&shared.options, Purpose::Read, &Arc::default()).map_err(broken)?;
+            register_collations(&connection, &shared.catalog()).map_err(broken)?;
             connection.execute_batch("BEGIN").map_err(broken)?;
             // A read takes the snapshot; BEGIN alone does not.
             let taken = connection.query_row("SELECT count(*) FROM _ms_meta", [], |row| row.get::<_, i64>(0));
@@ -39,6 +42,7 @@ impl FileExport {
         })
         .await?;
         Ok(FileExport {
+            shared: own,
             connection: Arc::new(Mutex::new(connection)),
         })
     }
@@ -69,21 +73,75 @@ impl Export for FileExport {
         bounds: Bounds,
     ) -> BoxFuture<'a, Result<Chunk, BackendError>> {
         Box::pin(async move {
-            let writers = chosen(relation, columns)
-                .map(|column| {
-                    Kind::of(&column.ty).ok_or_else(|| {
-                        let what = format!("moving a column of type {}", column.ty);
-                        let object = format!("column {}.{}", relation.name, column.name);
-                        DatabaseError::unavailable(&what, &object, 1, None)
-                    })
-                })
-                .collect::<Result<Vec<Kind>, DatabaseError>>()?;
-            let after = after
-                .map(|text| text.parse::<i64>())
-                .transpose()
-                .map_err(|_| BackendError::Internal("a position that is no row id".into()))?;
-            let sql = select(relation, columns, after.is_some())?;
-            self.on_connection(move |connection| read(connection, &sql, &writers, after, bounds))
+            let kinds = kinds(relation, columns)?;
+            let after = position(after)?;
+            let sql = written::select(relation, columns, after, None)?;
+            self.on_connection(move |connection| read(connection, &sql, &kinds, &[], bounds))
+                .await
+        })
+    }
+
+    fn mark<'a>(&'a mut self) -> BoxFuture<'a, Result<String, BackendError>> {
+        Box::pin(self.on_connection(written::mark))
+    }
+
+    fn written<'a>(&'a mut self, since: &'a str) -> BoxFuture<'a, Result<Vec<Written>, BackendError>> {
+        let (catalog, since) = (self.shared.catalog(), position(Some(since)));
+        Box::pin(async move {
+            let since = since?;
+            self.on_connection(move |connection| written::written(connection, &catalog, since))
+                .await
+        })
+    }
+
+    fn former_keys<'a>(
+        &'a mut self,
+        relation: &'a Relation,
+        key: &'a [ColumnIndex],
+        since: &'a str,
+    ) -> BoxFuture<'a, Result<Rows, BackendError>> {
+        let (name, width, since) = (physical_name(&relation.name), key.len(), position(Some(since)));
+        Box::pin(async move {
+            let since = since?;
+            self.on_connection(move |connection| written::former_keys(connection, &name, width, since))
+                .await
+        })
+    }
+
+    fn read_written<'a>(
+        &'a mut self,
+        relation: &'a Relation,
+        columns: &'a [ColumnIndex],
+        written: &'a WrittenSince,
+        after: Option<&'a str>,
+        bounds: Bounds,
+    ) -> BoxFuture<'a, Result<Chunk, BackendError>> {
+        Box::pin(async move {
+            let kinds = kinds(relation, columns)?;
+            let (after, until) = (position(after)?, position(written.until.as_deref())?);
+            let sql = written::select(relation, columns, after, Some(until))?;
+            let parameters = [
+                Value::Text(physical_name(&relation.name).to_string()),
+                Value::Integer(position(Some(&written.mark))?.unwrap_or(0)),
+            ];
+            self.on_connection(move |connection| read(connection, &sql, &kinds, &parameters, bounds))
+                .await
+        })
+    }
+
+    fn read_keys<'a>(
+        &'a mut self,
+        relation: &'a Relation,
+        columns: &'a [ColumnIndex],
+        key: &'a [ColumnIndex],
+        keys: &'a Rows,
+    ) -> BoxFuture<'a, Result<Rows, BackendError>> {
+        Box::pin(async move {
+            let (kinds, catalog) = (kinds(relation, columns)?, self.shared.catalog());
+            let inputs = super::inputs(&catalog, relation, key)?;
+            let sql = written::select_by_key(relation, columns, key);
+            let (name, keys) = (relation.name.clone(), keys.clone());
+            self.on_connection(move |connection| written::read_keys(connection, &sql, &kinds, &name, &inputs, &keys))
                 .await
         })
     }
@@ -117,35 +175,35 @@ impl Export for FileExport {
     }
 }
 
-/// The row id and the columns, after a row id if there is one.
-fn select(relation: &Relation, columns: &[ColumnIndex], is_continued: bool) -> Result<String, BackendError> {
-    let id = row_id(relation)?;
-    let mut writer = SqlWriter::new();
-    writer.sql("SELECT ").ident(&id);
-    for column in chosen(relation, columns) {
-        writer.sql(", ").ident(&column.name);
-    }
-    writer.sql(" FROM ").object(&relation.name);
-    if is_continued {
-        writer.sql(" WHERE ").ident(&id).sql(" > ?1");
-    }
-    writer.sql(" ORDER BY ").ident(&id);
-    Ok(writer.finish().0)
+/// How each column is read. Errors: 0A000 for a type that the file does not hold.
+fn kinds(relation: &Relation, columns: &[ColumnIndex]) -> Result<Vec<Kind>, DatabaseError> {
+    chosen(relation, columns)
+        .map(|column| {
+            Kind::of(&column.ty).ok_or_else(|| {
+                let what = format!("moving a column of type {}", column.ty);
+                let object = format!("column {}.{}", relation.name, column.name);
+                DatabaseError::unavailable(&what, &object, 1, None)
+            })
+        })
+        .collect()
 }
 
+/// A row id, or a place in the record of changes.
+fn position(text: Option<&str>) -> Result<Option<i64>, BackendError> {
+    let number = text.map(str::parse).transpose();
+    number.map_err(|_| BackendError::Internal("a position that is no number".into()))
+}
+
+/// Runs a statement whose first column is the row id.
 fn read(
     connection: &Connection,
     sql: &str,
     kinds: &[Kind],
-    after: Option<i64>,
+    parameters: &[Value],
     bounds: Bounds,
 ) -> Result<Chunk, BackendError> {
     let mut statement = connection.prepare_cached(sql).map_err(broken)?;
-    let mut found = match after {
-        Some(after) => statement.query([after]),
-        None => statement.query([]),
-    }
-    .map_err(broken)?;
+    let mut found = statement.query(params_from_iter(parameters)).map_err(broken)?;
     let mut rows = Rows::new(kinds.len());
     while let Some(row) = found.next().map_err(broken)? {
         let id: i64 = row.get(0).map_err(broken)?;
@@ -164,7 +222,7 @@ fn read(
 }
 
 /// Appends a stored value as text.
-fn push(rows: &mut Rows, kind: &Kind, value: ValueRef<'_>) {
+pub fn push(rows: &mut Rows, kind: &Kind, value: ValueRef<'_>) {
     match value {
         ValueRef::Null => rows.push(None),
         ValueRef::Integer(number) if *kind == Kind::Bool => {

@@ -13,22 +13,23 @@ use jiff::Timestamp;
 use mainstay_core::backend::BoxFuture;
 use mainstay_core::catalog::{ColumnIndex, Relation};
 use mainstay_core::error::{BackendError, DatabaseError};
-use mainstay_core::name::{Ident, QualifiedName};
-use mainstay_core::transfer::{Import, Progress, Rows, SequencePosition};
-use rusqlite::types::Value;
+use mainstay_core::name::QualifiedName;
+use mainstay_core::transfer::{Import, Progress, Reached, Rows, SequencePosition};
 use rusqlite::{Connection, TransactionBehavior, params, params_from_iter};
 
-use super::{broken, chosen, unfinished};
+use super::written::where_key;
+use super::{Input, arrival, broken, chosen, inputs, values};
+use crate::departure::forbid_schema_changes;
 use crate::emit::context::Context;
-use crate::emit::input::InputType;
 use crate::emit::writer::{SqlWriter, physical_name};
 use crate::engine::Engine;
 use crate::errors;
-use crate::values::cast::Kind;
 
 /// What a move has to remember. `_ms_move` has one row while a move is under way.
 const TABLES: &str = "
-CREATE TABLE _ms_move (source TEXT NOT NULL, is_prepared INTEGER NOT NULL) STRICT;
+CREATE TABLE _ms_move (
+    source TEXT NOT NULL, is_prepared INTEGER NOT NULL, is_open INTEGER NOT NULL, departure TEXT, mark TEXT
+) STRICT;
 CREATE TABLE _ms_move_progress (
     schema TEXT NOT NULL, name TEXT NOT NULL, rows INTEGER NOT NULL, after TEXT, complete INTEGER NOT NULL,
     PRIMARY KEY (schema, name)
@@ -46,14 +47,18 @@ impl FileImport {
     /// Begins a move, or goes on with it. Errors: a move from elsewhere has begun.
     pub async fn begin(engine: Arc<Engine>, source: &str) -> Result<Self, BackendError> {
         let source = source.to_owned();
-        let begun = move |connection: &mut Connection| match unfinished(connection)? {
+        let begun = move |connection: &mut Connection| match arrival(connection)?.map(|arrival| arrival.source) {
             None => {
+                forbid_schema_changes(connection)?;
                 let transaction = connection
                     .transaction_with_behavior(TransactionBehavior::Immediate)
                     .map_err(broken)?;
                 transaction.execute_batch(TABLES).map_err(broken)?;
                 transaction
-                    .execute("INSERT INTO _ms_move (source, is_prepared) VALUES (?1, 0)", [&source])
+                    .execute(
+                        "INSERT INTO _ms_move (source, is_prepared, is_open) VALUES (?1, 0, 0)",
+                        [&source],
+                    )
                     .map_err(broken)?;
                 transaction.commit().map_err(broken)
             }
@@ -133,6 +138,26 @@ impl Import for FileImport {
         }))
     }
 
+    fn reached<'a>(&'a mut self) -> BoxFuture<'a, Result<Option<Reached>, BackendError>> {
+        Box::pin(self.transaction(|connection| {
+            let read =
+                |row: &rusqlite::Row<'_>| Ok((row.get::<_, Option<String>>(0)?, row.get::<_, Option<String>>(1)?));
+            let found = connection.query_row("SELECT departure, mark FROM _ms_move", [], read);
+            let (departure, mark) = found.map_err(broken)?;
+            Ok(departure.zip(mark).map(|(departure, mark)| Reached { departure, mark }))
+        }))
+    }
+
+    fn reach<'a>(&'a mut self, reached: &'a Reached) -> BoxFuture<'a, Result<(), BackendError>> {
+        let Reached { departure, mark } = reached.clone();
+        Box::pin(self.transaction(move |connection| {
+            connection
+                .execute("UPDATE _ms_move SET departure = ?1, mark = ?2", [departure, mark])
+                .map(drop)
+                .map_err(broken)
+        }))
+    }
+
     fn write<'a>(
         &'a mut self,
         relation: &'a Relation,
@@ -142,19 +167,37 @@ impl Import for FileImport {
     ) -> BoxFuture<'a, Result<(), BackendError>> {
         Box::pin(async move {
             let catalog = self.engine.shared.catalog();
-            let mut types = Vec::with_capacity(columns.len());
-            for column in chosen(relation, columns) {
-                types.push((
-                    column.name.clone(),
-                    InputType::new(&catalog, &column.ty, column.modifier)?,
-                ));
-            }
+            let types = inputs(&catalog, relation, columns)?;
             let sql = insert(relation, columns);
             // The rows are read by the writer's thread, which may outlive this call.
             let (rows, progress, name) = (rows.clone(), progress.clone(), relation.name.clone());
             self.transaction(move |connection| {
                 add(connection, &sql, &name, &types, &rows).map_err(|error| named(error, &catalog, &sql))?;
                 record(connection, &name, &progress)
+            })
+            .await
+        })
+    }
+
+    fn remove<'a>(
+        &'a mut self,
+        relation: &'a Relation,
+        key: &'a [ColumnIndex],
+        keys: &'a Rows,
+    ) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async move {
+            let types = inputs(&self.engine.shared.catalog(), relation, key)?;
+            let mut writer = SqlWriter::new();
+            writer.sql("DELETE FROM ").object(&relation.name);
+            where_key(&mut writer, relation, key);
+            let (sql, keys, name) = (writer.finish().0, keys.clone(), relation.name.clone());
+            self.transaction(move |connection| {
+                let mut statement = connection.prepare_cached(&sql).map_err(broken)?;
+                let context = Context::of_owner(Timestamp::now());
+                keys.each(|key| {
+                    let key = values(key, &types, &name, &context)?;
+                    statement.execute(params_from_iter(key)).map(drop).map_err(broken)
+                })
             })
             .await
         })
@@ -172,6 +215,23 @@ impl Import for FileImport {
                 .map(drop)
                 .map_err(broken)
         }))
+    }
+
+    fn settle<'a>(&'a mut self) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async move {
+            let catalog = self.engine.shared.catalog();
+            let faults = self.transaction(key_faults).await?;
+            let Some((table, target)) = faults.into_iter().next() else {
+                return Ok(());
+            };
+            let spelled = |stored: &str| {
+                let known = catalog.relations.keys().find(|name| *physical_name(name) == *stored);
+                known.map_or_else(|| stored.to_owned(), ToString::to_string)
+            };
+            let (table, target) = (spelled(&table), spelled(&target));
+            let message = format!("rows of \"{table}\" refer to rows of \"{target}\" that are not there");
+            Err(DatabaseError::new("23503", message).into())
+        })
     }
 
     fn set_sequences<'a>(&'a mut self, positions: &'a [SequencePosition]) -> BoxFuture<'a, Result<(), BackendError>> {
@@ -196,20 +256,15 @@ impl Import for FileImport {
     }
 
     fn restore<'a>(&'a mut self) -> BoxFuture<'a, Result<(), BackendError>> {
-        Box::pin(async move {
-            let catalog = self.engine.shared.catalog();
-            let faults = self.transaction(key_faults).await?;
-            let Some((table, target)) = faults.into_iter().next() else {
-                return Ok(());
-            };
-            let spelled = |stored: &str| {
-                let known = catalog.relations.keys().find(|name| *physical_name(name) == *stored);
-                known.map_or_else(|| stored.to_owned(), ToString::to_string)
-            };
-            let (table, target) = (spelled(&table), spelled(&target));
-            let message = format!("rows of \"{table}\" refer to rows of \"{target}\" that are not there");
-            Err(DatabaseError::new("23503", message).into())
-        })
+        // Foreign keys are off in a transaction of the move and on in every other.
+        Box::pin(async { Ok(()) })
+    }
+
+    fn open<'a>(&'a mut self) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(self.transaction(|connection| {
+            let open = connection.execute("UPDATE _ms_move SET is_open = 1", []);
+            open.map(drop).map_err(broken)
+        }))
     }
 
     fn finish<'a>(&'a mut self) -> BoxFuture<'a, Result<(), BackendError>> {
@@ -261,33 +316,11 @@ enum Fault {
     Sqlite(rusqlite::Error),
 }
 
-fn add(
-    connection: &Connection,
-    sql: &str,
-    name: &QualifiedName,
-    types: &[(Ident, InputType)],
-    rows: &Rows,
-) -> Result<(), Fault> {
+fn add(connection: &Connection, sql: &str, name: &QualifiedName, types: &[Input], rows: &Rows) -> Result<(), Fault> {
     let mut statement = connection.prepare_cached(sql).map_err(Fault::Sqlite)?;
     let context = Context::of_owner(Timestamp::now());
     rows.each(|row| {
-        let mut values = Vec::with_capacity(types.len());
-        for (value, (column, ty)) in row.iter().zip(types) {
-            let Some(bytes) = value else {
-                values.push(Value::Null);
-                continue;
-            };
-            let text = String::from_utf8_lossy(bytes);
-            let read = match ty.kind() {
-                // A dump has arrays in PostgreSQL's own form.
-                Kind::Array(_) if text.starts_with('[') => ty.read_json(&text, &context),
-                _ => ty.read(&text, &context),
-            };
-            values.push(read.map_err(|mut error| {
-                error.detail = Some(format!("Column {column} of a row of {name}."));
-                Fault::Value(error)
-            })?);
-        }
+        let values = values(row, types, name, &context).map_err(Fault::Value)?;
         statement
             .execute(params_from_iter(values))
             .map(drop)

@@ -3,23 +3,31 @@
 //! | module | what |
 //! |---|---|
 //! | [`export`] | rows as text, in the order of the file's row ids, from one snapshot |
+//! | [`written`] | what was written during a move; rows by their keys |
+//! | [`leaving`] | the source's side of a move that others write beside |
 //! | [`import`] | rows from text into the stored form, with the record that lets a move go on |
 //!
 //! Not here: the order of a move and its proof (`ops`), making the schema (`schema`).
 
 pub mod export;
 pub mod import;
+mod leaving;
+pub mod written;
 
 use std::sync::Arc;
 
 use mainstay_core::backend::BoxFuture;
-use mainstay_core::catalog::{ColumnIndex, Relation};
+use mainstay_core::catalog::{Catalog, ColumnIndex, Relation};
 use mainstay_core::error::{BackendError, DatabaseError};
-use mainstay_core::name::Ident;
-use mainstay_core::transfer::{Export, Import, Transfer};
+use mainstay_core::name::{Ident, QualifiedName};
+use mainstay_core::transfer::{Arrival, Export, Import, Leaving, Transfer};
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::backend::SqliteBackend;
+use crate::emit::context::Context;
+use crate::emit::input::InputType;
+use crate::values::cast::Kind;
 
 /// What a table's own row id may be called: a column of that name hides it.
 const ROW_IDS: [&str; 3] = ["rowid", "_rowid_", "oid"];
@@ -51,8 +59,50 @@ fn chosen<'a>(
     columns.iter().filter_map(|position| relation.columns.get(*position))
 }
 
-/// The source of the move that the file is in the middle of.
-fn unfinished(connection: &Connection) -> Result<Option<String>, BackendError> {
+/// A column with what its input needs.
+pub(crate) type Input = (Ident, InputType);
+
+/// What reading texts into these columns needs. Errors: 0A000 for a type that the file does not hold.
+fn inputs(catalog: &Catalog, relation: &Relation, columns: &[ColumnIndex]) -> Result<Vec<Input>, DatabaseError> {
+    chosen(relation, columns)
+        .map(|column| {
+            Ok((
+                column.name.clone(),
+                InputType::new(catalog, &column.ty, column.modifier)?,
+            ))
+        })
+        .collect()
+}
+
+/// Texts in their stored form. Errors: those of the types' input, with the column's name.
+fn values(
+    row: &[Option<&[u8]>],
+    inputs: &[Input],
+    name: &QualifiedName,
+    context: &Context<'_>,
+) -> Result<Vec<Value>, DatabaseError> {
+    let mut values = Vec::with_capacity(inputs.len());
+    for (value, (column, ty)) in row.iter().zip(inputs) {
+        let Some(bytes) = value else {
+            values.push(Value::Null);
+            continue;
+        };
+        let text = String::from_utf8_lossy(bytes);
+        let read = match ty.kind() {
+            // A dump has arrays in PostgreSQL's own form.
+            Kind::Array(_) if text.starts_with('[') => ty.read_json(&text, context),
+            _ => ty.read(&text, context),
+        };
+        values.push(read.map_err(|mut error| {
+            error.detail = Some(format!("Column {column} of a row of {name}."));
+            error
+        })?);
+    }
+    Ok(values)
+}
+
+/// The move that the file is in the middle of.
+fn arrival(connection: &Connection) -> Result<Option<Arrival>, BackendError> {
     let begun: bool = connection
         .query_row(
             "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_ms_move')",
@@ -63,8 +113,14 @@ fn unfinished(connection: &Connection) -> Result<Option<String>, BackendError> {
     if !begun {
         return Ok(None);
     }
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(Arrival {
+            source: row.get(0)?,
+            is_open: row.get(1)?,
+        })
+    };
     connection
-        .query_row("SELECT source FROM _ms_move", [], |row| row.get(0))
+        .query_row("SELECT source, is_open FROM _ms_move", [], read)
         .optional()
         .map_err(broken)
 }
@@ -84,7 +140,11 @@ impl Transfer for SqliteBackend {
         })
     }
 
-    fn unfinished<'a>(&'a self) -> BoxFuture<'a, Result<Option<String>, BackendError>> {
-        Box::pin(async move { self.engine.task(|connection| unfinished(connection)).await? })
+    fn arrival<'a>(&'a self) -> BoxFuture<'a, Result<Option<Arrival>, BackendError>> {
+        Box::pin(async move { self.engine.task(|connection| arrival(connection)).await? })
+    }
+
+    fn leaving(&self) -> &dyn Leaving {
+        self
     }
 }

@@ -7,6 +7,7 @@
 
 mod constraints;
 mod crash;
+mod departure;
 mod dialect;
 mod durability;
 mod harness;

@@ -168,7 +168,9 @@ impl Error {
                     StatusCode::BAD_REQUEST
                 }
                 BackendError::NotSingular { .. } => StatusCode::NOT_ACCEPTABLE,
-                BackendError::Unavailable { .. } | BackendError::StaleCatalog => StatusCode::SERVICE_UNAVAILABLE,
+                BackendError::Unavailable { .. } | BackendError::StaleCatalog | BackendError::WritesHeld { .. } => {
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
                 BackendError::Busy => StatusCode::GATEWAY_TIMEOUT,
                 BackendError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             },
@@ -241,6 +243,7 @@ impl PublicError for Error {
                 BackendError::Unavailable { .. } => Code::fixed("PGRST000"),
                 BackendError::Busy => Code::fixed("PGRST003"),
                 BackendError::StaleCatalog => Code::fixed("PGRST002"),
+                BackendError::WritesHeld { .. } => Code::fixed("MS-DATA-006"),
                 BackendError::BadPayload(_) => Code::fixed("PGRST102"),
                 BackendError::Internal(_) => Code::fixed("MS-DATA-500"),
             },
@@ -256,6 +259,12 @@ impl PublicError for Error {
                 BackendError::Unavailable { .. } => "Database connection error.".into(),
                 BackendError::Busy => "Timed out acquiring connection from connection pool.".into(),
                 BackendError::StaleCatalog => "Could not query the database for the schema cache. Retrying.".into(),
+                BackendError::WritesHeld { is_moved: false } => {
+                    "The database is being moved and takes no writes for a moment.".into()
+                }
+                BackendError::WritesHeld { is_moved: true } => {
+                    "The database has been moved and takes no more writes here.".into()
+                }
                 BackendError::Refused(_) | BackendError::BadPayload(_) | BackendError::Internal(_) => error.to_string(),
             },
             other => other.to_string(),
@@ -357,6 +366,16 @@ impl PublicError for Error {
                 .as_ref()
                 .map(|name| format!("Perhaps you meant the table '{schema}.{name}'")),
             Error::TooMany { .. } => Some("Send fewer in one request.".into()),
+            Error::Backend(BackendError::WritesHeld { is_moved }) => Some(
+                match is_moved {
+                    false => "Nothing was written. Send it again; reads are answered meanwhile.",
+                    true => {
+                        "Nothing was written; reads are answered. Serve from the database it was moved to, or take the \
+                         move back with `mainstay grow --abandon`."
+                    }
+                }
+                .into(),
+            ),
             Error::TooDeep { .. } => Some("Nest less deeply, or ask in several requests.".into()),
             Error::Changed => Some("Read it again with the same query string, and send the new ETag.".into()),
             Error::EntityTags(_) => Some("Send \"tag\" as ETag gave it, several with commas between, or *.".into()),

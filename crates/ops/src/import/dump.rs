@@ -12,6 +12,7 @@ use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use mainstay_core::name::QualifiedName;
+use mainstay_core::transfer::copy_text::unescape;
 use mainstay_core::transfer::{Rows, SequencePosition};
 
 use super::Fault;
@@ -247,24 +248,6 @@ impl BlockRows {
             is_end: self.is_end,
         })
     }
-}
-
-fn unescape(mut field: &[u8], out: &mut Vec<u8>) {
-    while let Some(at) = field.iter().position(|byte| *byte == b'\\') {
-        out.extend_from_slice(&field[..at]);
-        match field.get(at + 1) {
-            Some(b'b') => out.push(8),
-            Some(b'f') => out.push(12),
-            Some(b'n') => out.push(b'\n'),
-            Some(b'r') => out.push(b'\r'),
-            Some(b't') => out.push(b'\t'),
-            Some(b'v') => out.push(11),
-            Some(other) => out.push(*other),
-            None => {}
-        }
-        field = field.get(at + 2..).unwrap_or_default();
-    }
-    out.extend_from_slice(field);
 }
 
 #[cfg(test)]

@@ -44,18 +44,40 @@ const READS_MAX: usize = 5_000;
 /// Rows above which a table is only filtered by columns that an index finds.
 const SCANNED_ROWS_MAX: u64 = 100_000;
 
-/// How long is asked; what is left then is left out, and the number of reads says so.
-const TIME_MAX: Duration = Duration::from_secs(60);
+/// How long is asked before writes are held; what is left then is left out, and the number of reads says so.
+pub const BEFORE: Duration = Duration::from_secs(60);
+
+/// How long is asked while writes are held, beside what was answered differently before.
+pub const HELD: Duration = Duration::from_secs(1);
 
 /// Longest value that becomes a filter, bytes.
 const FILTER_BYTES_MAX: usize = 200;
 
+/// One read by one caller.
+#[derive(Clone)]
+pub struct Question {
+    caller: Caller,
+    relation: Arc<Relation>,
+    query: String,
+    is_counted: bool,
+}
+
 /// One question that the two sides answered differently.
 pub struct Difference {
-    pub role: String,
-    pub read: String,
+    pub question: Question,
     pub source: String,
     pub target: String,
+}
+
+impl Difference {
+    pub fn role(&self) -> &str {
+        &self.question.caller.role
+    }
+
+    pub fn read(&self) -> String {
+        let Question { relation, query, .. } = &self.question;
+        format!("GET /{}?{query}", encoded(&relation.name.name))
+    }
 }
 
 /// What came of it.
@@ -71,11 +93,13 @@ struct Sides {
     target: DataRoom,
 }
 
-/// Asks both sides.
+/// Asks both sides: first what was answered differently before, then everything for so long.
 pub async fn replay(
     config: &Config,
     source: &Arc<dyn Backend>,
     target: &Arc<dyn Backend>,
+    before: &Replay,
+    time: Duration,
 ) -> Result<Replay, BackendError> {
     let sides = Sides {
         source: DataRoom::new(source.clone(), super::super::serve::data_config(config)),
@@ -112,10 +136,19 @@ pub async fn replay(
     }
     let callers = callers(&relations, &samples);
     let mut replay = Replay::default();
+    for difference in &before.differences {
+        ask(&sides, difference.question.clone(), &mut replay).await;
+    }
     let started = Instant::now();
     for ((relation, rows), is_large) in relations.iter().zip(&samples).zip(large) {
         for caller in &callers {
-            let total = ask(&sides, caller, relation, "limit=0", true, &mut replay).await;
+            let question = |query: String, is_counted| Question {
+                caller: caller.clone(),
+                relation: Arc::clone(relation),
+                query,
+                is_counted,
+            };
+            let total = ask(&sides, question("limit=0".to_owned(), true), &mut replay).await;
             let mut reads = reads(&catalog, relation, rows, is_large);
             match order(relation) {
                 Some(order) => reads.push(format!("order={order}&limit={PAGE_ROWS}")),
@@ -123,8 +156,8 @@ pub async fn replay(
                 None => {}
             }
             for read in reads {
-                if replay.reads < READS_MAX && started.elapsed() < TIME_MAX {
-                    ask(&sides, caller, relation, &read, false, &mut replay).await;
+                if replay.reads < READS_MAX && started.elapsed() < time {
+                    ask(&sides, question(read, false), &mut replay).await;
                 }
             }
         }
@@ -286,26 +319,25 @@ fn encoded(text: &str) -> String {
 }
 
 /// Asks both sides; the total of the source's answer, if it was counted.
-async fn ask(
-    sides: &Sides,
-    caller: &Caller,
-    relation: &Relation,
-    query: &str,
-    is_counted: bool,
-    replay: &mut Replay,
-) -> Option<u64> {
+async fn ask(sides: &Sides, question: Question, replay: &mut Replay) -> Option<u64> {
+    let Question {
+        caller,
+        relation,
+        query,
+        is_counted,
+    } = &question;
     let request = || {
         let mut headers = HeaderMap::new();
         if let Ok(schema) = HeaderValue::from_str(&relation.name.schema) {
             headers.insert("accept-profile", schema);
         }
-        if is_counted {
+        if *is_counted {
             headers.insert("prefer", HeaderValue::from_static("count=exact"));
         }
         Request {
             method: Method::GET,
             path: format!("/{}", encoded(&relation.name.name)),
-            query: Some(query.to_owned()),
+            query: Some(query.clone()),
             headers,
             body: Bytes::new(),
             authentication: std::time::Duration::ZERO,
@@ -317,16 +349,16 @@ async fn ask(
         sides.target.handle(caller, &second)
     );
     replay.reads += 1;
+    let range = source.headers.get(header::CONTENT_RANGE);
+    let total = range.and_then(|range| range.to_str().ok()?.rsplit('/').next()?.parse().ok());
     if !are_same(&source, &target) {
         replay.differences.push(Difference {
-            role: caller.role.to_string(),
-            read: format!("GET {}?{query}", first.path),
             source: shown(&source),
             target: shown(&target),
+            question,
         });
     }
-    let range = source.headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
-    range.rsplit('/').next()?.parse().ok()
+    total
 }
 
 fn are_same(source: &Response, target: &Response) -> bool {

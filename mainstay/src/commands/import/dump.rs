@@ -25,8 +25,8 @@ pub async fn import(command: &Import, opened: &Opened, path: &Path) -> Result<()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
     let project = Project::new(&opened.config.root);
-    let begun = opened.backend.transfer().unfinished().await?;
-    if begun.as_deref() != Some(from.as_str()) {
+    let begun = opened.backend.transfer().arrival().await?;
+    if begun.is_none_or(|begun| begun.source != from) {
         if !project.migrations()?.is_empty() {
             return Err(CommandError::Other(
                 "the project has migrations already; a dump is imported into a new project (`mainstay init`)".into(),

@@ -34,8 +34,8 @@ async fn bring(command: &Import, opened: &Opened, source: &Opened) -> Result<(),
     let from = source.database.describe();
     let project = Project::new(&opened.config.root);
     // Somebody who runs the same command again goes on with what was begun.
-    let begun = opened.backend.transfer().unfinished().await?;
-    if begun.as_deref() != Some(from.as_str()) {
+    let begun = opened.backend.transfer().arrival().await?;
+    if begun.is_none_or(|begun| begun.source != from) {
         if !project.migrations()?.is_empty() {
             return Err(CommandError::Other(
                 "the project has migrations already; a database is imported into a new project (`mainstay init`)"

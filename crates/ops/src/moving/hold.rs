@@ -1,0 +1,58 @@
+//! Keeping writes held, for as short as can be.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use mainstay_core::backend::Backend;
+use mainstay_core::transfer::Hold;
+
+use super::doing;
+use crate::error::Error;
+
+/// How long a hold stands by itself: a mover that is gone holds writes up for no longer.
+const STANDS: Duration = Duration::from_secs(10);
+
+/// How often it is renewed.
+const RENEWED: Duration = Duration::from_secs(2);
+
+/// The longest that writes are held. What was not done by then is not done, and they go on.
+const HELD_MAX: Duration = Duration::from_secs(60);
+
+/// Holds writes.
+pub async fn take(source: &dyn Backend) -> Result<Hold, Error> {
+    source
+        .transfer()
+        .leaving()
+        .hold(STANDS)
+        .await
+        .map_err(doing("holding writes"))
+}
+
+/// Does `work` while writes are held, and lets them go on if it fails.
+///
+/// Errors: those of the work, `HeldTooLong`, a hold that was lost.
+pub async fn while_held<T, E: From<Error>>(
+    source: &dyn Backend,
+    hold: &Hold,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let begun = Instant::now();
+    let mut work = std::pin::pin!(work);
+    let result = loop {
+        match tokio::time::timeout(RENEWED, &mut work).await {
+            Ok(result) => break result,
+            Err(_) if begun.elapsed() >= HELD_MAX => break Err(Error::HeldTooLong(HELD_MAX).into()),
+            Err(_) => {
+                if let Err(error) = source.transfer().leaving().renew(hold, STANDS).await {
+                    break Err(doing("holding writes")(error).into());
+                }
+            }
+        }
+    };
+    if result.is_err()
+        && let Err(error) = source.transfer().leaving().release(hold).await
+    {
+        tracing::warn!(%error, "writes are held for up to {} s more", STANDS.as_secs());
+    }
+    result
+}
