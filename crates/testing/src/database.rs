@@ -39,6 +39,26 @@ impl Database {
     }
 }
 
+/// The first value of a query's first row on the database at `url`; `None` where there is no row, or the query fails.
+pub async fn postgres_value(url: &str, sql: &str) -> Option<String> {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.ok()?;
+    let driver = tokio::spawn(connection);
+    let found = client.simple_query(sql).await;
+    drop(client);
+    let _ = driver.await;
+    found.ok()?.iter().find_map(|message| match message {
+        tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    })
+}
+
+/// The same on an SQLite file, which others may have open. The value is to be a text.
+pub fn sqlite_value(path: &Path, sql: &str) -> Option<String> {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = rusqlite::Connection::open_with_flags(path, flags).ok()?;
+    opened.query_row(sql, [], |row| row.get(0)).ok()
+}
+
 impl Drop for Database {
     fn drop(&mut self) {
         let name = std::mem::take(&mut self.name);

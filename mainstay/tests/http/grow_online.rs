@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::Method;
+use mainstay_testing::database::{postgres_value, sqlite_value};
 use mainstay_testing::engine::postgres_url;
 use mainstay_testing::{Client, Database, Engine, Project, Server};
 use serde_json::{Value, json};
@@ -358,87 +359,224 @@ async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
     panic!("{what} did not happen");
 }
 
-fn data_file(server: &Server) -> PathBuf {
-    server.project.path().join(".mainstay/data.db")
+/// One direction of a move, and how its state is looked at.
+struct Way {
+    server: Server,
+    to: String,
+    /// The data file, whichever side it is.
+    file: PathBuf,
+    /// The PostgreSQL database, whichever side it is.
+    url: String,
+    _database: Option<Database>,
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_served_database_moves_up_under_load_and_back() {
-    if postgres_url().is_none() {
-        return;
+impl Way {
+    async fn up() -> Way {
+        let server = Server::start(PROGRAM, Engine::Sqlite, project()).await;
+        let database = Database::create().await;
+        Way {
+            to: database.url(),
+            file: server.project.path().join(".mainstay/data.db"),
+            url: database.url(),
+            server,
+            _database: Some(database),
+        }
     }
-    let server = Server::start(PROGRAM, Engine::Sqlite, project()).await;
-    let path = server.project.path().to_owned();
-    let database = Database::create().await;
-    let load = Load::start(&server);
-    let seen = load.seen.clone();
-    until("a write", async || seen.acknowledged.load(Ordering::SeqCst) > 50).await;
-    let command = grow(&server, &database.url());
-    let up = tokio::task::spawn_blocking(move || finished(command)).await.unwrap();
-    assert!(
-        up.contains("are the same in") && up.contains("writes were held for"),
-        "{up}"
-    );
-    // From here on no write is taken, and reads go on.
-    let refused = seen.refused.load(Ordering::SeqCst);
-    let (acknowledged, reads) = (
-        seen.acknowledged.load(Ordering::SeqCst),
-        seen.reads.load(Ordering::SeqCst),
-    );
-    until("a refusal", async || seen.refused.load(Ordering::SeqCst) > refused + 20).await;
-    until("a read", async || seen.reads.load(Ordering::SeqCst) > reads + 20).await;
-    assert_eq!(acknowledged, seen.acknowledged.load(Ordering::SeqCst));
-    let seen = load.end().await;
-    assert_complete(&path, &database.url(), &seen);
-    told(&up, &seen);
-    refuses_changes(&server, &database.url());
-    drop(server);
 
-    // The way back, from a server on PostgreSQL.
-    let mut server = Server::start(PROGRAM, Engine::Postgres, project()).await;
-    let path = server.project.path().to_owned();
-    let file = path.join("back.db");
-    let back = format!("sqlite:{}", file.display());
-    let load = Load::start(&server);
-    let seen = load.seen.clone();
-    until("a write", async || seen.acknowledged.load(Ordering::SeqCst) > 50).await;
-    let command = grow(&server, &back);
-    let down = tokio::task::spawn_blocking(move || finished(command)).await.unwrap();
-    let refused = seen.refused.load(Ordering::SeqCst);
-    let (acknowledged, reads) = (
-        seen.acknowledged.load(Ordering::SeqCst),
-        seen.reads.load(Ordering::SeqCst),
-    );
-    until("a refusal", async || seen.refused.load(Ordering::SeqCst) > refused + 20).await;
-    until("a read", async || seen.reads.load(Ordering::SeqCst) > reads + 20).await;
-    assert_eq!(acknowledged, seen.acknowledged.load(Ordering::SeqCst));
-    let seen = load.end().await;
-    assert_complete(&path, &back, &seen);
-    told(&down, &seen);
-    refuses_changes(&server, &back);
-    server.kill();
+    async fn back() -> Way {
+        let server = Server::start(PROGRAM, Engine::Postgres, project()).await;
+        let file = server.project.path().join("back.db");
+        Way {
+            to: format!("sqlite:{}", file.display()),
+            url: server.database_url().unwrap(),
+            file,
+            server,
+            _database: None,
+        }
+    }
+
+    fn is_up(&self) -> bool {
+        self.server.engine == Engine::Sqlite
+    }
+
+    /// `recording`, `held` or `moved`.
+    async fn phase(&self) -> Option<String> {
+        match self.is_up() {
+            true => sqlite_value(&self.file, "select phase from _ms_departure"),
+            false => postgres_value(&self.url, "select phase from mainstay_leaving.state").await,
+        }
+    }
+
+    /// Whether all rows of the first copy have been carried; `None` before a thousand have.
+    async fn carried(&self) -> Option<bool> {
+        let case = "select case when todo = 0 then 'all' when rows > 1000 then 'some' end from";
+        let found = match self.is_up() {
+            true => {
+                let of = "(select count(*) filter (where not complete) as todo, max(rows) as rows from mainstay_move.progress) x";
+                postgres_value(&self.url, &format!("{case} {of}")).await
+            }
+            // A table is written down with its first chunk. The last one to be carried is the last by name.
+            false => {
+                let of = "(select 1 - count(*) filter (where name = 'objects' and complete) as todo, max(rows) as rows from _ms_move_progress) as x";
+                sqlite_value(&self.file, &format!("{case} {of}"))
+            }
+        };
+        found.map(|text| text == "all")
+    }
+
+    async fn until_phase(&self, phase: &str) {
+        until(phase, async || self.phase().await.as_deref() == Some(phase)).await;
+    }
+
+    async fn until_carried(&self, all: bool) {
+        until("the copy", async || {
+            self.carried().await.is_some_and(|is_all| is_all || !all)
+        })
+        .await;
+    }
+
+    /// A move that is killed when it has come so far.
+    async fn killed(&self, when: &str) {
+        let mut child = begun(grow(&self.server, &self.to));
+        match when {
+            "copy" => self.until_carried(false).await,
+            "rounds" => self.until_carried(true).await,
+            held => self.until_phase(held).await,
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    fn path(&self) -> PathBuf {
+        self.server.project.path().to_owned()
+    }
 }
 
-/// What a test's output says of a move.
-fn told(printed: &str, seen: &Seen) {
-    let held = printed
-        .lines()
-        .find(|line| line.contains("writes were held for"))
-        .unwrap();
-    println!(
-        "{printed}\n{held} Acknowledged {}, refused {}, reads {}.",
+/// A move under load from its beginning to its end.
+async fn moved_under_load(way: Way) {
+    let load = Load::start(&way.server);
+    let seen = load.seen.clone();
+    until("a write", async || seen.acknowledged.load(Ordering::SeqCst) > 50).await;
+    let command = grow(&way.server, &way.to);
+    let printed = tokio::task::spawn_blocking(move || finished(command)).await.unwrap();
+    assert!(printed.contains("are the same in"), "{printed}");
+    stays_moved(&way, load, &printed).await;
+}
+
+/// From now on no write is taken, and reads go on; what was acknowledged is on the target.
+async fn stays_moved(way: &Way, load: Load, printed: &str) {
+    let seen = load.seen.clone();
+    assert_eq!(way.phase().await.as_deref(), Some("moved"));
+    let refused = seen.refused.load(Ordering::SeqCst);
+    let (acknowledged, reads) = (
         seen.acknowledged.load(Ordering::SeqCst),
+        seen.reads.load(Ordering::SeqCst),
+    );
+    until("a refusal", async || seen.refused.load(Ordering::SeqCst) > refused + 20).await;
+    until("a read", async || seen.reads.load(Ordering::SeqCst) > reads + 20).await;
+    assert_eq!(acknowledged, seen.acknowledged.load(Ordering::SeqCst));
+    let seen = load.end().await;
+    assert_complete(&way.path(), &way.to, &seen);
+    let held = printed.lines().find(|line| line.contains("writes were held for"));
+    println!(
+        "{} Acknowledged {acknowledged}, refused {}, reads {}.",
+        held.unwrap_or("The last attempt found all done."),
         seen.refused.load(Ordering::SeqCst),
         seen.reads.load(Ordering::SeqCst)
     );
+    let again = grow(&way.server, &way.to).output().unwrap();
+    let again = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(
+        again.contains("MS-OPS-010") && again.contains("has been moved to"),
+        "{again}"
+    );
 }
 
-/// A database that has been moved takes neither writes nor migrations; taken back it takes both.
-fn refuses_changes(server: &Server, to: &str) {
-    let output = grow(server, to).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        text.contains("MS-OPS-010") && text.contains("has been moved to"),
-        "{text}"
-    );
+/// The mover is killed in the copy, in the rounds and while writes are held, and goes on each time.
+async fn moved_in_spite_of_kills(way: Way) {
+    let load = Load::start(&way.server);
+    let seen = load.seen.clone();
+    until("a write", async || seen.acknowledged.load(Ordering::SeqCst) > 50).await;
+    for when in ["copy", "rounds", "held"] {
+        way.killed(when).await;
+        let acknowledged = seen.acknowledged.load(Ordering::SeqCst);
+        // A hold that nobody renews ends by itself.
+        until("a write", async || {
+            seen.acknowledged.load(Ordering::SeqCst) > acknowledged + 20
+        })
+        .await;
+    }
+    let command = grow(&way.server, &way.to);
+    let printed = tokio::task::spawn_blocking(move || finished(command)).await.unwrap();
+    stays_moved(&way, load, &printed).await;
+}
+
+/// The server is killed in the copy, in the rounds and while writes are held; the mover goes on beside the next one.
+async fn moved_in_spite_of_crashes(mut way: Way) {
+    let load = Load::start(&way.server);
+    let seen = load.seen.clone();
+    until("a write", async || seen.acknowledged.load(Ordering::SeqCst) > 50).await;
+    let command = grow(&way.server, &way.to);
+    let mover = tokio::task::spawn_blocking(move || finished(command));
+    for when in ["copy", "rounds", "held"] {
+        match when {
+            "copy" => way.until_carried(false).await,
+            "rounds" => way.until_carried(true).await,
+            held => way.until_phase(held).await,
+        }
+        load.may_be_down.store(true, Ordering::SeqCst);
+        way.server.kill();
+        way.server
+            .run()
+            .unwrap_or_else(|log| panic!("the server does not start again {when}:\n{log}"));
+        load.moved_to(&way.server);
+    }
+    let printed = mover.await.unwrap();
+    load.may_be_down.store(true, Ordering::SeqCst);
+    way.server.kill();
+    way.server.run().unwrap();
+    load.moved_to(&way.server);
+    stays_moved(&way, load, &printed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_served_file_moves_up_under_load() {
+    if postgres_url().is_some() {
+        moved_under_load(Way::up().await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_served_postgres_moves_back_under_load() {
+    if postgres_url().is_some() {
+        moved_under_load(Way::back().await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_move_up_goes_on() {
+    if postgres_url().is_some() {
+        moved_in_spite_of_kills(Way::up().await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_move_back_goes_on() {
+    if postgres_url().is_some() {
+        moved_in_spite_of_kills(Way::back().await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_server_on_a_file_loses_nothing() {
+    if postgres_url().is_some() {
+        moved_in_spite_of_crashes(Way::up().await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_server_on_postgres_loses_nothing() {
+    if postgres_url().is_some() {
+        moved_in_spite_of_crashes(Way::back().await).await;
+    }
 }

@@ -293,13 +293,18 @@ impl Leaving for PostgresBackend {
                 );
             later(&mut sql, mark);
             sql.push(") RETURNING phase");
-            let done = async {
-                connection.run(&lock.finish().0).await?;
+            let lock = lock.finish().0;
+            let changed = async {
+                connection.run(&lock).await?;
                 let changed = connection.run(&sql.finish().0).await?;
-                single(&changed).ok_or_else(over)?;
-                connection.run("COMMIT").await.map(drop)
+                single(&changed).ok_or_else(over)
             };
-            done.await
+            let changed = changed.await;
+            // Without a change there is nothing to keep, and nobody is to wait for this connection's end.
+            let end = connection
+                .run(if changed.is_ok() { "COMMIT" } else { "ROLLBACK" })
+                .await;
+            changed.and(end).map(drop)
         })
     }
 

@@ -28,7 +28,8 @@ pub async fn take(source: &dyn Backend) -> Result<Hold, Error> {
         .map_err(doing("holding writes"))
 }
 
-/// Does `work` while writes are held, and lets them go on if it fails.
+/// Does `work` while writes are held, and lets them go on if it fails. Afterwards the hold stands for a few seconds more,
+/// which is for [`Move::confirm`](super::Move::confirm).
 ///
 /// Errors: those of the work, `HeldTooLong`, a hold that was lost.
 pub async fn while_held<T, E: From<Error>>(
@@ -37,22 +38,32 @@ pub async fn while_held<T, E: From<Error>>(
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     let begun = Instant::now();
-    let mut work = std::pin::pin!(work);
-    let result = loop {
-        match tokio::time::timeout(RENEWED, &mut work).await {
-            Ok(result) => break result,
-            Err(_) if begun.elapsed() >= HELD_MAX => break Err(Error::HeldTooLong(HELD_MAX).into()),
-            Err(_) => {
-                if let Err(error) = source.transfer().leaving().renew(hold, STANDS).await {
-                    break Err(doing("holding writes")(error).into());
-                }
+    // Both go on at once: what the work has locked must not wait for the renewal, nor the other way round.
+    let keep = async {
+        loop {
+            tokio::time::sleep(RENEWED).await;
+            if begun.elapsed() >= HELD_MAX {
+                return Error::HeldTooLong(HELD_MAX);
+            }
+            if let Err(error) = source.transfer().leaving().renew(hold, STANDS).await {
+                return doing("holding writes")(error);
             }
         }
     };
-    if result.is_err()
-        && let Err(error) = source.transfer().leaving().release(hold).await
-    {
-        tracing::warn!(%error, "writes are held for up to {} s more", STANDS.as_secs());
+    let result = tokio::select! {
+        biased;
+        result = work => result,
+        error = keep => Err(error.into()),
+    };
+    if result.is_err() {
+        let_go(source, hold).await;
     }
     result
+}
+
+/// Lets writes go on. If that fails they do when the hold's time is over.
+pub async fn let_go(source: &dyn Backend, hold: &Hold) {
+    if let Err(error) = source.transfer().leaving().release(hold).await {
+        tracing::warn!(%error, "writes are held for up to {} s more", STANDS.as_secs());
+    }
 }

@@ -242,15 +242,13 @@ impl<'a> Move<'a> {
         Ok(report)
     }
 
-    /// The source takes no more writes, and the target may be served. Errors: the hold was lost.
+    /// The source takes no more writes, and the target may be served. Errors: the hold was lost; then writes go on.
     pub async fn confirm(&mut self, hold: &Hold) -> Result<(), Error> {
         let standing = self.standing()?;
-        self.source
-            .transfer()
-            .leaving()
-            .confirm(hold, &standing.mark)
-            .await
-            .map_err(doing("handing over"))?;
+        if let Err(error) = self.source.transfer().leaving().confirm(hold, &standing.mark).await {
+            hold::let_go(self.source, hold).await;
+            return Err(doing("handing over")(error));
+        }
         self.open().await
     }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use indicatif::{HumanCount, ProgressBar};
 use mainstay_core::backend::Backend;
-use mainstay_core::transfer::{Hold, Phase};
+use mainstay_core::transfer::Phase;
 use mainstay_ops::{Move, Report, while_held};
 use mainstay_schema::{Migrator, Project};
 
@@ -122,10 +122,13 @@ async fn carry_served(
         target.reload().await?;
         let replayed = replay(config, &source.backend, target, &before, replay::HELD).await?;
         refuse_differences(&replayed, &from, &to)?;
-        hand_over(&mut moving, command, &hold).await?;
         Ok::<(Report, usize), CommandError>((report, before.reads + replayed.reads))
     };
     let (report, reads) = while_held(&*source.backend, &hold, last).await?;
+    match command.copy {
+        true => moving.leave().await?,
+        false => moving.confirm(&hold).await?,
+    }
     let held = held.elapsed();
     bar.finish_and_clear();
     tell(&report, &from, &to, started.elapsed());
@@ -140,15 +143,6 @@ async fn carry_served(
         false => switch_over(&from, &to),
     }
     moving.finish().await?;
-    Ok(())
-}
-
-/// The last act under the hold.
-async fn hand_over(moving: &mut Move<'_>, command: &Grow, hold: &Hold) -> Result<(), CommandError> {
-    match command.copy {
-        true => moving.leave().await?,
-        false => moving.confirm(hold).await?,
-    }
     Ok(())
 }
 
