@@ -111,6 +111,11 @@ impl DatabaseError {
             format!("not available on the embedded engine: {feature} ({place}); use PostgreSQL{otherwise}"),
         )
     }
+
+    /// True if it says that the embedded engine does not have something that PostgreSQL has.
+    pub fn is_unavailable(&self) -> bool {
+        self.sqlstate == "0A000" && self.message.contains("available on the embedded engine")
+    }
 }
 
 impl fmt::Display for DatabaseError {

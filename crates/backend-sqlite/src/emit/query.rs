@@ -14,8 +14,7 @@ use mainstay_sql::typed::{
 
 use super::emitter::{Emitter, Result, Rte};
 use super::relation::{READ, Wanted};
-use super::shape;
-use super::types;
+use super::{shape, types, walk};
 
 /// What output columns are called.
 #[derive(Clone, Copy)]
@@ -537,6 +536,15 @@ impl Emitter<'_> {
                 alias,
                 columns: columns.len() - usize::from(*ordinality),
             },
+            FromItem::Function {
+                call: TableFunction::Scalar(value),
+                columns,
+                ordinality,
+                ..
+            } if walk::has_columns(value) => Rte::Packed {
+                alias,
+                columns: columns.len() - usize::from(*ordinality),
+            },
             _ => Rte::Numbered { alias },
         };
         if nullable {
@@ -680,6 +688,11 @@ impl Emitter<'_> {
                     }
                 }
                 self.sql(") AS ");
+            }
+            TableFunction::Scalar(value) if walk::has_columns(value) => {
+                self.sql("json_each(pg_row(");
+                self.expr(value)?;
+                self.sql(")) AS ");
             }
             TableFunction::Scalar(value) => {
                 self.sql("(SELECT ");

@@ -2,6 +2,7 @@
 
 use mainstay_core::catalog::{Routine, Volatility};
 use mainstay_core::error::DatabaseError;
+use mainstay_core::types::Type;
 use mainstay_sql::typed::{Expr, ExprKind, OperatorEntry, Query, RoutineCall, RoutineRun, RteId, Statement};
 
 use super::binds::Bind;
@@ -106,7 +107,11 @@ impl Emitter<'_> {
         self.check_execute(&call.routine)?;
         self.sql("(");
         self.inside_routine(call, |emitter| {
-            emitter.sql("SELECT c1 FROM (");
+            // What a function without a result selects is not its value.
+            emitter.sql(match call.routine.returns.ty {
+                Type::Void => "SELECT NULL FROM (",
+                _ => "SELECT c1 FROM (",
+            });
             emitter.query(&call.body, Names::Numbered)?;
             emitter.sql(") LIMIT 1");
             Ok(())

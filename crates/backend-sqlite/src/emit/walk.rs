@@ -20,6 +20,19 @@ pub trait Visitor {
     fn leave_routine(&mut self, _call: &RoutineCall) {}
 }
 
+/// True if an expression names a column, of whatever entry.
+pub fn has_columns(node: &Expr) -> bool {
+    struct Found(bool);
+    impl Visitor for Found {
+        fn expr(&mut self, expr: &Expr) {
+            self.0 |= matches!(expr.kind, ExprKind::Column { .. });
+        }
+    }
+    let mut found = Found(false);
+    expr(&mut found, node);
+    found.0
+}
+
 /// Walks an expression and everything below it, subqueries included.
 pub fn expr(visitor: &mut dyn Visitor, node: &Expr) {
     visitor.expr(node);

@@ -2,7 +2,7 @@
 //!
 //! The text is a JSON array with a string per row; a string holds the row's cells, each with its length before it, so
 //! that every value comes back exactly as it was. `pg_cell(row, n)` takes one out, the aggregate `pg_rows(…)` makes the
-//! text of its rows.
+//! text of its rows, `pg_row(…)` that of one.
 
 use mainstay_core::render;
 use rusqlite::Connection;
@@ -92,7 +92,7 @@ fn cell(row: &str, index: usize) -> Option<Scalar> {
     None
 }
 
-/// Registers `pg_cell` and `pg_rows`.
+/// Registers `pg_cell`, `pg_row` and `pg_rows`.
 pub fn register(conn: &Connection) -> rusqlite::Result<()> {
     let pure = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
     conn.create_scalar_function("pg_cell", 2, pure, |context| {
@@ -104,6 +104,11 @@ pub fn register(conn: &Connection) -> rusqlite::Result<()> {
         let index: i64 = context.get(1)?;
         let found = usize::try_from(index).ok().and_then(|index| cell(row, index));
         found.ok_or_else(|| PgError::internal("a row has no such cell").into())
+    })?;
+    conn.create_scalar_function("pg_row", -1, pure, |context| {
+        let mut gathered = Gathered::default();
+        gathered.row((0..context.len()).map(|index| context.get_raw(index)));
+        Ok(gathered.finish())
     })?;
     conn.create_aggregate_function("pg_rows", -1, pure, Rows)
 }

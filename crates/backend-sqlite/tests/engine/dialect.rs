@@ -29,6 +29,7 @@ const TOPICS: &[&str] = &[
     "json",
     "library",
     "numbers",
+    "plpgsql",
     "settings",
     "times",
 ];

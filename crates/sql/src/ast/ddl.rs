@@ -776,6 +776,8 @@ pub struct TriggerSwitch {
     /// `None`: all of them.
     pub name: Option<Ident>,
     pub enabled: bool,
+    /// ALL: those of foreign keys are among them.
+    pub system: bool,
 }
 
 /// What happens to a publication's tables.

@@ -11,7 +11,6 @@ use super::types::qualified_literal;
 use super::{Change, Result, Run};
 use crate::ast::ddl::{
     AlterAction, AlterTable, ColumnDefinition, ColumnStorage, ConstraintBody, CreateTableAs, DdlStatement, ObjectKind,
-    TriggerSwitch,
 };
 use crate::ast::{Insert, Statement};
 use crate::parse::ParsedStatement;
@@ -118,11 +117,13 @@ fn not_for_views(action: &AlterAction) -> Option<&'static str> {
         } => "DISABLE ROW SECURITY",
         AlterAction::RowSecurity { forced: Some(true), .. } => "FORCE ROW SECURITY",
         AlterAction::RowSecurity { .. } => "NO FORCE ROW SECURITY",
-        AlterAction::Triggers(TriggerSwitch { enabled, name }) => match (enabled, name) {
-            (true, Some(_)) => "ENABLE TRIGGER",
-            (true, None) => "ENABLE TRIGGER ALL",
-            (false, Some(_)) => "DISABLE TRIGGER",
-            (false, None) => "DISABLE TRIGGER ALL",
+        AlterAction::Triggers(switch) => match (switch.enabled, &switch.name, switch.system) {
+            (true, Some(_), _) => "ENABLE TRIGGER",
+            (true, None, true) => "ENABLE TRIGGER ALL",
+            (true, None, false) => "ENABLE TRIGGER USER",
+            (false, Some(_), _) => "DISABLE TRIGGER",
+            (false, None, true) => "DISABLE TRIGGER ALL",
+            (false, None, false) => "DISABLE TRIGGER USER",
         },
         AlterAction::SetDefault { .. } | AlterAction::Owner(_) | AlterAction::Options { .. } => return None,
         AlterAction::ColumnStorage { storage, .. } => match storage {

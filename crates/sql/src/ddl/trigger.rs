@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use mainstay_core::catalog::{Catalog, ColumnIndex, Relation, RelationKind, Trigger, TriggerFunction, TriggerTiming};
+use mainstay_core::catalog::{
+    Catalog, ColumnIndex, ConstraintKind, Relation, RelationKind, Trigger, TriggerFunction, TriggerTiming,
+};
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::Ident;
 use mainstay_core::types::{Type, TypeModifier};
@@ -217,6 +219,14 @@ impl Run<'_> {
         table: &mainstay_core::name::QualifiedName,
         switch: &TriggerSwitch,
     ) -> Result<()> {
+        if switch.system && self.in_foreign_keys(table) {
+            // Those of foreign keys would be among them.
+            let feature = match switch.enabled {
+                true => "ENABLE TRIGGER ALL on a table with foreign keys",
+                false => "DISABLE TRIGGER ALL on a table with foreign keys",
+            };
+            return Err(self.refuse(feature, &table.name, Some("the triggers by their names, or USER")));
+        }
         let changed = self.relation_mut(table)?;
         match &switch.name {
             None => changed
@@ -229,6 +239,16 @@ impl Run<'_> {
             },
         }
         Ok(())
+    }
+
+    /// True if a foreign key leads from or to the table.
+    fn in_foreign_keys(&self, table: &mainstay_core::name::QualifiedName) -> bool {
+        self.catalog.relations.values().any(|relation| {
+            relation.constraints.iter().any(|constraint| match &constraint.kind {
+                ConstraintKind::ForeignKey(key) => relation.name == *table || key.target == *table,
+                _ => false,
+            })
+        })
     }
 
     pub(super) fn rename_trigger(&mut self, relation: &Arc<Relation>, from: &Ident, to: &Ident) -> Result<()> {

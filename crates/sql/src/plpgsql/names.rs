@@ -144,6 +144,10 @@ impl Names {
                         *is_null,
                     ))));
                 }
+                if self.is_condition() && is_system_column(field) {
+                    let feature = format!("the system column {field}");
+                    return Err(DatabaseError::unavailable(&feature, "WHEN", 1, None));
+                }
                 if !must {
                     return Ok(None);
                 }
@@ -156,9 +160,18 @@ impl Names {
         }
     }
 
+    /// True for WHEN of a trigger, which belongs to no function.
+    fn is_condition(&self) -> bool {
+        self.function.name.as_str().is_empty() && self.function.block.body.is_empty()
+    }
+
     fn unassigned(&self, variable: VariableId) -> DatabaseError {
         unassigned(&self.function.variables[variable].name)
     }
+}
+
+fn is_system_column(name: &Ident) -> bool {
+    matches!(name.as_str(), "tableoid" | "ctid" | "xmin" | "cmin" | "xmax" | "cmax")
 }
 
 /// 55000 for a record without a value.

@@ -700,17 +700,11 @@ impl<'a> Parser<'a> {
             let message = format!("type \"{}\" does not exist", shown.join("."));
             return Err(DatabaseError::new("42704", message));
         }
-        let relation = self.relation(path)?;
-        match relation.column(column) {
-            Some((_, column)) => self.variable_type(&column.ty, column.modifier),
-            None => {
-                let message = format!(
-                    "column \"{column}\" of relation \"{}\" does not exist",
-                    relation.name.name
-                );
-                Err(DatabaseError::new("42703", message))
-            }
-        }
+        // What is not found is no name to PostgreSQL's parser, which stumbles over what follows.
+        let unknown = || DatabaseError::new("42601", "syntax error at or near \"%\"");
+        let relation = self.relation(path).map_err(|_| unknown())?;
+        let (_, column) = relation.column(column).ok_or_else(unknown)?;
+        self.variable_type(&column.ty, column.modifier)
     }
 
     fn relation(&self, names: &[Ident]) -> Result<Arc<Relation>> {

@@ -35,6 +35,9 @@ impl Parser<'_> {
         let word = match &self.peek().kind {
             TokenKind::Word(word) => word.clone(),
             TokenKind::Quoted(_) => Ident::new(""),
+            _ if self.spelled(self.peek()).starts_with('$') => {
+                return Err(self.refuse("assignment to a numbered argument", Some("the argument's name"), line));
+            }
             _ => return Err(self.syntax_error()),
         };
         let kind = match word.as_str() {

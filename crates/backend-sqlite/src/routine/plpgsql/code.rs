@@ -179,6 +179,13 @@ impl Program {
             let message = format!("{what} returned {} columns", query.columns.len());
             return Err(DatabaseError::new("42601", message));
         }
+        if let Want::Row = want
+            && let SetExpression::Select(select) = &mut query.body
+            && let [only] = select.target.as_mut_slice()
+            && let Some(first) = first_row_of(&only.expr)
+        {
+            only.expr = first;
+        }
         let row = match &query.body {
             SetExpression::Select(select) => match select.target.first().map(|target| &target.expr.kind) {
                 Some(ExprKind::Row { fields, names, .. }) => Some((fields.clone(), names.clone())),
@@ -407,6 +414,37 @@ pub(super) fn first_row(
 ) -> Result<Option<Vec<Scalar>>, BackendError> {
     let sources = Sources::of_request(running.context(), &[]).with_variables(variables);
     query.one(running.conn(), &sources, |row| scalars(row, 0, count))
+}
+
+/// What COALESCE over rows comes to: which records are null is known when the expression is compiled.
+fn first_row_of(expr: &Expr) -> Option<Expr> {
+    match &expr.kind {
+        ExprKind::Coalesce(parts) if parts.iter().all(|part| is_row_or_null(part)) => {
+            let first = parts.iter().find(|part| !is_null_row(part)).or_else(|| parts.last());
+            first.map(|first| first_row_of(first).unwrap_or_else(|| first.clone()))
+        }
+        ExprKind::Cast { expr: inner, .. } if matches!(inner.kind, ExprKind::Row { .. }) && inner.ty == expr.ty => {
+            Some((**inner).clone())
+        }
+        _ => None,
+    }
+}
+
+fn is_row_or_null(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Row { .. } => true,
+        ExprKind::Cast { expr: inner, .. } => is_null_row(inner),
+        ExprKind::Coalesce(parts) => parts.iter().all(is_row_or_null),
+        _ => expr.is_null_literal(),
+    }
+}
+
+fn is_null_row(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Cast { expr: inner, .. } => is_null_row(inner),
+        ExprKind::Coalesce(parts) => parts.iter().all(is_null_row),
+        _ => expr.is_null_literal(),
+    }
 }
 
 /// The one expression of a query that is nothing else.

@@ -279,6 +279,8 @@ impl<'r> Interpreter<'r> {
         };
         let caught = handlers.list.iter().find(|handler| {
             handler.conditions.iter().any(|condition| match condition {
+                // What this engine cannot do must not be taken for an answer.
+                _ if refused.is_unavailable() => false,
                 Condition::Others => !matches!(refused.sqlstate.as_str(), "57014" | "P0004"),
                 Condition::Code(code) => conditions::catches(code, &refused.sqlstate),
             })

@@ -461,7 +461,7 @@ fn alter_action(
         };
         Err(refuse(ctx, feature, &object, way))
     };
-    let switch = |name, enabled| AlterAction::Triggers(TriggerSwitch { name, enabled });
+    let switch = |name, enabled, system| AlterAction::Triggers(TriggerSwitch { name, enabled, system });
     let security = |enabled, forced| AlterAction::RowSecurity { enabled, forced };
     let column_storage = |storage| AlterAction::ColumnStorage {
         column: part.clone(),
@@ -505,10 +505,12 @@ fn alter_action(
         (Alter::AtDisableRowSecurity, _) => security(Some(false), None),
         (Alter::AtForceRowSecurity, _) => security(None, Some(true)),
         (Alter::AtNoForceRowSecurity, _) => security(None, Some(false)),
-        (Alter::AtEnableTrig | Alter::AtEnableAlwaysTrig, _) => switch(Some(part), true),
-        (Alter::AtDisableTrig, _) => switch(Some(part), false),
-        (Alter::AtEnableTrigAll | Alter::AtEnableTrigUser, _) => switch(None, true),
-        (Alter::AtDisableTrigAll | Alter::AtDisableTrigUser, _) => switch(None, false),
+        (Alter::AtEnableTrig | Alter::AtEnableAlwaysTrig, _) => switch(Some(part), true, false),
+        (Alter::AtDisableTrig, _) => switch(Some(part), false, false),
+        (Alter::AtEnableTrigAll, _) => switch(None, true, true),
+        (Alter::AtEnableTrigUser, _) => switch(None, true, false),
+        (Alter::AtDisableTrigAll, _) => switch(None, false, true),
+        (Alter::AtDisableTrigUser, _) => switch(None, false, false),
         (Alter::AtEnableReplicaTrig, _) => return unavailable("ENABLE REPLICA TRIGGER", None),
         (Alter::AtChangeOwner, _) => AlterAction::Owner(command.newowner.as_ref().map_or(RoleName::Current, role_name)),
         (Alter::AtSetRelOptions | Alter::AtResetRelOptions, Some(NodeEnum::List(list))) => AlterAction::Options {
