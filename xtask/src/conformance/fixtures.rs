@@ -241,21 +241,17 @@ fn check(project: &Project, binary: &Path) -> Result<Vec<(usize, String)>> {
     Ok(problems)
 }
 
-/// The message without the line of the migration that it names: `… types (a.b, line 12); use …`.
+/// The message without the object and the line of the migration that it names: `… types (a.b, line 12); use …`.
 fn without_place(message: &str) -> String {
-    let place = [", line ", " (line "]
-        .iter()
-        .find_map(|start| message.find(start).map(|at| (at, start.len())));
-    let Some((at, length)) = place else {
-        return message.to_owned();
-    };
-    let after = message[at + length..].trim_start_matches(|c: char| c.is_ascii_digit());
-    let after = if message[at..].starts_with(" (") {
-        after.strip_prefix(')').unwrap_or(after)
-    } else {
-        after
-    };
-    format!("{}{after}", &message[..at])
+    let parenthesis = message.match_indices(" (").find_map(|(at, _)| {
+        let end = at + message[at..].find(')')?;
+        let inside = &message[at + 2..end];
+        (inside.starts_with("line ") || inside.contains(", line ")).then_some((at, end + 1))
+    });
+    match parenthesis {
+        Some((at, end)) => format!("{}{}", &message[..at], &message[end..]),
+        None => message.to_owned(),
+    }
 }
 
 /// Statements about the loading session or the database as a whole, which a migration has no use for.
@@ -355,7 +351,7 @@ mod tests {
         assert_eq!(texts.len(), 4);
         assert_eq!(texts[2], "INSERT INTO t VALUES (1);");
         assert_eq!(texts[3], "SET search_path = private;");
-        assert_eq!(without_place("types (a.b, line 12); use x"), "types (a.b); use x");
+        assert_eq!(without_place("types (a.b, line 12); use x"), "types; use x");
         assert_eq!(without_place("sleep (line 3); use x"), "sleep; use x");
         assert!(is_of_the_session("-- x\nSET client_min_messages = error;"));
         assert!(!is_of_the_session("SET search_path = test;"));

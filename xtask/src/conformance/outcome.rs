@@ -71,10 +71,16 @@ impl Outcome {
     /// Names for each failure the refused statement that made what its path asks for.
     pub fn explain(&mut self, lost: &[Lost]) {
         for failure in &mut self.failures {
-            let found = lost
-                .iter()
-                .find(|lost| !lost.replaced && lost.object.as_ref().is_some_and(|name| failure.objects.contains(name)));
-            failure.lost = found.map(|lost| format!("`{}`: {}", lost.object.as_deref().unwrap_or(""), lost.why));
+            let named = |lost: &&Lost| lost.object.as_ref().is_some_and(|name| failure.objects.contains(name));
+            let gone = lost.iter().filter(named).find(|lost| !lost.replaced);
+            failure.lost = gone.or_else(|| lost.iter().find(named)).map(|lost| {
+                let form = if lost.replaced {
+                    " (there in its portable form)"
+                } else {
+                    ""
+                };
+                format!("`{}`{form}: {}", lost.object.as_deref().unwrap_or(""), lost.why)
+            });
         }
     }
 
