@@ -9,6 +9,7 @@ mod alter;
 mod arrays;
 mod bad_input;
 mod both;
+mod computed;
 mod conditional;
 mod crash;
 mod defaults_safe;

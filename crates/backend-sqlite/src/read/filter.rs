@@ -29,6 +29,9 @@ use crate::emit::relation::{READ, Wanted};
 use crate::emit::types::collation;
 use crate::values::cast::Kind;
 
+/// Entries of functions' bodies are numbered from here; no statement has so many of its own.
+const BODY_RTE_FIRST: u32 = 1 << 20;
+
 /// How deep conditions may stand in each other. SQLite takes expressions 1,000 deep, and each step here is a few.
 const DEPTH_MAX: usize = 150;
 
@@ -194,12 +197,13 @@ impl<'a> Builder<'a> {
         let mut expr = match &field.base {
             Base::Column(column) => self.column(rte, relation, *column),
             Base::Computed(computed) => {
-                return Err(DatabaseError::unavailable(
-                    "computed columns",
-                    &computed.routine.name,
-                    1,
-                    None,
-                ));
+                let overloads = catalog.routines.get(&computed.routine).into_iter().flatten();
+                let mut of_row = overloads.filter(|routine| routine.row_argument() == Some(&relation.name));
+                let routine = of_row
+                    .next()
+                    .ok_or_else(|| DatabaseError::new("XX000", "a computed column's function has gone"))?;
+                let row = analyse::row_of(relation, |column| self.column(rte, relation, column));
+                analyse::routine(catalog, routine, vec![row], BODY_RTE_FIRST)?
             }
         };
         if !field.path.is_empty() && !expr.ty.is_json() {

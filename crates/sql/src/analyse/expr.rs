@@ -346,7 +346,15 @@ impl State<'_> {
         }
         let found = match names {
             [name] => self.bare_column(name, position)?,
-            [relation, name] => self.qualified_column(None, relation, name, position)?,
+            [relation, name] => match self.qualified_column(None, relation, name, position) {
+                Err(error) if error.sqlstate == "42703" => {
+                    return match self.function_of_item(relation, name, position)? {
+                        Some(call) => Ok(call),
+                        None => Err(error),
+                    };
+                }
+                found => found?,
+            },
             [schema, relation, name] => self.qualified_column(Some(schema), relation, name, position)?,
             _ => {
                 let shown = names.iter().map(Ident::as_str).collect::<Vec<_>>().join(".");
@@ -360,6 +368,22 @@ impl State<'_> {
         })
     }
 
+    /// `relation.name` as `name(relation)`.
+    fn function_of_item(&mut self, relation: &Ident, name: &Ident, position: u32) -> Result<Option<Expr>> {
+        let Some(item) = self.item(None, relation, position)? else {
+            return Ok(None);
+        };
+        let has_row = item
+            .rte
+            .and_then(|rte| self.entry(rte))
+            .is_some_and(|entry| entry.relation.is_some());
+        if !has_row {
+            return Ok(None);
+        }
+        let row = whole_row(self, &item, position)?;
+        self.row_function(row, name, position)
+    }
+
     fn field(&mut self, inner: &ast::Expr, field: Option<&Ident>, position: u32) -> Result<Expr> {
         let inner = self.expr(inner)?;
         let Some(field) = field else {
@@ -369,6 +393,9 @@ impl State<'_> {
         if let ExprKind::Row { fields, names, .. } = &inner.kind {
             if let Some(at) = names.iter().position(|name| name == field) {
                 return Ok(fields[at].clone());
+            }
+            if let Some(call) = self.row_function(inner.clone(), field, position)? {
+                return Ok(call);
             }
             let message = match &inner.ty {
                 Type::Composite(name) => format!("column {}.{field} does not exist", name.name),

@@ -248,11 +248,22 @@ impl<'a> Analyser<'a> {
     ///
     /// Errors: 42P13 where the last statement does not give what the routine is declared to return.
     pub fn routine_statements(&mut self, routine: &Arc<Routine>) -> Result<Vec<Statement>> {
+        let mut next = 0;
+        let mut parameter = |ty: &Type| {
+            next += 1;
+            Expr::new(ExprKind::Parameter(next - 1), ty.clone())
+        };
         let arguments = routine
             .arguments
             .iter()
-            .enumerate()
-            .map(|(at, argument)| Expr::new(ExprKind::Parameter(at), argument.ty.clone()))
+            .map(|argument| match &argument.ty {
+                // Each of a row's columns is a parameter of its own.
+                Type::Composite(name) => match self.catalog.relation(name) {
+                    Some(relation) => row_of(relation, |column| parameter(&relation.columns[column].ty)),
+                    None => parameter(&argument.ty),
+                },
+                ty => parameter(ty),
+            })
             .collect();
         self.run(&self.session.search_path, |state| state.body(routine, arguments))
     }
@@ -324,6 +335,22 @@ pub fn parameter(number: usize) -> Expr {
 /// Errors: 42883 `operator does not exist: text = integer`, 42725.
 pub fn operator(catalog: &Catalog, name: &str, left: Expr, right: Expr) -> Result<Expr> {
     resolve::operator(catalog, name, Some(left), right, 0)
+}
+
+/// A row of `relation` whose columns are what `column` makes of their positions.
+pub fn row_of(relation: &Relation, column: impl FnMut(usize) -> Expr) -> Expr {
+    let kind = ExprKind::Row {
+        fields: (0..relation.columns.len()).map(column).collect(),
+        names: relation.columns.iter().map(|column| column.name.clone()).collect(),
+        rte: None,
+    };
+    Expr::new(kind, Type::Composite(relation.name.clone()))
+}
+
+/// A call of a scalar routine. Entries of its body are numbered from `first_rte`. Errors: those of the body.
+pub fn routine(catalog: &Catalog, routine: &Arc<Routine>, arguments: Vec<Expr>, first_rte: u32) -> Result<Expr> {
+    let mut state = State::new(catalog, Vec::new(), first_rte, Vec::new());
+    state.nested(Level::default(), |state| state.routine_call(routine, arguments, 0))
 }
 
 /// `name(arguments)` of a built-in function. Errors: 42883, 42725.

@@ -59,7 +59,10 @@ impl State<'_> {
             .collect();
         let body = match self.call_form(routine, arguments, position)? {
             Form::InPlace(body) => *body,
-            Form::Run(run) => return Ok(Expr::new(ExprKind::Run(Box::new(run)), ty).at(position)),
+            Form::Run(run) => {
+                self.no_rows(&run, position)?;
+                return Ok(Expr::new(ExprKind::Run(Box::new(run)), ty).at(position));
+            }
         };
         let call = RoutineCall {
             routine: routine.clone(),
@@ -105,8 +108,26 @@ impl State<'_> {
                 };
                 (TableFunction::Routine(Box::new(call)), columns)
             }
-            Form::Run(run) => (TableFunction::Run(Box::new(run)), columns),
+            Form::Run(run) => {
+                self.no_rows(&run, position)?;
+                (TableFunction::Run(Box::new(run)), columns)
+            }
         })
+    }
+
+    /// Errors: 0A000 for a row that would be given to a function which is run.
+    fn no_rows(&self, run: &RoutineRun, position: u32) -> Result<()> {
+        let mut arguments = run.routine.arguments.iter();
+        if !arguments.any(|argument| matches!(argument.ty, Type::Composite(_))) {
+            return Ok(());
+        }
+        let feature = "a function of a row that cannot stand in the place of its call";
+        Err(self.refuse(
+            feature,
+            &run.routine.name.name,
+            Some("an argument for each column"),
+            position,
+        ))
     }
 
     fn run_of(&self, routine: &Arc<Routine>, arguments: Vec<Expr>) -> RoutineRun {
@@ -127,6 +148,28 @@ impl State<'_> {
                 source: None,
             })
             .collect()
+    }
+
+    /// `row.name`, where that is no column but a function of such a row.
+    pub fn row_function(&mut self, row: Expr, name: &Ident, position: u32) -> Result<Option<Expr>> {
+        let Type::Composite(relation) = &row.ty else {
+            return Ok(None);
+        };
+        let found = self.search_path.iter().find_map(|schema| {
+            let name = mainstay_core::name::QualifiedName::new(schema.clone(), name.clone());
+            let mut overloads = self.catalog.routines.get(&name)?.iter();
+            overloads.find(|routine| routine.row_argument() == Some(relation))
+        });
+        match found.cloned() {
+            None => Ok(None),
+            Some(routine) if routine.returns.set => Err(self.refuse(
+                "a set-returning function in an expression",
+                &routine.name.name,
+                Some("call it in FROM"),
+                position,
+            )),
+            Some(routine) => self.routine_call(&routine, vec![row], position).map(Some),
+        }
     }
 
     /// In place if the body is one query and each argument may be evaluated as often as the body names it.

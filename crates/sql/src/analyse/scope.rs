@@ -538,6 +538,20 @@ impl<'a> State<'a> {
                     ..value.clone()
                 }));
             }
+            // A field of a parameter that is a row.
+            if let (None, Some((_, value))) = (
+                schema,
+                level.arguments.values.iter().find(|(argument, _)| argument == relation),
+            ) && let ExprKind::Row { fields, names, .. } = &value.kind
+            {
+                return match names.iter().position(|field| field == name) {
+                    Some(at) => Ok(Found::Expr(Expr {
+                        position,
+                        ..fields[at].clone()
+                    })),
+                    None => Err(self.missing_relation(schema, relation, position)),
+                };
+            }
             if level.barrier {
                 break;
             }

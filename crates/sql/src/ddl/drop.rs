@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mainstay_core::catalog::{ConstraintKind, RelationKind};
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::{Ident, QualifiedName};
+use mainstay_core::types::Type;
 
 use super::dependency::{self, Object, Place, Stored, Uses};
 use super::policy::no_policy;
@@ -263,7 +264,14 @@ impl Run<'_> {
         let mut lines: Vec<String> = dependents
             .iter()
             .take(LISTED_MAX)
-            .map(|(object, on)| format!("{} depends on {}", self.shown(object), self.shown_as_cause(on)))
+            .map(|(object, on)| {
+                let cause = match (object, on) {
+                    // It is the row type that a function names.
+                    (Object::Routine(..), Object::Relation(name)) => format!("type {}", self.described(name)),
+                    _ => self.shown_as_cause(on),
+                };
+                format!("{} depends on {cause}", self.shown(object))
+            })
             .collect();
         if dependents.len() > LISTED_MAX {
             lines.push(format!(
@@ -274,6 +282,24 @@ impl Run<'_> {
         DatabaseError::new("2BP01", message)
             .detail(lines.join("\n"))
             .hint("Use DROP ... CASCADE to drop the dependent objects too.")
+    }
+
+    /// The functions that take or give rows of the relation, oldest first.
+    fn routines_over(&self, relation: &QualifiedName) -> Vec<Object> {
+        let is_row = |ty: &Type| matches!(ty.base(), Type::Composite(name) if name == relation);
+        let routines = self.catalog.routines.values().flatten();
+        let mut found: Vec<_> = routines
+            .filter(|routine| {
+                routine.returns.relation.as_ref() == Some(relation)
+                    || is_row(&routine.returns.ty)
+                    || routine.arguments.iter().any(|argument| is_row(&argument.ty))
+            })
+            .collect();
+        found.sort_by_key(|routine| routine.id);
+        found
+            .into_iter()
+            .map(|routine| Object::Routine(routine.name.clone(), routine.id))
+            .collect()
     }
 
     /// Everything that must go with `objects`, each with what it depends on; not `objects` themselves nor their parts.
@@ -330,7 +356,10 @@ impl Run<'_> {
         };
         match object {
             Object::Relation(name) => {
-                let mut list = users(&|stored, uses| stored.relation != *name && uses.relations.contains(name));
+                let mut list = self.routines_over(name);
+                list.extend(users(&|stored, uses| {
+                    stored.relation != *name && uses.relations.contains(name)
+                }));
                 list.extend(self.foreign_keys_to(name, None));
                 list
             }

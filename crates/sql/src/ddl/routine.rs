@@ -96,6 +96,13 @@ impl Run<'_> {
 
     /// PostgreSQL checks a body when the function is made, unless the session says otherwise.
     fn check_body(&self, routine: &Arc<Routine>) -> Result<()> {
+        let takes_row = routine
+            .arguments
+            .iter()
+            .any(|argument| matches!(argument.ty, Type::Composite(_)));
+        if takes_row {
+            self.check_row_function(routine)?;
+        }
         if routine.language == *"plpgsql" {
             return crate::plpgsql::parse(self.catalog, routine)
                 .map(drop)
@@ -109,6 +116,31 @@ impl Run<'_> {
             .routine_statements(routine)
             .map_err(without_position)?;
         Ok(())
+    }
+
+    /// A row as an argument has no value of its own: it is put in the place of its name. Errors: 0A000 where that cannot
+    /// be.
+    fn check_row_function(&self, routine: &Routine) -> Result<()> {
+        let refused =
+            |feature: &str| Err(self.refuse(feature, &routine.name.name, Some("an argument for each column")));
+        let is_one_select = routine.language == *"sql"
+            && !routine.is_procedure
+            && crate::parse::kept(&routine.body).is_ok_and(|statements| {
+                matches!(
+                    statements.as_slice(),
+                    [crate::parse::ParsedStatement {
+                        ast: crate::ast::Statement::Query(_),
+                        ..
+                    }]
+                )
+            });
+        if !is_one_select {
+            return refused("arguments that are rows, but of a LANGUAGE sql function of one SELECT");
+        }
+        match routine.strict {
+            true => refused("arguments that are rows of a STRICT function"),
+            false => Ok(()),
+        }
     }
 
     /// The search path of a body that sets none: the session's. A dump empties it and then names everything by schema,
@@ -150,13 +182,6 @@ impl Run<'_> {
             let variadic = definition.mode == ArgumentMode::Variadic;
             if variadic && !matches!(ty, Type::Array(_)) {
                 return Err(DatabaseError::new("42P13", "VARIADIC parameter must be an array"));
-            }
-            if let Type::Composite(_) = ty {
-                return Err(self.refuse(
-                    "arguments that are rows",
-                    &create.name.name,
-                    Some("an argument for each column"),
-                ));
             }
             let default = match &definition.default {
                 Some(text) => {
