@@ -285,6 +285,7 @@ mod tests {
             query: Some(query.into()),
             headers: headers(header::ACCEPT, &[accept]),
             body: bytes::Bytes::new(),
+            authentication: std::time::Duration::ZERO,
         };
         let key = Known::key(&caller, &request("id=eq.1", "text/csv"), 1);
         assert_eq!(key, Known::key(&caller, &request("id=eq.1", "text/csv"), 1));

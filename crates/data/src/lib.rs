@@ -4,6 +4,7 @@
 //! `render` (decisions → SQL), its `run` (the only I/O), [`response`] (rows → HTTP). A request whose shape was seen
 //! before skips to `run` ([`cache`]). Not here: who is calling (`http`), SQL (`backend-*`).
 
+mod batch;
 mod cache;
 mod conditional;
 mod config;
@@ -54,11 +55,14 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const VARY: HeaderValue = HeaderValue::from_static("Accept, Prefer, Range");
 
 /// The room that answers requests for data.
+///
+/// Its copies share everything.
+#[derive(Clone)]
 pub struct DataRoom {
     backend: Arc<dyn Backend>,
-    config: Config,
-    cache: Cache<Prepared>,
-    known: Known,
+    config: Arc<Config>,
+    cache: Arc<Cache<Prepared>>,
+    known: Arc<Known>,
 }
 
 /// A plan with its SQL.
@@ -73,9 +77,9 @@ impl DataRoom {
     pub fn new(backend: Arc<dyn Backend>, config: Config) -> Self {
         DataRoom {
             backend,
-            config,
-            cache: Cache::default(),
-            known: Known::default(),
+            config: Arc::new(config),
+            cache: Arc::default(),
+            known: Arc::default(),
         }
     }
 
@@ -91,13 +95,7 @@ impl DataRoom {
                 }
                 response
             }
-            Err(error) => {
-                let context = ErrorContext {
-                    is_anonymous: self.config.anon_role.as_ref() == Some(&caller.role),
-                    is_minimal: self.config.error_verbosity == ErrorVerbosity::Minimal,
-                };
-                error::error_response(&error, context)
-            }
+            Err(error) => error::error_response(&error, self.error_context(caller)),
         };
         if request.method == http::Method::HEAD {
             response.body = Bytes::new();
@@ -119,6 +117,7 @@ impl DataRoom {
                 openapi::document(&self.backend.catalog(), &caller.role, &self.config, &head, *head_only)
             }
             (_, Action::Info) => self.info(&exchange),
+            (_, Action::Create) if self.is_batch(&head, request) => self.batch(&exchange).await,
             (Resource::Relation(name), _) => self.relation(&exchange, name, timing).await,
             (Resource::Routine(name), Action::Call { method }) => self.call(&exchange, name, *method, timing).await,
             _ => Err(Error::Path),
@@ -418,6 +417,13 @@ impl DataRoom {
             head: exchange.head,
             query,
             windows,
+        }
+    }
+
+    fn error_context(&self, caller: &Caller) -> ErrorContext {
+        ErrorContext {
+            is_anonymous: self.config.anon_role.as_ref() == Some(&caller.role),
+            is_minimal: self.config.error_verbosity == ErrorVerbosity::Minimal,
         }
     }
 

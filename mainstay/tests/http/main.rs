@@ -8,6 +8,7 @@
 mod alter;
 mod arrays;
 mod bad_input;
+mod batch;
 mod both;
 mod computed;
 mod conditional;

@@ -108,6 +108,8 @@ pub enum Error {
     EntityTags(&'static str),
     #[error("If-Match does not go with {0}")]
     NoCondition(String),
+    #[error("The batch cannot be read: {0}")]
+    Batch(String),
     /// Found by the planner, in the words and with the code the database would use.
     #[error(transparent)]
     Database(Box<DatabaseError>),
@@ -151,7 +153,8 @@ impl Error {
             | Error::TooMany { .. }
             | Error::TooDeep { .. }
             | Error::EntityTags(_)
-            | Error::NoCondition(_) => StatusCode::BAD_REQUEST,
+            | Error::NoCondition(_)
+            | Error::Batch(_) => StatusCode::BAD_REQUEST,
             Error::Changed => StatusCode::PRECONDITION_FAILED,
             Error::RoutineMethod(_) | Error::PutFilters | Error::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Error::Range(_) => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -234,6 +237,7 @@ impl PublicError for Error {
             Error::Changed => Code::fixed("MS-DATA-003"),
             Error::EntityTags(_) => Code::fixed("MS-DATA-004"),
             Error::NoCondition(_) => Code::fixed("MS-DATA-005"),
+            Error::Batch(_) => Code::fixed("MS-DATA-007"),
             Error::Database(error) => Code::dynamic(error.sqlstate.clone()),
             Error::Backend(error) => match error {
                 BackendError::Refused(error) => Code::dynamic(error.sqlstate.clone()),
