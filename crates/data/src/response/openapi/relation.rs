@@ -175,7 +175,11 @@ fn default(ty: &Type, text: &str) -> Option<Json> {
         return serde_json::from_str(text).ok();
     }
     let spelled = [types::format(ty, true), types::format(ty, false)];
-    let literal = spelled.iter().find_map(|ty| text.strip_suffix(&format!("::{ty}")));
+    // The embedded engine keeps a default as it was written: `'13:00'::time`.
+    let literal = text.rsplit_once("::").and_then(|(literal, written)| {
+        let is_own = spelled.iter().any(|own| own == written) || Type::from_builtin_name(written).as_ref() == Some(ty);
+        is_own.then_some(literal)
+    });
     let value = literal.map_or(text, |literal| literal.trim_matches('\''));
     // A text with quotes or escapes in it is told by nobody rather than wrongly.
     (!value.contains(['"', '\\'])).then(|| json!(value))
@@ -191,6 +195,11 @@ mod tests {
         assert_eq!(default(&Type::Int4, "nextval('s'::regclass)"), None);
         assert_eq!(default(&Type::Text, "'x'::text"), Some(json!("x")));
         assert_eq!(default(&Type::Date, "now()"), Some(json!("now()")));
+        assert_eq!(default(&Type::Time, "'13:00:00'::time"), Some(json!("13:00:00")));
+        assert_eq!(
+            default(&Type::Time, "'13:00:00'::time without time zone"),
+            Some(json!("13:00:00"))
+        );
         assert_eq!(default(&Type::Bool, "false"), Some(json!(false)));
     }
 }
