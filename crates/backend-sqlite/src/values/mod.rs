@@ -10,7 +10,7 @@
 //! | [`cast`] | text → stored form, stored form → text and JSON; the hottest path is [`cast::write_json`] |
 //! | [`integer`] [`float`] [`numeric`] [`boolean`] [`uuid`] [`bytea`] [`text`] [`array`] | one type each |
 //! | [`exponential`] [`number_pattern`] | `exp` `ln` `log` and powers of numerics; `to_char` of numbers |
-//! | [`like`] | `LIKE`, regular expressions |
+//! | [`like`] [`regexp`] | `LIKE`, `SIMILAR TO`; regular expressions |
 //! | [`datetime`] | dates, times, intervals, zones, patterns |
 //! | [`json`] [`jsonb`] | JSON text and what `jsonb` adds |
 //! | [`text_search`] | `tsvector`, `tsquery`: parsing, matching, ranking |
@@ -39,6 +39,7 @@ pub mod like;
 pub mod number_pattern;
 pub mod numeric;
 pub mod order;
+pub mod regexp;
 pub mod register;
 pub mod text;
 pub mod text_search;

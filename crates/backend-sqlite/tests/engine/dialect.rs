@@ -30,6 +30,7 @@ const TOPICS: &[&str] = &[
     "library",
     "numbers",
     "plpgsql",
+    "regexps",
     "rows",
     "settings",
     "times",

@@ -11,7 +11,7 @@ use super::super::float::Precision;
 use super::super::integer::{INT4, INT8};
 use super::super::jsonb::Json;
 use super::super::numeric::Numeric;
-use super::super::{array, bytea, exponential, float, json, like, number_pattern, text};
+use super::super::{array, bytea, exponential, float, json, number_pattern, regexp, text};
 use super::{Args, Registry};
 
 pub(super) fn add(to: &mut Registry) {
@@ -143,13 +143,13 @@ fn fill<'a>(a: &'a Args<'_, '_>) -> Result<&'a str> {
     if a.len() > 2 { a.text(2) } else { Ok(" ") }
 }
 
-pub(super) fn compile(a: &Args<'_, '_>, flags_at: usize) -> Result<(like::Pattern, like::Flags)> {
+pub(super) fn compile(a: &Args<'_, '_>, flags_at: usize) -> Result<(regexp::Pattern, regexp::Flags)> {
     let flags = if a.len() > flags_at {
-        like::Flags::parse(a.text(flags_at)?)?
+        regexp::Flags::parse(a.text(flags_at)?)?
     } else {
-        like::Flags::default()
+        regexp::Flags::default()
     };
-    Ok((like::Pattern::new(a.text(1)?, flags)?, flags))
+    Ok((regexp::Pattern::new(a.text(1)?, flags)?, flags))
 }
 
 /// What `substring` and `regexp_match` give of a match: the groups, or the whole where there are none.

@@ -9,7 +9,7 @@ use super::super::errors::{PgError, Result};
 use super::super::float::{self, Precision};
 use super::super::integer::{INT2, INT4, INT8};
 use super::super::numeric;
-use super::super::{json, like, order};
+use super::super::{json, like, order, regexp};
 use super::{Args, Registry};
 
 pub(super) type Comparison = (&'static str, fn(Ordering) -> bool);
@@ -140,11 +140,11 @@ fn comparisons(to: &mut Registry) {
 /// Runs `test` with the compiled pattern of argument 1, compiled once per statement where it is constant.
 fn with_pattern<T>(
     a: &Args<'_, '_>,
-    compile: impl Fn(&str) -> Result<like::Pattern>,
-    test: impl Fn(&like::Pattern) -> Result<T>,
+    compile: impl Fn(&str) -> Result<regexp::Pattern>,
+    test: impl Fn(&regexp::Pattern) -> Result<T>,
 ) -> Result<T> {
     let internal = |_| PgError::internal("cannot keep a compiled pattern");
-    if let Some(pattern) = a.context.get_aux::<like::Pattern>(1).map_err(internal)? {
+    if let Some(pattern) = a.context.get_aux::<regexp::Pattern>(1).map_err(internal)? {
         return test(&pattern);
     }
     let pattern = compile(a.text(1)?)?;
@@ -170,7 +170,7 @@ fn matching(to: &mut Registry) {
     to.add("pg_regex", "text, text", "bool", |a| {
         with_pattern(
             a,
-            |source| like::Pattern::new(source, like::Flags::default()),
+            |source| regexp::Pattern::new(source, regexp::Flags::default()),
             |pattern| pattern.is_match(a.text(0)?),
         )
     });
@@ -178,9 +178,9 @@ fn matching(to: &mut Registry) {
         with_pattern(
             a,
             |source| {
-                like::Pattern::new(
+                regexp::Pattern::new(
                     source,
-                    like::Flags {
+                    regexp::Flags {
                         ignore_case: true,
                         ..Default::default()
                     },

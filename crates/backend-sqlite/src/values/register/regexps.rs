@@ -4,7 +4,7 @@
 
 use super::super::datetime::functions as time;
 use super::super::errors::{PgError, Result};
-use super::super::like::{self, Groups};
+use super::super::regexp::{self, Groups};
 use super::library::compile;
 use super::{Args, Registry};
 
@@ -35,7 +35,7 @@ pub(super) fn add(to: &mut Registry) {
             if number > 0 {
                 found = found.into_iter().skip(number as usize - 1).take(1).collect();
             }
-            Ok(like::replaced(source, a.text(2)?, found))
+            Ok(regexp::replaced(source, a.text(2)?, found))
         },
     );
     to.add(
@@ -100,7 +100,7 @@ fn invalid(name: &str, value: i64) -> PgError {
     PgError::new("22023", format!("invalid value for parameter \"{name}\": {value}"))
 }
 
-fn no_global(flags: like::Flags, function: &str) -> Result<()> {
+fn no_global(flags: regexp::Flags, function: &str) -> Result<()> {
     if flags.global {
         let message = format!("{function}() does not support the \"global\" option");
         return Err(PgError::new("22023", message));
@@ -123,7 +123,7 @@ fn start(a: &Args<'_, '_>, at: usize) -> Result<usize> {
         .map_or(source.len() + usize::from(start > behind), |(byte, _)| byte))
 }
 
-fn nth(a: &Args<'_, '_>, pattern: &like::Pattern, start_at: usize, number_at: usize) -> Result<Option<Groups>> {
+fn nth(a: &Args<'_, '_>, pattern: &regexp::Pattern, start_at: usize, number_at: usize) -> Result<Option<Groups>> {
     let from = start(a, start_at)?;
     let number = a.int_or(number_at, 1)?;
     if number < 1 {
