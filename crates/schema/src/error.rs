@@ -98,6 +98,7 @@ impl PublicError for Error {
             }
             | Error::Backend(error) => match error {
                 BackendError::Unavailable { reason } | BackendError::Internal(reason) => Some(reason.clone()),
+                BackendError::Refused(error) => Some(format!("SQLSTATE {}", error.sqlstate)),
                 _ => None,
             },
             _ => None,
@@ -106,6 +107,10 @@ impl PublicError for Error {
 
     fn hint(&self) -> Option<String> {
         match self {
+            Error::Failed {
+                error: MigrationError::Backend(BackendError::Refused(error)),
+                ..
+            } if error.hint.is_some() => error.hint.clone(),
             Error::BadName(_) => Some("`mainstay migrate new NAME` makes a file with the right name.".into()),
             Error::Edited(_) => Some(
                 "Put the applied text back and write a new migration; on a database you may lose, \

@@ -322,3 +322,98 @@ async fn a_value_that_the_file_cannot_keep_stops_the_way_back() {
         std::fs::remove_file(project.path().join("back.db")).unwrap();
     }
 }
+
+/// Types of PostgreSQL's extensions are built into the embedded engine: the same column has two names on the two sides.
+/// The server for tests has no pgvector; a type of that name whose text stands for it is what a move sees of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn columns_of_extensions_move_both_ways() {
+    if postgres_url().is_none() {
+        return;
+    }
+    let project = Project::of(
+        "-- mainstay: only embedded
+         create extension if not exists vector with schema extensions;",
+    )
+    .migration(
+        "create extension if not exists citext with schema extensions;
+         create table items (id bigint primary key, embedding extensions.vector, name extensions.citext not null unique);
+         create table named (name extensions.citext primary key, embedding extensions.vector);
+         insert into items values (1, '[1,2.5,-3e-05]', 'One'), (2, '[0.1,1e+20]', 'two'), (3, null, 'THREE');
+         insert into named values ('Ada', '[1]'), ('bob', null);",
+    );
+    let path = project.path().to_str().unwrap().to_owned();
+    succeeded(&["migrate", "up", &path]);
+    let database = Database::create().await;
+    let stand_in = "create schema if not exists extensions;
+        grant usage on schema extensions to public;
+        create type extensions.vector;
+        create function extensions.vector_in(cstring) returns extensions.vector language internal immutable strict as 'textin';
+        create function extensions.vector_out(extensions.vector) returns cstring language internal immutable strict as 'textout';
+        create type extensions.vector (input = extensions.vector_in, output = extensions.vector_out, storage = extended);
+        create function extensions.vector_eq(extensions.vector, extensions.vector) returns boolean language internal immutable strict as 'texteq';
+        create function extensions.vector_ge(extensions.vector, extensions.vector) returns boolean language internal immutable strict as 'text_ge';
+        create operator public.= (leftarg = extensions.vector, rightarg = extensions.vector, function = extensions.vector_eq);
+        create operator public.>= (leftarg = extensions.vector, rightarg = extensions.vector, function = extensions.vector_ge);";
+    database.run(stand_in).await;
+    let up = succeeded(&["grow", &path, "--to", &database.url()]);
+    let back = format!("sqlite:{}", project.path().join("back.db").display());
+    let down = succeeded(&["grow", &path, "--database-url", &database.url(), "--to", &back]);
+    assert_eq!(digests(&up), digests(&down));
+    let own = format!("sqlite:{path}/.mainstay/data.db");
+    for sql in [
+        "select id, embedding::text as embedding, name from items order by id",
+        "select name, embedding::text as embedding from named order by name",
+    ] {
+        let ask = |url: &str| succeeded(&["db", "query", "--json", sql, &path, "--database-url", url]);
+        let here = ask(&own);
+        assert!(here.contains("[1"), "{here}");
+        assert_eq!(here, ask(&back), "{sql}");
+        assert_eq!(here, ask(&database.url()), "{sql}");
+    }
+}
+
+/// A hosted platform's tables belong to roles of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_that_may_not_be_recorded_are_named_before_anything_is_done() {
+    if postgres_url().is_none() {
+        return;
+    }
+    let project = Project::of("create table t (id int primary key); insert into t values (1);");
+    let path = project.path().to_str().unwrap().to_owned();
+    let database = Database::create().await;
+    succeeded(&["migrate", "up", &path, "--database-url", &database.url()]);
+    let mover = format!("mover_{}", std::process::id());
+    database
+        .run(&format!(
+            "create role {mover} login bypassrls;
+             grant create on database {} to {mover};
+             grant usage on schema public, auth, storage, realtime, supabase_migrations to {mover};
+             grant select, trigger on all tables in schema public, storage, realtime, supabase_migrations to {mover};
+             grant select on all tables in schema auth to {mover};
+             grant select on all sequences in schema public, auth, storage, realtime to {mover};
+             grant anon, authenticated, service_role to {mover};",
+            database.url().rsplit('/').next().unwrap()
+        ))
+        .await;
+    let (_, host) = database
+        .url()
+        .split_once('@')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    let as_mover = format!("postgres://{mover}@{host}");
+    let back = format!("sqlite:{}", project.path().join("back.db").display());
+    let refused = out(&run(&["grow", &path, "--database-url", &as_mover, "--to", &back]));
+    assert!(
+        refused.contains("permission denied to record writes to auth.") && refused.contains("(owner postgres)"),
+        "{refused}"
+    );
+    assert!(!refused.contains("public.t "), "{refused}");
+    database
+        .run(&format!("grant trigger on all tables in schema auth to {mover}"))
+        .await;
+    let moved = succeeded(&["grow", &path, "--database-url", &as_mover, "--to", &back]);
+    assert!(moved.contains("are the same in"), "{moved}");
+    database
+        .run(&format!("drop owned by {mover} cascade; drop role {mover}"))
+        .await;
+}

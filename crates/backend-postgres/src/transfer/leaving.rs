@@ -29,8 +29,11 @@ CREATE TABLE mainstay_leaving.state (id text NOT NULL, target text NOT NULL, pha
     held_until timestamptz NOT NULL DEFAULT 'epoch');
 CREATE TABLE mainstay_leaving.written (position int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(), schema text NOT NULL, name text NOT NULL, former jsonb, latter jsonb);
-CREATE INDEX ON mainstay_leaving.written (xid);
-CREATE FUNCTION mainstay_leaving.guard() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+CREATE INDEX ON mainstay_leaving.written (xid);";
+
+/// What a writer's statement asks before it begins. Each table has a function of its own, so that taking it back locks one
+/// table at a time, and in the order that writers do.
+const GUARD: &str = "() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $guard$
 DECLARE
     state mainstay_leaving.state;
@@ -43,8 +46,10 @@ BEGIN
     END IF;
     RETURN NULL;
 END
-$guard$;
-CREATE FUNCTION mainstay_leaving.record() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+$guard$; ";
+
+/// What records a row.
+const RECORD: &str = "() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET TimeZone = 'UTC' SET DateStyle = 'ISO' SET bytea_output = 'hex' AS $record$
 DECLARE
     former jsonb;
@@ -60,7 +65,7 @@ BEGIN
     VALUES (TG_TABLE_SCHEMA, TG_TABLE_NAME, former, latter);
     RETURN NULL;
 END
-$record$;";
+$record$; ";
 
 /// Refuses a transaction that would change the schema of a database that is being moved. Asked under the lock of
 /// migrations.
@@ -131,15 +136,23 @@ fn triggers(relation: &Relation) -> Sql {
     name.name(&relation.name);
     let name = name.finish().0;
     let mut sql = Sql::default();
+    let (guard, record) = (format!("guard_{}", relation.id), format!("record_{}", relation.id));
     sql.push("DO $triggers$ BEGIN IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = ")
         .literal(&name)
-        .push("::regclass AND tgname = 'mainstay_leaving_guard') THEN RETURN; END IF; ")
-        .push("CREATE TRIGGER mainstay_leaving_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ")
+        .push("::regclass AND tgname = 'mainstay_leaving_guard') THEN RETURN; END IF; ");
+    sql.push("CREATE FUNCTION mainstay_leaving.").ident(&guard).push(GUARD);
+    sql.push("CREATE FUNCTION mainstay_leaving.")
+        .ident(&record)
+        .push(RECORD);
+    sql.push("CREATE TRIGGER mainstay_leaving_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ")
         .name(&relation.name)
-        .push(" FOR EACH STATEMENT EXECUTE FUNCTION mainstay_leaving.guard(); ")
-        .push("CREATE TRIGGER mainstay_leaving_rows AFTER INSERT OR UPDATE OR DELETE ON ")
+        .push(" FOR EACH STATEMENT EXECUTE FUNCTION mainstay_leaving.")
+        .ident(&guard);
+    sql.push("(); CREATE TRIGGER mainstay_leaving_rows AFTER INSERT OR UPDATE OR DELETE ON ")
         .name(&relation.name)
-        .push(" FOR EACH ROW EXECUTE FUNCTION mainstay_leaving.record(");
+        .push(" FOR EACH ROW EXECUTE FUNCTION mainstay_leaving.")
+        .ident(&record)
+        .push("(");
     for (position, column) in key(relation).unwrap_or_default().into_iter().enumerate() {
         if let Some(column) = relation.columns.get(column) {
             sql.push(if position > 0 { ", " } else { "" }).literal(&column.name);
@@ -147,7 +160,9 @@ fn triggers(relation: &Relation) -> Sql {
     }
     sql.push("); CREATE TRIGGER mainstay_leaving_all AFTER TRUNCATE ON ")
         .name(&relation.name)
-        .push(" FOR EACH STATEMENT EXECUTE FUNCTION mainstay_leaving.record(); END $triggers$");
+        .push(" FOR EACH STATEMENT EXECUTE FUNCTION mainstay_leaving.")
+        .ident(&record)
+        .push("(); END $triggers$");
     sql
 }
 
@@ -312,11 +327,26 @@ impl Leaving for PostgresBackend {
         Box::pin(async move {
             let mut connection = self.mover().await?;
             let known = departure(&mut connection).await?;
-            if known.is_some() {
+            if known.is_none() {
+                return Ok(None);
+            }
+            // From here on the record is not whole: who goes on with the move begins anew.
+            let mut sql = Sql::default();
+            sql.push("UPDATE mainstay_leaving.state SET id = gen_random_uuid(), phase = 'recording', hold = NULL");
+            patiently(&mut connection, sql).await?;
+            let functions = connection
+                .run("SELECT proname FROM pg_proc WHERE pronamespace = 'mainstay_leaving'::regnamespace ORDER BY 1")
+                .await?;
+            for row in table(functions.last(), 1) {
                 let mut sql = Sql::default();
-                sql.push("DROP SCHEMA mainstay_leaving CASCADE");
+                sql.push("DROP FUNCTION mainstay_leaving.")
+                    .ident(&row[0])
+                    .push(" CASCADE");
                 patiently(&mut connection, sql).await?;
             }
+            let mut sql = Sql::default();
+            sql.push("DROP SCHEMA mainstay_leaving CASCADE");
+            patiently(&mut connection, sql).await?;
             Ok(known)
         })
     }

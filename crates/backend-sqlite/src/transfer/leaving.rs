@@ -84,6 +84,6 @@ impl Leaving for SqliteBackend {
     }
 
     fn abandon<'a>(&'a self) -> BoxFuture<'a, Result<Option<Departure>, BackendError>> {
-        Box::pin(self.control(|connection| control::abandon(connection)))
+        Box::pin(self.control(control::abandon))
     }
 }

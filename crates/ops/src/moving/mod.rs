@@ -254,6 +254,8 @@ impl<'a> Move<'a> {
 
     /// The target may be served; the source is left as it was and forgets the move.
     pub async fn leave(&mut self) -> Result<(), Error> {
+        // A view of the source may stand in the way of taking the record away.
+        self.standing = None;
         self.source
             .transfer()
             .leaving()

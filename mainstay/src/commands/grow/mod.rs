@@ -122,9 +122,9 @@ async fn carry_served(
         target.reload().await?;
         let replayed = replay(config, &source.backend, target, &before, replay::HELD).await?;
         refuse_differences(&replayed, &from, &to)?;
-        Ok::<(Report, usize), CommandError>((report, before.reads + replayed.reads))
+        Ok::<(Report, Replay), CommandError>((report, replayed))
     };
-    let (report, reads) = while_held(&*source.backend, &hold, last).await?;
+    let (report, replayed) = while_held(&*source.backend, &hold, last).await?;
     match command.copy {
         true => moving.leave().await?,
         false => moving.confirm(&hold).await?,
@@ -132,7 +132,17 @@ async fn carry_served(
     let held = held.elapsed();
     bar.finish_and_clear();
     tell(&report, &from, &to, started.elapsed());
-    println!("{reads} reads as anon, authenticated and service_role gave the same answers on both.");
+    println!(
+        "{} reads as anon, authenticated and service_role gave the same answers on both, {} of them while nobody wrote.",
+        before.reads - before.differences.len() + replayed.reads,
+        replayed.reads
+    );
+    if replayed.unasked > 0 {
+        println!(
+            "{} reads were answered differently while others wrote, and there was no time to ask them again.",
+            replayed.unasked
+        );
+    }
     println!(
         "{} rows were written during the move and followed; writes were held for {} ms, reads went on.",
         HumanCount(report.followed),

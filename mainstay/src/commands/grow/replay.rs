@@ -5,6 +5,7 @@
 //! them, single rows by key, filters on every column with values that occur, and every relationship embedded.
 //! Rows without an order of their own are compared as a set.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use mainstay_core::catalog::{
     Catalog, ColumnIndex, ConstraintKind, IndexPart, Relation, RelationKind, RelationshipKind,
 };
 use mainstay_core::error::BackendError;
-use mainstay_core::name::Ident;
+use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::transfer::{Bounds, Rows};
 use mainstay_core::types::Type;
 use mainstay_data::DataRoom;
@@ -49,6 +50,9 @@ pub const BEFORE: Duration = Duration::from_secs(60);
 
 /// How long is asked while writes are held, beside what was answered differently before.
 pub const HELD: Duration = Duration::from_secs(1);
+
+/// How long what was answered differently before is asked again.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// Longest value that becomes a filter, bytes.
 const FILTER_BYTES_MAX: usize = 200;
@@ -85,6 +89,10 @@ impl Difference {
 pub struct Replay {
     pub reads: usize,
     pub differences: Vec<Difference>,
+    /// Reads that were answered differently before and could not be asked again in time.
+    pub unasked: usize,
+    /// Which tables have many rows.
+    large: HashMap<QualifiedName, bool>,
 }
 
 /// The two sides.
@@ -132,16 +140,33 @@ pub async fn replay(
             _ => Rows::new(0),
         };
         samples.push(texts(&rows));
-        large.push(relation.kind == RelationKind::Table && export.count(relation).await? > SCANNED_ROWS_MAX);
+        // Counting takes long where it matters.
+        large.push(match before.large.get(&relation.name) {
+            Some(is_large) => *is_large,
+            None => relation.kind == RelationKind::Table && export.count(relation).await? > SCANNED_ROWS_MAX,
+        });
     }
     let callers = callers(&relations, &samples);
-    let mut replay = Replay::default();
-    for difference in &before.differences {
-        ask(&sides, difference.question.clone(), &mut replay).await;
+    let names = relations.iter().map(|relation| relation.name.clone());
+    let mut replay = Replay {
+        large: names.zip(large.iter().copied()).collect(),
+        ..Replay::default()
+    };
+    let started = Instant::now();
+    // What counts all rows comes last.
+    let (counts, others): (Vec<_>, Vec<_>) = before.differences.iter().partition(|is| is.question.is_counted);
+    for difference in others.into_iter().chain(counts) {
+        match started.elapsed() < AGAIN {
+            true => drop(ask(&sides, difference.question.clone(), &mut replay).await),
+            false => replay.unasked += 1,
+        }
     }
     let started = Instant::now();
     for ((relation, rows), is_large) in relations.iter().zip(&samples).zip(large) {
         for caller in &callers {
+            if started.elapsed() >= time {
+                break;
+            }
             let question = |query: String, is_counted| Question {
                 caller: caller.clone(),
                 relation: Arc::clone(relation),

@@ -1,17 +1,14 @@
-//! Moving a database while it is served and written to: every acknowledged write is on the target exactly once, reads
-//! are answered throughout, and whatever is killed, the move goes on or is taken back.
+//! Callers that write and read while a database is moved, and what must be true of it afterwards.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::Method;
-use mainstay_testing::database::{postgres_value, sqlite_value};
-use mainstay_testing::engine::postgres_url;
-use mainstay_testing::{Client, Database, Engine, Project, Server};
+use mainstay_testing::{Client, Project, Server};
 use serde_json::{Value, json};
 
 use crate::both::PROGRAM;
@@ -35,7 +32,7 @@ grant select, insert, update, delete on orders, lines, keyless, seats to anon;
 
 const BASE: u64 = 20_000;
 
-fn project() -> Project {
+pub fn project() -> Project {
     Project::of(SCHEMA).config("log_requests = false")
 }
 
@@ -50,29 +47,29 @@ struct Row {
 
 /// Everything that happened to the server's callers.
 #[derive(Default)]
-struct Seen {
+pub struct Seen {
     rows: Mutex<BTreeMap<String, Row>>,
-    acknowledged: AtomicU64,
-    refused: AtomicU64,
-    reads: AtomicU64,
+    pub acknowledged: AtomicU64,
+    pub refused: AtomicU64,
+    pub reads: AtomicU64,
     keyless: AtomicU64,
     keyless_unknown: AtomicU64,
 }
 
 /// Callers that write and read until they are stopped.
-struct Load {
+pub struct Load {
     stop: Arc<AtomicBool>,
     /// The server is down for a moment: no answer is no failure.
-    may_be_down: Arc<AtomicBool>,
+    pub may_be_down: Arc<AtomicBool>,
     url: Arc<Mutex<String>>,
-    seen: Arc<Seen>,
+    pub seen: Arc<Seen>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 const WRITERS: usize = 4;
 
 impl Load {
-    fn start(server: &Server) -> Self {
+    pub fn start(server: &Server) -> Self {
         let mut load = Load {
             stop: Arc::default(),
             may_be_down: Arc::default(),
@@ -99,12 +96,12 @@ impl Load {
     }
 
     /// Another process on the same data.
-    fn moved_to(&self, server: &Server) {
+    pub fn moved_to(&self, server: &Server) {
         *self.url.lock().unwrap() = server.url.clone();
         self.may_be_down.store(false, Ordering::SeqCst);
     }
 
-    async fn end(self) -> Arc<Seen> {
+    pub async fn end(self) -> Arc<Seen> {
         self.stop.store(true, Ordering::SeqCst);
         for task in self.tasks {
             task.await.unwrap();
@@ -258,7 +255,7 @@ impl Caller {
 }
 
 /// Runs SQL on a database and gives the rows as JSON.
-fn query(project: &Path, url: &str, sql: &str) -> Value {
+pub fn query(project: &Path, url: &str, sql: &str) -> Value {
     let output = Command::new(PROGRAM)
         .args(["db", "query", "--json", sql])
         .arg(project)
@@ -270,7 +267,7 @@ fn query(project: &Path, url: &str, sql: &str) -> Value {
 }
 
 /// Every acknowledged write is there, exactly once, and nothing else.
-fn assert_complete(project: &Path, url: &str, seen: &Seen) {
+pub fn assert_complete(project: &Path, url: &str, seen: &Seen) {
     let found = query(project, url, "select tag, n, changed from orders");
     let mut found: BTreeMap<String, (i64, i64)> = found
         .as_array()
@@ -321,262 +318,7 @@ fn assert_complete(project: &Path, url: &str, seen: &Seen) {
     );
 }
 
-fn count(rows: &Value) -> i64 {
+pub fn count(rows: &Value) -> i64 {
     let n = &rows[0]["n"];
     n.as_i64().or_else(|| n.as_str()?.parse().ok()).unwrap()
-}
-
-fn grow(server: &Server, to: &str) -> Command {
-    let mut command = server.command(&["grow"]);
-    command.args(["--to", to]);
-    command
-}
-
-fn finished(mut command: Command) -> String {
-    let output = command.output().unwrap();
-    let text = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(output.status.success(), "{text}");
-    text
-}
-
-fn begun(mut command: Command) -> Child {
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().unwrap()
-}
-
-/// Waits for something that happens during a move.
-async fn until(what: &str, mut is: impl AsyncFnMut() -> bool) {
-    for _ in 0..60_000 {
-        if is().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    panic!("{what} did not happen");
-}
-
-/// One direction of a move, and how its state is looked at.
-struct Way {
-    server: Server,
-    to: String,
-    /// The data file, whichever side it is.
-    file: PathBuf,
-    /// The PostgreSQL database, whichever side it is.
-    url: String,
-    _database: Option<Database>,
-}
-
-impl Way {
-    async fn up() -> Way {
-        let server = Server::start(PROGRAM, Engine::Sqlite, project()).await;
-        let database = Database::create().await;
-        Way {
-            to: database.url(),
-            file: server.project.path().join(".mainstay/data.db"),
-            url: database.url(),
-            server,
-            _database: Some(database),
-        }
-    }
-
-    async fn back() -> Way {
-        let server = Server::start(PROGRAM, Engine::Postgres, project()).await;
-        let file = server.project.path().join("back.db");
-        Way {
-            to: format!("sqlite:{}", file.display()),
-            url: server.database_url().unwrap(),
-            file,
-            server,
-            _database: None,
-        }
-    }
-
-    fn is_up(&self) -> bool {
-        self.server.engine == Engine::Sqlite
-    }
-
-    /// `recording`, `held` or `moved`.
-    async fn phase(&self) -> Option<String> {
-        match self.is_up() {
-            true => sqlite_value(&self.file, "select phase from _ms_departure"),
-            false => postgres_value(&self.url, "select phase from mainstay_leaving.state").await,
-        }
-    }
-
-    /// Whether all rows of the first copy have been carried; `None` before a thousand have.
-    async fn carried(&self) -> Option<bool> {
-        let case = "select case when todo = 0 then 'all' when rows > 1000 then 'some' end from";
-        let found = match self.is_up() {
-            true => {
-                let of = "(select count(*) filter (where not complete) as todo, max(rows) as rows from mainstay_move.progress) x";
-                postgres_value(&self.url, &format!("{case} {of}")).await
-            }
-            // A table is written down with its first chunk. The last one to be carried is the last by name.
-            false => {
-                let of = "(select 1 - count(*) filter (where name = 'objects' and complete) as todo, max(rows) as rows from _ms_move_progress) as x";
-                sqlite_value(&self.file, &format!("{case} {of}"))
-            }
-        };
-        found.map(|text| text == "all")
-    }
-
-    async fn until_phase(&self, phase: &str) {
-        until(phase, async || self.phase().await.as_deref() == Some(phase)).await;
-    }
-
-    async fn until_carried(&self, all: bool) {
-        until("the copy", async || {
-            self.carried().await.is_some_and(|is_all| is_all || !all)
-        })
-        .await;
-    }
-
-    /// A move that is killed when it has come so far.
-    async fn killed(&self, when: &str) {
-        let mut child = begun(grow(&self.server, &self.to));
-        match when {
-            "copy" => self.until_carried(false).await,
-            "rounds" => self.until_carried(true).await,
-            held => self.until_phase(held).await,
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-
-    fn path(&self) -> PathBuf {
-        self.server.project.path().to_owned()
-    }
-}
-
-/// A move under load from its beginning to its end.
-async fn moved_under_load(way: Way) {
-    let load = Load::start(&way.server);
-    let seen = load.seen.clone();
-    until("a write", async || seen.acknowledged.load(Ordering::SeqCst) > 50).await;
-    let command = grow(&way.server, &way.to);
-    let printed = tokio::task::spawn_blocking(move || finished(command)).await.unwrap();
-    assert!(printed.contains("are the same in"), "{printed}");
-    stays_moved(&way, load, &printed).await;
-}
-
-/// From now on no write is taken, and reads go on; what was acknowledged is on the target.
-async fn stays_moved(way: &Way, load: Load, printed: &str) {
-    let seen = load.seen.clone();
-    assert_eq!(way.phase().await.as_deref(), Some("moved"));
-    let refused = seen.refused.load(Ordering::SeqCst);
-    let (acknowledged, reads) = (
-        seen.acknowledged.load(Ordering::SeqCst),
-        seen.reads.load(Ordering::SeqCst),
-    );
-    until("a refusal", async || seen.refused.load(Ordering::SeqCst) > refused + 20).await;
-    until("a read", async || seen.reads.load(Ordering::SeqCst) > reads + 20).await;
-    assert_eq!(acknowledged, seen.acknowledged.load(Ordering::SeqCst));
-    let seen = load.end().await;
-    assert_complete(&way.path(), &way.to, &seen);
-    let held = printed.lines().find(|line| line.contains("writes were held for"));
-    println!(
-        "{} Acknowledged {acknowledged}, refused {}, reads {}.",
-        held.unwrap_or("The last attempt found all done."),
-        seen.refused.load(Ordering::SeqCst),
-        seen.reads.load(Ordering::SeqCst)
-    );
-    let again = grow(&way.server, &way.to).output().unwrap();
-    let again = String::from_utf8_lossy(&again.stderr).into_owned();
-    assert!(
-        again.contains("MS-OPS-010") && again.contains("has been moved to"),
-        "{again}"
-    );
-}
-
-/// The mover is killed in the copy, in the rounds and while writes are held, and goes on each time.
-async fn moved_in_spite_of_kills(way: Way) {
-    let load = Load::start(&way.server);
-    let seen = load.seen.clone();
-    until("a write", async || seen.acknowledged.load(Ordering::SeqCst) > 50).await;
-    for when in ["copy", "rounds", "held"] {
-        way.killed(when).await;
-        let acknowledged = seen.acknowledged.load(Ordering::SeqCst);
-        // A hold that nobody renews ends by itself.
-        until("a write", async || {
-            seen.acknowledged.load(Ordering::SeqCst) > acknowledged + 20
-        })
-        .await;
-    }
-    let command = grow(&way.server, &way.to);
-    let printed = tokio::task::spawn_blocking(move || finished(command)).await.unwrap();
-    stays_moved(&way, load, &printed).await;
-}
-
-/// The server is killed in the copy, in the rounds and while writes are held; the mover goes on beside the next one.
-async fn moved_in_spite_of_crashes(mut way: Way) {
-    let load = Load::start(&way.server);
-    let seen = load.seen.clone();
-    until("a write", async || seen.acknowledged.load(Ordering::SeqCst) > 50).await;
-    let command = grow(&way.server, &way.to);
-    let mover = tokio::task::spawn_blocking(move || finished(command));
-    for when in ["copy", "rounds", "held"] {
-        match when {
-            "copy" => way.until_carried(false).await,
-            "rounds" => way.until_carried(true).await,
-            held => way.until_phase(held).await,
-        }
-        load.may_be_down.store(true, Ordering::SeqCst);
-        way.server.kill();
-        way.server
-            .run()
-            .unwrap_or_else(|log| panic!("the server does not start again {when}:\n{log}"));
-        load.moved_to(&way.server);
-    }
-    let printed = mover.await.unwrap();
-    load.may_be_down.store(true, Ordering::SeqCst);
-    way.server.kill();
-    way.server.run().unwrap();
-    load.moved_to(&way.server);
-    stays_moved(&way, load, &printed).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_served_file_moves_up_under_load() {
-    if postgres_url().is_some() {
-        moved_under_load(Way::up().await).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_served_postgres_moves_back_under_load() {
-    if postgres_url().is_some() {
-        moved_under_load(Way::back().await).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_move_up_goes_on() {
-    if postgres_url().is_some() {
-        moved_in_spite_of_kills(Way::up().await).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_move_back_goes_on() {
-    if postgres_url().is_some() {
-        moved_in_spite_of_kills(Way::back().await).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_server_on_a_file_loses_nothing() {
-    if postgres_url().is_some() {
-        moved_in_spite_of_crashes(Way::up().await).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_server_on_postgres_loses_nothing() {
-    if postgres_url().is_some() {
-        moved_in_spite_of_crashes(Way::back().await).await;
-    }
 }
