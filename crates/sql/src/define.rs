@@ -527,6 +527,9 @@ fn routine(catalog: &Catalog, routine: &Routine) -> (RoutineName, RoutineDefinit
     if routine.security_definer {
         text.sql(" SECURITY DEFINER");
     }
+    if routine.returns.at_most_one {
+        text.sql(" ROWS 1");
+    }
     if sets_path(routine) {
         text.sql("\n SET search_path TO ");
         if routine.search_path.is_empty() {

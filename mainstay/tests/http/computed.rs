@@ -18,6 +18,12 @@ revoke execute on function hidden(people) from public, anon;
 create view known as select * from people where first is not null;
 create function greeting(k known) returns text stable language sql as $$ select 'Hi ' || k.first $$;
 create function all_people() returns setof people stable language sql as $$ select * from people $$;
+create function owned(p people) returns setof pets stable language sql as $$ select * from pets where owner = p.id $$;
+create function keeper(p pets) returns setof people rows 1 stable language sql as $$ select * from people where id = p.owner $$;
+create function elder(p people) returns setof people stable language sql as $$ select * from people where born < p.born $$;
+alter function elder(people) rows 1;
+create function watched(k known) returns setof pets stable language sql as $$ select p.* from pets p where p.owner >= k.id order by p.id desc $$;
+create function all_pets() returns setof pets stable language sql as $$ select * from pets $$;
 alter table pets enable row level security;
 create policy small on pets using (id < 3);
 grant select, insert, update, delete on people, pets, known to anon;
@@ -77,4 +83,42 @@ async fn what_is_written_shows_them_too() {
     .await;
     ask(&both, shown("DELETE /people?full_name=eq.Dee Day&select=full_name")).await;
     both.table("people?select=id,full_name&order=id").await;
+}
+
+#[tokio::test]
+async fn functions_of_a_row_are_embedded() {
+    let both = start().await;
+    let embedded = ask(&both, Ask::new("GET /pets?select=name,keeper(first)&order=id&limit=1")).await;
+    assert_eq!(embedded, r#"[{"name":"Rex","keeper":{"first":"Ann"}}]"#);
+    for line in [
+        "GET /people?select=id,owned(name)&order=id",
+        "GET /people?select=id,owned!inner(name)&owned.name=eq.Tom&order=id",
+        "GET /people?select=id,owned(id)&owned.order=name.desc&owned.limit=1&order=id",
+        "GET /people?select=id,owned(id,keeper(first,full_name))&order=id",
+        "GET /people?select=id,owned()&owned=not.is.null&order=id",
+        "GET /people?select=id,elder(id,first)&order=id",
+        "GET /people?select=id&elder=is.null&order=id",
+        "GET /pets?select=name,...keeper(first,last)&order=id",
+        "GET /pets?select=name,k:keeper!inner(first)&k.first=not.is.null&order=k(first),id",
+        "GET /pets?select=name,keeper(id)&order=keeper(first).desc,id",
+        "GET /known?select=first,watched(name)&order=id",
+        "GET /people?select=id,watched(name)",
+        "GET /rpc/all_pets?select=name,keeper(first)&order=id",
+        "GET /rpc/all_people?select=id,owned(name)&order=id",
+        "GET /people?select=first,pets(name,keeper(first))&order=id",
+    ] {
+        ask(&both, Ask::new(line).prefer("count=exact")).await;
+    }
+    let shown = |line: &str| Ask::new(line).prefer("return=representation");
+    ask(
+        &both,
+        shown("PATCH /people?id=eq.1&select=first,owned(name)").json(r#"{"first":"Eve"}"#),
+    )
+    .await;
+    ask(
+        &both,
+        shown("POST /pets?select=name,keeper(first)").json(r#"{"id":0,"owner":2,"name":"Pip"}"#),
+    )
+    .await;
+    ask(&both, shown("DELETE /pets?id=eq.0&select=name,keeper(first)")).await;
 }

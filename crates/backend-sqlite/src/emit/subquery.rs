@@ -2,6 +2,7 @@
 
 use mainstay_core::catalog::{Routine, Volatility};
 use mainstay_core::error::DatabaseError;
+use mainstay_core::name::Ident;
 use mainstay_core::types::Type;
 use mainstay_sql::typed::{Expr, ExprKind, OperatorEntry, Query, RoutineCall, RoutineRun, RteId, Statement};
 
@@ -128,6 +129,15 @@ impl Emitter<'_> {
         self.sql(if once { "(SELECT " } else { "" });
         self.run_call("pg_call(", &run.routine, &run.arguments)?;
         self.sql(if once { ")" } else { "" });
+        Ok(())
+    }
+
+    /// The rows of a routine in place of its call, with these column names.
+    pub fn routine_rows_as(&mut self, call: &RoutineCall, names: &[Ident]) -> Result<()> {
+        self.check_execute(&call.routine)?;
+        self.sql("(");
+        self.inside_routine(call, |emitter| emitter.query(&call.body, Names::Given(names)))?;
+        self.sql(")");
         Ok(())
     }
 

@@ -344,9 +344,22 @@ pub(super) fn select(
     if root == Root::Rows {
         builder.sql("json_each(").bind(GIVEN).sql(") AS keys CROSS JOIN ");
     }
-    let alias = match root {
-        Root::Given => given_rows(builder, &read.source.relation, rte),
-        Root::All | Root::Rows => builder.from(&read.source.relation, rte, wanted)?,
+    let parent_rte = parent.as_ref().map(|parent| {
+        let parent_rte = builder.fresh_rte();
+        builder.place(
+            parent_rte,
+            Rte::Bound {
+                relation: Arc::clone(parent.relation),
+            },
+        );
+        parent_rte
+    });
+    let alias = match (root, &parent, parent_rte) {
+        (Root::Given, ..) => given_rows(builder, &read.source.relation, rte),
+        (_, Some(parent), Some(parent_rte)) => {
+            builder.embedded(parent.embed, (parent.relation, parent_rte), rte, wanted)?
+        }
+        _ => builder.from(&read.source.relation, rte, wanted)?,
     };
     if root == Root::Rows {
         builder
@@ -371,14 +384,7 @@ pub(super) fn select(
     };
     let mut first = true;
     let whole = root == Root::All && parent.is_none();
-    if let Some(Parent { relation, embed }) = parent {
-        let parent_rte = builder.fresh_rte();
-        builder.place(
-            parent_rte,
-            Rte::Bound {
-                relation: Arc::clone(relation),
-            },
-        );
+    if let (Some(Parent { relation, embed }), Some(parent_rte)) = (parent, parent_rte) {
         builder.joined(embed, relation, parent_rte, rte, junction, &mut first)?;
     }
     builder.conditions(read, rte, &mut first)?;

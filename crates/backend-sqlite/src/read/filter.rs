@@ -18,7 +18,7 @@ use mainstay_core::plan::{
 use mainstay_core::types::{Type, TypeModifier};
 use mainstay_sql::analyse;
 use mainstay_sql::analyse::kinds::Arg;
-use mainstay_sql::typed::{CastContext, Expr, ExprKind, LikeKind, RteId};
+use mainstay_sql::typed::{CastContext, Expr, ExprKind, LikeKind, RteId, TableFunction};
 
 use super::compile::Result;
 use crate::emit::binds::Bind;
@@ -567,14 +567,8 @@ impl<'a> Builder<'a> {
                     self.equal((between, &junction, through), (parent, parent_relation, from))?;
                 }
             }
-            RelationshipKind::Computed { routine, .. } => {
-                return Err(DatabaseError::unavailable(
-                    "computed relationships",
-                    &routine.name,
-                    1,
-                    None,
-                ));
-            }
+            // Its rows are those of the parent's already.
+            RelationshipKind::Computed { .. } => {}
         }
         Ok(())
     }
@@ -589,6 +583,43 @@ impl<'a> Builder<'a> {
         };
         let equal = analyse::operator(self.emitter.catalog(), "=", column(left)?, column(right)?)?;
         self.expr(&equal)
+    }
+
+    /// What an embed's rows are taken from, under the alias of `child`: the relation, or what a function gives for the
+    /// parent's row.
+    pub fn embedded(
+        &mut self,
+        embed: &Embed,
+        (parent_relation, parent): (&Arc<Relation>, RteId),
+        child: RteId,
+        wanted: Wanted<'_>,
+    ) -> Result<Alias> {
+        let relation = &embed.read.source.relation;
+        let RelationshipKind::Computed { routine, .. } = &embed.relationship.kind else {
+            return self.from(relation, child, wanted);
+        };
+        let catalog = self.emitter.catalog();
+        let mut overloads = catalog.routines.get(routine).into_iter().flatten();
+        let found = overloads
+            .find(|found| {
+                found.row_argument() == Some(&parent_relation.name)
+                    && found.returns.relation.as_ref() == Some(&relation.name)
+            })
+            .ok_or_else(|| DatabaseError::new("XX000", "a computed relationship's function has gone"))?;
+        let row = analyse::row_of(parent_relation, |column| self.column(parent, parent_relation, column));
+        let rows = analyse::routine_rows(catalog, found, vec![row], BODY_RTE_FIRST)?;
+        let TableFunction::Routine(call) = &rows else {
+            return Err(DatabaseError::unavailable(
+                "a computed relationship that cannot stand in the place of its call",
+                &routine.name,
+                1,
+                None,
+            ));
+        };
+        let names: Vec<Ident> = relation.columns.iter().map(|column| column.name.clone()).collect();
+        self.emitter.routine_rows_as(call, &names)?;
+        self.sql(" AS ");
+        Ok(self.alias_of(relation, child))
     }
 
     /// `EXISTS` a row of the embed for the row.
@@ -626,7 +657,7 @@ impl<'a> Builder<'a> {
         let child = self.declare(relation);
         select(self, child)?;
         self.sql(" FROM ");
-        self.from(relation, child, READ)?;
+        self.embedded(embed, (subject.relation, subject.rte), child, READ)?;
         let junction = self.junction(embed)?;
         let mut first = true;
         self.joined(embed, subject.relation, subject.rte, child, junction, &mut first)?;

@@ -353,6 +353,19 @@ pub fn routine(catalog: &Catalog, routine: &Arc<Routine>, arguments: Vec<Expr>, 
     state.nested(Level::default(), |state| state.routine_call(routine, arguments, 0))
 }
 
+/// A call in FROM of a routine that gives a set of rows, in place of the call. Errors: those of the body; 0A000 where it
+/// cannot stand in place.
+pub fn routine_rows(
+    catalog: &Catalog,
+    routine: &Arc<Routine>,
+    arguments: Vec<Expr>,
+    first_rte: u32,
+) -> Result<crate::typed::TableFunction> {
+    let mut state = State::new(catalog, Vec::new(), first_rte, Vec::new());
+    let rows = state.nested(Level::default(), |state| state.routine_rows(routine, arguments, 0))?;
+    Ok(rows.0)
+}
+
 /// `name(arguments)` of a built-in function. Errors: 42883, 42725.
 pub fn function(catalog: &Catalog, name: &str, arguments: Vec<Expr>) -> Result<Expr> {
     let mut state = State::new(catalog, Vec::new(), 0, Vec::new());

@@ -693,6 +693,8 @@ pub struct CreateFunction {
     pub body: String,
     pub volatility: Volatility,
     pub strict: bool,
+    /// `ROWS 1`: a set of one row or none, which the data API embeds as one.
+    pub one_row: bool,
     pub security_definer: bool,
     /// `SET search_path = …`.
     pub search_path: Option<Vec<Ident>>,
@@ -737,6 +739,7 @@ pub struct AlterFunction {
     pub function: FunctionName,
     pub volatility: Option<Volatility>,
     pub strict: Option<bool>,
+    pub one_row: Option<bool>,
     pub security_definer: Option<bool>,
     /// `Some(None)`: `RESET`.
     pub search_path: Option<Option<Vec<Ident>>>,

@@ -96,13 +96,7 @@ impl Run<'_> {
 
     /// PostgreSQL checks a body when the function is made, unless the session says otherwise.
     fn check_body(&self, routine: &Arc<Routine>) -> Result<()> {
-        let takes_row = routine
-            .arguments
-            .iter()
-            .any(|argument| matches!(argument.ty, Type::Composite(_)));
-        if takes_row {
-            self.check_row_function(routine)?;
-        }
+        self.check_row_function(routine)?;
         if routine.language == *"plpgsql" {
             return crate::plpgsql::parse(self.catalog, routine)
                 .map(drop)
@@ -121,6 +115,10 @@ impl Run<'_> {
     /// A row as an argument has no value of its own: it is put in the place of its name. Errors: 0A000 where that cannot
     /// be.
     fn check_row_function(&self, routine: &Routine) -> Result<()> {
+        let mut arguments = routine.arguments.iter();
+        if !arguments.any(|argument| matches!(argument.ty, Type::Composite(_))) {
+            return Ok(());
+        }
         let refused =
             |feature: &str| Err(self.refuse(feature, &routine.name.name, Some("an argument for each column")));
         let is_one_select = routine.language == *"sql"
@@ -286,7 +284,7 @@ impl Run<'_> {
             _ => None,
         };
         Ok(Returns {
-            at_most_one: false,
+            at_most_one: written.set_of && create.one_row,
             ty,
             set: written.set_of,
             columns,
@@ -332,7 +330,11 @@ impl Run<'_> {
         if let Some(path) = &alter.search_path {
             changed.search_path = path.clone().unwrap_or(unset);
         }
-        Ok(())
+        if let Some(one_row) = alter.one_row {
+            changed.returns.at_most_one = changed.returns.set && one_row;
+        }
+        let changed = Arc::clone(routine);
+        self.check_row_function(&changed)
     }
 
     /// A routine by name and, where they are given, argument types. Errors: 42883, 42725.

@@ -28,6 +28,7 @@ pub(super) fn create_function(
         body: String::new(),
         volatility: Volatility::Volatile,
         strict: false,
+        one_row: false,
         security_definer: false,
         search_path: None,
         name,
@@ -121,13 +122,23 @@ fn function_option(ctx: &Context<'_>, function: &mut CreateFunction, element: &D
                 function.search_path = search_path;
             }
         }
+        "rows" => function.one_row = is_one(element),
         // Hints for PostgreSQL's planner; they change no answer.
-        "leakproof" | "cost" | "rows" | "parallel" => {}
+        "leakproof" | "cost" | "parallel" => {}
         "window" => return Err(refuse(ctx, "window functions of one's own", &function.name.name, None)),
         "transform" | "support" => return Err(refuse(ctx, "TRANSFORM and SUPPORT", &function.name.name, None)),
         other => return Err(refuse(ctx, other, &function.name.name, None)),
     }
     Ok(())
+}
+
+/// True for `ROWS 1`.
+fn is_one(element: &DefElem) -> bool {
+    match element.arg.as_ref().and_then(|arg| arg.node.as_ref()) {
+        Some(NodeEnum::Integer(number)) => number.ival == 1,
+        Some(NodeEnum::Float(number)) => number.fval.parse() == Ok(1.0),
+        _ => false,
+    }
 }
 
 fn volatility(element: &DefElem) -> Volatility {
@@ -194,14 +205,15 @@ pub(super) fn alter_function(ctx: &Context<'_>, statement: &protobuf::AlterFunct
     };
     let function = function_name(ctx, function)?;
     let name: &ObjectName = &function.name;
-    let (mut changed, mut strict, mut definer, mut path) = (None, None, None, None);
+    let (mut changed, mut strict, mut one_row, mut definer, mut path) = (None, None, None, None, None);
     for element in definitions(&statement.actions) {
         match element.defname.as_str() {
             "volatility" => changed = Some(volatility(element)),
             "strict" => strict = Some(option_bool(element)?),
             "security" => definer = Some(option_bool(element)?),
             "set" => path = search_path(ctx, &name.name, element)?.or(path),
-            "leakproof" | "cost" | "rows" | "parallel" => {}
+            "rows" => one_row = Some(is_one(element)),
+            "leakproof" | "cost" | "parallel" => {}
             other => return Err(refuse(ctx, other, &name.name, None)),
         }
     }
@@ -209,6 +221,7 @@ pub(super) fn alter_function(ctx: &Context<'_>, statement: &protobuf::AlterFunct
         function,
         volatility: changed,
         strict,
+        one_row,
         security_definer: definer,
         search_path: path,
     })
