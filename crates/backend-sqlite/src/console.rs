@@ -10,13 +10,12 @@ use mainstay_core::backend::QueryResult;
 use mainstay_core::caller::Caller;
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
-use mainstay_core::types::Type;
 use mainstay_sql::analyse::Analyser;
 use mainstay_sql::ast::{Set, Statement, Transaction};
 use mainstay_sql::ddl;
 use mainstay_sql::parse::{self, ParsedStatement};
 use mainstay_sql::session::Session;
-use mainstay_sql::typed::{OutputColumn, Query};
+use mainstay_sql::typed::Query;
 use rusqlite::Connection;
 
 use crate::emit::binds::{BindError, Sources, bind_all};
@@ -183,18 +182,6 @@ fn context_of(caller: Option<&Caller>) -> Context<'_> {
     }
 }
 
-/// Errors: 0A000 for a column whose values are rows, of which there is no text here.
-pub(crate) fn refuse_rows(columns: &[OutputColumn]) -> Result<(), DatabaseError> {
-    let is_row = |column: &&OutputColumn| matches!(column.ty.base(), Type::Record | Type::Composite(_));
-    match columns.iter().find(is_row) {
-        Some(row) => {
-            let way = Some("its columns, or to_jsonb(…)");
-            Err(DatabaseError::unavailable("the text form of a row", &row.name, 1, way))
-        }
-        None => Ok(()),
-    }
-}
-
 /// Runs a query and shows its rows.
 pub fn select(
     connection: &Connection,
@@ -220,7 +207,6 @@ fn selected(
     } else {
         Ident::new(OWNER)
     };
-    refuse_rows(&query.columns)?;
     let mut emitter = Emitter::new(compiled, &role);
     emitter.statement_query(query)?;
     let (sql, binds) = emitter.finish();
@@ -231,7 +217,7 @@ fn selected(
         BindError::Engine(error) => failed(error),
         BindError::Bug(text) => BackendError::Internal(text.to_owned()),
     })?;
-    let kinds: Vec<Option<Kind>> = query.columns.iter().map(|column| Kind::of(&column.ty)).collect();
+    let kinds: Vec<Option<Kind>> = query.columns.iter().map(|column| Kind::shown(&column.ty)).collect();
     let mut result = QueryResult {
         columns: query.columns.iter().map(|column| column.name.to_string()).collect(),
         ..QueryResult::default()
@@ -251,7 +237,10 @@ fn selected(
                 (Some(kind), value) => {
                     Some(cast::output(kind, value).map_err(|error| BackendError::Internal(error.message))?)
                 }
-                (None, _) => return Err(BackendError::Internal("a column of a type that is not stored".into())),
+                (None, _) => {
+                    let feature = format!("a result of type {}", query.columns[index].ty);
+                    return Err(DatabaseError::unavailable(&feature, "", 1, None).into());
+                }
             });
         }
         result.rows.push(cells);

@@ -73,6 +73,15 @@ pub fn refusal_of_row(
         ffi::SQLITE_CONSTRAINT_NOTNULL => not_null_violation(catalog, relation, row, &message),
         ffi::SQLITE_CONSTRAINT_CHECK => check_violation(catalog, relation, row, &message),
         ffi::SQLITE_CONSTRAINT_FOREIGNKEY | ffi::SQLITE_CONSTRAINT_TRIGGER => Some(foreign_keys::unnamed()),
+        _ if message.starts_with("frame ") && message.contains(" offset must be a non-negative ") => {
+            let which = if message.starts_with("frame starting") {
+                "starting"
+            } else {
+                "ending"
+            };
+            let message = format!("frame {which} offset must not be negative");
+            Some(DatabaseError::new("22013", message))
+        }
         _ => plain(code),
     };
     if let Some(named) = named {

@@ -98,7 +98,7 @@ pub fn parse_each(text: &str) -> Result<Vec<Piece>, DatabaseError> {
             if own.trim().is_empty() {
                 continue;
             }
-            let parsed = parse_from_line(own, line).and_then(|mut statements| {
+            let parsed = parse_from_line(own, line, |ctx| ctx).and_then(|mut statements| {
                 statements
                     .pop()
                     .ok_or_else(|| DatabaseError::new("42601", "an empty statement"))
@@ -228,6 +228,14 @@ pub fn kept(text: &str) -> Result<Arc<Vec<ParsedStatement>>, DatabaseError> {
     remember(&KEPT, text, || parse(text))
 }
 
+/// [`kept`] for a routine's body that becomes a part of another text: nothing in it has a position.
+pub fn inlined(text: &str) -> Result<Arc<Vec<ParsedStatement>>, DatabaseError> {
+    static KEPT: LazyLock<Mutex<Kept<Vec<ParsedStatement>>>> = LazyLock::new(Mutex::default);
+    remember(&KEPT, text, || {
+        on_parser_thread(|| parse_from_line(text, 1, Context::without_positions))
+    })
+}
+
 /// Reads one expression, as a policy or a default has it. Parsed expressions are kept, so this is cheap when repeated.
 ///
 /// Errors: as [`parse`]; positions are in `text`.
@@ -328,11 +336,15 @@ fn parse_in_parts(text: &str) -> Result<Vec<ParsedStatement>, DatabaseError> {
 }
 
 fn parse_here(text: &str) -> Result<Vec<ParsedStatement>, DatabaseError> {
-    parse_from_line(text, 1)
+    parse_from_line(text, 1, |ctx| ctx)
 }
 
 /// Reads a part of a text whose first line has this number.
-fn parse_from_line(text: &str, first_line: u32) -> Result<Vec<ParsedStatement>, DatabaseError> {
+fn parse_from_line<'t>(
+    text: &'t str,
+    first_line: u32,
+    adapt: impl Fn(Context<'t>) -> Context<'t>,
+) -> Result<Vec<ParsedStatement>, DatabaseError> {
     let raw = raw_statements(text)?;
     let mut found = Vec::with_capacity(raw.len());
     let (mut counted, mut line) = (0, first_line);
@@ -349,7 +361,7 @@ fn parse_from_line(text: &str, first_line: u32) -> Result<Vec<ParsedStatement>, 
         let end = start + text.get(start..end).unwrap_or_default().trim_end().len();
         line += newlines(&text.as_bytes()[counted..start]);
         counted = start;
-        let ctx = Context::new(text, start, end, line);
+        let ctx = adapt(Context::new(text, start, end, line));
         let ast = convert::statement(node, &ctx)?;
         found.push(ParsedStatement {
             ast,

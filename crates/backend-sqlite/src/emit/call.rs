@@ -3,10 +3,8 @@
 use mainstay_core::error::DatabaseError;
 use mainstay_core::types::Type;
 use mainstay_sql::analyse::kinds::{Arg, Implementation};
-use mainstay_sql::ast::{FrameExclusion, FrameMode};
 use mainstay_sql::typed::{
-    Aggregate, AggregateEntry, Expr, ExprKind, Frame, FrameBound, FunctionEntry, Literal, OperatorEntry, SortKey,
-    Window, WindowFunction,
+    Aggregate, AggregateEntry, Expr, ExprKind, FunctionEntry, Literal, OperatorEntry, SortKey, Window, WindowFunction,
 };
 
 use super::comparison::unavailable_operator;
@@ -220,7 +218,7 @@ impl Emitter<'_> {
         ) && call.arguments.first().is_some_and(is_structured);
         if structured {
             // PostgreSQL puts each row or array but the first on a line of its own.
-            self.sql("('[' || substr(pg_agg_json_agg(char(10) || ' ' || ");
+            self.sql("('[' || ltrim(substr(pg_agg_json_agg(char(10) || ' ' || ");
             self.json_of(first(&call.arguments)?, false)?;
             if !call.order.is_empty() {
                 self.sql(" ORDER BY ");
@@ -228,7 +226,8 @@ impl Emitter<'_> {
             }
             self.sql(")");
             self.aggregate_filter(call.filter.as_ref())?;
-            self.sql(", 4))");
+            // Nulls are not put on lines of their own, wherever they stand.
+            self.sql(", 2), char(10) || ' '))");
             return Ok(());
         }
         self.aggregate_name(call.function)?;
@@ -242,6 +241,10 @@ impl Emitter<'_> {
                     Some("a subquery with DISTINCT"),
                 ));
             }
+            call.arguments
+                .iter()
+                .filter(|argument| is_row(argument))
+                .try_for_each(|argument| types::check_compared(&argument.ty))?;
             self.sql("DISTINCT ");
         }
         self.aggregate_arguments(call.function, &call.arguments)?;
@@ -343,7 +346,7 @@ impl Emitter<'_> {
             (Implementation::LibraryJson(library), _) => self.json_arguments(library, arguments, false),
             (Implementation::LibraryJsonb(library), _) => self.json_arguments(library, arguments, true),
             (Implementation::Engine, [only]) => self.ordered(only),
-            (Implementation::Native(_), [only]) => self.compared(only),
+            (Implementation::Native(_), [only]) if !is_row(only) => self.compared(only),
             _ => self.exprs(arguments),
         }
     }
@@ -394,58 +397,6 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn frame(&mut self, frame: &Frame, order: &[SortKey]) -> Result<()> {
-        let offset = |bound: &FrameBound| matches!(bound, FrameBound::Preceding(_) | FrameBound::Following(_));
-        if frame.mode == FrameMode::Range && (offset(&frame.start) || offset(&frame.end)) {
-            let native = order.first().is_some_and(|key| {
-                matches!(
-                    key.expr.ty.base(),
-                    Type::Int2 | Type::Int4 | Type::Int8 | Type::Float4 | Type::Float8
-                )
-            });
-            if !native {
-                return Err(DatabaseError::unavailable(
-                    "RANGE with an offset over this type",
-                    "",
-                    1,
-                    Some("ROWS or GROUPS"),
-                ));
-            }
-        }
-        self.sql(match frame.mode {
-            FrameMode::Range => "RANGE BETWEEN ",
-            FrameMode::Rows => "ROWS BETWEEN ",
-            FrameMode::Groups => "GROUPS BETWEEN ",
-        });
-        self.frame_bound(&frame.start)?;
-        self.sql(" AND ");
-        self.frame_bound(&frame.end)?;
-        self.sql(match frame.exclusion {
-            FrameExclusion::None => "",
-            FrameExclusion::CurrentRow => " EXCLUDE CURRENT ROW",
-            FrameExclusion::Group => " EXCLUDE GROUP",
-            FrameExclusion::Ties => " EXCLUDE TIES",
-        });
-        Ok(())
-    }
-
-    fn frame_bound(&mut self, bound: &FrameBound) -> Result<()> {
-        match bound {
-            FrameBound::UnboundedPreceding => self.sql("UNBOUNDED PRECEDING"),
-            FrameBound::CurrentRow => self.sql("CURRENT ROW"),
-            FrameBound::UnboundedFollowing => self.sql("UNBOUNDED FOLLOWING"),
-            FrameBound::Preceding(offset) => {
-                self.expr(offset)?;
-                self.sql(" PRECEDING")
-            }
-            FrameBound::Following(offset) => {
-                self.expr(offset)?;
-                self.sql(" FOLLOWING")
-            }
-        };
-        Ok(())
-    }
-
     /// Sort keys over expressions or, where they are [`Output`](mainstay_sql::typed::ExprKind::Output), positions.
     pub(super) fn sort_keys(&mut self, keys: &[SortKey]) -> Result<()> {
         for (index, key) in keys.iter().enumerate() {
@@ -467,6 +418,10 @@ impl Emitter<'_> {
         }
         Ok(())
     }
+}
+
+fn is_row(expr: &Expr) -> bool {
+    matches!(expr.ty.base(), Type::Record | Type::Composite(_))
 }
 
 /// True for rows and arrays, which `json_agg` sets apart.

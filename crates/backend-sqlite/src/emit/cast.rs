@@ -1,6 +1,5 @@
 //! Casts, and values as JSON.
 
-use mainstay_core::error::DatabaseError;
 use mainstay_core::name::Ident;
 use mainstay_core::types::{Type, TypeModifier};
 use mainstay_sql::typed::{CastContext, CastMethod, ContextValue, Expr, ExprKind};
@@ -83,7 +82,7 @@ impl Emitter<'_> {
         };
         match (&from, &to) {
             _ if textual(&from) && textual(&to) => self.expr(inner),
-            (Type::Enum(_), _) if textual(&to) => self.expr(inner),
+            (Type::Enum(_) | Type::Record | Type::Composite(_), _) if textual(&to) => self.expr(inner),
             // The narrower is stored as the wider is.
             (Type::Int2, Type::Int4 | Type::Int8) | (Type::Int4, Type::Int8) | (Type::Float4, Type::Float8) => {
                 self.expr(inner)
@@ -172,14 +171,8 @@ impl Emitter<'_> {
                 let element = suffix(element)?;
                 self.sql("pg_out_array_").sql(element).sql("(");
             }
-            _ if matches!(expr.kind, ExprKind::Row { .. }) => {
-                return Err(DatabaseError::unavailable(
-                    "the text form of a row",
-                    "",
-                    1,
-                    Some("use to_jsonb"),
-                ));
-            }
+            // A row is kept in its text form.
+            Type::Record | Type::Composite(_) => return self.expr(expr),
             ty => {
                 let ty = suffix(ty)?;
                 self.sql("pg_out_").sql(ty).sql("(");
@@ -192,12 +185,11 @@ impl Emitter<'_> {
 
     /// A value as JSON text; NULL stays NULL.
     pub(super) fn json_of(&mut self, expr: &Expr, jsonb: bool) -> Result<()> {
-        if let ExprKind::Row { fields, names, .. } = &expr.kind {
-            return if jsonb {
-                self.row_jsonb(fields, names)
-            } else {
-                self.row_json(fields, names)
-            };
+        if let ExprKind::Row { fields, names, rte } = &expr.kind {
+            return self.row_or_null(*rte, |emitter| match jsonb {
+                true => emitter.row_jsonb(fields, names),
+                false => emitter.row_json(fields, names),
+            });
         }
         if expr.is_null_literal() {
             self.sql("NULL");
@@ -228,7 +220,7 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// A row as `row_to_json` prints it: compact. A row of nothing but nulls stands for no row.
+    /// A row as `row_to_json` prints it: compact.
     pub(super) fn row_json(&mut self, fields: &[Expr], names: &[Ident]) -> Result<()> {
         self.sql("(");
         let mut before = String::from("{");

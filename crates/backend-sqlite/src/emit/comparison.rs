@@ -74,6 +74,12 @@ impl Emitter<'_> {
             let message = format!("could not identify {what} for type json");
             return Err(DatabaseError::new("42883", message));
         }
+        if equality && let Some(pairs) = self.pairs(left, right)? {
+            self.sql(if name == "=" { "(" } else { "(NOT " });
+            self.same_fields(&pairs)?;
+            self.sql(")");
+            return Ok(());
+        }
         self.sql("(");
         if equality {
             self.compared(left)?;
@@ -97,10 +103,67 @@ impl Emitter<'_> {
         if operator.implementation != Implementation::Compare {
             return Err(unavailable_operator(operator.name));
         }
+        if let Some(pairs) = self.pairs(left, right)? {
+            self.sql(if word == " IS " { "(" } else { "(NOT " });
+            self.same_fields(&pairs)?;
+            self.sql(")");
+            return Ok(());
+        }
         self.sql("(");
         self.compared(left)?;
         self.sql(word);
         self.expr(right)?;
+        self.sql(")");
+        Ok(())
+    }
+
+    /// The fields of two rows side by side; `None` if one is not known by its fields.
+    ///
+    /// Errors: 0A000 for rows that PostgreSQL would not compare, or that an outer join may leave out.
+    fn pairs<'e>(&self, left: &'e Expr, right: &'e Expr) -> Result<Option<Vec<(&'e Expr, &'e Expr)>>> {
+        let (
+            ExprKind::Row { fields: left, rte, .. },
+            ExprKind::Row {
+                fields: right,
+                rte: other,
+                ..
+            },
+        ) = (&left.kind, &right.kind)
+        else {
+            return Ok(None);
+        };
+        let alike = left.len() == right.len() && left.iter().zip(right).all(|(left, right)| left.ty == right.ty);
+        let absent = [rte, other]
+            .into_iter()
+            .flatten()
+            .any(|rte| self.scope.nullable.contains(rte));
+        match alike && !absent {
+            true => Ok(Some(left.iter().zip(right).collect())),
+            false => {
+                let feature = match absent {
+                    true => "comparing the whole row of an outer join's entry",
+                    false => "comparing rows whose columns differ",
+                };
+                Err(DatabaseError::unavailable(
+                    feature,
+                    "",
+                    1,
+                    Some("compare their columns"),
+                ))
+            }
+        }
+    }
+
+    /// Rows are the same if their fields are; two nulls are.
+    fn same_fields(&mut self, pairs: &[(&Expr, &Expr)]) -> Result<()> {
+        self.sql("(1");
+        for (left, right) in pairs {
+            self.sql(" AND (");
+            self.compared(left)?;
+            self.sql(" IS ");
+            self.expr(right)?;
+            self.sql(")");
+        }
         self.sql(")");
         Ok(())
     }
@@ -121,6 +184,14 @@ impl Emitter<'_> {
                     self.expr(field)?;
                     self.sql(word);
                 }
+            }
+            _ if matches!(inner.ty.base(), Type::Record | Type::Composite(_)) && !inner.is_null_literal() => {
+                return Err(DatabaseError::unavailable(
+                    "IS NULL of a row that a subquery gives",
+                    "",
+                    1,
+                    Some("the test inside the subquery"),
+                ));
             }
             _ => {
                 self.expr(inner)?;

@@ -64,6 +64,8 @@ pub struct Scope {
     pub(super) ctes: HashMap<CteId, Alias>,
     /// Entries that an outer join may fill with nulls.
     pub(super) nullable: HashSet<RteId>,
+    /// Entries of `nullable` that are written with a column more, which tells whether they are there.
+    pub(super) marked: HashSet<RteId>,
 }
 
 /// What `$n` stands for.

@@ -154,10 +154,7 @@ impl Emitter<'_> {
                 escape,
                 negated,
             } => self.like(*kind, inner, pattern, escape.as_deref(), *negated),
-            ExprKind::Row { fields, names, .. } => {
-                // A row by itself is only ever shown; its text form is not kept, so JSON stands in.
-                self.row_json(fields, names)
-            }
+            ExprKind::Row { fields, rte, .. } => self.row_or_null(*rte, |emitter| emitter.row_text(fields)),
             ExprKind::Subscript { expr: inner, index } => match inner.ty.base() {
                 Type::Array(element) => self.subscript(inner, element, index),
                 _ => {

@@ -18,6 +18,7 @@ pub mod context;
 mod domain;
 pub mod emitter;
 mod expression;
+mod frame;
 pub mod functions;
 pub mod input;
 pub mod privileges;
@@ -30,6 +31,7 @@ mod subquery;
 mod system;
 pub mod types;
 pub mod walk;
+mod whole_row;
 pub mod writer;
 
 pub use emitter::{Emitter, Parameters, Rte};

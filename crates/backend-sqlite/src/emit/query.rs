@@ -14,7 +14,7 @@ use mainstay_sql::typed::{
 
 use super::emitter::{Emitter, Result, Rte};
 use super::relation::{READ, Wanted};
-use super::{shape, types, walk};
+use super::{shape, types, walk, whole_row};
 
 /// What output columns are called.
 #[derive(Clone, Copy)]
@@ -186,6 +186,11 @@ impl Emitter<'_> {
             (SetOperator::Intersect, _) => " INTERSECT ",
             (SetOperator::Except, _) => " EXCEPT ",
         };
+        if !all || operator != SetOperator::Union {
+            columns
+                .iter()
+                .try_for_each(|column| types::check_compared(&column.ty))?;
+        }
         if all && operator != SetOperator::Union {
             // The n-th equal row on one side meets the n-th on the other.
             self.sql("SELECT ");
@@ -248,11 +253,12 @@ impl Emitter<'_> {
             self.sql(" AS c").writer.number(index as i64 + 1);
             self.sql(", ");
         }
-        self.sql("row_number() OVER (PARTITION BY ");
+        if columns.is_empty() {
+            self.sql("NULL AS c1, ");
+        }
+        self.sql("row_number() OVER (");
         for (index, column) in columns.iter().enumerate() {
-            if index > 0 {
-                self.sql(", ");
-            }
+            self.sql(if index > 0 { ", " } else { "PARTITION BY " });
             self.sql("c").writer.number(index as i64 + 1);
             if let Some(collation) = types::collation(&column.ty) {
                 self.sql(" COLLATE ").writer.ident(&collation.name());
@@ -267,6 +273,7 @@ impl Emitter<'_> {
     /// One SELECT without its ORDER BY, which comes back as it is to be written.
     fn select(&mut self, select: &Select, names: Names<'_>, order: &[SortKey]) -> Result<Vec<SortKey>> {
         self.declare_from(&select.from);
+        self.note_whole_rows(select, order);
         if select.is_aggregate && select.group_by.is_empty() && select.having.is_some() {
             self.one_group(select, names)?;
             return Ok(Vec::new());
@@ -392,6 +399,7 @@ impl Emitter<'_> {
             })
             .collect();
         self.declare_from(&select.from);
+        self.note_whole_rows(select, &keys);
         self.sql("SELECT ");
         self.renamed(select.target.len(), names);
         self.sql(" FROM (SELECT ");
@@ -555,11 +563,23 @@ impl Emitter<'_> {
 
     pub(super) fn from(&mut self, items: &[FromItem]) -> Result<()> {
         for (index, item) in items.iter().enumerate() {
+            let is_join = matches!(item, FromItem::Join { .. });
+            // Inside parentheses SQLite sees no entries before them.
+            let looks_back = index > 0 && is_join && self.looks_back(item, &items[..index]);
+            if looks_back && !joins_inwards(item) {
+                return Err(looking_back());
+            }
             self.sql(if index == 0 { " FROM " } else { ", " });
-            let grouped = index > 0 && matches!(item, FromItem::Join { .. });
-            self.from_item(item, grouped)?;
+            self.from_item(item, index > 0 && is_join && !looks_back)?;
         }
         Ok(())
+    }
+
+    /// True if an entry of the join names columns of entries before it.
+    fn looks_back(&self, join: &FromItem, before: &[FromItem]) -> bool {
+        let mut known = Vec::new();
+        before.iter().for_each(|item| whole_row::entries(item, &mut known));
+        shape::mentions_any(join, &known)
     }
 
     /// Writes one declared entry of FROM; `grouped`: in parentheses if it is a join.
@@ -574,16 +594,24 @@ impl Emitter<'_> {
                 if is_packed(query, *lateral) {
                     return self.packed(*rte, query);
                 }
-                self.sql("(");
-                self.query(query, Names::Numbered)?;
-                self.sql(") AS ");
+                self.marked(*rte, |emitter| {
+                    emitter.sql("(");
+                    emitter.query(query, Names::Numbered)?;
+                    emitter.sql(")");
+                    Ok(())
+                })?;
+                self.sql(" AS ");
                 self.alias_of(*rte);
             }
             FromItem::Cte { rte, cte, .. } => {
                 let Some(name) = self.scope.ctes.get(cte).copied() else {
                     return Err(DatabaseError::new("XX000", "a common table expression is not in scope"));
                 };
-                self.alias(name).sql(" AS ");
+                self.marked(*rte, |emitter| {
+                    emitter.alias(name);
+                    Ok(())
+                })?;
+                self.sql(" AS ");
                 self.alias_of(*rte);
             }
             FromItem::Function {
@@ -604,6 +632,9 @@ impl Emitter<'_> {
                     JoinKind::Right => " RIGHT JOIN ",
                     JoinKind::Full => " FULL JOIN ",
                 });
+                if matches!(**right, FromItem::Join { .. }) && self.looks_back(right, std::slice::from_ref(left)) {
+                    return Err(looking_back());
+                }
                 self.from_item(right, true)?;
                 if let Some(on) = on {
                     self.sql(" ON ");
@@ -695,13 +726,13 @@ impl Emitter<'_> {
                 self.sql(")) AS ");
             }
             TableFunction::Scalar(value) => {
-                self.sql("(SELECT ");
-                self.expr(value)?;
-                self.sql(if ordinality {
-                    " AS c1, 1 AS c2) AS "
-                } else {
-                    " AS c1) AS "
-                });
+                self.marked(rte, |emitter| {
+                    emitter.sql("(SELECT ");
+                    emitter.expr(value)?;
+                    emitter.sql(if ordinality { " AS c1, 1 AS c2)" } else { " AS c1)" });
+                    Ok(())
+                })?;
+                self.sql(" AS ");
             }
             TableFunction::Run(run) => self.run_rows(run)?,
             // Numbered as they come: gathered and given back, which keeps their order.
@@ -711,9 +742,13 @@ impl Emitter<'_> {
             }
             TableFunction::Routine(call) => {
                 self.check_execute(&call.routine)?;
-                self.sql("(");
-                self.inside_routine(call, |emitter| emitter.query(&call.body, Names::Numbered))?;
-                self.sql(") AS ");
+                self.marked(rte, |emitter| {
+                    emitter.sql("(");
+                    emitter.inside_routine(call, |emitter| emitter.query(&call.body, Names::Numbered))?;
+                    emitter.sql(")");
+                    Ok(())
+                })?;
+                self.sql(" AS ");
             }
         }
         self.alias_of(rte);
@@ -741,6 +776,19 @@ impl Emitter<'_> {
     pub fn is_guarded(&self, relation: &mainstay_core::catalog::Relation) -> bool {
         policy::row_security_applies(self.catalog(), &self.role, relation)
     }
+}
+
+/// True for a chain of joins that keeps its meaning when other entries are joined before its first one.
+fn joins_inwards(item: &FromItem) -> bool {
+    match item {
+        FromItem::Join { kind, left, .. } => matches!(kind, JoinKind::Inner | JoinKind::Left) && joins_inwards(left),
+        _ => true,
+    }
+}
+
+fn looking_back() -> DatabaseError {
+    let way = Some("LATERAL outside the nested join");
+    DatabaseError::unavailable("LATERAL inside a nested join, of entries outside it", "", 1, way)
 }
 
 /// True for a LATERAL subquery that names columns of other entries.

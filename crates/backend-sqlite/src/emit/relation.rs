@@ -62,7 +62,7 @@ impl Emitter<'_> {
     /// Errors: 42P17 for a policy that comes back to its own table.
     pub fn secured_relation(&mut self, relation: &Arc<Relation>, rte: RteId, wanted: Wanted<'_>) -> Result<Alias> {
         let alias = self.relation_alias(relation, rte);
-        self.write_relation(relation, wanted)?;
+        self.marked(rte, |emitter| emitter.write_relation(relation, wanted))?;
         self.sql(" AS ").alias(alias);
         Ok(alias)
     }

@@ -77,6 +77,19 @@ fn mentions(expr: &Expr, rte: RteId) -> bool {
     found.1
 }
 
+/// True if an item of FROM names columns of any of these entries.
+pub fn mentions_any(item: &FromItem, entries: &[RteId]) -> bool {
+    struct Found<'e>(&'e [RteId], bool);
+    impl Visitor for Found<'_> {
+        fn expr(&mut self, expr: &Expr) {
+            self.1 |= matches!(expr.kind, ExprKind::Column { rte, .. } if self.0.contains(&rte));
+        }
+    }
+    let mut found = Found(entries, false);
+    walk::from_item(&mut found, item);
+    found.1
+}
+
 /// The one value of a query that is nothing but a value.
 pub fn lone_value(query: &Query) -> Option<&Expr> {
     let SetExpression::Select(select) = &query.body else {

@@ -66,8 +66,9 @@ pub fn collation(ty: &Type) -> Option<Collation> {
 /// Refuses types whose values cannot be put in PostgreSQL's order: that of its memory. Errors: 0A000.
 pub fn check_ordered(ty: &Type) -> Result<(), DatabaseError> {
     match ty.base() {
-        Type::Tsvector | Type::Tsquery | Type::Vector => {
+        Type::Tsvector | Type::Tsquery | Type::Vector | Type::Record | Type::Composite(_) => {
             let feature = match ty.base() {
+                Type::Record | Type::Composite(_) => "the order of rows as values",
                 Type::Tsvector => "the order of tsvector values",
                 Type::Tsquery => "the order of tsquery values",
                 _ => "the order of vector values",
@@ -88,9 +89,14 @@ pub fn check_compared(ty: &Type) -> Result<(), DatabaseError> {
     let feature = match ty.base() {
         Type::Tsquery => "telling tsquery values apart",
         Type::Vector => "telling vectors apart by GROUP BY, DISTINCT or IN",
+        Type::Record | Type::Composite(_) => "telling rows apart as values",
         _ => return Ok(()),
     };
-    Err(DatabaseError::unavailable(feature, "", 1, Some("compare their text")))
+    let way = match ty.base() {
+        Type::Record | Type::Composite(_) => "their columns",
+        _ => "compare their text",
+    };
+    Err(DatabaseError::unavailable(feature, "", 1, Some(way)))
 }
 
 /// A collation of the library.

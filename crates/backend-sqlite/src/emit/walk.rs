@@ -251,7 +251,8 @@ fn body(visitor: &mut dyn Visitor, node: &SetExpression) {
     }
 }
 
-fn select(visitor: &mut dyn Visitor, node: &Select) {
+/// Walks one `SELECT`.
+pub fn select(visitor: &mut dyn Visitor, node: &Select) {
     if let Distinct::On(parts) = &node.distinct {
         exprs(visitor, parts);
     }

@@ -77,6 +77,14 @@ impl Kind {
         })
     }
 
+    /// How a result's column is shown: as values of its type are stored, or for rows as the text that they are then.
+    pub fn shown(ty: &Type) -> Option<Kind> {
+        match ty.base() {
+            Type::Record | Type::Composite(_) => Some(Kind::Text),
+            ty => Kind::of(ty),
+        }
+    }
+
     /// The name in the names of registered functions: `int4`, `timestamptz`; arrays by their element.
     pub fn name(&self) -> &'static str {
         match self {

@@ -215,7 +215,7 @@ pub fn texts(relation: &Relation, row: &[Scalar]) -> Vec<Option<String>> {
 pub fn text(ty: &mainstay_core::types::Type, value: &Scalar) -> Option<String> {
     match ValueRef::from(value) {
         ValueRef::Null => None,
-        value => Kind::of(ty).and_then(|kind| cast::output(&kind, value).ok()),
+        value => Kind::shown(ty).and_then(|kind| cast::output(&kind, value).ok()),
     }
 }
 

@@ -29,7 +29,6 @@ use super::target::Target;
 use super::update::json_list;
 use super::witness::{self, Reads};
 use super::{script_insert, script_update, sequences};
-use crate::console;
 use crate::emit::binds::{Bind, Sources};
 use crate::emit::compiled::Compiled;
 use crate::emit::context::Context;
@@ -39,6 +38,7 @@ use crate::emit::walk::{self, Visitor};
 use crate::emit::{Emitter, Parameters, Rte};
 use crate::routine::cells::rows_text;
 use crate::routine::{self, Invocation};
+use crate::values::cast::Kind;
 
 /// A compiled statement.
 pub enum ScriptProgram {
@@ -122,7 +122,6 @@ impl ScriptProgram {
         sources: &Sources<'_>,
     ) -> Result<QueryResult, BackendError> {
         let columns = self.columns();
-        console::refuse_rows(columns)?;
         let done = self.execute(conn, compiled, sources)?;
         let tag = match self.verb() {
             None => format!("SELECT {}", done.affected),
@@ -131,7 +130,11 @@ impl ScriptProgram {
         };
         Ok(QueryResult {
             columns: names(columns),
-            rows: done.rows.iter().map(|row| texts(columns, row)).collect(),
+            rows: done
+                .rows
+                .iter()
+                .map(|row| texts(columns, row))
+                .collect::<Result<_, _>>()?,
             tag,
         })
     }
@@ -557,11 +560,17 @@ fn names(columns: &[OutputColumn]) -> Vec<String> {
     columns.iter().map(|column| column.name.to_string()).collect()
 }
 
-fn texts(columns: &[OutputColumn], row: &[Scalar]) -> Vec<Option<String>> {
-    columns
-        .iter()
-        .zip(row)
-        .map(|(column, value)| text(&column.ty, value))
+/// Errors: 0A000 for a value of a type that is never shown.
+fn texts(columns: &[OutputColumn], row: &[Scalar]) -> Result<Vec<Option<String>>, DatabaseError> {
+    let cells = columns.iter().zip(row);
+    cells
+        .map(|(column, value)| match text(&column.ty, value) {
+            None if !matches!(value, Scalar::Null) && Kind::shown(&column.ty).is_none() => {
+                let feature = format!("a result of type {}", column.ty);
+                Err(DatabaseError::unavailable(&feature, "", 1, None))
+            }
+            text => Ok(text),
+        })
         .collect()
 }
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use mainstay_core::catalog::{Column, ColumnIndex, Identity, PolicyCommand, Privilege};
+use mainstay_core::catalog::{Column, ColumnIndex, Identity, PolicyCommand, Privilege, Relation, Volatility};
 use mainstay_core::error::{BackendError, DatabaseError};
-use mainstay_core::name::Ident;
+use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::policy::{self, Needs};
 use mainstay_sql::ast::Overriding;
 use mainstay_sql::typed::{
-    Assignment, ConflictAction, ConflictKey, ExprKind, Insert, InsertSource, OnConflict, Query, SetExpression,
+    Assignment, ConflictAction, ConflictKey, Cte, Expr, ExprKind, FromItem, Insert, InsertSource, OnConflict, Query,
+    SetExpression,
 };
 use rusqlite::Connection;
 use rusqlite::types::Value as Scalar;
@@ -458,6 +459,10 @@ fn on_conflict<'c>(
             relation: Arc::clone(relation),
         }),
     );
+    if names_cte(assignments, filter.as_ref()) {
+        check_repeatable(&insert.ctes, &target.relation)?;
+        emitter.ctes(&insert.ctes)?;
+    }
     emitter.writer().sql("SELECT ");
     match filter {
         Some(filter) => emitter.expr(filter)?,
@@ -475,4 +480,54 @@ fn on_conflict<'c>(
         .bind(Bind::Row(relation.columns.len()));
     let values = Prepared::from(emitter.finish());
     Conflict::update(compiled, target, key, columns, Some(values))
+}
+
+/// What a statement's WITH gives, looked for in what DO UPDATE computes for each row.
+#[derive(Default)]
+struct CteUses {
+    names_cte: bool,
+    varies: bool,
+    relations: Vec<QualifiedName>,
+}
+
+impl walk::Visitor for CteUses {
+    fn entry(&mut self, item: &FromItem) {
+        match item {
+            FromItem::Cte { .. } => self.names_cte = true,
+            FromItem::Relation { relation, .. } => self.relations.push(relation.name.clone()),
+            FromItem::Subquery { .. } | FromItem::Function { .. } | FromItem::Join { .. } => {}
+        }
+    }
+
+    fn expr(&mut self, expr: &Expr) {
+        self.varies |= match &expr.kind {
+            ExprKind::Function { function, .. } => function.volatility == Volatility::Volatile,
+            ExprKind::Sequence(_) | ExprKind::Run(_) => true,
+            _ => false,
+        };
+    }
+}
+
+fn names_cte(assignments: &[Assignment], filter: Option<&Expr>) -> bool {
+    let mut found = CteUses::default();
+    for assignment in assignments {
+        match assignment {
+            Assignment::Single { value, .. } => walk::expr(&mut found, value),
+            Assignment::Multiple { query, .. } => walk::query(&mut found, query),
+        }
+    }
+    filter.into_iter().for_each(|filter| walk::expr(&mut found, filter));
+    found.names_cte
+}
+
+/// DO UPDATE asks WITH anew for each row. Errors: 0A000 where that could give something else than the first time.
+fn check_repeatable(ctes: &[Cte], relation: &Relation) -> Result<(), DatabaseError> {
+    let mut found = CteUses::default();
+    ctes.iter().for_each(|cte| walk::query(&mut found, &cte.query));
+    if found.varies || found.relations.iter().any(|name| *name == relation.name) {
+        let way = Some("a subquery instead of WITH");
+        let feature = "WITH over the written table, or of changing values, in DO UPDATE";
+        return Err(DatabaseError::unavailable(feature, &relation.name.to_string(), 1, way));
+    }
+    Ok(())
 }

@@ -149,6 +149,22 @@ impl Target {
             target.relation = Arc::clone(relation);
             target.role = role;
         }
+        for (index, column) in columns.iter().enumerate() {
+            let base = target.base(*column);
+            if columns[..index]
+                .iter()
+                .any(|before| before != column && target.base(*before) == base)
+            {
+                let name = base
+                    .and_then(|base| target.relation.columns.get(base))
+                    .map(|column| &column.name);
+                let message = format!(
+                    "multiple assignments to same column \"{}\"",
+                    name.map_or("", |name| name.as_str())
+                );
+                return Err(DatabaseError::new("42601", message));
+            }
+        }
         target.disclosure = Disclosure::of(compiled.catalog(), user, &target.relation);
         Ok(target)
     }

@@ -31,9 +31,13 @@ const TOPICS: &[&str] = &[
     "numbers",
     "plpgsql",
     "regexps",
+    "row_values",
     "rows",
     "settings",
     "times",
+    "views",
+    "windows",
+    "with",
 ];
 
 /// Every topic, or the one that the environment names.

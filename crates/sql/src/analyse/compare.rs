@@ -71,6 +71,11 @@ impl State<'_> {
                 }
                 built.ok_or_else(|| DatabaseError::new("XX000", "a row lost its fields"))
             }
+            _ if super::operators::REFUSED.contains(&name)
+                || super::server::has_operator(name, Some(&Type::Text), &Type::Text) =>
+            {
+                Err(self.refuse(&format!("rows compared by {name}"), "", Some("< or >"), position))
+            }
             _ => {
                 let message = format!("could not determine interpretation of row comparison operator {name}");
                 let hint = "Row comparison operators must be associated with btree operator families.";

@@ -681,14 +681,23 @@ impl State<'_> {
                 for item in &visible {
                     self.whole_system(item, position)?;
                 }
-                Ok(visible.into_iter().flat_map(columns).collect())
+                let found: Vec<(Ident, Expr)> = visible.into_iter().flat_map(columns).collect();
+                let spelled = found
+                    .iter()
+                    .map(|(name, expr)| spelled(&level.items, name, expr))
+                    .collect();
+                self.stars.insert(position, spelled);
+                Ok(found)
             }
             [relation] | [_, relation] => {
                 let schema = if names.len() == 2 { names.first() } else { None };
                 match self.item(schema, relation, position)? {
                     Some(item) => {
                         self.whole_system(&item, position)?;
-                        Ok(columns(&item))
+                        let spelled = |(name, _): &(Ident, Expr)| names.iter().chain([name]).cloned().collect();
+                        let found = columns(&item);
+                        self.stars.insert(position, found.iter().map(spelled).collect());
+                        Ok(found)
                     }
                     None => match self.qualified_column(schema, relation, &Ident::new("*"), position) {
                         Err(error) => Err(error),
@@ -703,6 +712,16 @@ impl State<'_> {
             }
         }
     }
+}
+
+/// How a column that FROM offers can be named: by the entry that has it; a merged column of a join by its name alone.
+fn spelled(items: &[Item], name: &Ident, expr: &Expr) -> Vec<Ident> {
+    let has = |item: &&Item| {
+        let mut columns = item.columns.iter();
+        item.names_visible && columns.any(|column| column.name == *name && crate::walk::same(&column.expr, expr))
+    };
+    let entry = items.iter().filter(has).find_map(|item| item.name.clone());
+    entry.into_iter().chain([name.clone()]).collect()
 }
 
 /// Where an expression begins, which is what errors about it point to (about its operator: the operator).
@@ -799,11 +818,15 @@ fn whole_row(state: &State<'_>, item: &Item, position: u32) -> Result<Expr> {
     }
     state.whole_system(item, position)?;
     let fields = item.columns.iter().map(|column| column.expr.clone()).collect();
-    let names = item.columns.iter().map(|column| column.name.clone()).collect();
     let relation = item
         .rte
         .and_then(|rte| state.entry(rte))
         .and_then(|entry| entry.relation.as_ref());
+    // A relation's row has its row type, whatever an alias calls the columns.
+    let names = match relation {
+        Some(relation) => relation.columns.iter().map(|column| column.name.clone()).collect(),
+        None => item.columns.iter().map(|column| column.name.clone()).collect(),
+    };
     let ty = match relation {
         Some(relation) => Type::Composite(relation.name.clone()),
         None => Type::Record,

@@ -106,7 +106,7 @@ impl State<'_> {
                     });
                 }
                 let (rte, mut offered) = self.output_entry(&columns, alias.as_ref(), &name)?;
-                offered.is_scalar = columns.len() == 1;
+                offered.is_scalar = columns.len() == 1 && !gives_rows(&table);
                 let item = FromItem::Function {
                     rte,
                     alias: name,
@@ -451,6 +451,17 @@ fn item_of(shown: &Ident, qualified: Option<QualifiedName>, rte: RteId, columns:
 }
 
 /// A reference to an entry's column.
+/// True for a function whose result has a row type, of however many columns.
+fn gives_rows(call: &TableFunction) -> bool {
+    let routine = match call {
+        TableFunction::Set { function, .. } => return function.columns.is_empty(),
+        TableFunction::Scalar(_) => return false,
+        TableFunction::Routine(call) => &call.routine,
+        TableFunction::Run(run) => &run.routine,
+    };
+    matches!(routine.returns.ty, Type::Record | Type::Composite(_))
+}
+
 pub fn column_expr(rte: RteId, column: usize, ty: &Type, modifier: TypeModifier) -> Expr {
     Expr {
         kind: ExprKind::Column { rte, column },

@@ -21,6 +21,7 @@ mod literal;
 mod naming;
 pub mod operators;
 mod record;
+mod recursion;
 mod resolve;
 mod routine;
 mod scope;
@@ -34,6 +35,7 @@ mod volatility;
 mod window;
 mod write;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use mainstay_core::catalog::{Catalog, Relation, Routine, Volatility};
@@ -70,6 +72,7 @@ pub struct Analyser<'a> {
     clause: Clause,
     column: Option<Ident>,
     outside: Option<Arc<Names>>,
+    stars: HashMap<u32, Vec<Vec<Ident>>>,
 }
 
 impl<'a> Analyser<'a> {
@@ -84,6 +87,7 @@ impl<'a> Analyser<'a> {
             clause: Clause::Where,
             column: None,
             outside: None,
+            stars: HashMap::new(),
         }
     }
 
@@ -129,6 +133,11 @@ impl<'a> Analyser<'a> {
         &self.parameters
     }
 
+    /// What each star of the last query stands for, by the star's position: columns as the text could name them.
+    pub fn stars(&self) -> &HashMap<u32, Vec<Vec<Ident>>> {
+        &self.stars
+    }
+
     /// Runs one analysis and keeps what it used up.
     fn run<T>(&mut self, path: &[Ident], work: impl FnOnce(&mut State<'a>) -> Result<T>) -> Result<T> {
         let parameters = std::mem::take(&mut self.parameters);
@@ -146,6 +155,7 @@ impl<'a> Analyser<'a> {
         };
         self.next_rte += state.entries.len() as u32;
         self.parameters = state.parameters;
+        self.stars = state.stars;
         result
     }
 

@@ -172,31 +172,44 @@ impl State<'_> {
         }
     }
 
-    /// In place if the body is one query and each argument may be evaluated as often as the body names it.
+    /// In place if the body is one query and each argument may be evaluated as often as the body names it. A body that
+    /// has become wrong since it was made fails when it is run.
+    ///
+    /// Errors: those of the body, if the call has rows for arguments and so cannot be run.
     fn call_form(&mut self, routine: &Arc<Routine>, arguments: Vec<Expr>, position: u32) -> Result<Form> {
-        let within = |error: DatabaseError| {
-            place(
-                DatabaseError {
+        let has_rows = arguments
+            .iter()
+            .any(|argument| matches!(argument.ty, Type::Composite(_) | Type::Record));
+        let is_busy = self.routine_depth >= ROUTINE_DEPTH_MAX || self.routines.contains(&routine.id);
+        let run = self.run_of(routine, arguments.clone());
+        if routine.language != *"sql" || is_busy || !self.may_repeat(&arguments) {
+            return Ok(Form::Run(run));
+        }
+        let Ok(statements) = parse::inlined(&routine.body) else {
+            return Ok(Form::Run(run));
+        };
+        let [
+            parse::ParsedStatement {
+                ast: ast::Statement::Query(_),
+                ..
+            },
+        ] = statements.as_slice()
+        else {
+            return Ok(Form::Run(run));
+        };
+        let body = match self
+            .statements_of(routine, &statements, arguments)
+            .map(|mut all| all.pop())
+        {
+            Ok(Some(Statement::Query(body))) => body,
+            Err(error) if has_rows => {
+                let error = DatabaseError {
                     position: None,
                     ..error
-                },
-                position,
-            )
-        };
-        let is_busy = self.routine_depth >= ROUTINE_DEPTH_MAX || self.routines.contains(&routine.id);
-        if routine.language != *"sql" || is_busy || !self.may_repeat(&arguments) {
-            return Ok(Form::Run(self.run_of(routine, arguments)));
-        }
-        let statements = parse::kept(&routine.body).map_err(within)?;
-        let [statement] = statements.as_slice() else {
-            return Ok(Form::Run(self.run_of(routine, arguments)));
-        };
-        let ast::Statement::Query(_) = &statement.ast else {
-            return Ok(Form::Run(self.run_of(routine, arguments)));
-        };
-        let body = match self.body(routine, arguments.clone()).map_err(within)?.pop() {
-            Some(Statement::Query(body)) => body,
-            _ => return Ok(Form::Run(self.run_of(routine, arguments))),
+                };
+                return Err(place(error, position));
+            }
+            _ => return Ok(Form::Run(run)),
         };
         // What may write or differ from call to call is run once for each.
         let mut is_volatile = false;
@@ -210,7 +223,7 @@ impl State<'_> {
             true
         });
         Ok(match is_volatile {
-            true => Form::Run(self.run_of(routine, arguments)),
+            true => Form::Run(run),
             false => Form::InPlace(body),
         })
     }
@@ -241,8 +254,17 @@ impl State<'_> {
     ///
     /// Errors: 42P13 where it does not; those of the statements.
     pub fn body(&mut self, routine: &Arc<Routine>, arguments: Vec<Expr>) -> Result<Vec<Statement>> {
-        let name = &routine.name.name;
         let statements = parse::kept(&routine.body)?;
+        self.statements_of(routine, &statements, arguments)
+    }
+
+    fn statements_of(
+        &mut self,
+        routine: &Arc<Routine>,
+        statements: &[parse::ParsedStatement],
+        arguments: Vec<Expr>,
+    ) -> Result<Vec<Statement>> {
+        let name = &routine.name.name;
         let values = routine
             .arguments
             .iter()

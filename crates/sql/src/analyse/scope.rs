@@ -17,7 +17,7 @@ use super::Result;
 use super::coerce::place;
 use super::server;
 use crate::ast::{self, ObjectName};
-use crate::plpgsql::names::{Found as Outside, Names};
+use crate::plpgsql::names::{Found as Outside, Names, unassigned};
 use crate::plpgsql::tree::Conflicts;
 use crate::system;
 use crate::typed::{CteId, Expr, ExprKind, FromItem, Literal, OutputColumn, RteId};
@@ -43,6 +43,8 @@ pub struct State<'a> {
     pub line: u32,
     /// The next SELECT stands in EXISTS, which does not look at its columns.
     pub is_in_exists: bool,
+    /// How the columns that each star stands for can be written out, by the star's position.
+    pub stars: HashMap<u32, Vec<Vec<Ident>>>,
 }
 
 /// What is known about one range table entry.
@@ -240,6 +242,7 @@ impl<'a> State<'a> {
             routines: Vec::new(),
             line: 1,
             is_in_exists: false,
+            stars: HashMap::new(),
         }
     }
 
@@ -422,6 +425,9 @@ impl<'a> State<'a> {
         let Some(Outside::Row { fields, names, .. }) = found else {
             return Ok(None);
         };
+        if fields.is_empty() {
+            return Err(place(unassigned(name), position));
+        }
         let columns = fields
             .into_iter()
             .zip(names)

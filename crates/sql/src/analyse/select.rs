@@ -13,6 +13,7 @@ use mainstay_core::types::{Type, TypeModifier};
 use super::Result;
 use super::coerce::{self, common_modifier, common_type, place, to_common};
 use super::naming::column_name;
+use super::recursion;
 use super::scope::{Clause, CteInfo, Level, State, first_duplicate};
 use super::window::sort_key;
 use crate::ast::{self, ExprKind as Written, SortItem};
@@ -69,6 +70,9 @@ impl State<'_> {
                 (body, order, columns)
             }
         };
+        if let Some(locking) = query.locking.first() {
+            check_lockable(locking.clause, &body)?;
+        }
         let limit = self.limit(query.limit.as_ref(), Clause::Limit, "LIMIT")?;
         let offset = self.limit(query.offset.as_ref(), Clause::Offset, "OFFSET")?;
         Ok(Query {
@@ -89,14 +93,24 @@ impl State<'_> {
         let expr = coerce::argument(self.catalog, expr, name, &Type::Int8)?;
         let current = self.levels.len().saturating_sub(1);
         let mut variable = None;
+        let mut outer = None;
         walk::expr(&expr, &mut |inner| {
             if let ExprKind::Column { rte, .. } = inner.kind
-                && self.entry(rte).is_some_and(|entry| entry.level == current)
+                && let Some(entry) = self.entry(rte).filter(|entry| entry.level <= current)
             {
-                variable.get_or_insert(inner.position);
+                let found = if entry.level == current {
+                    &mut variable
+                } else {
+                    &mut outer
+                };
+                found.get_or_insert(inner.position);
             }
             true
         });
+        if let (None, Some(position)) = (variable, outer) {
+            let feature = format!("{name} that a row of an outer query decides");
+            return Err(self.refuse(&feature, "", Some("row_number()"), position));
+        }
         match variable {
             Some(position) => {
                 let message = format!("argument of {name} must not contain variables");
@@ -121,10 +135,19 @@ impl State<'_> {
         }
         let mut done = Vec::with_capacity(with.ctes.len());
         self.level().pending_ctes = with.ctes.iter().map(|cte| cte.name.clone()).collect();
-        for cte in &with.ctes {
+        let mut order: Vec<usize> = (0..with.ctes.len()).collect();
+        let mut recursive = vec![false; with.ctes.len()];
+        if with.recursive {
+            order = recursion::order(with)?;
+            for (cte, recursive) in with.ctes.iter().zip(&mut recursive) {
+                *recursive = recursion::check(cte)?;
+            }
+        }
+        for at in order {
+            let cte = &with.ctes[at];
             let id = CteId(self.next_cte);
             self.next_cte += 1;
-            let found = match self.recursive_cte(with.recursive, cte, id)? {
+            let found = match self.recursive_cte(recursive[at], cte, id)? {
                 Some(found) => found,
                 None => {
                     let query = self.subquery(&cte.query)?;
@@ -141,7 +164,7 @@ impl State<'_> {
                 }
             };
             self.open_cte(id, &cte.name, found.columns.clone(), false);
-            self.level().pending_ctes.remove(0);
+            self.level().pending_ctes.retain(|name| *name != cte.name);
             done.push(found);
         }
         let recursive = done.iter().any(|cte| cte.recursive);
@@ -161,7 +184,7 @@ impl State<'_> {
         references
     }
 
-    /// A CTE that refers to itself: `left UNION [ALL] right`, where only the right side does. `None`: it does not.
+    /// A CTE that refers to itself, in the form `left UNION [ALL] right`. `None`: it does not.
     fn recursive_cte(&mut self, recursive: bool, cte: &ast::Cte, id: CteId) -> Result<Option<Cte>> {
         let ast::SetExpression::Operation {
             operator: ast::SetOperator::Union,
@@ -172,9 +195,10 @@ impl State<'_> {
         else {
             return Ok(None);
         };
-        if !recursive || cte.query.with.is_some() {
+        if !recursive {
             return Ok(None);
         }
+        self.check_recursive_form(cte, right)?;
         let before = self.level().ctes.len();
         self.open_cte(id, &cte.name, Vec::new(), true);
         let left = self.nested(Level::default(), |state| state.set_expression(left, true));
@@ -188,13 +212,7 @@ impl State<'_> {
         if references.load(Ordering::Relaxed) == 0 {
             return Ok(None);
         }
-        if !cte.query.order.is_empty() || cte.query.limit.is_some() || cte.query.offset.is_some() {
-            let error = DatabaseError::new(
-                "0A000",
-                "ORDER BY, OFFSET and LIMIT in a recursive query are not implemented",
-            );
-            return Err(place(error, cte.position));
-        }
+        self.check_recursive_term(cte, &right)?;
         if left_columns.len() != right_columns.len() {
             let message = "each UNION query must have the same number of columns";
             let at = super::set::first_expr(&right, 0).map_or(0, |expr| expr.position);
@@ -542,6 +560,40 @@ impl State<'_> {
             });
         }
         Ok((SetExpression::Values(typed), columns))
+    }
+}
+
+/// Errors: 0A000 for FOR UPDATE and kin where a row of the result is not a row of a table.
+fn check_lockable(clause: &str, body: &SetExpression) -> Result<()> {
+    let refused = |what: &str| Err(DatabaseError::new("0A000", format!("{clause} {what}")));
+    let select = match body {
+        SetExpression::Select(select) => select,
+        SetExpression::Values(_) => return refused("cannot be applied to VALUES"),
+        SetExpression::Query(_) => return Ok(()),
+        SetExpression::Operation { .. } => return refused("is not allowed with UNION/INTERSECT/EXCEPT"),
+    };
+    if !matches!(select.distinct, Distinct::All) {
+        return refused("is not allowed with DISTINCT clause");
+    }
+    if !select.group_by.is_empty() {
+        return refused("is not allowed with GROUP BY clause");
+    }
+    if select.having.is_some() {
+        return refused("is not allowed with HAVING clause");
+    }
+    if select.is_aggregate {
+        return refused("is not allowed with aggregate functions");
+    }
+    let mut has_window = false;
+    for target in &select.target {
+        walk::expr(&target.expr, &mut |inner| {
+            has_window |= matches!(inner.kind, ExprKind::Window(_));
+            true
+        });
+    }
+    match has_window {
+        true => refused("is not allowed with window functions"),
+        false => Ok(()),
     }
 }
 

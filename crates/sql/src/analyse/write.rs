@@ -27,7 +27,7 @@ impl State<'_> {
 
     fn insert_here(&mut self, insert: &ast::Insert) -> Result<Insert> {
         let (ctes, recursive) = self.with(insert.with.as_ref())?;
-        let relation = self.relation(&insert.table)?.clone();
+        let relation = self.written_relation(&insert.table)?;
         let alias = insert.alias.clone().unwrap_or_else(|| relation.name.name.clone());
         let (rte, mut item) = self.relation_entry(&relation, None, &alias)?;
         if insert.alias.is_some() {
@@ -71,8 +71,11 @@ impl State<'_> {
             })?);
         }
         self.level().items.clear();
-        self.offer(vec![item], false)?;
+        self.offer(vec![item.clone()], false)?;
         let returning = self.returning(&insert.returning)?;
+        if let Some(key) = on_conflict.as_ref().and_then(|conflict| conflict.key.as_ref()) {
+            self.check_conflict_key(&relation, &item, key)?;
+        }
         Ok(Insert {
             ctes,
             recursive,
@@ -85,6 +88,16 @@ impl State<'_> {
             on_conflict,
             returning,
         })
+    }
+
+    /// What a statement writes to. Errors: 0A000 for a system catalog.
+    fn written_relation(&self, name: &ast::ObjectName) -> Result<Arc<Relation>> {
+        let relation = self.relation(name)?;
+        if crate::system::is_system(relation) {
+            let way = Some("statements that change the schema");
+            return Err(self.refuse("writing to a system catalog", &name.to_string(), way, name.position));
+        }
+        Ok(relation.clone())
     }
 
     /// Rows with the fields of each `variable.*`; `None` if there is none.
@@ -211,7 +224,9 @@ impl State<'_> {
                 let name = Ident::new("excluded");
                 let (excluded, mut proposed) = self.relation_entry(relation, None, &name)?;
                 proposed.qualified = None;
-                self.offer(vec![proposed], false)?;
+                proposed.lateral_ok = true;
+                // A table of this name does not exclude it; naming either is ambiguous then.
+                self.level().items.push(proposed);
                 let assignments = self.assignments(assignments, relation)?;
                 let filter = match filter {
                     Some(filter) => Some(self.within(Clause::ConflictWhere, |state| state.condition(filter, "WHERE"))?),
@@ -274,17 +289,37 @@ impl State<'_> {
                         key.columns.push(column);
                     }
                 }
+                _ if key.expressions.iter().any(|known| walk::same(known, &expr)) => {}
                 _ => key.expressions.push(expr),
             }
         }
         if let Some(filter) = filter {
             key.filter = Some(self.within(Clause::ConflictTarget, |state| state.condition(filter, "WHERE"))?);
         }
-        if self.is_unique_key(relation, &key)? {
-            return Ok(key);
-        }
-        let message = "there is no unique or exclusion constraint matching the ON CONFLICT specification";
-        Err(DatabaseError::new("42P10", message))
+        Ok(key)
+    }
+
+    /// Looks for the key of an ON CONFLICT target, as the server does when everything else has been read.
+    ///
+    /// Errors: 42P10 without one; 0A000 where a partial index may be meant by a condition that does not hold its own.
+    fn check_conflict_key(
+        &mut self,
+        relation: &Arc<Relation>,
+        item: &super::scope::Item,
+        key: &ConflictKey,
+    ) -> Result<()> {
+        self.nested(Level::default(), |state| {
+            state.offer(vec![item.clone()], false)?;
+            if state.is_unique_key(relation, key)? {
+                return Ok(());
+            }
+            if let (Some(_), true) = (&key.filter, state.has_partial_index(relation, key)?) {
+                let way = Some("the index's own condition");
+                return Err(state.refuse("ON CONFLICT … WHERE in other words than the index's", "", way, 0));
+            }
+            let message = "there is no unique or exclusion constraint matching the ON CONFLICT specification";
+            Err(DatabaseError::new("42P10", message))
+        })
     }
 
     /// True if a constraint or unique index has exactly this key.
@@ -311,11 +346,14 @@ impl State<'_> {
                     IndexPart::Expression(text) => expressions.push(self.over_target(text)?),
                 }
             }
+            if !same_columns(&columns) {
+                continue;
+            }
             let same_expressions = expressions.len() == key.expressions.len()
                 && expressions
                     .iter()
                     .all(|expr| key.expressions.iter().any(|known| walk::same(known, expr)));
-            if !same_columns(&columns) || !same_expressions {
+            if !same_expressions {
                 continue;
             }
             match (&index.predicate, &key.filter) {
@@ -327,6 +365,19 @@ impl State<'_> {
                     }
                 }
                 (Some(_), None) => {}
+            }
+        }
+        Ok(false)
+    }
+
+    /// True if a partial unique index has the key's columns, whatever its condition.
+    fn has_partial_index(&mut self, relation: &Arc<Relation>, key: &ConflictKey) -> Result<bool> {
+        for index in relation.indexes.iter().filter(|index| index.unique) {
+            let Some(predicate) = &index.predicate else { continue };
+            let filter = Some(self.over_target(predicate)?);
+            let with = ConflictKey { filter, ..key.clone() };
+            if self.is_unique_key(relation, &with)? {
+                return Ok(true);
             }
         }
         Ok(false)
@@ -402,6 +453,8 @@ impl State<'_> {
         };
         match &value.kind {
             Written::Row(values) => {
+                let opened = self.opened_row(values)?;
+                let values = opened.as_ref().unwrap_or(values);
                 if values.len() != columns.len() {
                     return Err(mismatch());
                 }
@@ -441,11 +494,37 @@ impl State<'_> {
         }
     }
 
+    /// A row with the columns of each `entry.*`; `None` if there is none.
+    fn opened_row(&self, values: &[ast::Expr]) -> Result<Option<Vec<ast::Expr>>> {
+        let entry = |value: &ast::Expr| match &value.kind {
+            Written::Star(names) if names.len() == 1 => Some(names[0].clone()),
+            _ => None,
+        };
+        if values.iter().all(|value| entry(value).is_none()) {
+            return Ok(None);
+        }
+        let mut opened = Vec::with_capacity(values.len());
+        for value in values {
+            let item = match entry(value) {
+                Some(name) => self.item(None, &name, value.position)?.map(|item| (name, item)),
+                None => None,
+            };
+            match item {
+                None => opened.push(value.clone()),
+                Some((name, item)) => opened.extend(item.columns.iter().map(|column| ast::Expr {
+                    kind: Written::Column(vec![name.clone(), column.name.clone()]),
+                    ..value.clone()
+                })),
+            }
+        }
+        Ok(Some(opened))
+    }
+
     /// An `UPDATE`.
     pub(super) fn update(&mut self, update: &ast::Update) -> Result<Update> {
         self.nested(Level::default(), |state| {
             let (ctes, recursive) = state.with(update.with.as_ref())?;
-            let relation = state.relation(&update.table)?.clone();
+            let relation = state.written_relation(&update.table)?;
             let (rte, alias) = state.open_target(&relation, update.alias.as_ref())?;
             let from = state.open_from(&update.from)?;
             let assignments = state.assignments(&update.assignments, &relation)?;
@@ -469,7 +548,7 @@ impl State<'_> {
     pub(super) fn delete(&mut self, delete: &ast::Delete) -> Result<Delete> {
         self.nested(Level::default(), |state| {
             let (ctes, recursive) = state.with(delete.with.as_ref())?;
-            let relation = state.relation(&delete.table)?.clone();
+            let relation = state.written_relation(&delete.table)?;
             let (rte, alias) = state.open_target(&relation, delete.alias.as_ref())?;
             let from = state.open_from(&delete.using)?;
             let filter = state.filter(delete.filter.as_ref())?;

@@ -42,6 +42,8 @@ pub struct Cte {
 pub struct Locking {
     /// `NOWAIT` or `SKIP LOCKED`.
     pub skips_or_fails: bool,
+    /// `FOR UPDATE` … as messages spell it.
+    pub clause: &'static str,
 }
 
 /// What gives rows.

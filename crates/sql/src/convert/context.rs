@@ -30,6 +30,8 @@ pub(crate) struct Context<'a> {
     counts: Vec<u32>,
     /// How deep the conversion stands in nested expressions and queries.
     depth: Cell<u32>,
+    /// False: every [position](Self::position) is 0.
+    is_placed: bool,
 }
 
 impl<'a> Context<'a> {
@@ -51,7 +53,14 @@ impl<'a> Context<'a> {
             line,
             counts,
             depth: Cell::new(0),
+            is_placed: true,
         }
+    }
+
+    /// For a text that becomes a part of another one, whose places it must not be taken for.
+    pub(crate) fn without_positions(mut self) -> Self {
+        self.is_placed = false;
+        self
     }
 
     /// Runs `convert` so many levels further in. Trees are walked by recursion, also on threads with small stacks, so
@@ -96,6 +105,9 @@ impl<'a> Context<'a> {
 
     /// The 1-based character position in the statement of a parser's byte offset in the whole text; 0 if unknown.
     pub(crate) fn position(&self, location: i32) -> u32 {
+        if !self.is_placed {
+            return 0;
+        }
         let Some(offset) = usize::try_from(location).ok().and_then(|at| at.checked_sub(self.start)) else {
             return 0;
         };

@@ -204,6 +204,12 @@ fn create_view(ctx: &Context<'_>, statement: &protobuf::ViewStmt) -> Converted<C
         has_value: true,
     }));
     let query = statement.query.as_ref().and_then(|query| query.node.as_ref());
+    if let Some(NodeEnum::SelectStmt(select)) = query
+        && change::has_into(select)
+    {
+        let message = "views must not contain SELECT INTO";
+        return Err(DatabaseError::new("0A000", message));
+    }
     Ok(CreateView {
         replace: statement.replace,
         columns: identifiers(&statement.aliases),

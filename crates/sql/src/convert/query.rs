@@ -2,7 +2,9 @@
 
 use mainstay_core::name::Ident;
 use pg_query::NodeEnum;
-use pg_query::protobuf::{self, CteMaterialize, JoinType, LimitOption, Node, SelectStmt, SortByDir, SortByNulls};
+use pg_query::protobuf::{
+    self, CteMaterialize, JoinType, LimitOption, LockClauseStrength, Node, SelectStmt, SortByDir, SortByNulls,
+};
 
 use super::context::QUERY_LEVELS;
 use super::expr::{expression, function_call, optional, window};
@@ -88,6 +90,12 @@ fn locking(node: &Node) -> Option<Locking> {
         // 1: block, 2: skip locked, 3: nowait.
         NodeEnum::LockingClause(clause) => Some(Locking {
             skips_or_fails: clause.wait_policy > 1,
+            clause: match clause.strength() {
+                LockClauseStrength::LcsForkeyshare => "FOR KEY SHARE",
+                LockClauseStrength::LcsForshare => "FOR SHARE",
+                LockClauseStrength::LcsFornokeyupdate => "FOR NO KEY UPDATE",
+                _ => "FOR UPDATE",
+            },
         }),
         _ => None,
     }

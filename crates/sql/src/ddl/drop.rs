@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mainstay_core::catalog::{ConstraintKind, RelationKind};
+use mainstay_core::catalog::{Catalog, ConstraintKind, RelationKind};
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::types::Type;
@@ -268,7 +268,9 @@ impl Run<'_> {
                 let cause = match (object, on) {
                     // It is the row type that a function names.
                     (Object::Routine(..), Object::Relation(name)) => format!("type {}", self.described(name)),
-                    _ => self.shown_as_cause(on),
+                    // A foreign key rests on the index of the key it refers to.
+                    (Object::Constraint(..), _) => self.shown_as_cause(on),
+                    _ => self.shown(on),
                 };
                 format!("{} depends on {cause}", self.shown(object))
             })
@@ -404,10 +406,22 @@ impl Run<'_> {
                     .iter()
                     .map(|index| relation.columns[*index].name.clone())
                     .collect();
-                self.foreign_keys_to(table, None)
-                    .into_iter()
-                    .filter(|key| self.target_columns(key).is_some_and(|target| same_set(&target, &names)))
-                    .collect()
+                let mut list = match key.map(|entry| &entry.kind) {
+                    Some(ConstraintKind::PrimaryKey { .. }) => {
+                        let without = self.without_constraint(table, constraint);
+                        users(&|stored, uses| {
+                            let is_view = stored.place == Place::View && uses.relations.contains(table);
+                            is_view && stored.analysed(&without, false).is_err()
+                        })
+                    }
+                    _ => Vec::new(),
+                };
+                list.extend(
+                    self.foreign_keys_to(table, None)
+                        .into_iter()
+                        .filter(|key| self.target_columns(key).is_some_and(|target| same_set(&target, &names))),
+                );
+                list
             }
             Object::Type(name) => {
                 let mut list = Vec::new();
@@ -529,6 +543,16 @@ impl Run<'_> {
                 stored.object(self.catalog).as_ref() == Some(part)
                     && stored.uses(self.catalog).is_ok_and(|uses| uses.column(table, column))
             })
+    }
+
+    /// A catalog in which a constraint is missing. A view that groups by a primary key and shows other columns means
+    /// nothing there.
+    fn without_constraint(&self, table: &QualifiedName, name: &Ident) -> Catalog {
+        let mut catalog = self.catalog.clone();
+        if let Some(relation) = catalog.relations.get_mut(table) {
+            Arc::make_mut(relation).constraints.retain(|entry| entry.name != *name);
+        }
+        catalog
     }
 
     fn relations_by_age(&self) -> Vec<Arc<mainstay_core::catalog::Relation>> {

@@ -98,15 +98,18 @@ impl Run<'_> {
 
     /// The relation a name stands for. Errors: 42P01.
     pub(super) fn existing_relation(&self, name: &ObjectName) -> Result<Arc<Relation>> {
-        self.find_relation(name).ok_or_else(|| {
-            if server::has_relation(name.schema.as_deref(), &name.name) || server::may_have_index(name) {
-                return self.refuse("the system catalogs", &written(name), None);
-            }
-            if let Some(Err(error)) = name.schema.as_ref().map(|schema| self.existing_schema(schema)) {
-                return error;
-            }
-            DatabaseError::new("42P01", format!("relation \"{}\" does not exist", written(name)))
-        })
+        self.find_relation(name).ok_or_else(|| self.no_relation(name))
+    }
+
+    /// 42P01 for a relation that is not there, 3F000 if its schema is not, 0A000 for a system catalog.
+    pub(super) fn no_relation(&self, name: &ObjectName) -> DatabaseError {
+        if server::has_relation(name.schema.as_deref(), &name.name) || server::may_have_index(name) {
+            return self.refuse("the system catalogs", &written(name), None);
+        }
+        if let Some(Err(error)) = name.schema.as_ref().map(|schema| self.existing_schema(schema)) {
+            return error;
+        }
+        DatabaseError::new("42P01", format!("relation \"{}\" does not exist", written(name)))
     }
 
     /// Nothing, if the name is not one of the system catalogs'. Errors: 42501, 0A000.

@@ -45,7 +45,7 @@ mod truncate;
 mod types;
 mod updatability;
 mod view;
-mod walk;
+pub(crate) mod walk;
 
 use std::sync::Arc;
 

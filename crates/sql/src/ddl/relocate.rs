@@ -109,10 +109,7 @@ impl Run<'_> {
                 self.notice("00000", message);
                 Ok(())
             }
-            (None, None) => {
-                let message = format!("relation \"{}\" does not exist", set.name);
-                Err(DatabaseError::new("42P01", message))
-            }
+            (None, None) => Err(self.no_relation(&set.name)),
         }
     }
 

@@ -53,10 +53,7 @@ impl Run<'_> {
                     return self.rename_index(rename, to);
                 }
             }
-            return Err(DatabaseError::new(
-                "42P01",
-                format!("relation \"{}\" does not exist", rename.name),
-            ));
+            return Err(self.no_relation(&rename.name));
         };
         let name = relation.name.clone();
         match (rename.kind, &rename.part) {

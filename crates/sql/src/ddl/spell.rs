@@ -12,9 +12,8 @@ use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::types::Type;
 
 use super::{Result, identifier, walk};
-use crate::ast::{ExprKind, ObjectName, Query, SetExpression, Statement};
+use crate::ast::{ExprKind, ObjectName, Query, Statement};
 use crate::parse;
-use crate::typed::{self, RteId};
 
 /// Replaces `removed` characters at `position` (1-based) by `text`.
 struct Edit {
@@ -171,83 +170,25 @@ impl<'c> Names<'c> {
 
 /// A view's query with `*` written out, so that columns added later do not appear in it.
 ///
-/// `typed` is the analysis of exactly this text. Errors: 0A000 where a star cannot be told apart.
-pub(super) fn without_stars(text: &str, typed: &typed::Query) -> Result<String> {
+/// `columns`: what the analysis of exactly this text says of its stars.
+pub(super) fn without_stars(text: &str, columns: &HashMap<u32, Vec<Vec<Ident>>>) -> Result<String> {
     let query = parse_query(text)?;
-    let mut stars: Vec<u32> = Vec::new();
+    let mut edits = Vec::new();
     walk::query(&query, &mut |written| {
         if let walk::Written::Item(item) = written
             && matches!(item.expr.kind, ExprKind::Star(_))
+            && let Some(columns) = columns.get(&item.expr.position)
         {
-            stars.push(item.expr.position);
+            let column = |names: &Vec<Ident>| names.iter().map(|name| identifier(name)).collect::<Vec<_>>().join(".");
+            let spelled = columns.iter().map(column);
+            edits.push(Edit {
+                position: item.expr.position,
+                removed: star_length(text, item.expr.position),
+                text: spelled.collect::<Vec<_>>().join(", "),
+            });
         }
     });
-    if stars.is_empty() {
-        return Ok(text.to_owned());
-    }
-    let mut aliases: HashMap<RteId, Ident> = HashMap::new();
-    let mut expansions: HashMap<u32, Vec<String>> = HashMap::new();
-    walk::typed_query(typed, &mut |place| {
-        if let walk::Typed::From(item) = place {
-            match item {
-                typed::FromItem::Relation { rte, alias, .. }
-                | typed::FromItem::Subquery { rte, alias, .. }
-                | typed::FromItem::Cte { rte, alias, .. }
-                | typed::FromItem::Function { rte, alias, .. } => {
-                    aliases.insert(*rte, alias.clone());
-                }
-                typed::FromItem::Join { .. } => {}
-            }
-        }
-    });
-    walk::typed_query(typed, &mut |place| {
-        let walk::Typed::Select(select) = place else { return };
-        for target in &select.target {
-            let position = target.expr.position;
-            if stars.contains(&position) {
-                let spelled = match &target.expr.kind {
-                    typed::ExprKind::Column { rte, .. } if aliases.contains_key(rte) => {
-                        format!("{}.{}", identifier(&aliases[rte]), identifier(&target.name))
-                    }
-                    _ => identifier(&target.name),
-                };
-                expansions.entry(position).or_default().push(spelled);
-            }
-        }
-    });
-    let mut edits = Vec::new();
-    for position in stars {
-        // What EXISTS selects is nobody's column.
-        let Some(columns) = expansions.get(&position) else {
-            continue;
-        };
-        edits.push(Edit {
-            position,
-            removed: star_length(text, position),
-            text: columns.join(", "),
-        });
-    }
-    let text = edited(text, edits);
-    if outer_star(&parse_query(&text)?.body) {
-        return Err(DatabaseError::new(
-            "0A000",
-            "the columns behind * cannot be told apart; write them out",
-        ));
-    }
-    Ok(text)
-}
-
-/// True if the result's own columns still come from a star.
-fn outer_star(body: &SetExpression) -> bool {
-    match body {
-        SetExpression::Select(select) => select
-            .target
-            .iter()
-            .any(|item| matches!(item.expr.kind, ExprKind::Star(_))),
-        SetExpression::Values(_) => false,
-        SetExpression::Query(query) => outer_star(&query.body),
-        SetExpression::Operation { left, right, .. } => outer_star(left) || outer_star(right),
-    }
+    Ok(edited(text, edits))
 }
 
 /// True if a query has a NATURAL JOIN anywhere.

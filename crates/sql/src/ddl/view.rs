@@ -14,19 +14,23 @@ use super::table::is_system_column;
 use super::updatability::Updatability;
 use super::{Result, Run, naming, spell, storage, types};
 use crate::analyse::Analyser;
+use crate::ast;
 use crate::ast::ddl::{CreateView, ViewOptions};
 use crate::typed;
 
 impl Run<'_> {
     pub(super) fn create_view(&mut self, create: &CreateView) -> Result<()> {
-        let name = self.new_name(&create.name)?;
         let text = spell::qualified_query(self.catalog, &self.session.search_path, &create.query)?;
         let query = spell::parse_query(&text)?;
-        let typed = Analyser::new(self.catalog, self.session)
-            .query(&query)
-            .map_err(without_position)?;
-        let definition = spell::without_stars(&text, &typed)?;
+        let mut analyser = Analyser::new(self.catalog, self.session);
+        let typed = analyser.query(&query).map_err(without_position)?;
+        let definition = spell::without_stars(&text, analyser.stars())?;
+        let name = self.new_name(&create.name)?;
         let columns = self.view_columns(&name, create, &typed)?;
+        if !self.means(&definition, &typed) {
+            let way = Some("the columns' names, each once");
+            return Err(self.refuse("a view's * over columns that share their names", &name.name, way));
+        }
         let options = &storage::of_view(&create.options)?;
         let sources: Vec<Option<ColumnSource>> = typed.columns.iter().map(|column| column.source.clone()).collect();
         if options.check_option.is_some() {
@@ -55,6 +59,10 @@ impl Run<'_> {
         let relation = match existing {
             Some(old) => {
                 check_replacement(&old, &columns)?;
+                if names_collation(&query) {
+                    let way = Some("DROP VIEW and CREATE VIEW");
+                    return Err(self.refuse("COLLATE of a column in CREATE OR REPLACE VIEW", &name.name, way));
+                }
                 let mut relation = (*old).clone();
                 for (index, column) in columns.into_iter().enumerate() {
                     match relation.columns.get_mut(index) {
@@ -94,6 +102,22 @@ impl Run<'_> {
         };
         self.catalog.relations.insert(name.clone(), Arc::new(relation));
         self.settle_view(&name)
+    }
+
+    /// True if the text is a query with the columns of `typed`.
+    fn means(&self, definition: &str, typed: &typed::Query) -> bool {
+        let Ok(query) = spell::parse_query(definition) else {
+            return false;
+        };
+        let Ok(again) = Analyser::new(self.catalog, self.session).query(&query) else {
+            return false;
+        };
+        again.columns.len() == typed.columns.len()
+            && again
+                .columns
+                .iter()
+                .zip(&typed.columns)
+                .all(|(left, right)| left.name == right.name && left.ty == right.ty && left.modifier == right.modifier)
     }
 
     fn view_columns(&self, name: &QualifiedName, create: &CreateView, typed: &typed::Query) -> Result<Vec<Column>> {
@@ -167,6 +191,15 @@ fn may_check(query: &typed::Query) -> Result<()> {
     };
     let message = "WITH CHECK OPTION is supported only on automatically updatable views";
     Err(DatabaseError::new("0A000", message).hint(hint))
+}
+
+/// True if a column of the result is given a collation, which the catalog does not keep.
+fn names_collation(query: &ast::Query) -> bool {
+    let ast::SetExpression::Select(select) = &query.body else {
+        return false;
+    };
+    let is_collate = |item: &ast::SelectItem| matches!(item.expr.kind, ast::ExprKind::Collate { .. });
+    select.target.iter().any(is_collate)
 }
 
 /// What `CREATE OR REPLACE VIEW` may not do. Errors: 42P16.

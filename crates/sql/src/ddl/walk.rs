@@ -8,7 +8,7 @@ use crate::ast;
 use crate::typed;
 
 /// A name in a statement as written.
-pub(super) enum Written<'a> {
+pub(crate) enum Written<'a> {
     Relation {
         name: &'a ast::ObjectName,
         aliased: bool,
@@ -28,7 +28,7 @@ pub(super) enum Written<'a> {
 type Found<'f, 'a> = &'f mut dyn FnMut(Written<'a>);
 
 /// Every name in a query.
-pub(super) fn query<'a>(query: &'a ast::Query, found: Found<'_, 'a>) {
+pub(crate) fn query<'a>(query: &'a ast::Query, found: Found<'_, 'a>) {
     with(query.with.as_ref(), found);
     set_expression(&query.body, found);
     sort(&query.order, found);
@@ -121,7 +121,7 @@ fn function<'a>(call: &'a ast::FunctionCall, found: Found<'_, 'a>) {
 }
 
 /// Every name in an expression.
-pub(super) fn expression<'a>(expr: &'a ast::Expr, found: Found<'_, 'a>) {
+pub(crate) fn expression<'a>(expr: &'a ast::Expr, found: Found<'_, 'a>) {
     use ast::ExprKind as Kind;
     let mut all = |parts: &mut dyn Iterator<Item = &'a ast::Expr>| parts.for_each(|part| expression(part, found));
     match &expr.kind {
@@ -198,7 +198,6 @@ pub(super) fn expression<'a>(expr: &'a ast::Expr, found: Found<'_, 'a>) {
 pub(super) enum Typed<'a> {
     Expr(&'a typed::Expr),
     From(&'a typed::FromItem),
-    Select(&'a typed::Select),
     /// A subquery of any kind inside an expression.
     Subquery,
 }
@@ -220,7 +219,6 @@ pub(super) fn typed_query<'a>(query: &'a typed::Query, visit: Visit<'_, 'a>) {
 fn typed_set<'a>(body: &'a typed::SetExpression, visit: Visit<'_, 'a>) {
     match body {
         typed::SetExpression::Select(select) => {
-            visit(Typed::Select(select));
             if let typed::Distinct::On(keys) = &select.distinct {
                 keys.iter().for_each(|key| typed_expr(key, visit));
             }
@@ -246,7 +244,7 @@ fn typed_from<'a>(item: &'a typed::FromItem, visit: Visit<'_, 'a>) {
         typed::FromItem::Function { call, .. } => match call {
             typed::TableFunction::Set { arguments, .. } => arguments.iter().for_each(|part| typed_expr(part, visit)),
             typed::TableFunction::Scalar(expr) => typed_expr(expr, visit),
-            typed::TableFunction::Routine(call) => typed_query(&call.body, visit),
+            typed::TableFunction::Routine(call) => routine_arguments(&call.body, visit),
             typed::TableFunction::Run(run) => run.arguments.iter().for_each(|part| typed_expr(part, visit)),
         },
         typed::FromItem::Join { left, right, on, .. } => {
@@ -255,6 +253,15 @@ fn typed_from<'a>(item: &'a typed::FromItem, visit: Visit<'_, 'a>) {
             on.iter().for_each(|on| typed_expr(on, visit));
         }
     }
+}
+
+/// Of a body in place of a call only the call's arguments belong to the text; they alone have positions.
+fn routine_arguments<'a>(body: &'a typed::Query, visit: Visit<'_, 'a>) {
+    typed_query(body, &mut |place| {
+        if let Typed::Expr(typed::Expr { position: 1.., .. }) = place {
+            visit(place);
+        }
+    });
 }
 
 fn typed_sort<'a>(keys: &'a [typed::SortKey], visit: Visit<'_, 'a>) {
@@ -328,7 +335,7 @@ pub(super) fn typed_expr<'a>(expr: &'a typed::Expr, visit: Visit<'_, 'a>) {
             all(&mut [&**inner, &**pattern].into_iter().chain(escape.as_deref()));
         }
         Kind::Subscript { expr: inner, index } => all(&mut [&**inner, &**index].into_iter()),
-        Kind::Routine(call) => typed_query(&call.body, visit),
+        Kind::Routine(call) => routine_arguments(&call.body, visit),
         Kind::Run(run) => all(&mut run.arguments.iter()),
         Kind::Sequence(call) => {
             if let typed::SequenceCall::SetVal { value, is_called, .. } = &**call {

@@ -37,6 +37,10 @@ pub(super) fn add(to: &mut Registry) {
         }
         Ok(array::build(rows.iter().map(String::as_str)))
     });
+    // A null field of a row is nothing at all.
+    to.add_lenient("pg_row_field", "text", "text", |a| {
+        Ok(a.text_or_null(0)?.map_or_else(String::new, row_field))
+    });
     for (name, canonical) in [("pg_fn_json_object", false), ("pg_fn_jsonb_object", true)] {
         to.add(name, "text[] [, text[]]", "json(b)", move |a| object(a, canonical));
     }
@@ -54,6 +58,24 @@ pub(super) fn add(to: &mut Registry) {
         "jsonb",
         set_lax,
     );
+}
+
+/// A field of a row in the output form of composite types: in quotes if it is empty or holds what means something there.
+fn row_field(text: &str) -> String {
+    let special = |c: char| matches!(c, '"' | '\\' | '(' | ')' | ',') || c.is_ascii_whitespace() || c == '\u{b}';
+    if !text.is_empty() && !text.contains(special) {
+        return text.to_owned();
+    }
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        if matches!(c, '"' | '\\') {
+            quoted.push(c);
+        }
+        quoted.push(c);
+    }
+    quoted.push('"');
+    quoted
 }
 
 fn steps(a: &Args<'_, '_>) -> Result<Vec<Option<String>>> {

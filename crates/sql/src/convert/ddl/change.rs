@@ -198,9 +198,6 @@ pub(in super::super) fn select_into(
     ctx: &Context<'_>,
     select: &protobuf::SelectStmt,
 ) -> Converted<Option<DdlStatement>> {
-    fn has_into(select: &protobuf::SelectStmt) -> bool {
-        select.into_clause.is_some() || select.larg.as_deref().is_some_and(has_into)
-    }
     if !has_into(select) {
         return Ok(None);
     }
@@ -222,6 +219,11 @@ pub(in super::super) fn select_into(
         query: Box::new(query),
         with_data: true,
     })))
+}
+
+/// True if the query makes a table: INTO stands in the first part of a set operation.
+pub(in super::super) fn has_into(select: &protobuf::SelectStmt) -> bool {
+    select.into_clause.is_some() || select.larg.as_deref().is_some_and(has_into)
 }
 
 fn table_made(ctx: &Context<'_>, into: Option<&protobuf::IntoClause>) -> Converted<(ObjectName, TableStorage)> {
