@@ -115,10 +115,17 @@ impl Target {
                 Some(ExprKind::Column { rte: of, column }) if *of == rte => Some(*column),
                 _ => None,
             };
+            let mut taken = Vec::with_capacity(columns.len());
             for column in columns {
                 let Some(at) = target.columns[*column].and_then(below) else {
                     return Err(computed(&target.relation, &written.columns[*column].name, verb));
                 };
+                if privilege == event && taken.contains(&at) {
+                    let name = &relation.columns[at].name;
+                    let message = format!("multiple assignments to same column \"{name}\"");
+                    return Err(DatabaseError::new("42601", message));
+                }
+                taken.push(at);
                 if !policy::column_allows(compiled.catalog(), &role, relation, at, privilege) {
                     return Err(denied(relation));
                 }

@@ -192,12 +192,15 @@ impl<'a> Source<'a> {
 }
 
 /// Columns of the information schema that say `YES` or `NO`.
-const YES_OR_NO: [&str; 6] = [
+const YES_OR_NO: [&str; 9] = [
     "is_insertable_into",
     "is_nullable",
     "is_identity",
     "is_deferrable",
     "initially_deferred",
+    "is_trigger_deletable",
+    "is_trigger_insertable_into",
+    "is_trigger_updatable",
     "is_updatable",
 ];
 
