@@ -215,6 +215,10 @@ impl<'a> Reader<'a> {
         if self.type_name == "time" && !self.text.contains('/') && self.rest.starts_with(['T', 't']) {
             return Err(self.bad());
         }
+        // A day alone is no time, whatever day it is.
+        if self.type_name == "time" && self.rest.trim_start().is_empty() {
+            return Err(self.bad());
+        }
         if !(1..=12).contains(&day.month) || !(1..=31).contains(&day.day) {
             return Err(field_overflow(self.text).hint("Perhaps you need a different \"datestyle\" setting."));
         }

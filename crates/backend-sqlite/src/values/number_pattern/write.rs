@@ -125,10 +125,8 @@ impl Writer<'_> {
                     self.out.push(' ');
                 }
             }
-            Key::Ordinal { upper } => {
-                if !number.starts_with('#') && !self.is_negative && !description.has_point {
-                    self.out.push_str(ordinal(number, upper));
-                }
+            Key::Ordinal { upper } if !number.starts_with('#') && !self.is_negative && !description.has_point => {
+                self.out.push_str(ordinal(number, upper));
             }
             Key::Minus => self.written_if(self.is_negative, '-', description.fill),
             Key::Plus => self.written_if(!self.is_negative, '+', description.fill),

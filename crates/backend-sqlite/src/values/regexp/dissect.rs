@@ -362,7 +362,8 @@ impl<'t> Matcher<'t> {
         }
         let here: Vec<char> = self.text[begin..end].chars().collect();
         let count = here.len() / held.len();
-        if here.len() % held.len() != 0 || count < min as usize || max.is_some_and(|max| count > max as usize) {
+        if !here.len().is_multiple_of(held.len()) || count < min as usize || max.is_some_and(|max| count > max as usize)
+        {
             return false;
         }
         let same = |a: char, b: char| a == b || (self.tree.ignore_case && a.to_lowercase().eq(b.to_lowercase()));

@@ -1,9 +1,9 @@
 //! Escapes and bracket expressions.
 
 use super::super::errors::{PgError, Result};
-use super::invalid;
 use super::parse::{Item, Parser};
 use super::syntax::{Node, Place};
+use super::{invalid, unavailable};
 
 /// The characters of words, in the syntax of the linear-time engine.
 const WORD: &str = "\\p{Alphabetic}\\p{Nd}_";
@@ -39,7 +39,10 @@ impl Parser<'_> {
                     value = value.saturating_mul(16).saturating_add(digit.to_digit(16).unwrap_or(0));
                     any = true;
                 }
-                char::from_u32(value).filter(|_| any).ok_or_else(bad_escape)?
+                if !any {
+                    return Err(bad_escape());
+                }
+                char::from_u32(value).ok_or_else(|| unavailable("escapes of what is no character"))?
             }
             'c' => {
                 let control = self.chars.next().ok_or_else(bad_escape)?;
