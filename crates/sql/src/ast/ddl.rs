@@ -274,6 +274,8 @@ pub struct ConstraintDefinition {
     pub not_valid: bool,
     /// `WITH (…)` of a key's index.
     pub storage: Vec<StorageOption>,
+    /// `INCLUDE` of a key's index, which changes no answer.
+    pub including: Vec<Ident>,
     /// 1-based.
     pub line: u32,
 }
@@ -447,6 +449,8 @@ pub struct Grant {
     pub grantees: Vec<RoleName>,
     /// `WITH GRANT OPTION`, `GRANT OPTION FOR`.
     pub grant_option: bool,
+    /// `GRANTED BY`
+    pub grantor: Option<RoleName>,
 }
 
 /// What privileges are granted on.
@@ -494,6 +498,10 @@ pub struct FunctionName {
 /// `GRANT role TO role`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GrantRole {
+    /// `REVOKE ADMIN OPTION FOR`: the membership stays.
+    pub only_admin: bool,
+    /// `GRANTED BY`
+    pub grantor: Option<RoleName>,
     pub grant: bool,
     pub roles: Vec<Ident>,
     pub members: Vec<RoleName>,
@@ -743,6 +751,8 @@ pub struct AlterFunction {
     pub security_definer: Option<bool>,
     /// `Some(None)`: `RESET`.
     pub search_path: Option<Option<Vec<Ident>>>,
+    /// `ROWS`, which only a function that gives a set may have.
+    pub rows: bool,
 }
 
 /// `CREATE`/`ALTER PUBLICATION`.

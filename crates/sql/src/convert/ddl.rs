@@ -45,7 +45,7 @@ pub(crate) fn convert(node: &NodeEnum, ctx: &Context<'_>) -> Converted<Option<Dd
         NodeEnum::AlterPolicyStmt(statement) => DdlStatement::AlterPolicy(grants::alter_policy(ctx, statement)?),
         NodeEnum::CreateRoleStmt(statement) => DdlStatement::CreateRole(grants::create_role(ctx, statement)?),
         NodeEnum::GrantStmt(statement) => DdlStatement::Grant(grants::grant(ctx, statement)?),
-        NodeEnum::GrantRoleStmt(statement) => DdlStatement::GrantRole(grants::grant_role(statement)),
+        NodeEnum::GrantRoleStmt(statement) => DdlStatement::GrantRole(grants::grant_role(statement)?),
         NodeEnum::AlterDefaultPrivilegesStmt(statement) => {
             DdlStatement::DefaultPrivileges(grants::default_privileges(ctx, statement)?)
         }
@@ -449,6 +449,7 @@ fn object_kind(kind: ObjectType) -> Option<ObjectKind> {
 }
 
 fn sequence_options(ctx: &Context<'_>, nodes: &[Node]) -> Converted<SequenceOptions> {
+    each_once(nodes)?;
     let mut options = SequenceOptions::default();
     for element in definitions(nodes) {
         let number = || option_integer(element);

@@ -141,6 +141,10 @@ impl Run<'_> {
             return Err(multiple_primary_keys(&table.name));
         }
         storage::check(storage::Holder::Index("btree"), &entry.storage)?;
+        if let Some(column) = entry.including.iter().find(|column| relation.column(column).is_none()) {
+            let message = format!("column \"{column}\" named in key does not exist");
+            return Err(DatabaseError::new("42703", message));
+        }
         let mut indexes: Vec<ColumnIndex> = Vec::new();
         for column in columns {
             let Some((index, found)) = relation.column(column) else {
@@ -296,6 +300,7 @@ impl Run<'_> {
                 body,
                 not_valid: false,
                 storage: Vec::new(),
+                including: Vec::new(),
                 line: entry.line,
             },
             false,

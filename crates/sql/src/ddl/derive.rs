@@ -158,6 +158,7 @@ impl Run<'_> {
             body,
             not_valid: false,
             storage: Vec::new(),
+            including: Vec::new(),
             line: self.line,
         }
     }

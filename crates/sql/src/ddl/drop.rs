@@ -182,9 +182,9 @@ impl Run<'_> {
                     ),
                 )
             }
-            ObjectKind::Extension => match self.catalog.extensions.remove(&name.name) {
-                Some(_) => Ok(None),
-                None => missing(
+            ObjectKind::Extension => match self.catalog.extensions.contains_key(&name.name) {
+                true => self.drop_extension(&name.name, drop.cascade).map(|()| None),
+                false => missing(
                     self,
                     DatabaseError::new("42704", format!("extension \"{}\" does not exist", name.name)),
                     format!("extension \"{}\" does not exist, skipping", name.name),
@@ -590,7 +590,7 @@ impl Run<'_> {
     }
 
     /// An object in a message: `table t`, `column a of table t`, `constraint c on table t`.
-    fn shown(&self, object: &Object) -> String {
+    pub(super) fn shown(&self, object: &Object) -> String {
         let kind = |name: &QualifiedName| match self.catalog.relations.get(name) {
             Some(relation) if relation.kind.is_view() => "view",
             _ => "table",

@@ -3,10 +3,12 @@
 //! What an extension brings is known here or refused where it is used, by name; so an extension that does nothing by
 //! itself can be taken with a notice, and only those that would change answers by being there are refused.
 
-use mainstay_core::catalog::Schema;
+use mainstay_core::catalog::{Schema, TriggerFunction};
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::Ident;
+use mainstay_core::types::Type;
 
+use super::dependency::{self, Object};
 use super::{Result, Run};
 
 /// What having an extension means on the embedded engine.
@@ -101,7 +103,108 @@ const EXTENSIONS: &[(&str, Meaning, Option<&str>)] = &[
     ("xml2", Meaning::Kept, None),
 ];
 
+/// The functions that an extension brings and the subset has.
+fn functions_of(extension: &str) -> &'static [&'static str] {
+    match extension {
+        "uuid-ossp" => &["uuid_generate_v4", "uuid_nil"],
+        "pgcrypto" => &["digest", "hmac"],
+        "vector" => &[
+            "l2_distance",
+            "inner_product",
+            "cosine_distance",
+            "l1_distance",
+            "vector_dims",
+            "vector_norm",
+            "l2_normalize",
+            "subvector",
+        ],
+        _ => &[],
+    }
+}
+
 impl Run<'_> {
+    /// Errors: 2BP01 while something uses what the extension brings; 0A000 for CASCADE then.
+    pub(super) fn drop_extension(&mut self, name: &Ident, cascade: bool) -> Result<()> {
+        let users = self.users_of_extension(name);
+        match (users.is_empty(), cascade) {
+            (true, _) => {
+                self.catalog.extensions.remove(name);
+                Ok(())
+            }
+            (false, true) => {
+                let way = Some("dropping what uses it first");
+                Err(self.refuse("DROP EXTENSION … CASCADE of what is used", name, way))
+            }
+            (false, false) => {
+                let message = format!("cannot drop extension {name} because other objects depend on it");
+                Err(DatabaseError::new("2BP01", message)
+                    .detail(users.join("\n"))
+                    .hint("Use DROP ... CASCADE to drop the dependent objects too."))
+            }
+        }
+    }
+
+    /// What uses an extension, as PostgreSQL lists it.
+    fn users_of_extension(&self, name: &Ident) -> Vec<String> {
+        let mut lines = Vec::new();
+        let is_its = |ty: &Type| {
+            let mut ty = ty.base();
+            while let Type::Array(element) = ty {
+                ty = element.base();
+            }
+            matches!((name.as_str(), ty), ("citext", Type::Citext) | ("vector", Type::Vector))
+        };
+        let mut relations: Vec<_> = self.catalog.relations.values().collect();
+        relations.sort_by_key(|relation| relation.id);
+        for relation in &relations {
+            for column in relation.columns.iter().filter(|column| is_its(&column.ty)) {
+                lines.push(format!(
+                    "{} depends on type {name}",
+                    self.shown(&Object::Column(relation.name.clone(), column.name.clone()))
+                ));
+            }
+            for trigger in &relation.triggers {
+                if *name == *"moddatetime" && trigger.function == TriggerFunction::Moddatetime {
+                    let shown = self.shown(&Object::Trigger(relation.name.clone(), trigger.name.clone()));
+                    lines.push(format!("{shown} depends on function moddatetime()"));
+                }
+            }
+        }
+        let mut domains: Vec<_> = self
+            .catalog
+            .domains
+            .values()
+            .filter(|domain| is_its(&domain.base))
+            .collect();
+        domains.sort_by(|a, b| a.name.cmp(&b.name));
+        for domain in domains {
+            lines.push(format!(
+                "{} depends on type {name}",
+                self.shown(&Object::Type(domain.name.clone()))
+            ));
+        }
+        for routine in self.catalog.routines.values().flatten() {
+            let mut types = routine
+                .arguments
+                .iter()
+                .map(|argument| &argument.ty)
+                .chain([&routine.returns.ty]);
+            if types.any(is_its) {
+                let object = Object::Routine(routine.name.clone(), routine.id);
+                lines.push(format!("{} depends on type {name}", self.shown(&object)));
+            }
+        }
+        for stored in dependency::stored(self.catalog) {
+            let called = functions_of(name)
+                .iter()
+                .find(|function| stored.text.contains(&format!("{function}(")));
+            if let (Some(function), Some(object)) = (called, stored.object(self.catalog)) {
+                lines.push(format!("{} depends on function {function}()", self.shown(&object)));
+            }
+        }
+        lines
+    }
+
     pub(super) fn create_extension(&mut self, name: &Ident, if_not_exists: bool, schema: Option<&Ident>) -> Result<()> {
         if self.catalog.extensions.contains_key(name) {
             let message = format!("extension \"{name}\" already exists");

@@ -106,13 +106,16 @@ impl Run<'_> {
     }
 
     pub(super) fn grant_role(&mut self, grant: &GrantRole) -> Result<()> {
+        if let Some(grantor) = &grant.grantor {
+            self.role(grantor)?;
+        }
         for role in &grant.roles {
             self.existing_role(role)?;
             for member in &grant.members {
                 let member = self.role(member)?;
                 if grant.grant {
                     self.add_member(role, &member)?;
-                } else if let Some(entry) = self.catalog.roles.get_mut(&member) {
+                } else if let Some(entry) = self.catalog.roles.get_mut(&member).filter(|_| !grant.only_admin) {
                     entry.member_of.retain(|other| other != role);
                 }
             }
@@ -131,6 +134,11 @@ impl Run<'_> {
     }
 
     pub(super) fn grant(&mut self, grant: &Grant) -> Result<()> {
+        if let Some(grantor) = &grant.grantor
+            && self.role(grantor)? != self.session.user
+        {
+            return Err(DatabaseError::new("0A000", "grantor must be current user"));
+        }
         if grant.grant && grant.grant_option && grant.grantees.contains(&RoleName::Public) {
             return Err(DatabaseError::new(
                 "0LP01",

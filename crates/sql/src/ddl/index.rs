@@ -7,7 +7,7 @@ use mainstay_core::types::Type;
 
 use super::expression::Place;
 use super::lookup::relation_exists;
-use super::{Change, Result, Run, naming, storage, table};
+use super::{Change, Result, Run, naming, operator_class, storage, table};
 use crate::ast::ddl::{CreateIndex, IndexPartDefinition};
 
 impl Run<'_> {
@@ -26,10 +26,7 @@ impl Run<'_> {
                 format!("access method \"{}\" does not exist", create.method),
             ));
         }
-        if create.unique && create.method != *"btree" {
-            let message = format!("access method \"{}\" does not support unique indexes", create.method);
-            return Err(DatabaseError::new("0A000", message));
-        }
+        operator_class::check_method(create)?;
         storage::check(storage::Holder::Index(&create.method), &create.options)?;
         let mut keys = Vec::new();
         let mut labels: Vec<Ident> = Vec::new();
@@ -53,6 +50,7 @@ impl Run<'_> {
                     if create.method == *"btree" && key.operator_class.is_none() {
                         self.check_key_type(&relation, column, &found.ty, create.unique)?;
                     }
+                    self.check_operator_class(&create.method, key.operator_class.as_deref(), &found.ty)?;
                     (IndexPart::Column(index), column.clone())
                 }
                 IndexPartDefinition::Expression { text, label } => {
@@ -61,6 +59,7 @@ impl Run<'_> {
                         let message = format!("column \"{label}\" has pseudo-type {}", kept.expr.ty);
                         return Err(DatabaseError::new("42P16", message));
                     }
+                    self.check_operator_class(&create.method, key.operator_class.as_deref(), &kept.expr.ty)?;
                     (IndexPart::Expression(kept.text), label.clone())
                 }
             };

@@ -24,6 +24,7 @@ mod index;
 mod initial;
 mod lookup;
 mod naming;
+mod operator_class;
 mod options;
 mod policy;
 mod publication;

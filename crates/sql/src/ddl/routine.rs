@@ -323,6 +323,10 @@ impl Run<'_> {
         let Some(routine) = self.catalog.routines.get_mut(&name).and_then(|all| all.get_mut(index)) else {
             return Err(DatabaseError::new("XX000", format!("function {name} has gone")));
         };
+        if alter.rows && !routine.returns.set {
+            let message = "ROWS is not applicable when function does not return a set";
+            return Err(DatabaseError::new("22023", message));
+        }
         let changed = Arc::make_mut(routine);
         changed.volatility = alter.volatility.unwrap_or(changed.volatility);
         changed.strict = alter.strict.unwrap_or(changed.strict);

@@ -683,3 +683,25 @@ fn a_view_keeps_the_columns_that_its_star_had() {
         "SELECT x.id, x.\"Big\", 1 AS one, y.id, y.\"Big\" FROM public.t x JOIN (SELECT v.id, v.\"Big\" FROM public.v) y USING (id)"
     );
 }
+
+#[test]
+fn revoking_the_admin_option_leaves_the_membership() {
+    let mut schema = Schema::new();
+    let is_member = |schema: &Schema| {
+        schema
+            .catalog
+            .memberships(&Ident::new("clerk"))
+            .contains(&Ident::new("staff"))
+    };
+    for (statement, member) in [
+        ("create role staff", false),
+        ("create role clerk", false),
+        ("grant staff to clerk with admin option", true),
+        ("revoke admin option for staff from clerk", true),
+        ("revoke staff from clerk", false),
+    ] {
+        schema.run(statement).unwrap();
+        let is_there = schema.catalog.roles.contains_key("clerk");
+        assert_eq!(is_there && is_member(&schema), member, "{statement}");
+    }
+}

@@ -72,6 +72,7 @@ pub(super) fn alter_role(ctx: &Context<'_>, statement: &protobuf::AlterRoleStmt)
         bypass_rls: None,
         statement_timeout_ms: None,
     };
+    each_once(&statement.options)?;
     for element in definitions(&statement.options) {
         match element.defname.as_str() {
             "inherit" => alter.inherit = Some(option_bool(element)?),

@@ -50,6 +50,7 @@ pub(super) fn create_role(ctx: &Context<'_>, statement: &protobuf::CreateRoleStm
         member_of: Vec::new(),
         members: Vec::new(),
     };
+    each_once(&statement.options)?;
     let way = Some("CREATE ROLE … NOLOGIN");
     let mut login = statement.stmt_type == protobuf::RoleStmtType::RolestmtUser as i32;
     for element in definitions(&statement.options) {
@@ -78,7 +79,13 @@ pub(super) fn create_role(ctx: &Context<'_>, statement: &protobuf::CreateRoleStm
     Ok(role)
 }
 
-pub(super) fn grant_role(statement: &protobuf::GrantRoleStmt) -> GrantRole {
+pub(super) fn grant_role(statement: &protobuf::GrantRoleStmt) -> Converted<GrantRole> {
+    // Who may grant a role further changes nothing: nobody but the owner grants.
+    if let Some(newer) = definitions(&statement.opt).find(|element| element.defname != "admin") {
+        let name = newer.defname.to_uppercase();
+        let message = format!("WITH {name} of a role is newer than PostgreSQL 15, which this project targets");
+        return Err(DatabaseError::new("42601", message));
+    }
     let roles = statement
         .granted_roles
         .iter()
@@ -87,11 +94,13 @@ pub(super) fn grant_role(statement: &protobuf::GrantRoleStmt) -> GrantRole {
             _ => None,
         })
         .collect();
-    GrantRole {
+    Ok(GrantRole {
         grant: statement.is_grant,
+        only_admin: !statement.is_grant && !statement.opt.is_empty(),
+        grantor: statement.grantor.as_ref().map(role_name),
         roles,
         members: statement.grantee_roles.iter().filter_map(role_of).collect(),
-    }
+    })
 }
 
 pub(super) fn grant(ctx: &Context<'_>, statement: &protobuf::GrantStmt) -> Converted<Grant> {
@@ -132,6 +141,7 @@ pub(super) fn grant(ctx: &Context<'_>, statement: &protobuf::GrantStmt) -> Conve
         privileges: privileges(&statement.privileges, object),
         grantees: statement.grantees.iter().filter_map(role_of).collect(),
         grant_option: statement.grant_option,
+        grantor: statement.grantor.as_ref().map(role_name),
     })
 }
 

@@ -146,6 +146,18 @@ pub(super) fn option_text(element: &DefElem) -> Option<String> {
     element.arg.as_deref().and_then(constant_text)
 }
 
+/// Errors: 42601 for an option that is given twice.
+pub(super) fn each_once(nodes: &[Node]) -> Converted<()> {
+    let mut seen: Vec<&str> = Vec::new();
+    for element in definitions(nodes) {
+        if seen.contains(&element.defname.as_str()) {
+            return Err(DatabaseError::new("42601", "conflicting or redundant options"));
+        }
+        seen.push(&element.defname);
+    }
+    Ok(())
+}
+
 /// Parameters of storage in an option list.
 pub(super) fn storage_options(nodes: &[Node]) -> Vec<StorageOption> {
     definitions(nodes)

@@ -68,6 +68,15 @@ pub(super) fn create_function(
     } else if !seen.contains(&"as") {
         return Err(DatabaseError::new("42P13", "no function body specified"));
     }
+    let gives_set = statement.return_type.as_ref().is_some_and(|ty| ty.setof)
+        || function
+            .arguments
+            .iter()
+            .any(|argument| argument.mode == ArgumentMode::Table);
+    if seen.contains(&"rows") && !gives_set {
+        let message = "ROWS is not applicable when function does not return a set";
+        return Err(DatabaseError::new("22023", message));
+    }
     if !matches!(function.language.as_str(), "sql" | "plpgsql") {
         let feature = format!("functions in language {}", function.language);
         return Err(refuse(
@@ -122,9 +131,12 @@ fn function_option(ctx: &Context<'_>, function: &mut CreateFunction, element: &D
                 function.search_path = search_path;
             }
         }
-        "rows" => function.one_row = is_one(element),
+        "rows" => {
+            check_hint(element)?;
+            function.one_row = is_one(element);
+        }
         // Hints for PostgreSQL's planner; they change no answer.
-        "leakproof" | "cost" | "parallel" => {}
+        "leakproof" | "cost" | "parallel" => check_hint(element)?,
         "window" => return Err(refuse(ctx, "window functions of one's own", &function.name.name, None)),
         "transform" | "support" => return Err(refuse(ctx, "TRANSFORM and SUPPORT", &function.name.name, None)),
         other => return Err(refuse(ctx, other, &function.name.name, None)),
@@ -138,6 +150,23 @@ fn is_one(element: &DefElem) -> bool {
         Some(NodeEnum::Integer(number)) => number.ival == 1,
         Some(NodeEnum::Float(number)) => number.fval.parse() == Ok(1.0),
         _ => false,
+    }
+}
+
+/// Hints for PostgreSQL's planner: they change no answer. Errors: 22023, 42601 for what it would not take.
+fn check_hint(element: &DefElem) -> Converted<()> {
+    let text = option_text(element).unwrap_or_default();
+    let is_positive = text.parse::<f64>().is_ok_and(|number| number > 0.0);
+    match element.defname.as_str() {
+        name @ ("cost" | "rows") if !is_positive => {
+            let message = format!("{} must be positive", name.to_uppercase());
+            Err(DatabaseError::new("22023", message))
+        }
+        "parallel" if !matches!(text.as_str(), "safe" | "restricted" | "unsafe") => Err(DatabaseError::new(
+            "42601",
+            "parameter \"parallel\" must be SAFE, RESTRICTED, or UNSAFE",
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -206,14 +235,26 @@ pub(super) fn alter_function(ctx: &Context<'_>, statement: &protobuf::AlterFunct
     let function = function_name(ctx, function)?;
     let name: &ObjectName = &function.name;
     let (mut changed, mut strict, mut one_row, mut definer, mut path) = (None, None, None, None, None);
+    let mut rows = false;
+    let once: Vec<protobuf::Node> = statement
+        .actions
+        .iter()
+        .filter(|node| !matches!(&node.node, Some(NodeEnum::DefElem(element)) if element.defname == "set"))
+        .cloned()
+        .collect();
+    each_once(&once)?;
     for element in definitions(&statement.actions) {
         match element.defname.as_str() {
             "volatility" => changed = Some(volatility(element)),
             "strict" => strict = Some(option_bool(element)?),
             "security" => definer = Some(option_bool(element)?),
             "set" => path = search_path(ctx, &name.name, element)?.or(path),
-            "rows" => one_row = Some(is_one(element)),
-            "leakproof" | "cost" | "parallel" => {}
+            "leakproof" | "cost" | "parallel" => check_hint(element)?,
+            "rows" => {
+                check_hint(element)?;
+                one_row = Some(is_one(element));
+                rows = true;
+            }
             other => return Err(refuse(ctx, other, &name.name, None)),
         }
     }
@@ -224,5 +265,6 @@ pub(super) fn alter_function(ctx: &Context<'_>, statement: &protobuf::AlterFunct
         one_row,
         security_definer: definer,
         search_path: path,
+        rows,
     })
 }

@@ -220,6 +220,9 @@ pub(super) fn constraint(
     if not_enforced {
         return Err(newer("NOT ENFORCED"));
     }
+    if !constraint.indexspace.is_empty() {
+        return Err(unavailable("tablespaces", Some("no TABLESPACE clause")));
+    }
     if constraint.is_no_inherit {
         return Err(unavailable("NO INHERIT", Some("a plain CHECK")));
     }
@@ -229,6 +232,7 @@ pub(super) fn constraint(
         body,
         not_valid: constraint.skip_validation && !constraint.initially_valid,
         storage: storage_options(&constraint.options),
+        including: identifiers(&constraint.including),
         line,
     })
 }
@@ -340,8 +344,10 @@ pub(super) fn create_index(ctx: &Context<'_>, statement: &protobuf::IndexStmt) -
         let Some(NodeEnum::IndexElem(element)) = &node.node else {
             continue;
         };
+        check_direction(&statement.access_method, element)?;
         keys.push(index_key(ctx, &object, element)?);
     }
+    check_included(&statement.index_including_params)?;
     let including = statement
         .index_including_params
         .iter()
@@ -361,6 +367,44 @@ pub(super) fn create_index(ctx: &Context<'_>, statement: &protobuf::IndexStmt) -
         options: storage_options(&statement.options),
         predicate: statement.where_clause.as_deref().map(text::of_expression).transpose()?,
     })
+}
+
+/// Errors: 0A000 for `ASC`, `DESC` and `NULLS …` on an index that has no order.
+fn check_direction(method: &str, element: &protobuf::IndexElem) -> Converted<()> {
+    use protobuf::{SortByDir, SortByNulls};
+    if !matches!(method, "hash" | "gin" | "gist" | "spgist" | "brin") {
+        return Ok(());
+    }
+    let plain = |value: i32, default: i32| value == default || value == 0;
+    let what = if !plain(element.ordering, SortByDir::SortbyDefault as i32) {
+        "ASC/DESC"
+    } else if !plain(element.nulls_ordering, SortByNulls::SortbyNullsDefault as i32) {
+        "NULLS FIRST/LAST"
+    } else {
+        return Ok(());
+    };
+    let message = format!("access method \"{method}\" does not support {what} options");
+    Err(DatabaseError::new("0A000", message))
+}
+
+/// Errors: 0A000 for anything but plain columns in `INCLUDE`.
+fn check_included(columns: &[Node]) -> Converted<()> {
+    for node in columns {
+        let Some(NodeEnum::IndexElem(element)) = &node.node else {
+            continue;
+        };
+        let what = if element.expr.is_some() {
+            "expressions are not supported in included columns"
+        } else if !element.collation.is_empty() {
+            "including column does not support a collation"
+        } else if !element.opclass.is_empty() {
+            "including column does not support an operator class"
+        } else {
+            continue;
+        };
+        return Err(DatabaseError::new("0A000", what));
+    }
+    Ok(())
 }
 
 fn index_key(ctx: &Context<'_>, index: &str, element: &protobuf::IndexElem) -> Converted<IndexKeyDefinition> {
