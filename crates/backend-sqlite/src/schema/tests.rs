@@ -380,7 +380,7 @@ fn a_dry_run_tells_everything_and_keeps_nothing() {
         &[
             migration(
                 "1",
-                "create table t (id int primary key);\ncreate table u (a money);\ncreate index on t using gin (id);",
+                "create table t (id int primary key, tags text[]);\ncreate table u (a money);\ncreate index on t using gin (tags);",
             ),
             migration(
                 "2",
