@@ -751,8 +751,6 @@ pub struct AlterFunction {
     pub security_definer: Option<bool>,
     /// `Some(None)`: `RESET`.
     pub search_path: Option<Option<Vec<Ident>>>,
-    /// `ROWS`, which only a function that gives a set may have.
-    pub rows: bool,
 }
 
 /// `CREATE`/`ALTER PUBLICATION`.

@@ -323,7 +323,7 @@ impl Run<'_> {
         let Some(routine) = self.catalog.routines.get_mut(&name).and_then(|all| all.get_mut(index)) else {
             return Err(DatabaseError::new("XX000", format!("function {name} has gone")));
         };
-        if alter.rows && !routine.returns.set {
+        if alter.one_row.is_some() && !routine.returns.set {
             let message = "ROWS is not applicable when function does not return a set";
             return Err(DatabaseError::new("22023", message));
         }

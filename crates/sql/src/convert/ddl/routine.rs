@@ -235,7 +235,6 @@ pub(super) fn alter_function(ctx: &Context<'_>, statement: &protobuf::AlterFunct
     let function = function_name(ctx, function)?;
     let name: &ObjectName = &function.name;
     let (mut changed, mut strict, mut one_row, mut definer, mut path) = (None, None, None, None, None);
-    let mut rows = false;
     let once: Vec<protobuf::Node> = statement
         .actions
         .iter()
@@ -253,7 +252,6 @@ pub(super) fn alter_function(ctx: &Context<'_>, statement: &protobuf::AlterFunct
             "rows" => {
                 check_hint(element)?;
                 one_row = Some(is_one(element));
-                rows = true;
             }
             other => return Err(refuse(ctx, other, &name.name, None)),
         }
@@ -265,6 +263,5 @@ pub(super) fn alter_function(ctx: &Context<'_>, statement: &protobuf::AlterFunct
         one_row,
         security_definer: definer,
         search_path: path,
-        rows,
     })
 }
