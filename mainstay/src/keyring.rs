@@ -100,7 +100,14 @@ fn create(dir: &Path, path: &Path) -> Result<File, KeyringError> {
 
 /// Makes the data folder with a `.gitignore`, so that data and keys never reach a repository.
 pub fn create_private_dir(dir: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(dir)?;
+    if !dir.exists() {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        // Rows are nobody else's business; a folder that is there already keeps its rights.
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(dir)?;
+    }
     let ignore = dir.join(".gitignore");
     if !ignore.exists() {
         fs::write(ignore, "*\n")?;

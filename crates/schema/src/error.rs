@@ -36,6 +36,8 @@ pub enum Error {
     File { path: PathBuf, source: std::io::Error },
     #[error("migration file `{0}` is not named <14 digits>_name.sql")]
     BadName(String),
+    #[error("a migration needs a name")]
+    NoName,
     #[error("two migrations have version {0}")]
     Duplicate(String),
     #[error("migration {0} was applied with another text than its file has now")]
@@ -62,7 +64,7 @@ impl PublicError for Error {
     fn code(&self) -> Code {
         match self {
             Error::File { .. } => codes::FILE,
-            Error::BadName(_) => codes::BAD_NAME,
+            Error::BadName(_) | Error::NoName => codes::BAD_NAME,
             Error::Duplicate(_) => codes::DUPLICATE,
             Error::Edited(_) => codes::EDITED,
             Error::Failed { .. } => codes::FAILED,
@@ -111,10 +113,12 @@ impl PublicError for Error {
                 error: MigrationError::Backend(BackendError::Refused(error)),
                 ..
             } if error.hint.is_some() => error.hint.clone(),
-            Error::BadName(_) => Some("`mainstay migrate new NAME` makes a file with the right name.".into()),
+            Error::BadName(_) | Error::NoName => {
+                Some("`mainstay migrate new NAME` makes a file with the right name.".into())
+            }
             Error::Edited(_) => Some(
-                "Put the applied text back and write a new migration; on a database you may lose, \
-                 `mainstay db reset` applies everything anew."
+                "A file is frozen once it is applied: put its text back and write a new migration. On a database you \
+                 may lose, stop `dev`, and `mainstay db reset --yes` applies everything anew."
                     .into(),
             ),
             Error::Failed {
@@ -122,6 +126,10 @@ impl PublicError for Error {
                 ..
             } => error.hint.clone(),
             Error::OutOfOrder(..) => Some("Give the migration a later version, or apply it with --include-all.".into()),
+            Error::Duplicate(_) => Some("Rename one of the two files; `ls` shows them side by side.".into()),
+            Error::Missing(_) => {
+                Some("Bring the file back; on a database you may lose, `mainstay db reset --yes`.".into())
+            }
             Error::Pending(_) => Some("Run `mainstay migrate up`, or start with --migrate.".into()),
             _ => None,
         }

@@ -90,11 +90,18 @@ impl Project {
                 }
             })
             .collect();
+        if slug.chars().all(|letter| letter == '_') {
+            return Err(Error::NoName);
+        }
         let dir = self.migrations_dir();
         fs::create_dir_all(&dir).map_err(|source| Error::File {
             path: dir.clone(),
             source,
         })?;
+        let is_taken = self.migrations()?.iter().any(|migration| migration.version == version);
+        if is_taken {
+            return Err(Error::Duplicate(version.to_owned()));
+        }
         let path = dir.join(format!("{version}_{slug}.sql"));
         let text = format!("-- {}\n", name.trim());
         fs::write(&path, text).map_err(|source| Error::File {
@@ -147,6 +154,40 @@ fn read(path: &Path) -> Result<String, Error> {
     })
 }
 
+/// False for a text of blanks, comments and semicolons.
+pub fn has_statement(sql: &str) -> bool {
+    let mut rest = sql;
+    loop {
+        rest = rest.trim_start_matches(|letter: char| letter.is_whitespace() || letter == ';');
+        if let Some(comment) = rest.strip_prefix("--") {
+            rest = comment.split_once('\n').map_or("", |(_, after)| after);
+        } else if rest.starts_with("/*") {
+            match after_comment(rest) {
+                Some(after) => rest = after,
+                // It has no end: PostgreSQL says so.
+                None => return true,
+            }
+        } else {
+            return !rest.is_empty();
+        }
+    }
+}
+
+/// What follows the block comment that `text` begins with; they nest (PostgreSQL manual, 4.1.5).
+fn after_comment(text: &str) -> Option<&str> {
+    let (mut depth, mut rest) = (0, text);
+    loop {
+        match (rest.find("/*"), rest.find("*/")) {
+            (Some(open), Some(close)) if open < close => (depth, rest) = (depth + 1, &rest[open + 2..]),
+            (_, Some(close)) => (depth, rest) = (depth - 1, &rest[close + 2..]),
+            (_, None) => return None,
+        }
+        if depth <= 0 {
+            return Some(rest);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,5 +211,21 @@ mod tests {
         assert_eq!(only("-- mainstay: only postgres\nselect 1"), Some(Only::Postgres));
         assert_eq!(only("--mainstay: only embedded"), Some(Only::Embedded));
         assert_eq!(only("select 1 -- mainstay: only postgres"), None);
+    }
+
+    #[test]
+    fn a_text_without_a_statement_is_told() {
+        for empty in ["", "-- notes\n", " ;; \n", "/* a /* b */ c */ -- d", "-- a"] {
+            assert!(!has_statement(empty), "{empty:?}");
+        }
+        for full in [
+            "select 1",
+            "-- a\nselect 1",
+            "/* a */ create table t ()",
+            "/* no end",
+            "/* a /* b */",
+        ] {
+            assert!(has_statement(full), "{full:?}");
+        }
     }
 }

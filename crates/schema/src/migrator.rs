@@ -7,13 +7,15 @@ use mainstay_core::backend::{AppliedMigration, Backend, CheckedMigration, Migrat
 use mainstay_core::catalog::Enforcement;
 
 use crate::error::Error;
-use crate::files::{Only, Project, only};
+use crate::files::{Only, Project, has_statement, only};
 
 /// Where a migration stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Applied,
     Pending,
+    /// Not applied, and there is nothing in it yet: a file that was just begun.
+    Empty,
     /// Applied, but the file's text has changed since.
     Edited,
     /// Applied, but the project has no such file.
@@ -49,7 +51,7 @@ impl Migrator {
         Ok(self.compare(&files, &applied))
     }
 
-    /// The migrations still to apply, in order.
+    /// The migrations still to apply, in order; files without a statement wait until they have one.
     ///
     /// Errors: `Edited`, `Missing` when the record and the files disagree; `OutOfOrder` unless `include_all`.
     pub async fn pending(&self, include_all: bool) -> Result<Vec<Migration>, Error> {
@@ -161,6 +163,7 @@ impl Migrator {
                     Some(record) if is_edited(file, record) => State::Edited,
                     Some(_) => State::Applied,
                     None if !self.is_for_this_engine(file) => State::NotForThisEngine,
+                    None if !has_statement(&file.sql) => State::Empty,
                     None => State::Pending,
                 };
                 Status {

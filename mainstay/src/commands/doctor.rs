@@ -1,7 +1,8 @@
 //! `mainstay doctor`: looks for what is wrong and says what to do.
 
-use mainstay_core::catalog::RelationKind;
-use mainstay_core::catalog::{Catalog, Grantee, Privilege, Relation};
+use mainstay_core::catalog::{AclEntry, Catalog, Grantee, Privilege, RelationKind};
+use mainstay_core::name::QualifiedName;
+use mainstay_core::types::Type;
 use mainstay_schema::State;
 
 use super::CommandError;
@@ -32,6 +33,7 @@ pub async fn run(target: &Target) -> Result<(), CommandError> {
         let name = format!("{}_{}", status.version, status.name);
         match status.state {
             State::Applied | State::NotForThisEngine => {}
+            State::Empty => println!("warn  migration {name} has no statement yet"),
             State::Pending => println!("warn  migration {name} has not been applied: mainstay migrate up"),
             State::Edited => {
                 println!("FAIL  migration {name} was edited after it had been applied");
@@ -54,31 +56,47 @@ pub async fn run(target: &Target) -> Result<(), CommandError> {
     }
 }
 
-/// What an operator should hear at every start: tables that anybody may read.
+/// What an operator should hear at every start: tables that anybody may read, functions with other rights that anybody may
+/// call.
 pub fn warnings(config: &Config, catalog: &Catalog) -> Vec<String> {
     let mut found = Vec::new();
     if config.rest.anon_role.as_deref() == Some("service_role") {
         found.push("requests without a key act as service_role: anybody may do anything".to_owned());
     }
     let anonymous = config.rest.anon_role.as_deref().unwrap_or_default();
+    let is_exposed = |name: &QualifiedName| config.rest.schemas.iter().any(|schema| name.schema == **schema);
     let mut open: Vec<String> = catalog
         .relations
         .values()
-        .filter(|relation| {
-            config
-                .rest
-                .schemas
-                .iter()
-                .any(|schema| relation.name.schema == **schema)
-        })
+        .filter(|relation| is_exposed(&relation.name))
         .filter(|relation| relation.kind == RelationKind::Table && !relation.row_security.enabled)
-        .filter(|relation| may_read(relation, anonymous))
+        .filter(|relation| may(&relation.acl, Privilege::Select, anonymous))
         .map(|relation| relation.name.to_string())
         .collect();
     open.sort();
     for name in open {
         found.push(format!(
             "table {name} is open to {anonymous} without row security: everybody may read all of it"
+        ));
+    }
+    let mut callable: Vec<String> = catalog
+        .routines
+        .values()
+        .flatten()
+        .filter(|routine| {
+            // Trigger functions cannot be called.
+            let is_trigger = matches!(&routine.returns.ty, Type::Other(name) if name.name == *"trigger");
+            routine.security_definer && !is_trigger
+        })
+        .filter(|routine| is_exposed(&routine.name) && may(&routine.acl, Privilege::Execute, anonymous))
+        .map(|routine| routine.name.to_string())
+        .collect();
+    callable.sort();
+    callable.dedup();
+    for name in callable {
+        found.push(format!(
+            "function {name} runs with its owner's rights and {anonymous} may call it: revoke execute on function \
+             {name} from public, unless that is meant"
         ));
     }
     if config.grants == Grants::Classic && !catalog.relations.is_empty() {
@@ -90,9 +108,9 @@ pub fn warnings(config: &Config, catalog: &Catalog) -> Vec<String> {
     found
 }
 
-fn may_read(relation: &Relation, role: &str) -> bool {
-    relation.acl.iter().any(|entry| {
-        entry.privilege == Privilege::Select
+fn may(acl: &[AclEntry], privilege: Privilege, role: &str) -> bool {
+    acl.iter().any(|entry| {
+        entry.privilege == privilege
             && match &entry.grantee {
                 Grantee::Public => true,
                 Grantee::Role(name) => *name == *role,

@@ -33,6 +33,7 @@ pub async fn run(command: &Migrate) -> Result<(), CommandError> {
                 let state = match status.state {
                     State::Applied => "applied",
                     State::Pending => "pending",
+                    State::Empty => "empty: nothing to apply yet",
                     State::Edited => "EDITED since it was applied",
                     State::Missing => "MISSING from the project",
                     State::NotForThisEngine => "for the other engine",
@@ -44,7 +45,14 @@ pub async fn run(command: &Migrate) -> Result<(), CommandError> {
         }
         Migrate::New { name, dir } => {
             let config = super::load(dir)?;
-            let path = Project::new(&config.root).new_migration(&version_now(), name)?;
+            let project = Project::new(&config.root);
+            let path = loop {
+                match project.new_migration(&version_now(), name) {
+                    // Another one was begun within this second.
+                    Err(mainstay_schema::Error::Duplicate(_)) => tokio::time::sleep(Duration::from_millis(200)).await,
+                    made => break made?,
+                }
+            };
             println!("{}", path.display());
             Ok(())
         }

@@ -323,3 +323,39 @@ async fn dev_applies_a_migration_when_it_is_saved() {
     drop(project);
     assert_eq!(status, 200);
 }
+
+#[test]
+fn a_migration_that_was_just_begun_waits() {
+    let project = Project::of(TABLE);
+    let made = out(&run(&["migrate", "new", "notes", path(&project)]));
+    let file = made.trim();
+    let again = out(&run(&["migrate", "new", "more notes", path(&project)]));
+    assert_ne!(made, again);
+    let up = out(&run(&["migrate", "up", path(&project)]));
+    assert!(up.starts_with("Applied 1 migration(s)"), "{up}");
+    let status = out(&run(&["migrate", "status", path(&project)]));
+    assert_eq!(status.matches("empty: nothing to apply yet").count(), 2, "{status}");
+    std::fs::write(file, "-- notes\ncreate table notes (id int);\n").unwrap();
+    let up = out(&run(&["migrate", "up", path(&project)]));
+    assert!(up.starts_with("Applied 1 migration(s)"), "{up}");
+    let nameless = run(&["migrate", "new", " ", path(&project)]);
+    assert!(!nameless.status.success());
+}
+
+#[test]
+fn doctor_names_functions_that_give_their_owner_s_rights_to_everybody() {
+    let project = Project::of(
+        "create table secrets (a int); alter table secrets enable row level security;
+         create function all_secrets() returns setof secrets language sql security definer as 'select * from secrets';
+         create function kept() returns setof secrets language sql security definer as 'select * from secrets';
+         revoke execute on function kept from public, anon;
+         create function mine() returns setof secrets language sql as 'select * from secrets';",
+    );
+    out(&run(&["migrate", "up", path(&project)]));
+    let text = out(&run(&["doctor", path(&project)]));
+    assert!(
+        text.contains("function public.all_secrets runs with its owner's rights"),
+        "{text}"
+    );
+    assert!(!text.contains("public.kept") && !text.contains("public.mine"), "{text}");
+}

@@ -63,6 +63,10 @@ pub struct Item {
 
 /// Reads the body of a batch. Errors: `MS-DATA-007`.
 pub fn items(body: &[u8]) -> Result<Vec<Item>, Error> {
+    let is_object = body.trim_ascii_start().starts_with(b"{");
+    if !is_object {
+        return Err(Error::Batch("a batch is an object, {\"requests\": […]}".into()));
+    }
     let sent: Sent = serde_json::from_slice(body).map_err(|error| Error::Batch(error.to_string()))?;
     if sent.requests.is_empty() || sent.requests.len() > REQUESTS_MAX {
         return Err(Error::Batch(format!("a batch has 1 to {REQUESTS_MAX} requests")));
@@ -81,7 +85,11 @@ pub fn items(body: &[u8]) -> Result<Vec<Item>, Error> {
             "PATCH" => Method::PATCH,
             "PUT" => Method::PUT,
             "DELETE" => Method::DELETE,
-            other => return Err(Error::Batch(format!("request {position}: the method {other:?}"))),
+            other => {
+                return Err(Error::Batch(format!(
+                    "request {position}: the method {other:?} is not taken in a batch"
+                )));
+            }
         };
         let mut headers = HeaderMap::new();
         for (name, value) in sent.headers {
@@ -90,7 +98,9 @@ pub fn items(body: &[u8]) -> Result<Vec<Item>, Error> {
                 .filter(|name| HEADERS.contains(name))
                 .zip(HeaderValue::from_str(&value).ok());
             let Some((name, value)) = known else {
-                return Err(Error::Batch(format!("request {position}: the header {name:?}")));
+                return Err(Error::Batch(format!(
+                    "request {position}: the header {name:?} is not taken in a batch"
+                )));
             };
             headers.append(name, value);
         }

@@ -102,7 +102,7 @@ pub enum Error {
     TooMany { what: &'static str, max: usize },
     #[error("{what} is nested too deeply")]
     TooDeep { what: &'static str },
-    #[error("what was asked for has changed since")]
+    #[error("The rows are not those that If-Match names")]
     Changed,
     #[error("{0} cannot be read as entity tags")]
     EntityTags(&'static str),
@@ -381,7 +381,10 @@ impl PublicError for Error {
                 .into(),
             ),
             Error::TooDeep { .. } => Some("Nest less deeply, or ask in several requests.".into()),
-            Error::Changed => Some("Read it again with the same query string, and send the new ETag.".into()),
+            Error::Changed => Some(
+                "They have changed, or there are none: read again with the same query string, and send the new ETag."
+                    .into(),
+            ),
             Error::EntityTags(_) => Some("Send \"tag\" as ETag gave it, several with commas between, or *.".into()),
             Error::NoCondition(_) => Some("It goes with PATCH, PUT and DELETE of a table or view.".into()),
             Error::Database(error) => error.hint.clone(),
