@@ -44,18 +44,31 @@ impl Exchange<'_> {
     }
 }
 
+/// A write and what it depends on.
+pub(crate) struct GuardedWrite<'a> {
+    pub relation: &'a str,
+    pub condition: &'a Condition,
+    pub statement: &'a Statement,
+    pub ready: Ready<'a>,
+    /// Of the request's query string.
+    pub shape: &'a Shape,
+}
+
 impl DataRoom {
     /// Runs a write if `condition` holds. Errors: `MS-DATA-003`; as of a read and of the write.
     pub(crate) async fn guarded(
         &self,
         planner: &Planner<'_>,
         caller: &Caller,
-        name: &str,
-        condition: &Condition,
-        statement: &Statement,
-        ready: Ready<'_>,
-        shape: &Shape,
+        guarded: GuardedWrite<'_>,
     ) -> Result<Outcome, Error> {
+        let GuardedWrite {
+            relation,
+            condition,
+            statement,
+            ready,
+            shape,
+        } = guarded;
         let mut head = Head {
             action: Action::Read { head_only: false },
             ..planner.head.clone()
@@ -65,7 +78,7 @@ impl DataRoom {
             head: &head,
             ..*planner
         }
-        .read(name, false)?;
+        .read(relation, false)?;
         let look = self.backend.render(&planned.plan)?;
         let values = planned
             .template

@@ -37,6 +37,7 @@ use cache::Cache;
 use conditional::{Condition, Known};
 pub use config::{Config, ErrorVerbosity, OpenApi, PostgrestVersion, TxEnd};
 use error::{Error, ErrorContext};
+use guard::GuardedWrite;
 use planner::call::{self, Arguments};
 use planner::{Planned, Planner};
 use request::media::MediaType;
@@ -221,16 +222,14 @@ impl DataRoom {
             let outcome = match (&guard, &query) {
                 (Some(condition), Some(query)) => {
                     let planner = self.planner(exchange, &catalog, query, windows);
-                    self.guarded(
-                        &planner,
-                        exchange.caller,
-                        name,
+                    let write = GuardedWrite {
+                        relation: name,
                         condition,
-                        &prepared.statement,
+                        statement: &prepared.statement,
                         ready,
-                        &shape,
-                    )
-                    .await
+                        shape: &shape,
+                    };
+                    self.guarded(&planner, exchange.caller, write).await
                 }
                 _ => self.run(&prepared.statement, ready).await,
             };

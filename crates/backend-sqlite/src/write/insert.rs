@@ -48,7 +48,7 @@ pub struct InsertProgram {
 /// How the rows are written.
 enum Way {
     Table(Box<Table>),
-    Instead(Instead),
+    Instead(Box<Instead>),
 }
 
 /// Into a table.
@@ -97,7 +97,7 @@ pub fn compile(compiled: &Compiled, plan: &Plan, insert: &plan::Insert) -> Resul
         {
             return Err(no_key().into());
         }
-        Some(instead) => Way::Instead(instead),
+        Some(instead) => Way::Instead(Box::new(instead)),
         None => Way::Table(Box::new(table(compiled, role, insert, &target, &members, reads)?)),
     };
     let returning = match &insert.returning.read {

@@ -45,7 +45,7 @@ pub struct InsertStatement {
 /// How the rows are written.
 enum Way {
     Table(Box<Table>),
-    Instead(Instead),
+    Instead(Box<Instead>),
 }
 
 /// Into a table.
@@ -118,7 +118,7 @@ pub fn compile<'c>(
         .collect::<Result<_, DatabaseError>>()?;
     let source = source(compiled, insert, &target, &columns, emitter)?;
     let way = match instead {
-        Some(instead) => Way::Instead(instead),
+        Some(instead) => Way::Instead(Box::new(instead)),
         None => Way::Table(Box::new(table(
             compiled,
             insert,
@@ -524,7 +524,7 @@ fn names_cte(assignments: &[Assignment], filter: Option<&Expr>) -> bool {
 fn check_repeatable(ctes: &[Cte], relation: &Relation) -> Result<(), DatabaseError> {
     let mut found = CteUses::default();
     ctes.iter().for_each(|cte| walk::query(&mut found, &cte.query));
-    if found.varies || found.relations.iter().any(|name| *name == relation.name) {
+    if found.varies || found.relations.contains(&relation.name) {
         let way = Some("a subquery instead of WITH");
         let feature = "WITH over the written table, or of changing values, in DO UPDATE";
         return Err(DatabaseError::unavailable(feature, &relation.name.to_string(), 1, way));

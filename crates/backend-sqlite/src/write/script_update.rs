@@ -40,7 +40,7 @@ pub struct UpdateStatement {
 /// How the rows are written.
 enum Way {
     Table(Box<Table>),
-    Instead(Instead),
+    Instead(Box<Instead>),
 }
 
 /// Into a table.
@@ -133,7 +133,7 @@ pub fn compile_update<'c>(
         None => None,
     };
     let way = match Instead::compile(compiled, &target, Event::Update, &columns)? {
-        Some(instead) => Way::Instead(instead),
+        Some(instead) => Way::Instead(Box::new(instead)),
         None => Way::Table(Box::new(Table {
             checks: Checks::compile(compiled, &target, Moment::Updated(&columns), commands)?,
             write: Write::new(compiled, &target, &columns)?,

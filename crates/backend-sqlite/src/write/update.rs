@@ -46,7 +46,7 @@ pub struct UpdateProgram {
 /// How the rows are written.
 enum Way {
     Table(Box<Table>),
-    Instead(Instead),
+    Instead(Box<Instead>),
 }
 
 /// Into a table.
@@ -101,7 +101,7 @@ pub fn compile(compiled: &Compiled, plan: &Plan, update: &plan::Update) -> Resul
     };
     let domains = DomainChecks::compile(compiled, &target.relation, columns.iter().copied())?;
     let way = match Instead::compile(compiled, &target, Event::Update, &columns)? {
-        Some(instead) => Way::Instead(instead),
+        Some(instead) => Way::Instead(Box::new(instead)),
         None => Way::Table(Box::new(Table {
             checks: Checks::compile(compiled, &target, Moment::Updated(&columns), commands)?,
             write: Write::new(compiled, &target, &columns)?,

@@ -419,7 +419,7 @@ pub(super) fn first_row(
 /// What COALESCE over rows comes to: which records are null is known when the expression is compiled.
 fn first_row_of(expr: &Expr) -> Option<Expr> {
     match &expr.kind {
-        ExprKind::Coalesce(parts) if parts.iter().all(|part| is_row_or_null(part)) => {
+        ExprKind::Coalesce(parts) if parts.iter().all(is_row_or_null) => {
             let first = parts.iter().find(|part| !is_null_row(part)).or_else(|| parts.last());
             first.map(|first| first_row_of(first).unwrap_or_else(|| first.clone()))
         }
