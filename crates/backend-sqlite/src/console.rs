@@ -53,7 +53,7 @@ pub fn read(
             }
             Statement::Set(set) => {
                 let done = setting(&mut session, set, statement.line)?;
-                context = context.with_settings(&session);
+                context = context.with_settings(&session).after(set, compiled.catalog());
                 done
             }
             Statement::Transaction(control) => {
@@ -141,7 +141,7 @@ fn each(
         last = match &statement.ast {
             Statement::Set(set) => {
                 let done = setting(&mut session, set, statement.line)?;
-                context = context.with_settings(&session);
+                context = context.with_settings(&session).after(set, compiled.catalog());
                 done
             }
             Statement::Transaction(control) => {

@@ -9,8 +9,10 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use mainstay_core::caller::Caller;
+use mainstay_core::catalog::Catalog;
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::Ident;
+use mainstay_sql::ast::Set;
 use mainstay_sql::session::Session;
 pub use mainstay_sql::typed::ContextValue;
 use rusqlite::types::Value as Scalar;
@@ -41,6 +43,8 @@ pub struct Context<'a> {
     now: Timestamp,
     /// What `SET` gave the application's own settings.
     settings: Vec<(String, String)>,
+    /// What `SET search_path` has made the current schema, which may be none.
+    schema: Option<Option<String>>,
 }
 
 impl<'a> Context<'a> {
@@ -51,6 +55,7 @@ impl<'a> Context<'a> {
             role: caller.role.clone(),
             now,
             settings: Vec::new(),
+            schema: None,
         }
     }
 
@@ -61,6 +66,7 @@ impl<'a> Context<'a> {
             role: Ident::new(OWNER),
             now,
             settings: Vec::new(),
+            schema: None,
         }
     }
 
@@ -102,7 +108,7 @@ impl<'a> Context<'a> {
             ContextValue::LocalTimestamp => Scalar::Text(self.local_text("%Y-%m-%dT%H:%M:%S", &self.zone())),
             ContextValue::LocalTime => Scalar::Text(self.local_text("%H:%M:%S", &self.zone())),
             ContextValue::CurrentDatabase => Scalar::Text(DATABASE.to_owned()),
-            ContextValue::CurrentSchema => Scalar::Text(self.first_schema()),
+            ContextValue::CurrentSchema => self.first_schema().map_or(Scalar::Null, Scalar::Text),
             ContextValue::CurrentUser => Scalar::Text(self.role.to_string()),
             ContextValue::SessionUser => Scalar::Text(match self.caller {
                 Some(_) => CONNECTION_ROLE.to_owned(),
@@ -181,6 +187,15 @@ impl<'a> Context<'a> {
         json::as_text(&jsonb::canonical(member).ok()?).ok()?
     }
 
+    /// The same after `SET`: the current schema is the first of a search path that exists.
+    pub fn after(mut self, set: &Set, catalog: &Catalog) -> Self {
+        if *set.name == *"search_path" {
+            let exists = |schema: &&String| catalog.schemas.contains_key(schema.as_str()) || *schema == "pg_catalog";
+            self.schema = set.values.as_ref().map(|path| path.iter().find(exists).cloned());
+        }
+        self
+    }
+
     fn search_path(&self) -> Vec<&str> {
         let path = self
             .caller
@@ -193,10 +208,11 @@ impl<'a> Context<'a> {
         }
     }
 
-    fn first_schema(&self) -> String {
-        self.search_path()
-            .first()
-            .map_or_else(|| DEFAULT_SCHEMA.to_owned(), |schema| (*schema).to_owned())
+    fn first_schema(&self) -> Option<String> {
+        match &self.schema {
+            Some(schema) => schema.clone(),
+            None => self.search_path().first().map(|schema| (*schema).to_owned()),
+        }
     }
 
     fn zone_name(&self) -> &str {

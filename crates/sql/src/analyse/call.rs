@@ -231,7 +231,8 @@ impl State<'_> {
         else {
             return Ok(None);
         };
-        if argument.ty != Type::Unknown && pathway(&argument.ty, &ty, CastContext::Explicit).is_none() {
+        let is_row = matches!(argument.ty.base(), Type::Record | Type::Composite(_));
+        if is_row || argument.ty != Type::Unknown && pathway(&argument.ty, &ty, CastContext::Explicit).is_none() {
             return Ok(None);
         }
         self.note_parameter(argument, &ty);

@@ -92,6 +92,14 @@ impl State<'_> {
         position: u32,
     ) -> Result<(crate::typed::TableFunction, Vec<OutputColumn>)> {
         use crate::typed::TableFunction;
+        if routine.returns.ty == Type::Void && routine.returns.set {
+            return Err(self.refuse(
+                "a function that returns SETOF void, in FROM",
+                &routine.name.name,
+                None,
+                position,
+            ));
+        }
         let columns = self.columns_of(routine);
         // A row that is null in all its columns still is one row; a set of rows stands in place only as it is.
         let in_place = routine.returns.set && !routine.strict;
@@ -339,6 +347,19 @@ impl State<'_> {
     }
 
     fn returned_query(&mut self, routine: &Routine, wanted: &[(Ident, Type)], query: &mut Query) -> Result<()> {
+        if let SetExpression::Select(select) = &mut query.body
+            && let [Target { expr, .. }] = select.target.as_slice()
+            && let (Type::Record, ExprKind::Row { fields, rte: None, .. }) = (&expr.ty, &expr.kind)
+            && routine.returns.ty == Type::Record
+            && !fields.iter().map(|field| &field.ty).eq(wanted.iter().map(|(_, ty)| ty))
+        {
+            return Err(self.refuse(
+                "a function whose last query gives a ROW(…) of other types than its arguments",
+                &routine.name.name,
+                Some("the columns instead of ROW(…)"),
+                0,
+            ));
+        }
         if let SetExpression::Select(select) = &mut query.body
             && let Some(columns) = whole_row(routine, &mut select.target)
         {

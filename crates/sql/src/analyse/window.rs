@@ -10,7 +10,7 @@ use super::coerce::{self, place};
 use super::resolve::{self, Bindings, Choice, Slot, choose, coerce_arguments};
 use super::scope::{Clause, State};
 use crate::ast::{self, FrameMode, FunctionCall, SortItem};
-use crate::typed::{Aggregate, Expr, ExprKind, Frame, FrameBound, SortKey, Window, WindowFunction};
+use crate::typed::{Aggregate, CastContext, Expr, ExprKind, Frame, FrameBound, SortKey, Window, WindowFunction};
 use crate::walk;
 
 impl State<'_> {
@@ -123,7 +123,7 @@ impl State<'_> {
                 !resolved
                     .arguments
                     .iter()
-                    .any(|argument| walk::same(argument, &key.expr))
+                    .any(|argument| walk::same(as_written(argument), &key.expr))
             };
             if let Some(key) = order.iter().find(|key| unknown_key(key)) {
                 let message = "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list";
@@ -412,6 +412,18 @@ impl State<'_> {
         }
         let message = format!("could not identify an equality operator for type {ty}");
         Err(place(DatabaseError::new("42883", message), position))
+    }
+}
+
+/// An argument without the casts that nobody wrote.
+fn as_written(argument: &Expr) -> &Expr {
+    match &argument.kind {
+        ExprKind::Cast {
+            expr,
+            context: CastContext::Implicit,
+            ..
+        } => as_written(expr),
+        _ => argument,
     }
 }
 

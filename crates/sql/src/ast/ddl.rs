@@ -745,6 +745,8 @@ impl ArgumentMode {
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlterFunction {
     pub function: FunctionName,
+    /// `ALTER PROCEDURE` (true) or `ALTER FUNCTION`; `None`: `ALTER ROUTINE`.
+    pub is_procedure: Option<bool>,
     pub volatility: Option<Volatility>,
     pub strict: Option<bool>,
     pub one_row: Option<bool>,

@@ -205,6 +205,11 @@ fn create_view(ctx: &Context<'_>, statement: &protobuf::ViewStmt) -> Converted<C
     }));
     let query = statement.query.as_ref().and_then(|query| query.node.as_ref());
     if let Some(NodeEnum::SelectStmt(select)) = query
+        && select.limit_option() == protobuf::LimitOption::WithTies
+    {
+        return Err(refuse(ctx, "FETCH FIRST … WITH TIES", &name.name, Some("rank()")));
+    }
+    if let Some(NodeEnum::SelectStmt(select)) = query
         && change::has_into(select)
     {
         let message = "views must not contain SELECT INTO";

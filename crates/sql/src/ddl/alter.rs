@@ -6,7 +6,7 @@ use mainstay_core::catalog::ConstraintKind;
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::{Ident, QualifiedName};
 
-use super::dependency::Object;
+use super::dependency::{self, Object};
 use super::types::qualified_literal;
 use super::{Change, Result, Run};
 use crate::ast::ddl::{
@@ -445,7 +445,13 @@ impl Run<'_> {
         let position = relation.columns.len();
         let name = new.column.name.clone();
         let not_null = new.column.not_null;
+        let before = self.catalog.clone();
         self.relation_mut(table)?.columns.push(new.column);
+        if let Some(stored) = dependency::misread(&before, self.catalog, &table.name)? {
+            let feature = format!("a column of this name, which {} would read", stored.relation.name);
+            let object = format!("{}.{name}", table.name);
+            return Err(self.refuse(&feature, &object, Some("columns with their table's name in its text")));
+        }
         if let Some(sequence) = new.sequence {
             self.add_sequence(sequence);
         }

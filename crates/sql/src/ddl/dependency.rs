@@ -199,6 +199,24 @@ impl Stored {
     }
 }
 
+/// A kept text that names `table` and that reads other columns after a change than it did before, or cannot be read.
+pub(super) fn misread(before: &Catalog, after: &Catalog, table: &Ident) -> Result<Option<Stored>> {
+    let columns = |stored: &Stored, catalog: &Catalog| -> Result<Vec<(QualifiedName, Ident, u32)>> {
+        let mut columns = stored.uses(catalog)?.columns;
+        columns.sort();
+        Ok(columns)
+    };
+    for stored in stored(before) {
+        if stored.text.contains(table.as_str()) {
+            let was = columns(&stored, before)?;
+            if columns(&stored, after).ok().as_ref() != Some(&was) {
+                return Ok(Some(stored));
+            }
+        }
+    }
+    Ok(None)
+}
+
 /// What a kept text means.
 pub(super) enum Analysed {
     Query(Box<typed::Query>),

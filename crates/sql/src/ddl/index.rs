@@ -10,6 +10,58 @@ use super::lookup::relation_exists;
 use super::{Change, Result, Run, naming, operator_class, storage, table};
 use crate::ast::ddl::{CreateIndex, IndexPartDefinition};
 
+/// PostgreSQL 15's operator classes of btree (`pg_opclass`), and those of extensions that projects have.
+const BTREE_CLASSES: &[&str] = &[
+    "array_ops",
+    "bit_ops",
+    "bool_ops",
+    "bpchar_ops",
+    "bpchar_pattern_ops",
+    "bytea_ops",
+    "char_ops",
+    "cidr_ops",
+    "date_ops",
+    "enum_ops",
+    "float4_ops",
+    "float8_ops",
+    "inet_ops",
+    "int2_ops",
+    "int4_ops",
+    "int8_ops",
+    "interval_ops",
+    "jsonb_ops",
+    "macaddr8_ops",
+    "macaddr_ops",
+    "money_ops",
+    "multirange_ops",
+    "name_ops",
+    "numeric_ops",
+    "oid_ops",
+    "oidvector_ops",
+    "pg_lsn_ops",
+    "range_ops",
+    "record_image_ops",
+    "record_ops",
+    "text_ops",
+    "text_pattern_ops",
+    "tid_ops",
+    "time_ops",
+    "timestamp_ops",
+    "timestamptz_ops",
+    "timetz_ops",
+    "tsquery_ops",
+    "tsvector_ops",
+    "uuid_ops",
+    "varbit_ops",
+    "varchar_ops",
+    "varchar_pattern_ops",
+    "xid8_ops",
+    "citext_ops",
+    "citext_pattern_ops",
+    "btree_hstore_ops",
+    "ltree_ops",
+];
+
 impl Run<'_> {
     pub(super) fn create_index(&mut self, create: &CreateIndex) -> Result<()> {
         let relation = self.existing_relation(&create.table)?;
@@ -31,6 +83,13 @@ impl Run<'_> {
         let mut keys = Vec::new();
         let mut labels: Vec<Ident> = Vec::new();
         for key in &create.keys {
+            if let Some(class) = &key.operator_class
+                && create.method == *"btree"
+                && !BTREE_CLASSES.contains(&class.as_str())
+            {
+                let message = format!("operator class \"{class}\" does not exist for access method \"btree\"");
+                return Err(DatabaseError::new("42704", message));
+            }
             let (part, label) = match &key.part {
                 IndexPartDefinition::Column(column) if table::is_system_column(column) => {
                     let message = "index creation on system columns is not supported";

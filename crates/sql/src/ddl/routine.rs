@@ -327,6 +327,16 @@ impl Run<'_> {
             let message = "ROWS is not applicable when function does not return a set";
             return Err(DatabaseError::new("22023", message));
         }
+        if alter.is_procedure.is_some_and(|wanted| wanted != routine.is_procedure) {
+            let types: Vec<String> = routine
+                .arguments
+                .iter()
+                .map(|argument| argument.ty.to_string())
+                .collect();
+            let kind = if routine.is_procedure { "function" } else { "procedure" };
+            let message = format!("{}({}) is not a {kind}", name.name, types.join(","));
+            return Err(DatabaseError::new("42809", message));
+        }
         let changed = Arc::make_mut(routine);
         changed.volatility = alter.volatility.unwrap_or(changed.volatility);
         changed.strict = alter.strict.unwrap_or(changed.strict);

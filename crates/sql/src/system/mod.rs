@@ -192,7 +192,7 @@ impl<'a> Source<'a> {
 }
 
 /// Columns of the information schema that say `YES` or `NO`.
-const YES_OR_NO: [&str; 9] = [
+const YES_OR_NO: [&str; 12] = [
     "is_insertable_into",
     "is_nullable",
     "is_identity",
@@ -202,6 +202,9 @@ const YES_OR_NO: [&str; 9] = [
     "is_trigger_insertable_into",
     "is_trigger_updatable",
     "is_updatable",
+    "is_trigger_updatable",
+    "is_trigger_deletable",
+    "is_trigger_insertable_into",
 ];
 
 fn described(name: QualifiedName, columns: &[(&str, Type)]) -> Relation {

@@ -178,7 +178,12 @@ impl Pairs {
             s.n += 1.0;
             s.sx += x;
             s.sy += y;
-            if before > 0.0 {
+            if before == 0.0 {
+                // What does not end has no spread.
+                s.sxx = if x.is_finite() { 0.0 } else { f64::NAN };
+                s.syy = if y.is_finite() { 0.0 } else { f64::NAN };
+                s.sxy = s.sxx + s.syy;
+            } else {
                 let (dx, dy) = (x * s.n - s.sx, y * s.n - s.sy);
                 let scale = 1.0 / (s.n * before);
                 s.sxx += dx * dx * scale;

@@ -258,6 +258,11 @@ pub(super) fn alter_function(ctx: &Context<'_>, statement: &protobuf::AlterFunct
     }
     Ok(AlterFunction {
         function,
+        is_procedure: match statement.objtype() {
+            protobuf::ObjectType::ObjectProcedure => Some(true),
+            protobuf::ObjectType::ObjectFunction => Some(false),
+            _ => None,
+        },
         volatility: changed,
         strict,
         one_row,
