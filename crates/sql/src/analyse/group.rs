@@ -40,7 +40,7 @@ impl State<'_> {
 
     /// The innermost level, of those up to `level_max`, whose columns are used: deeper ones are those of subqueries in the
     /// aggregate.
-    fn deepest_level(&self, aggregate: &Aggregate, level_max: usize) -> Option<usize> {
+    pub(super) fn deepest_level(&self, aggregate: &Aggregate, level_max: usize) -> Option<usize> {
         let mut deepest = None;
         for argument in aggregate.arguments.iter().chain(&aggregate.filter) {
             walk::expr(argument, &mut |inner| {

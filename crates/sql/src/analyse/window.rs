@@ -8,9 +8,12 @@ use super::aggregates::{self, AggregateEntry};
 use super::call::{Target, is_builtin};
 use super::coerce::{self, place};
 use super::resolve::{self, Bindings, Choice, Slot, choose, coerce_arguments};
-use super::scope::{Clause, State};
+use super::scope::{Clause, Level, State};
 use crate::ast::{self, FrameMode, FunctionCall, SortItem};
-use crate::typed::{Aggregate, CastContext, Expr, ExprKind, Frame, FrameBound, SortKey, Window, WindowFunction};
+use crate::ddl::walk::{Typed, typed_expr};
+use crate::typed::{
+    Aggregate, CastContext, Expr, ExprKind, Frame, FrameBound, FromItem, SortKey, Window, WindowFunction,
+};
 use crate::walk;
 
 impl State<'_> {
@@ -141,7 +144,34 @@ impl State<'_> {
             order,
             filter,
         };
+        self.check_nested_cte(&aggregate)?;
         Ok((aggregate, resolved.ty))
+    }
+
+    /// Errors: 0A000 for an aggregate of an outer query's rows over a WITH further in.
+    fn check_nested_cte(&self, aggregate: &Aggregate) -> Result<()> {
+        let current = self.levels.len().saturating_sub(1);
+        let Some(level) = self.deepest_level(aggregate, current).filter(|level| *level < current) else {
+            return Ok(());
+        };
+        let mut nested = None;
+        for argument in &aggregate.arguments {
+            typed_expr(argument, &mut |place| {
+                if let Typed::From(FromItem::Cte { cte, name, .. }) = place {
+                    let defined = |level: &Level| level.ctes.iter().any(|known| known.id == *cte);
+                    if self.levels.iter().position(defined).is_some_and(|at| at > level) {
+                        nested.get_or_insert(name);
+                    }
+                }
+            });
+        }
+        match nested {
+            Some(name) => Err(
+                DatabaseError::new("0A000", "outer-level aggregate cannot use a nested CTE")
+                    .detail(format!("CTE \"{name}\" is below the aggregate's semantic level.")),
+            ),
+            None => Ok(()),
+        }
     }
 
     /// `count()` and `sum(*)` are wrong.

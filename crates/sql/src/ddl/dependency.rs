@@ -158,7 +158,7 @@ impl Stored {
             entries.insert(rte, relation.clone());
             own = Some(rte);
         }
-        analysed.walk(&mut |place| collect(place, &mut entries, &mut uses));
+        analysed.walk(&mut |place| collect(place, catalog, &mut entries, &mut uses));
         // Entries may be met after the columns that name them.
         analysed.walk(&mut |place| columns(place, &entries, own, &mut uses));
         if let (Place::When(_), Some(relation)) = (&self.place, catalog.relations.get(&self.relation)) {
@@ -233,21 +233,25 @@ impl Analysed {
     }
 }
 
-fn collect(place: walk::Typed<'_>, entries: &mut HashMap<RteId, Arc<Relation>>, uses: &mut Uses) {
+fn collect(place: walk::Typed<'_>, catalog: &Catalog, entries: &mut HashMap<RteId, Arc<Relation>>, uses: &mut Uses) {
     match place {
         walk::Typed::From(typed::FromItem::Relation { rte, relation, .. }) => {
             entries.insert(*rte, relation.clone());
             uses.relations.insert(relation.name.clone());
         }
-        walk::Typed::From(typed::FromItem::Function { call, .. }) => match call {
-            typed::TableFunction::Routine(call) => {
-                uses.routines.insert(call.routine.id);
+        walk::Typed::From(typed::FromItem::Function { rte, call, .. }) => {
+            let routine = match call {
+                typed::TableFunction::Routine(call) => &call.routine,
+                typed::TableFunction::Run(run) => &run.routine,
+                typed::TableFunction::Set { .. } | typed::TableFunction::Scalar(_) => return,
+            };
+            uses.routines.insert(routine.id);
+            // Its columns are those of the relation whose rows it gives.
+            let row_type = routine.returns.relation.as_ref();
+            if let Some(relation) = row_type.and_then(|name| catalog.relations.get(name)) {
+                entries.insert(*rte, relation.clone());
             }
-            typed::TableFunction::Run(run) => {
-                uses.routines.insert(run.routine.id);
-            }
-            typed::TableFunction::Set { .. } | typed::TableFunction::Scalar(_) => {}
-        },
+        }
         walk::Typed::Expr(expr) => match &expr.kind {
             ExprKind::Cast { .. } | ExprKind::Literal(_) => {
                 expr.ty.each_named(&mut |name| {

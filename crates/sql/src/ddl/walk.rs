@@ -195,7 +195,7 @@ pub(crate) fn expression<'a>(expr: &'a ast::Expr, found: Found<'_, 'a>) {
 }
 
 /// A place in a typed tree.
-pub(super) enum Typed<'a> {
+pub(crate) enum Typed<'a> {
     Expr(&'a typed::Expr),
     From(&'a typed::FromItem),
     /// A subquery of any kind inside an expression.
@@ -269,7 +269,7 @@ fn typed_sort<'a>(keys: &'a [typed::SortKey], visit: Visit<'_, 'a>) {
 }
 
 /// Every place in a typed expression, itself first.
-pub(super) fn typed_expr<'a>(expr: &'a typed::Expr, visit: Visit<'_, 'a>) {
+pub(crate) fn typed_expr<'a>(expr: &'a typed::Expr, visit: Visit<'_, 'a>) {
     use typed::ExprKind as Kind;
     visit(Typed::Expr(expr));
     let mut all = |parts: &mut dyn Iterator<Item = &'a typed::Expr>| parts.for_each(|part| typed_expr(part, visit));
