@@ -238,15 +238,20 @@ impl Conflict {
         sources: &Sources<'_>,
         update: &Update,
     ) -> Result<Written, BackendError> {
-        let mut seen = HashSet::new();
+        // A row that its WHERE left alone may be met again; one that was inserted or updated may not.
+        let mut touched = HashSet::new();
         let mut places = Vec::with_capacity(rows.len());
         let mut rows = rows;
         for row in &mut rows {
-            let twice = self.key_of(relation, row).is_some_and(|key| !seen.insert(key));
-            if twice {
+            let key = self.key_of(relation, row);
+            if key.as_ref().is_some_and(|key| touched.contains(key)) {
                 return Err(second_time().into());
             }
-            places.push(self.place(conn, relation, row, sources, update)?);
+            let place = self.place(conn, relation, row, sources, update)?;
+            if !matches!(place, Place::Nothing) {
+                touched.extend(key);
+            }
+            places.push(place);
         }
         let mut written = Written::default();
         for (row, place) in rows.iter().zip(places) {

@@ -35,6 +35,7 @@ const TOPICS: &[&str] = &[
     "rows",
     "settings",
     "times",
+    "upserts",
     "views",
     "windows",
     "with",

@@ -54,6 +54,8 @@ pub async fn import(command: &Import, opened: &Opened, path: &Path) -> Result<()
         let progress = known.get(&relation.name).cloned().unwrap_or_default();
         count += write(&mut *rows, &dump, block, (relation, columns), progress).await?;
     }
+    // These rows come from a text, not from where the foreign keys hold.
+    rows.settle().await?;
     rows.set_sequences(&dump.positions).await?;
     rows.restore().await?;
     rows.finish().await?;
