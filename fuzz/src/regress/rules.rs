@@ -81,6 +81,8 @@ fn is_of_the_moment(statement: &str) -> bool {
         "'tomorrow'",
         "'yesterday'",
         "random()",
+        // Rows that were written at `now` before and after sleeps that are refused here, in hundredths of a second.
+        "count(distinct d1)",
     ]
     .iter()
     .any(|word| statement.contains(word))

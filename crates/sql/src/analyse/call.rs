@@ -432,6 +432,17 @@ impl State<'_> {
             let message = format!("schema \"{schema}\" does not exist");
             return place(DatabaseError::new("3F000", message), position);
         }
+        let takes_row = |target: &Target| match target {
+            Target::Routine(routine) => routine
+                .arguments
+                .iter()
+                .any(|argument| matches!(argument.ty, Type::Composite(_))),
+            _ => false,
+        };
+        if inputs.contains(&Type::Record) && self.targets(&call.name, true).iter().any(takes_row) {
+            let instead = Some("a row of the table");
+            return self.refuse("a row without a type as an argument", "", instead, position);
+        }
         let message = format!("function {} does not exist", signature(call, inputs));
         let hint = "No function matches the given name and argument types. You might need to add explicit type casts.";
         place(DatabaseError::new("42883", message).hint(hint), position)

@@ -544,9 +544,10 @@ impl<'a> State<'a> {
                     ..value.clone()
                 }));
             }
-            // A field of a parameter that is a row.
-            if let (None, Some((_, value))) = (
-                schema,
+            // A field of a parameter that is a row; the routine's name may stand before it.
+            let is_parameter = schema.is_none() || schema == level.arguments.routine.as_ref();
+            if let (true, Some((_, value))) = (
+                is_parameter,
                 level.arguments.values.iter().find(|(argument, _)| argument == relation),
             ) && let ExprKind::Row { fields, names, .. } = &value.kind
             {
@@ -555,14 +556,14 @@ impl<'a> State<'a> {
                         position,
                         ..fields[at].clone()
                     })),
-                    None => Err(self.missing_relation(schema, relation, position)),
+                    None => Err(self.missing_relation(relation, position)),
                 };
             }
             if level.barrier {
                 break;
             }
         }
-        Err(self.missing_relation(schema, relation, position))
+        Err(self.missing_relation(relation, position))
     }
 
     /// The visible item or row variable of that name. Errors: 42P09 ambiguous, 42P01 not to be used here.
@@ -635,13 +636,9 @@ impl<'a> State<'a> {
         .and_then(|item| item.qualified.as_ref())
     }
 
-    fn missing_relation(&self, schema: Option<&Ident>, name: &Ident, position: u32) -> DatabaseError {
-        let shown = match schema {
-            Some(schema) => format!("{schema}.{name}"),
-            None => name.to_string(),
-        };
+    fn missing_relation(&self, name: &Ident, position: u32) -> DatabaseError {
         let invalid = |hint: String| {
-            let message = format!("invalid reference to FROM-clause entry for table \"{shown}\"");
+            let message = format!("invalid reference to FROM-clause entry for table \"{name}\"");
             place(DatabaseError::new("42P01", message).hint(hint), position)
         };
         for level in self.levels.iter().rev() {
@@ -664,7 +661,7 @@ impl<'a> State<'a> {
             }
         }
         place(
-            DatabaseError::new("42P01", format!("missing FROM-clause entry for table \"{shown}\"")),
+            DatabaseError::new("42P01", format!("missing FROM-clause entry for table \"{name}\"")),
             position,
         )
     }
