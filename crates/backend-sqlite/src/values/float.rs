@@ -269,6 +269,10 @@ fn shortest(value: f64, is_single: bool) -> Shortest {
         if reads_back(candidate.text()) && !is_between(&candidate) {
             return candidate;
         }
+        // At a power of two the even one may lie beyond the neighbour below: then the other, not a longer text.
+        if count == digits && !is_between(&rust) {
+            return rust;
+        }
     }
     rust
 }

@@ -349,9 +349,24 @@ pub fn date(text: &str, now: Option<i64>) -> Result<i64> {
     fields.date.ok_or_else(|| bad_syntax("date", text))
 }
 
+/// What PostgreSQL says of a word that it takes for a zone and does not know: letters, then digits and several dashes, such
+/// as a `uuid`. With one dash it may be a zone in POSIX's form.
+fn zone_not_recognized(text: &str) -> Option<PgError> {
+    let word = text.trim().to_ascii_lowercase();
+    let letters = word.bytes().take_while(u8::is_ascii_alphabetic).count();
+    let rest = &word[letters..];
+    let is_one = letters > 0
+        && rest.starts_with(|c: char| c.is_ascii_digit() || c == '-')
+        && rest
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b"+-/_.:".contains(&c));
+    (is_one && rest.matches('-').count() > 1)
+        .then(|| PgError::new("22023", format!("time zone \"{word}\" not recognized")))
+}
+
 /// Reads a time of day into microseconds. Errors: 22007, 22008.
 pub fn time(text: &str, now: Option<i64>) -> Result<i64> {
-    let fields = read("time", text, now)?;
+    let fields = read("time", text, now).map_err(|error| zone_not_recognized(text).unwrap_or(error))?;
     if let Some(instant) = fields.instant {
         // `epoch` is no time of day.
         return if now.is_some() {
