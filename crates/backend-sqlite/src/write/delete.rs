@@ -8,13 +8,13 @@ use mainstay_core::plan::{self, Input, Outcome, Plan};
 use rusqlite::Connection;
 use rusqlite::types::Value as Scalar;
 
-use super::instead::{Instead, Proposed};
-use super::statement::{Prepared, scalars};
+use super::instead::Instead;
+use super::statement::Prepared;
 use super::target::Target;
 use super::triggered::Triggered;
 use super::triggers::{Env, Event};
 use super::update::{json_list, matching, reads};
-use super::{Rows, affected_within, represent};
+use super::{Rows, affected_within, represent, represent_given};
 use crate::emit::binds::{Bind, Sources};
 use crate::emit::compiled::Compiled;
 use crate::emit::writer::SqlWriter;
@@ -144,27 +144,9 @@ impl DeleteProgram {
             compiled,
             sources,
         };
-        let width = self.relation.columns.len();
-        let rows = self.rows.all(conn, sources, |row| {
-            let old = scalars(row, 0, width).map_err(|error| self.rows.failed(&error))?;
-            Ok(Proposed::delete(old))
-        })?;
-        instead.perform(env, rows, |rows| {
-            let outcome = Outcome {
-                affected: rows.len() as u64,
-                ..Outcome::default()
-            };
-            affected_within(&input.options, outcome.affected)?;
-            let program = self.returning.as_ref();
-            represent(
-                conn,
-                compiled,
-                program,
-                sources,
-                &input.options,
-                Rows::Given(&rows),
-                outcome,
-            )
+        instead.delete(env, &self.rows, |rows| {
+            let returning = self.returning.as_ref();
+            represent_given(env, returning, &input.options, &rows, Outcome::default())
         })
     }
 

@@ -17,13 +17,13 @@ use super::checks::{Checks, Moment};
 use super::conflict::{Conflict, Written};
 use super::defaults::Fill;
 use super::domains::DomainChecks;
-use super::instead::{Instead, Proposed, no_key};
+use super::instead::{Instead, Proposed, Way, no_key};
 use super::payload::{self, Member};
 use super::rows::RowWriter;
 use super::target::Target;
 use super::triggered::{Plain, Triggered, UPDATE_COMMANDS, events};
 use super::triggers::{Env, Event};
-use super::{Rows, affected_within, represent};
+use super::{Rows, affected_within, represent, represent_given};
 use crate::emit::binds::Sources;
 use crate::emit::compiled::Compiled;
 use crate::emit::input::InputType;
@@ -39,24 +39,18 @@ pub struct InsertProgram {
     /// The other columns.
     fills: Vec<(ColumnIndex, Fill)>,
     domains: Option<DomainChecks>,
-    way: Way,
+    way: Way<Table>,
     returning: Option<ReadProgram>,
     location: Vec<(Ident, ColumnIndex)>,
     must_match: Vec<(ColumnIndex, Arc<InputType>, ValueRef)>,
 }
 
-/// How the rows are written.
-enum Way {
-    Table(Box<Table>),
-    Instead(Box<Instead>),
-}
-
-/// Into a table.
-struct Table {
-    checks: Option<Checks>,
-    writer: RowWriter,
-    conflict: Option<Conflict>,
-    triggered: Option<Triggered>,
+/// How rows are inserted into a table.
+pub struct Table {
+    pub checks: Option<Checks>,
+    pub writer: RowWriter,
+    pub conflict: Option<Conflict>,
+    pub triggered: Option<Triggered>,
 }
 
 /// Compiles an insert for the role of `plan`.
@@ -353,24 +347,13 @@ impl InsertProgram {
         let rows = rows.into_iter().map(Proposed::insert).collect();
         instead.perform(env, rows, |rows| {
             let mut outcome = Outcome {
-                affected: rows.len() as u64,
                 inserted: rows.len() as u64,
                 ..Outcome::default()
             };
             if let [row] = rows.as_slice() {
                 outcome.location = self.location(row);
             }
-            affected_within(&input.options, outcome.affected)?;
-            let program = self.returning.as_ref();
-            represent(
-                conn,
-                compiled,
-                program,
-                sources,
-                &input.options,
-                Rows::Given(&rows),
-                outcome,
-            )
+            represent_given(env, self.returning.as_ref(), &input.options, &rows, outcome)
         })
     }
 

@@ -28,6 +28,12 @@ use crate::emit::{Emitter, Rte, walk};
 use crate::errors;
 use crate::routine::cells::rows_text;
 
+/// How a statement's rows are written.
+pub enum Way<T> {
+    Table(Box<T>),
+    Instead(Box<Instead>),
+}
+
 /// How rows are given to one view's triggers.
 pub struct Instead {
     view: Arc<Relation>,
@@ -72,7 +78,7 @@ impl Proposed {
     }
 
     /// A row to be deleted.
-    pub fn delete(old: Vec<Scalar>) -> Self {
+    fn delete(old: Vec<Scalar>) -> Self {
         Proposed {
             old: Some(old),
             new: None,
@@ -114,6 +120,21 @@ impl Instead {
             shape,
             width: target.written.columns.len(),
         }))
+    }
+
+    /// Gives the triggers the view's rows that `old` reads, to be deleted; otherwise as [`Instead::perform`].
+    pub fn delete<T>(
+        &self,
+        env: Env<'_>,
+        old: &Prepared,
+        show: impl FnOnce(Vec<Vec<Scalar>>) -> Result<T, BackendError>,
+    ) -> Result<T, BackendError> {
+        let width = self.view.columns.len();
+        let rows = old.all(env.conn, env.sources, |row| {
+            let values = scalars(row, 0, width).map_err(|error| old.failed(&error))?;
+            Ok(Proposed::delete(values))
+        })?;
+        self.perform(env, rows, show)
     }
 
     /// Gives the rows to the triggers. `show` has what was written (of a DELETE, what was there) before the statement's

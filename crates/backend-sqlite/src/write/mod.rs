@@ -51,6 +51,7 @@ use mainstay_core::plan::{Action, Input, Options, Outcome, Plan};
 use rusqlite::Connection;
 use rusqlite::types::Value as Scalar;
 
+use self::triggers::Env;
 use self::witness::Reads;
 use crate::emit::binds::Sources;
 use crate::emit::compiled::Compiled;
@@ -207,6 +208,30 @@ fn represent(
         outcome.rows = shown.rows;
     }
     Ok(outcome)
+}
+
+/// What a write through INSTEAD OF triggers answers with: the rows as the triggers gave them back. `outcome` has what is
+/// known beside their number.
+///
+/// Errors: `TooManyAffected`, `NotSingular`.
+fn represent_given(
+    env: Env<'_>,
+    returning: Option<&ReadProgram>,
+    options: &Options,
+    rows: &[Vec<Scalar>],
+    outcome: Outcome,
+) -> Result<Outcome, BackendError> {
+    let outcome = Outcome {
+        affected: rows.len() as u64,
+        ..outcome
+    };
+    affected_within(options, outcome.affected)?;
+    let Env {
+        conn,
+        compiled,
+        sources,
+    } = env;
+    represent(conn, compiled, returning, sources, options, Rows::Given(rows), outcome)
 }
 
 #[cfg(test)]

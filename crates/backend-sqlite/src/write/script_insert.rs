@@ -17,8 +17,8 @@ use rusqlite::types::Value as Scalar;
 use super::checks::{Checks, Moment};
 use super::conflict::{Conflict, Written};
 use super::defaults::Fill;
-use super::insert::refuse_generated;
-use super::instead::{Instead, Proposed, no_key};
+use super::insert::{Table, refuse_generated};
+use super::instead::{Instead, Proposed, Way, no_key};
 use super::rows::RowWriter;
 use super::script::{Executed, Shown, assigned, column_of_query, shown, shown_rows};
 use super::statement::{Prepared, scalars};
@@ -38,22 +38,8 @@ pub struct InsertStatement {
     columns: Vec<Option<ColumnIndex>>,
     source: Source,
     fills: Vec<(ColumnIndex, Fill)>,
-    way: Way,
+    way: Way<Table>,
     returning: Option<Shown>,
-}
-
-/// How the rows are written.
-enum Way {
-    Table(Box<Table>),
-    Instead(Box<Instead>),
-}
-
-/// Into a table.
-struct Table {
-    checks: Option<Checks>,
-    writer: RowWriter,
-    conflict: Option<Conflict>,
-    triggered: Option<Triggered>,
 }
 
 enum Source {

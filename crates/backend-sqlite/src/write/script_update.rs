@@ -11,16 +11,16 @@ use mainstay_sql::typed::{Assignment, Cte, Delete, Expr, ExprKind, FromItem, Rte
 use rusqlite::Connection;
 use rusqlite::types::Value as Scalar;
 
-use super::checks::{Checks, Moment};
+use super::checks::Checks;
 use super::delete::Remove;
-use super::instead::{self, Instead, Proposed};
+use super::instead::{self, Instead, Proposed, Way};
 use super::script::{Executed, Shown, declared, shown, shown_rows};
 use super::script_insert::{columns_of, write_assigned};
 use super::statement::{Prepared, scalars};
 use super::target::Target;
 use super::triggered::Triggered;
 use super::triggers::{Env, Event};
-use super::update::{Write, refuse_generated};
+use super::update::{Table, Write, refuse_generated};
 use crate::emit::binds::Sources;
 use crate::emit::compiled::Compiled;
 use crate::emit::privileges::Uses;
@@ -33,21 +33,8 @@ pub struct UpdateStatement {
     columns: Vec<ColumnIndex>,
     /// Row number (of a view with INSTEAD OF triggers: its columns), then the new values.
     rows: Prepared,
-    way: Way,
+    way: Way<Table>,
     returning: Option<Shown>,
-}
-
-/// How the rows are written.
-enum Way {
-    Table(Box<Table>),
-    Instead(Box<Instead>),
-}
-
-/// Into a table.
-struct Table {
-    checks: Option<Checks>,
-    write: Write,
-    triggered: Option<Triggered>,
 }
 
 /// A compiled `DELETE`.
@@ -132,14 +119,7 @@ pub fn compile_update<'c>(
         Some(returning) => Some(Shown::compile(emitter(), &target, update.rte, returning)?),
         None => None,
     };
-    let way = match Instead::compile(compiled, &target, Event::Update, &columns)? {
-        Some(instead) => Way::Instead(Box::new(instead)),
-        None => Way::Table(Box::new(Table {
-            checks: Checks::compile(compiled, &target, Moment::Updated(&columns), commands)?,
-            write: Write::new(compiled, &target, &columns)?,
-            triggered: Triggered::compile(compiled, &target, &[(Event::Update, &columns)], commands)?,
-        })),
-    };
+    let way = Table::way(compiled, &target, &columns, commands)?;
     Ok(UpdateStatement {
         target,
         columns,
@@ -350,12 +330,7 @@ impl DeleteStatement {
                 compiled,
                 sources,
             };
-            let width = self.relation.columns.len();
-            let rows = self.rows.all(conn, sources, |row| {
-                let old = scalars(row, 0, width).map_err(|error| self.rows.failed(&error))?;
-                Ok(Proposed::delete(old))
-            })?;
-            return instead.perform(env, rows, |rows| {
+            return instead.delete(env, &self.rows, |rows| {
                 shown_rows(conn, sources, self.returning.as_ref(), &rows)
             });
         }

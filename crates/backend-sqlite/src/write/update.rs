@@ -12,14 +12,14 @@ use super::checks::{Checks, Moment};
 use super::defaults::Fill;
 use super::disclosure::Disclosure;
 use super::domains::DomainChecks;
-use super::instead::{self, Instead, Proposed};
+use super::instead::{self, Instead, Proposed, Way};
 use super::payload::{self, Member};
 use super::rows::{Failing, Generated, completed, null_in};
 use super::statement::{Prepared, scalars};
 use super::target::Target;
 use super::triggered::Triggered;
 use super::triggers::{Env, Event};
-use super::{Rows, affected_within, represent};
+use super::{Rows, affected_within, represent, represent_given};
 use crate::emit::Rte;
 use crate::emit::binds::{Bind, Sources};
 use crate::emit::compiled::Compiled;
@@ -39,21 +39,34 @@ pub struct UpdateProgram {
     domains: Option<DomainChecks>,
     /// Row numbers, or the columns of a view with INSTEAD OF triggers.
     rows: Prepared,
-    way: Way,
+    way: Way<Table>,
     returning: Option<ReadProgram>,
 }
 
-/// How the rows are written.
-enum Way {
-    Table(Box<Table>),
-    Instead(Box<Instead>),
+/// How rows of a table are updated.
+pub struct Table {
+    pub checks: Option<Checks>,
+    pub write: Write,
+    pub triggered: Option<Triggered>,
 }
 
-/// Into a table.
-struct Table {
-    checks: Option<Checks>,
-    write: Write,
-    triggered: Option<Triggered>,
+impl Table {
+    /// How `columns` of the target's rows are updated under the policies for `commands`.
+    pub fn way(
+        compiled: &Compiled,
+        target: &Target,
+        columns: &[ColumnIndex],
+        commands: &[PolicyCommand],
+    ) -> Result<Way<Table>, DatabaseError> {
+        if let Some(instead) = Instead::compile(compiled, target, Event::Update, columns)? {
+            return Ok(Way::Instead(Box::new(instead)));
+        }
+        Ok(Way::Table(Box::new(Table {
+            checks: Checks::compile(compiled, target, Moment::Updated(columns), commands)?,
+            write: Write::new(compiled, target, columns)?,
+            triggered: Triggered::compile(compiled, target, &[(Event::Update, columns)], commands)?,
+        })))
+    }
 }
 
 /// Compiles an update for the role of `plan`.
@@ -100,14 +113,7 @@ pub fn compile(compiled: &Compiled, plan: &Plan, update: &plan::Update) -> Resul
         None => None,
     };
     let domains = DomainChecks::compile(compiled, &target.relation, columns.iter().copied())?;
-    let way = match Instead::compile(compiled, &target, Event::Update, &columns)? {
-        Some(instead) => Way::Instead(Box::new(instead)),
-        None => Way::Table(Box::new(Table {
-            checks: Checks::compile(compiled, &target, Moment::Updated(&columns), commands)?,
-            write: Write::new(compiled, &target, &columns)?,
-            triggered: Triggered::compile(compiled, &target, &[(Event::Update, &columns)], commands)?,
-        })),
-    };
+    let way = Table::way(compiled, &target, &columns, commands)?;
     Ok(UpdateProgram {
         domains,
         target,
@@ -252,21 +258,8 @@ impl UpdateProgram {
             ))
         })?;
         instead.perform(env, rows, |rows| {
-            let outcome = Outcome {
-                affected: rows.len() as u64,
-                ..Outcome::default()
-            };
-            affected_within(&input.options, outcome.affected)?;
-            let program = self.returning.as_ref();
-            represent(
-                conn,
-                compiled,
-                program,
-                sources,
-                &input.options,
-                Rows::Given(&rows),
-                outcome,
-            )
+            let returning = self.returning.as_ref();
+            represent_given(env, returning, &input.options, &rows, Outcome::default())
         })
     }
 
