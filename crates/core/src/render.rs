@@ -86,7 +86,12 @@ pub fn json_float8(out: &mut Vec<u8>, value: f64) {
 /// Writes `bytea` in hex form without quotes: `\xdeadbeef`. In JSON the backslash is doubled by the caller.
 pub fn bytea_hex(out: &mut Vec<u8>, value: &[u8]) {
     out.extend_from_slice(b"\\x");
-    for byte in value {
+    hex(out, value);
+}
+
+/// Writes bytes as lower-case hex digits.
+pub fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    for byte in bytes {
         out.push(HEX[usize::from(byte >> 4)]);
         out.push(HEX[usize::from(byte & 15)]);
     }

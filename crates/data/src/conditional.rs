@@ -13,6 +13,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use mainstay_core::backend::Backend;
 use mainstay_core::caller::Caller;
+use mainstay_core::render;
 use mainstay_http::{Request, Response};
 use sha2::{Digest, Sha256};
 
@@ -51,19 +52,11 @@ pub fn tag_of(rows: &[u8], headers: &HeaderMap) -> Option<HeaderValue> {
     }
     let mut text = Vec::with_capacity(TAG_ROOM);
     text.push(b'"');
-    hex(&mut text, &Sha256::digest(rows)[..ROWS_BYTES]);
+    render::hex(&mut text, &Sha256::digest(rows)[..ROWS_BYTES]);
     text.push(b'.');
-    hex(&mut text, &form.finalize()[..FORM_BYTES]);
+    render::hex(&mut text, &form.finalize()[..FORM_BYTES]);
     text.push(b'"');
     HeaderValue::from_bytes(&text).ok()
-}
-
-fn hex(text: &mut Vec<u8>, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        text.push(DIGITS[usize::from(byte >> 4)]);
-        text.push(DIGITS[usize::from(byte & 15)]);
-    }
 }
 
 /// A precondition header.
@@ -122,7 +115,7 @@ impl Condition {
             Condition::Any => count > 0,
             Condition::Tags(tags) => {
                 let mut digest = Vec::with_capacity(TAG_ROOM);
-                hex(&mut digest, &Sha256::digest(rows)[..ROWS_BYTES]);
+                render::hex(&mut digest, &Sha256::digest(rows)[..ROWS_BYTES]);
                 tags.iter()
                     .filter_map(|tag| tag.split_once('.'))
                     .any(|(rows, _)| rows.as_bytes() == digest)

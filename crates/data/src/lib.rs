@@ -170,13 +170,8 @@ impl DataRoom {
             let asked = fresh
                 .as_ref()
                 .filter(|_| self.config.pre_request.is_none())
-                .map(|condition| {
-                    (
-                        Known::key(exchange.caller, exchange.request, catalog.version),
-                        condition,
-                    )
-                });
-            if let Some((key, condition)) = &asked
+                .map(|_| Known::key(exchange.caller, exchange.request, catalog.version));
+            if let (Some(key), Some(condition)) = (&asked, &fresh)
                 && let Some(response) = self.known.still_good(&*self.backend, key, condition)
             {
                 return Ok(response);
@@ -238,30 +233,18 @@ impl DataRoom {
                 outcome => outcome?,
             };
             timing.ran();
-            let answer = Answer {
-                config: &self.config,
-                head,
-                preferences: self.in_force(head, &catalog),
-                parameters: exchange.parameters,
-                window: windows.root,
-                has_conflict_target: has_conflict_target(exchange, &prepared.planned),
-                planned: &prepared.planned,
-                outcome,
-            };
+            let answer = self.answer_with(exchange, &catalog, &prepared.planned, windows, outcome);
             let Action::Read { head_only } = &head.action else {
                 return answer.write();
             };
             let response = answer.read(*head_only)?;
-            let Some((key, condition)) = asked else {
-                return Ok(match &fresh {
-                    Some(condition) => conditional::shortened(response, condition),
-                    None => response,
-                });
-            };
-            if let Some(validity) = validity.filter(|_| response.status.is_success()) {
+            if let (Some(key), Some(validity), true) = (asked, validity, response.status.is_success()) {
                 self.known.remember(&key, prepared, validity, &response.headers);
             }
-            return Ok(conditional::shortened(response, condition));
+            return Ok(match &fresh {
+                Some(condition) => conditional::shortened(response, condition),
+                None => response,
+            });
         }
         Err(BackendError::StaleCatalog.into())
     }
@@ -273,7 +256,6 @@ impl DataRoom {
         method: CallMethod,
         timing: &mut Timing,
     ) -> Result<Response, Error> {
-        let head = exchange.head;
         exchange.guard()?;
         let shape = shape::shape_of(exchange.parameters, &mut Vec::new());
         let query = Query::read(exchange.parameters, &shape.slots, method.is_safe())?;
@@ -300,16 +282,7 @@ impl DataRoom {
                 outcome => outcome?,
             };
             timing.ran();
-            let answer = Answer {
-                config: &self.config,
-                head,
-                preferences: self.in_force(head, &catalog),
-                parameters: exchange.parameters,
-                window: windows.root,
-                has_conflict_target: false,
-                planned: &prepared.planned,
-                outcome,
-            };
+            let answer = self.answer_with(exchange, &catalog, &prepared.planned, &windows, outcome);
             let response = answer.call(&routine, method)?;
             return Ok(match method.is_safe() {
                 true => match Condition::read(&exchange.request.headers, &header::IF_NONE_MATCH) {
@@ -320,6 +293,27 @@ impl DataRoom {
             });
         }
         Err(BackendError::StaleCatalog.into())
+    }
+
+    /// What the response to one request is made from.
+    fn answer_with<'a>(
+        &'a self,
+        exchange: &Exchange<'a>,
+        catalog: &Catalog,
+        planned: &'a Planned,
+        windows: &Windows,
+        outcome: Outcome,
+    ) -> Answer<'a> {
+        Answer {
+            config: &self.config,
+            head: exchange.head,
+            preferences: self.in_force(exchange.head, catalog),
+            parameters: exchange.parameters,
+            window: windows.root,
+            has_conflict_target: has_conflict_target(exchange, planned),
+            planned,
+            outcome,
+        }
     }
 
     /// Runs a prepared statement with one request's values.
@@ -462,6 +456,19 @@ enum Ready<'a> {
     },
     /// The outcome is known without running it.
     Known(Outcome),
+}
+
+impl Ready<'_> {
+    /// The same without a borrow.
+    fn into_owned(self) -> Ready<'static> {
+        match self {
+            Ready::Run { caller, input } => Ready::Run {
+                caller: Cow::Owned(caller.into_owned()),
+                input,
+            },
+            Ready::Known(outcome) => Ready::Known(outcome),
+        }
+    }
 }
 
 /// One request with what was read of it.

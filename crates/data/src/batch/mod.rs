@@ -25,8 +25,7 @@ use crate::request::query;
 use crate::request::range::{self, Windows};
 use crate::request::shape;
 use crate::request::{Action, CallMethod, Head, Query, Resource};
-use crate::response::Answer;
-use crate::{DataRoom, Exchange, PLANS_MAX, Prepared, Ready, has_conflict_target};
+use crate::{DataRoom, Exchange, PLANS_MAX, Prepared, Ready};
 use item::{Answers, Item};
 
 /// A relation of this name is written to as any other; the media type says that a batch is meant all the same.
@@ -239,16 +238,15 @@ fn plan(room: &DataRoom, caller: &Caller, request: Request) -> Result<(Pending, 
     if room.is_batch(&head, &request) {
         return Err(Error::Batch("a batch in a batch".into()));
     }
-    let is_possible = match (&head.resource, &head.action) {
-        (Resource::Relation(_), action) => !matches!(action, Action::Info),
-        (Resource::Routine(_), Action::Call { method }) => *method == CallMethod::Post,
-        _ => false,
+    let (name, call) = match (&head.resource, &head.action) {
+        (Resource::Relation(name), action) if *action != Action::Info => (name, None),
+        (Resource::Routine(name), Action::Call { method }) if *method == CallMethod::Post => (name, Some(*method)),
+        _ => {
+            return Err(Error::Batch(
+                "a batch takes reads and writes of tables and views, and calls by POST".into(),
+            ));
+        }
     };
-    if !is_possible {
-        return Err(Error::Batch(
-            "a batch takes reads and writes of tables and views, and calls by POST".into(),
-        ));
-    }
     let parameters = query::parameters(request.query.as_deref().unwrap_or_default())?;
     let exchange = Exchange {
         caller,
@@ -261,35 +259,21 @@ fn plan(room: &DataRoom, caller: &Caller, request: Request) -> Result<(Pending, 
     let windows = range::windows(&request.method, &parameters, &request.headers)?;
     let planner = room.planner(&exchange, &catalog, &query, &windows);
     let payload = exchange.payload()?;
-    let (planned, routine) = match (&head.resource, &head.action) {
-        (Resource::Relation(name), Action::Read { head_only }) => (planner.read(name, *head_only)?, None),
-        (Resource::Relation(name), Action::Create | Action::Update | Action::Put | Action::Delete) => {
-            (planner.write(name, query.columns_of(&payload, &head))?, None)
-        }
-        (
-            Resource::Routine(name),
-            Action::Call {
-                method: method @ CallMethod::Post,
-            },
-        ) => {
+    let (planned, routine) = match (call, &head.action) {
+        (Some(method), _) => {
             let (arguments, keys): (Arguments, BTreeSet<String>) = exchange.arguments(&query)?;
-            let routine = planner.routine(name, &keys, *method)?;
+            let routine = planner.routine(name, &keys, method)?;
             let given = exchange.fitted(&routine, &arguments)?;
             (planner.call(routine.clone(), &given)?, Some(routine))
         }
-        _ => return Err(Error::Path),
+        (None, Action::Read { head_only }) => (planner.read(name, *head_only)?, None),
+        (None, _) => (planner.write(name, query.columns_of(&payload, &head))?, None),
     };
     let statement = room.backend.render(&planned.plan)?;
     let prepared = Prepared { planned, statement };
-    let ready = room.ready(&exchange, &catalog, &prepared, &shape, &windows, &payload)?;
-    let ready = match ready {
-        Ready::Run { caller, input } => Ready::Run {
-            caller: std::borrow::Cow::Owned(caller.into_owned()),
-            input,
-        },
-        Ready::Known(outcome) => Ready::Known(outcome),
-    };
-    drop(parameters);
+    let ready = room
+        .ready(&exchange, &catalog, &prepared, &shape, &windows, &payload)?
+        .into_owned();
     let pending = Pending {
         catalog,
         request,
@@ -309,16 +293,8 @@ fn respond(room: &DataRoom, caller: &Caller, pending: &Pending, outcome: Outcome
         head: &pending.head,
         parameters: &parameters,
     };
-    let answer = Answer {
-        config: &room.config,
-        head: &pending.head,
-        preferences: room.in_force(&pending.head, &pending.catalog),
-        parameters: &parameters,
-        window: pending.windows.root,
-        has_conflict_target: has_conflict_target(&exchange, &pending.prepared.planned),
-        planned: &pending.prepared.planned,
-        outcome,
-    };
+    let planned = &pending.prepared.planned;
+    let answer = room.answer_with(&exchange, &pending.catalog, planned, &pending.windows, outcome);
     match (&pending.routine, &pending.head.action) {
         (Some(routine), _) => answer.call(routine, CallMethod::Post),
         (None, Action::Read { head_only }) => answer.read(*head_only),
