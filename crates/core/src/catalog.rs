@@ -406,6 +406,19 @@ pub enum Privilege {
     Execute,
 }
 
+impl Privilege {
+    /// Everything that can be granted on a table or view.
+    pub const OF_TABLES: &[Privilege] = &[
+        Privilege::Select,
+        Privilege::Insert,
+        Privilege::Update,
+        Privilege::Delete,
+        Privilege::Truncate,
+        Privilege::References,
+        Privilege::Trigger,
+    ];
+}
+
 /// One grant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AclEntry {

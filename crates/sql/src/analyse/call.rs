@@ -541,7 +541,9 @@ pub fn is_builtin(name: &ObjectName) -> bool {
     match &name.schema {
         None => true,
         Some(schema) if *schema == *"pg_catalog" => true,
-        Some(schema) if *schema == *"extensions" => functions::EXTENSION_FUNCTIONS.contains(&&*name.name),
+        Some(schema) if *schema == *"extensions" => functions::EXTENSION_FUNCTIONS
+            .iter()
+            .any(|(_, functions)| functions.contains(&&*name.name)),
         Some(_) => false,
     }
 }

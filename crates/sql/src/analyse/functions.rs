@@ -118,21 +118,25 @@ impl ServerArgument {
     }
 }
 
-/// Functions of extensions that are found under the schema `extensions` as well.
-pub const EXTENSION_FUNCTIONS: &[&str] = &[
-    "gen_random_uuid",
-    "uuid_generate_v4",
-    "uuid_nil",
-    "digest",
-    "hmac",
-    "l2_distance",
-    "inner_product",
-    "cosine_distance",
-    "l1_distance",
-    "vector_dims",
-    "vector_norm",
-    "l2_normalize",
-    "subvector",
+/// Functions that the subset has of extensions, by extension. They are found under the schema `extensions` as well.
+/// Those under no name are PostgreSQL's own by now and need no extension.
+pub const EXTENSION_FUNCTIONS: &[(&str, &[&str])] = &[
+    ("", &["gen_random_uuid"]),
+    ("uuid-ossp", &["uuid_generate_v4", "uuid_nil"]),
+    ("pgcrypto", &["digest", "hmac"]),
+    (
+        "vector",
+        &[
+            "l2_distance",
+            "inner_product",
+            "cosine_distance",
+            "l1_distance",
+            "vector_dims",
+            "vector_norm",
+            "l2_normalize",
+            "subvector",
+        ],
+    ),
 ];
 
 /// Functions that PostgreSQL has and the subset leaves out, with what to use instead.

@@ -10,6 +10,7 @@ use mainstay_core::types::Type;
 
 use super::dependency::{self, Object};
 use super::{Result, Run};
+use crate::analyse::functions;
 
 /// What having an extension means on the embedded engine.
 enum Meaning {
@@ -104,22 +105,11 @@ const EXTENSIONS: &[(&str, Meaning, Option<&str>)] = &[
 ];
 
 /// The functions that an extension brings and the subset has.
-fn functions_of(extension: &str) -> &'static [&'static str] {
-    match extension {
-        "uuid-ossp" => &["uuid_generate_v4", "uuid_nil"],
-        "pgcrypto" => &["digest", "hmac"],
-        "vector" => &[
-            "l2_distance",
-            "inner_product",
-            "cosine_distance",
-            "l1_distance",
-            "vector_dims",
-            "vector_norm",
-            "l2_normalize",
-            "subvector",
-        ],
-        _ => &[],
-    }
+fn functions_of(extension: &str) -> impl Iterator<Item = &'static str> {
+    functions::EXTENSION_FUNCTIONS
+        .iter()
+        .filter(move |(name, _)| *name == extension)
+        .flat_map(|(_, functions)| functions.iter().copied())
 }
 
 impl Run<'_> {
@@ -195,9 +185,7 @@ impl Run<'_> {
             }
         }
         for stored in dependency::stored(self.catalog) {
-            let called = functions_of(name)
-                .iter()
-                .find(|function| stored.text.contains(&format!("{function}(")));
+            let called = functions_of(name).find(|function| stored.text.contains(&format!("{function}(")));
             if let (Some(function), Some(object)) = (called, stored.object(self.catalog)) {
                 lines.push(format!("{} depends on function {function}()", self.shown(&object)));
             }

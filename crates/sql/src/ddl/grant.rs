@@ -16,16 +16,6 @@ use crate::ast::ddl::{CreateRole, DefaultPrivileges, Grant, GrantRole, GrantTarg
 /// What `current_database()` says.
 const DATABASE: &str = "postgres";
 
-/// Everything that can be granted on a table or view.
-pub(super) const TABLE_PRIVILEGES: &[Privilege] = &[
-    Privilege::Select,
-    Privilege::Insert,
-    Privilege::Update,
-    Privilege::Delete,
-    Privilege::Truncate,
-    Privilege::References,
-    Privilege::Trigger,
-];
 /// Everything that can be granted on a column.
 const COLUMN_PRIVILEGES: &[Privilege] = &[
     Privilege::Select,
@@ -291,7 +281,10 @@ impl Run<'_> {
         let relation = self.relation_mut(name)?;
         let wanted = match &grant.privileges {
             PrivilegeList::Wrong(error) => return Err(error.clone()),
-            PrivilegeList::All => TABLE_PRIVILEGES.iter().map(|privilege| (*privilege, None)).collect(),
+            PrivilegeList::All => Privilege::OF_TABLES
+                .iter()
+                .map(|privilege| (*privilege, None))
+                .collect(),
             PrivilegeList::AllOnColumns(columns) => columns
                 .iter()
                 .flat_map(|column| {
@@ -303,7 +296,7 @@ impl Run<'_> {
             PrivilegeList::Some(items) => {
                 let mut wanted: Vec<Wanted> = Vec::new();
                 for item in items {
-                    if !TABLE_PRIVILEGES.contains(&item.privilege) {
+                    if !Privilege::OF_TABLES.contains(&item.privilege) {
                         return Err(invalid_privilege(item.privilege, "table"));
                     }
                     if !item.columns.is_empty() && !COLUMN_PRIVILEGES.contains(&item.privilege) {
@@ -361,7 +354,7 @@ impl Run<'_> {
             schemas.push(None);
         }
         let (all, kind) = match change.object {
-            DefaultPrivilegeObject::Tables => (TABLE_PRIVILEGES, "relation"),
+            DefaultPrivilegeObject::Tables => (Privilege::OF_TABLES, "relation"),
             DefaultPrivilegeObject::Sequences => (SEQUENCE_PRIVILEGES, "sequence"),
             DefaultPrivilegeObject::Functions => (FUNCTION_PRIVILEGES, "function"),
             DefaultPrivilegeObject::Types => (TYPE_PRIVILEGES, "type"),

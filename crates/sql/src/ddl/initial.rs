@@ -8,7 +8,7 @@ use mainstay_core::catalog::{
 };
 use mainstay_core::name::Ident;
 
-use super::grant::{FUNCTION_PRIVILEGES, SEQUENCE_PRIVILEGES, TABLE_PRIVILEGES};
+use super::grant::{FUNCTION_PRIVILEGES, SEQUENCE_PRIVILEGES};
 use crate::platform;
 
 /// The role that migrations run as and that owns what they make.
@@ -129,7 +129,7 @@ pub(super) fn is_built_in_role(name: &str) -> bool {
 fn classic_entries() -> Vec<DefaultPrivilege> {
     let mut entries = Vec::new();
     for (object, privileges) in [
-        (DefaultPrivilegeObject::Tables, TABLE_PRIVILEGES),
+        (DefaultPrivilegeObject::Tables, Privilege::OF_TABLES),
         (DefaultPrivilegeObject::Sequences, SEQUENCE_PRIVILEGES),
         (DefaultPrivilegeObject::Functions, FUNCTION_PRIVILEGES),
     ] {

@@ -10,15 +10,6 @@ use mainstay_core::name::{Ident, QualifiedName};
 
 use super::text::SqlText;
 
-const TABLE: &[Privilege] = &[
-    Privilege::Select,
-    Privilege::Insert,
-    Privilege::Update,
-    Privilege::Delete,
-    Privilege::Truncate,
-    Privilege::References,
-    Privilege::Trigger,
-];
 const SEQUENCE: &[Privilege] = &[Privilege::Select, Privilege::Update, Privilege::Usage];
 const SCHEMA: &[Privilege] = &[Privilege::Create, Privilege::Usage];
 const FUNCTION: &[Privilege] = &[Privilege::Execute];
@@ -235,7 +226,7 @@ fn grantee(text: &mut SqlText, role: Option<&Ident>) {
 fn list(text: &mut SqlText, kind: DefaultObject, rights: &[&Right]) {
     let all = match kind {
         DefaultObject::Schemas => SCHEMA,
-        DefaultObject::Tables => TABLE,
+        DefaultObject::Tables => Privilege::OF_TABLES,
         DefaultObject::Sequences => SEQUENCE,
         DefaultObject::Functions => FUNCTION,
         DefaultObject::Types => TYPE,

@@ -176,16 +176,7 @@ impl<'a> Source<'a> {
     }
 
     fn has_any(&self, relation: &Relation) -> bool {
-        const SHOWN: [Privilege; 7] = [
-            Privilege::Select,
-            Privilege::Insert,
-            Privilege::Update,
-            Privilege::Delete,
-            Privilege::Truncate,
-            Privilege::References,
-            Privilege::Trigger,
-        ];
-        SHOWN
+        Privilege::OF_TABLES
             .iter()
             .any(|privilege| policy::any_column_allows(self.catalog, self.role, relation, *privilege))
     }

@@ -111,17 +111,10 @@ impl Source<'_> {
     }
 
     fn may_change(&self, relation: &Relation) -> bool {
-        const COUNTED: [Privilege; 6] = [
-            Privilege::Insert,
-            Privilege::Update,
-            Privilege::Delete,
-            Privilege::Truncate,
-            Privilege::References,
-            Privilege::Trigger,
-        ];
         self.owns(&relation.owner)
-            || COUNTED
+            || Privilege::OF_TABLES
                 .iter()
+                .filter(|privilege| **privilege != Privilege::Select)
                 .any(|privilege| policy::any_column_allows(self.catalog, self.role, relation, *privilege))
     }
 }
