@@ -118,13 +118,19 @@ async fn open(target: &Target) -> Result<Opened, CommandError> {
     let config = load(&target.dir)?;
     let database = Database::parse(target.database_url.as_deref(), &config)?;
     let backend = engine::open(&database, &config).await?;
-    let migrator = Migrator::new(backend.clone(), Project::new(&config.root));
-    Ok(Opened {
-        config,
-        database,
-        backend,
-        migrator,
-    })
+    Ok(Opened::new(config, database, backend))
+}
+
+impl Opened {
+    fn new(config: Config, database: Database, backend: std::sync::Arc<dyn mainstay_core::backend::Backend>) -> Self {
+        let migrator = Migrator::new(backend.clone(), Project::new(&config.root));
+        Opened {
+            config,
+            database,
+            backend,
+            migrator,
+        }
+    }
 }
 
 /// Reads a project's settings and reports keys that nobody knows.

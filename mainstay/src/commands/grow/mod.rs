@@ -39,13 +39,7 @@ async fn open(command: &Grow) -> Result<Opened, CommandError> {
     let config = super::load(&command.source.dir)?;
     let database = Database::parse(command.source.database_url.as_deref(), &config)?;
     let backend = engine::open_source(&database, &config).await?;
-    let migrator = Migrator::new(backend.clone(), Project::new(&config.root));
-    Ok(Opened {
-        config,
-        database,
-        backend,
-        migrator,
-    })
+    Ok(Opened::new(config, database, backend))
 }
 
 async fn abandon(source: &Opened) -> Result<(), CommandError> {
