@@ -93,11 +93,13 @@ impl Script {
         Ok(Script { text, statements })
     }
 
-    /// True if the catalog changes.
+    /// True if the catalog changes, or foreign keys are to wait for the end: it has a transaction of its own.
     pub fn has_ddl(&self) -> bool {
-        self.statements
-            .iter()
-            .any(|statement| matches!(statement.ast, Statement::Ddl(_) | Statement::Do(_)))
+        self.statements.iter().any(|statement| match &statement.ast {
+            Statement::Ddl(_) | Statement::Do(_) => true,
+            Statement::Set(set) => set.name == "session_replication_role",
+            _ => false,
+        })
     }
 
     /// Runs statements with DDL among them in a transaction of their own, and publishes the new catalog.

@@ -13,6 +13,8 @@ pub struct Session {
     pub constraint_modes: Vec<(QualifiedName, Ident, bool)>,
     /// `check_function_bodies`: routines' bodies are checked when they are made.
     pub check_function_bodies: bool,
+    /// `session_replication_role` is `replica`: no trigger is fired, and foreign keys wait for the end.
+    pub is_replica: bool,
     /// What `SET` gave the application's own settings (`app.region`), names in lower case.
     pub settings: Vec<(String, String)>,
 }
@@ -25,6 +27,7 @@ impl Session {
             user: user.into(),
             constraint_modes: Vec::new(),
             check_function_bodies: true,
+            is_replica: false,
             settings: Vec::new(),
         }
     }

@@ -153,6 +153,8 @@ fn unreadable(text: &str, error: DatabaseError) -> Failure {
 /// A script on its way: the catalog so far, and the settings so far.
 struct Script {
     compiled: Arc<Compiled>,
+    /// The same catalog without triggers, once it was needed.
+    silent: Option<Arc<Compiled>>,
     session: Session,
     now: Timestamp,
     notices: Vec<Notice>,
@@ -163,6 +165,7 @@ impl Script {
     fn new(catalog: &Catalog, watch: Option<Watch>) -> Self {
         Script {
             compiled: Arc::new(Compiled::new(Arc::new(catalog.clone()))),
+            silent: None,
             session: Session::default(),
             now: Timestamp::now(),
             notices: Vec::new(),
@@ -193,6 +196,7 @@ impl Script {
                 console::select(conn, &self.compiled, &self.session, &context, &typed).map(drop)
             }
             Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => self.write(conn, statement),
+            Statement::Do(_) if self.session.is_replica => Err(not_in_replica("DO", statement.line)),
             Statement::Do(body) => self.block(conn, body),
             Statement::Transaction(control) => Ok(refuse_control(control, statement.line)?),
         }
@@ -287,6 +291,11 @@ impl Script {
             carry_out(conn, &before, &after, &changes, &context, self.watch.as_ref())?;
             made = changes.iter().any(|change| matches!(change, Change::CreateTable(_)));
             self.compiled = after;
+            self.silent = None;
+            if matches!(&step.ast, Statement::Set(set) if set.name == "session_replication_role") {
+                conn.pragma_update(None, "defer_foreign_keys", self.session.is_replica)
+                    .map_err(broken)?;
+            }
             self.notices
                 .extend(changes.into_iter().filter_map(|change| match change {
                     Change::Notice(notice) => Some(notice),
@@ -311,19 +320,41 @@ impl Script {
         Ok(())
     }
 
-    fn write(&self, conn: &mut Connection, statement: &ParsedStatement) -> Result<(), BackendError> {
-        let typed = Analyser::new(self.compiled.catalog(), &self.session).statement(&statement.ast)?;
+    /// What writes are made with: without triggers where the session says `replica`.
+    fn writing(&mut self) -> Arc<Compiled> {
+        if !self.session.is_replica {
+            return Arc::clone(&self.compiled);
+        }
+        let silent = self.silent.get_or_insert_with(|| {
+            let mut catalog = Catalog::clone(self.compiled.catalog());
+            for relation in catalog.relations.values_mut() {
+                if !relation.triggers.is_empty() {
+                    Arc::make_mut(relation).triggers.clear();
+                }
+            }
+            Arc::new(Compiled::new(Arc::new(catalog)))
+        });
+        Arc::clone(silent)
+    }
+
+    fn write(&mut self, conn: &mut Connection, statement: &ParsedStatement) -> Result<(), BackendError> {
+        if self.session.is_replica && !matches!(statement.ast, Statement::Insert(_)) {
+            // The file's own keys would act on the rows that refer to them.
+            return Err(not_in_replica("UPDATE and DELETE", statement.line));
+        }
+        let compiled = self.writing();
+        let typed = Analyser::new(compiled.catalog(), &self.session).statement(&statement.ast)?;
         let context = self.context();
         let user = &self.session.user;
         let savepoint = conn.savepoint().map_err(broken)?;
-        let done = write::run_statement(&savepoint, &self.compiled, user, &context, &typed);
+        let done = write::run_statement(&savepoint, &compiled, user, &context, &typed);
         match done {
             Ok(_) => savepoint.commit().map_err(broken),
             Err(BackendError::Refused(error)) if foreign_keys::is_unnamed(&error) => {
                 savepoint.finish().map_err(broken)?;
-                let catalog = self.compiled.catalog();
+                let catalog = compiled.catalog();
                 let found = foreign_keys::diagnose(conn, catalog, |conn| {
-                    write::run_statement(conn, &self.compiled, user, &context, &typed).map(|_| Outcome::default())
+                    write::run_statement(conn, &compiled, user, &context, &typed).map(|_| Outcome::default())
                 });
                 Err(found.map_err(broken)?.unwrap_or(*error).into())
             }
@@ -333,6 +364,13 @@ impl Script {
             }
         }
     }
+}
+
+/// 0A000 for what `session_replication_role = replica` would make another thing.
+fn not_in_replica(what: &str, line: u32) -> BackendError {
+    let feature = format!("{what} while session_replication_role is replica");
+    let way = Some("SET session_replication_role = origin before it");
+    DatabaseError::unavailable(&feature, "", line, way).into()
 }
 
 /// The whole script is one transaction already. Errors: 0A000 for what would undo or leave it.

@@ -17,7 +17,6 @@ const HARMLESS_SETTINGS: &[&str] = &[
     "idle_in_transaction_session_timeout",
     "lock_timeout",
     "row_security",
-    "session_replication_role",
     "standard_conforming_strings",
     "statement_timeout",
     "transaction_timeout",
@@ -52,6 +51,21 @@ pub fn set(session: &mut Session, set: &Set, line: u32) -> Result<()> {
             let value = set.values.as_deref().and_then(<[String]>::first);
             session.check_function_bodies =
                 !value.is_some_and(|value| matches!(value.to_lowercase().as_str(), "off" | "false" | "no" | "0"));
+            Ok(())
+        }
+        "session_replication_role" => {
+            let value = set.values.as_deref().and_then(<[String]>::first);
+            session.is_replica = match value.map(|value| value.to_lowercase()).as_deref() {
+                None | Some("origin" | "local") => false,
+                Some("replica") => true,
+                Some(_) => {
+                    let message = format!(
+                        "invalid value for parameter \"session_replication_role\": \"{}\"",
+                        value.map_or("", String::as_str)
+                    );
+                    return Err(DatabaseError::new("22023", message).hint("Available values: origin, replica, local."));
+                }
+            };
             Ok(())
         }
         // A session keeps its role: what a caller may become is decided before it begins.
