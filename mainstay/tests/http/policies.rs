@@ -153,6 +153,28 @@ fn scenarios() -> Vec<(&'static str, Ask, &'static str)> {
         (A, ask("GET /closed"), "42501"),
         (A, ask("GET /nothing?select=id"), ""),
         (A, ask("GET /loops?select=id"), "42P17"),
+        (A, ask("GET /asking"), "42501"),
+        (A, ask("POST /asking").json(r#"{"id":10}"#), "42501"),
+        (A, ask("GET /shaded"), ""),
+        (A, ask("GET /shaded?n=gt.0").prefer("count=exact"), ""),
+        (A, ask("POST /shaded").json(r#"{"id":10}"#).prefer(representation), ""),
+        (
+            A,
+            ask("PATCH /shaded?id=eq.1").json(r#"{"n":2}"#).prefer(representation),
+            "",
+        ),
+        (
+            A,
+            ask("POST /shaded")
+                .json(r#"{"id":1,"n":4}"#)
+                .prefer("resolution=merge-duplicates"),
+            "",
+        ),
+        (A, ask("DELETE /shaded?id=eq.1"), ""),
+        (A, ask("GET /half_shaded"), "42501"),
+        (A, ask("PATCH /half_shaded?id=eq.1").json(r#"{"n":2}"#), "42501"),
+        (A, ask("GET /circular"), "42P17"),
+        (A, ask("POST /circular").json(r#"{"id":10}"#), "42P17"),
         (A, ask("GET /hidden_column?select=id"), ""),
         (A, ask("GET /hidden_column?select=id,secret"), "42501"),
         (A, ask("GET /hidden_column?select=id&secret=eq.x"), "42501"),
@@ -192,7 +214,7 @@ async fn writes_leave_the_same_tables() {
     for (who, ask, _) in scenarios() {
         let committed = ask.prefer("tx=commit");
         both.same(caller(who), &committed).await;
-        for table in ["notes", "inbox", "quota", "todos"] {
+        for table in ["notes", "inbox", "quota", "shaded", "todos"] {
             both.table(&format!("{table}?order=id")).await;
             // The next scenario uses the same keys: a statement that fails for two reasons may name either.
             let tidy = Ask::new(&format!("DELETE /{table}?id=gte.10")).prefer("tx=commit");

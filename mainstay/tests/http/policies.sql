@@ -38,10 +38,29 @@ create policy i_ins on inbox for insert to authenticated with check (true);
 create policy i_sel on inbox for select to authenticated using (owner = auth.uid());
 create policy l_sel on loops for select to authenticated using (exists (select 1 from loops l where l.id = loops.id));
 
+-- Policies that ask for a table that nobody may read, alone and beside one that is true.
+create table asked (id int);
+create table asking (id int primary key, n int);
+create table shaded (id int primary key, n int);
+create table half_shaded (id int primary key, n int);
+create table circular (id int primary key, n int);
+alter table asking enable row level security;
+alter table shaded enable row level security;
+alter table half_shaded enable row level security;
+alter table circular enable row level security;
+create policy one on asking for all to authenticated using (exists (select 1 from asked where asked.id = asking.id));
+create policy one on shaded for all to authenticated using (exists (select 1 from asked where asked.id = shaded.id));
+create policy two on shaded for all to authenticated using (n > 0 or true);
+create policy one on half_shaded for select to authenticated using (exists (select 1 from asked where asked.id = half_shaded.id));
+create policy two on half_shaded for update to authenticated using (true);
+create policy three on half_shaded as restrictive for select to authenticated using (true);
+create policy one on circular for all to authenticated using (exists (select 1 from circular c where c.id = circular.id));
+create policy two on circular for all to authenticated using (true);
+
 create view v_owner as select id, task from todos;
 create view v_invoker with (security_invoker = true) as select id, task from todos;
 
-grant select, insert, update, delete on members, todos, notes, quota, inbox, nothing, loops to authenticated, service_role;
+grant select, insert, update, delete on members, todos, notes, quota, inbox, nothing, loops, asking, shaded, half_shaded, circular to authenticated, service_role;
 grant select on v_owner, v_invoker to authenticated;
 grant select on todos to anon;
 grant select (id) on hidden_column to authenticated;
@@ -59,4 +78,8 @@ insert into todos (id, owner, team, task, locked) values
   (6, 'cccccccc-0000-4000-8000-000000000003', 0, 'c1', false);
 insert into notes values (1, 1, 'n1'), (2, 2, 'n2'), (3, 3, 'n3'), (4, 4, 'n4');
 insert into nothing values (1);
+insert into asking values (1, 1);
+insert into shaded values (1, 1);
+insert into half_shaded values (1, 1);
+insert into circular values (1, 1);
 insert into hidden_column values (1, 'x'), (2, 'y');

@@ -12,7 +12,7 @@ use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::types::{Type, TypeModifier};
 use mainstay_sql::analyse::Analyser;
 use mainstay_sql::session::Session;
-use mainstay_sql::typed::{BoundExpression, Query, Statement};
+use mainstay_sql::typed::{BoundExpression, Expr, ExprKind, Literal, Query, Statement};
 
 use super::emitter::Rights;
 use crate::routine::body::Body;
@@ -71,6 +71,12 @@ impl Compiled {
     /// A policy or check over `relation`: a boolean.
     pub fn condition(&self, relation: &Arc<Relation>, text: &str) -> Result<Arc<BoundExpression>, DatabaseError> {
         self.expression(relation, true, text, Some((Type::Bool, TypeModifier::None)))
+    }
+
+    /// True if a policy's text holds for every row, by its form alone.
+    pub fn always_holds(&self, relation: &Arc<Relation>, text: &str) -> bool {
+        self.condition(relation, text)
+            .is_ok_and(|bound| always_holds(&bound.expr))
     }
 
     /// A generated column's expression, cast to the column's type.
@@ -225,4 +231,14 @@ fn cached<K: Eq + Hash, V>(
     let made = Arc::new(make()?);
     let mut cache = cache.write().unwrap_or_else(|poisoned| poisoned.into_inner());
     Ok(Arc::clone(cache.entry(key).or_insert(made)))
+}
+
+/// True if PostgreSQL's planner makes `true` of the expression before it looks at any of its subqueries.
+pub fn always_holds(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Literal(Literal::Bool(value)) => *value,
+        ExprKind::Or(parts) => parts.iter().any(always_holds),
+        ExprKind::And(parts) => parts.iter().all(always_holds),
+        _ => false,
+    }
 }

@@ -124,6 +124,8 @@ pub struct Emitter<'a> {
     next_alias: u32,
     /// Relations whose policies (with subqueries) are being written, to find recursion.
     pub(super) guarding: Vec<QualifiedName>,
+    /// What is written is an alternative to `true`: nobody asks for the rights that it would need.
+    pub(super) is_idle: bool,
     depth: usize,
     /// The text goes into the file's schema: no placeholders.
     pub(super) for_schema: bool,
@@ -142,6 +144,7 @@ impl<'a> Emitter<'a> {
             parameters: Parameters::None,
             next_alias: 0,
             guarding: Vec::new(),
+            is_idle: false,
             depth: 0,
             for_schema: false,
         }

@@ -95,6 +95,9 @@ impl Emitter<'_> {
     ///
     /// Errors: 42501 as PostgreSQL words it.
     pub fn check_uses(&self, uses: &Uses) -> Result<()> {
+        if self.is_idle {
+            return Ok(());
+        }
         let mut relations: Vec<_> = uses.relations.iter().collect();
         relations.sort_by_key(|(rte, _)| **rte);
         for (_, (relation, columns)) in relations {

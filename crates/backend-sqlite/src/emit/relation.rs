@@ -9,6 +9,7 @@ use mainstay_core::policy;
 use mainstay_sql::system;
 use mainstay_sql::typed::{RteId, SetExpression};
 
+use super::compiled;
 use super::emitter::{Alias, Emitter, Result, Rte, Scope};
 use super::privileges::Uses;
 use super::query::Names;
@@ -210,6 +211,9 @@ impl Emitter<'_> {
         if let [only] = texts.as_slice() {
             return self.condition(relation, only, row);
         }
+        let is_open = texts.iter().any(|text| self.compiled.always_holds(relation, text));
+        let was_idle = self.is_idle;
+        self.is_idle |= is_open;
         self.sql("(");
         for (index, text) in texts.iter().enumerate() {
             if index > 0 {
@@ -218,6 +222,7 @@ impl Emitter<'_> {
             self.condition(relation, text, row)?;
         }
         self.sql(")");
+        self.is_idle = was_idle;
         Ok(())
     }
 
@@ -227,6 +232,8 @@ impl Emitter<'_> {
     pub fn condition(&mut self, relation: &Arc<Relation>, text: &str, row: &Rte) -> Result<()> {
         let bound = self.compiled.condition(relation, text)?;
         let with_subquery = walk::has_subquery(&bound.expr);
+        let was_idle = self.is_idle;
+        self.is_idle |= compiled::always_holds(&bound.expr);
         if with_subquery {
             if self.guarding.contains(&relation.name) {
                 let message = format!(
@@ -246,6 +253,7 @@ impl Emitter<'_> {
         if with_subquery {
             self.guarding.pop();
         }
+        self.is_idle = was_idle;
         written
     }
 }

@@ -6,11 +6,11 @@
 //! Source: `portability.md` §8; PostgreSQL manual, CREATE POLICY (which policies apply when).
 
 use std::rc::Rc;
+use std::sync::Arc;
 
-use mainstay_core::catalog::{ColumnIndex, PolicyCommand};
+use mainstay_core::catalog::{ColumnIndex, PolicyCommand, Relation};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
-use mainstay_sql::typed::{ExprKind, Literal};
 use rusqlite::Connection;
 
 use super::statement::Prepared;
@@ -84,22 +84,22 @@ impl Checks {
                     side
                 };
                 let parts = emitter.policies(relation, *command);
-                let texts = (texts_of(&parts.permissive, side), texts_of(&parts.restrictive, side));
+                let both = (texts_of(&parts.permissive, side), texts_of(&parts.restrictive, side));
                 // A policy for ALL is the same condition for every command.
-                if written.contains(&texts) {
+                if written.contains(&both) {
                     continue;
                 }
-                written.push(texts);
+                written.push(both);
                 let passed = |using: &[&str], check: &[&str]| match moment {
                     Moment::Updated(assigned) => using == check && unmoved(compiled, target, check, assigned),
                     _ => false,
                 };
                 let using = texts_of(&parts.permissive, Side::Using);
-                let is_open = parts
-                    .permissive
-                    .iter()
-                    .any(|policy| is_true(compiled, target, text_of(policy, side)));
-                if !is_open && !passed(&using, &texts_of(&parts.permissive, side)) {
+                // One with a subquery is written still: it may lead back to the relation, which is an error.
+                let texts = texts_of(&parts.permissive, side);
+                let is_open = texts.iter().any(|text| compiled.always_holds(relation, text))
+                    && !texts.iter().any(|text| asks_elsewhere(compiled, relation, text));
+                if !is_open && !passed(&using, &texts) {
                     when(&mut emitter);
                     emitter.permissive(relation, &parts.permissive, side, &row)?;
                     then(&mut emitter, failures.len());
@@ -182,12 +182,9 @@ fn unmoved(compiled: &Compiled, target: &Target, texts: &[&str], assigned: &[Col
     })
 }
 
-/// True for `USING (true)`.
-fn is_true(compiled: &Compiled, target: &Target, text: Option<&str>) -> bool {
-    let Some(text) = text else { return false };
-    compiled
-        .condition(&target.relation, text)
-        .is_ok_and(|bound| matches!(bound.expr.kind, ExprKind::Literal(Literal::Bool(true))))
+fn asks_elsewhere(compiled: &Compiled, relation: &Arc<Relation>, text: &str) -> bool {
+    let bound = compiled.condition(relation, text);
+    bound.is_ok_and(|bound| walk::has_subquery(&bound.expr))
 }
 
 fn when(emitter: &mut Emitter<'_>) {

@@ -352,7 +352,7 @@ pub fn extract_timestamp(field: &str, micros: i64, of: FieldOf) -> Result<Numeri
         "epoch" => Ok(scaled(micros, 6)),
         "julian" => {
             let day = whole(days + JULIAN_1970);
-            let part = scaled(time, 6).div(&scaled(DAY_US, 6))?;
+            let part = whole(time).div(&whole(DAY_US))?;
             day.add(&part)
         }
         "timezone" | "timezone_hour" | "timezone_minute" if of == FieldOf::Timestamptz => Ok(whole(0)),

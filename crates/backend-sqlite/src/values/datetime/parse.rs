@@ -165,14 +165,20 @@ impl<'a> Reader<'a> {
         match after.as_bytes().first() {
             Some(b':') if fields.time.is_none() => self.time(fields),
             Some(b'-') if fields.date.is_none() => self.date(head, &after[1..], fields),
-            _ if fields.date.is_none() && head.len() == 8 => {
-                let day = Day {
-                    year: number(&head[..4]).ok_or_else(|| self.bad())?,
-                    month: number(&head[4..6]).ok_or_else(|| self.bad())?,
-                    day: number(&head[6..]).ok_or_else(|| self.bad())?,
+            _ if fields.date.is_none() && (head.len() == 8 || head.len() >= 6 && self.type_name != "time") => {
+                // The last four are month and day, whatever comes before them: PostgreSQL, `DecodeNumberField`.
+                let (year, day) = head.split_at(head.len() - 4);
+                let (month, day) = (number(&day[..2]), number(&day[2..]));
+                let (Some(month), Some(day)) = (month, day) else {
+                    return Err(self.bad());
+                };
+                let year = match (year.len(), number(year)) {
+                    (2, Some(year)) => year + if year < 70 { 2000 } else { 1900 },
+                    (_, Some(year)) => year,
+                    (_, None) => return Err(field_overflow(self.text)),
                 };
                 self.rest = after;
-                self.finish_date(day, fields)
+                self.finish_date(Day { year, month, day }, fields)
             }
             _ if fields.date.is_some() && fields.time.is_none() && matches!(head.len(), 4 | 6) => {
                 let seconds = if head.len() == 6 { &head[4..] } else { "0" };
@@ -190,7 +196,13 @@ impl<'a> Reader<'a> {
                 let (Some(hours), Some(minutes), Some(seconds)) = (hours, minutes, number(seconds)) else {
                     return Err(self.bad());
                 };
-                self.finish_time(hours, minutes, seconds, micros, fields)
+                if self.type_name == "time" {
+                    let done = self.finish_time(hours, minutes, seconds, micros, fields);
+                    return done.map_err(|_| self.bad());
+                }
+                // Written together, PostgreSQL asks none of them for its range.
+                fields.time = Some(hours * HOUR_US + minutes * MINUTE_US + seconds * SECOND_US + micros);
+                Ok(())
             }
             _ => Err(self.bad()),
         }
