@@ -1,5 +1,7 @@
 //! The settings of the data API, by PostgREST's names.
 
+use std::time::Duration;
+
 use mainstay_core::name::{Ident, QualifiedName};
 
 /// What the data API is set to. Source: PostgREST documentation, "Configuration".
@@ -35,6 +37,8 @@ pub struct Config {
     /// `url-use-legacy-target-names`: filters may name an aliased embed by its relation.
     pub url_use_legacy_target_names: bool,
     pub version: PostgrestVersion,
+    /// Statements that take as long are logged with their plans; `None`: none are.
+    pub slow_query: Option<Duration>,
 }
 
 impl Default for Config {
@@ -56,6 +60,7 @@ impl Default for Config {
             error_verbosity: ErrorVerbosity::Verbose,
             url_use_legacy_target_names: true,
             version: PostgrestVersion::V14,
+            slow_query: None,
         }
     }
 }

@@ -16,6 +16,7 @@ mod guard;
 mod planner;
 mod request;
 mod response;
+mod slow;
 #[cfg(test)]
 mod tests;
 mod timing;
@@ -48,6 +49,7 @@ use request::range::{self, Windows};
 use request::shape::{self, Shape};
 use request::{Action, CallMethod, Head, Query, Resource};
 use response::{Answer, info, openapi};
+use slow::{Ran, Told};
 use timing::Timing;
 
 /// Plans made anew when the catalog changes under them, at most.
@@ -64,6 +66,7 @@ pub struct DataRoom {
     config: Arc<Config>,
     cache: Arc<Cache<Prepared>>,
     known: Arc<Known>,
+    told: Arc<Told>,
 }
 
 /// A plan with its SQL.
@@ -81,6 +84,7 @@ impl DataRoom {
             config: Arc::new(config),
             cache: Arc::default(),
             known: Arc::default(),
+            told: Arc::default(),
         }
     }
 
@@ -214,6 +218,7 @@ impl DataRoom {
             // Asked before the rows are read: a commit in between makes the answer newer than it is thought to be.
             let validity = asked.as_ref().and_then(|_| self.backend.validity(&prepared.statement));
             let ready = self.ready(exchange, &catalog, &prepared, &shape, windows, payload)?;
+            let began = self.clock();
             let outcome = match (&guard, &query) {
                 (Some(condition), Some(query)) => {
                     let planner = self.planner(exchange, &catalog, query, windows);
@@ -228,6 +233,11 @@ impl DataRoom {
                 }
                 _ => self.run(&prepared.statement, ready).await,
             };
+            if let Some(took) = self.overdue(began) {
+                let (prepared, result) = (&*prepared, &outcome);
+                let ready = self.ready(exchange, &catalog, prepared, &shape, windows, payload)?;
+                self.tell(Ran { prepared, result, took }, ready).await;
+            }
             let outcome = match outcome {
                 Err(Error::Backend(BackendError::StaleCatalog)) if attempt < PLANS_MAX => continue,
                 outcome => outcome?,
@@ -277,7 +287,14 @@ impl DataRoom {
             let prepared = Prepared { planned, statement };
             timing.planned();
             let ready = self.ready(exchange, &catalog, &prepared, &shape, &windows, &Payload::default())?;
-            let outcome = match self.run(&prepared.statement, ready).await {
+            let began = self.clock();
+            let outcome = self.run(&prepared.statement, ready).await;
+            if let Some(took) = self.overdue(began) {
+                let (prepared, result) = (&prepared, &outcome);
+                let ready = self.ready(exchange, &catalog, prepared, &shape, &windows, &Payload::default())?;
+                self.tell(Ran { prepared, result, took }, ready).await;
+            }
+            let outcome = match outcome {
                 Err(Error::Backend(BackendError::StaleCatalog)) if attempt < PLANS_MAX => continue,
                 outcome => outcome?,
             };

@@ -85,6 +85,7 @@ const KEYS: &[&str] = &[
     "mainstay.statement_timeout_ms",
     "mainstay.log_requests",
     "mainstay.postgrest_version",
+    "mainstay.slow_query_ms",
     "rest.db_schemas",
     "rest.db_anon_role",
     "rest.db_extra_search_path",

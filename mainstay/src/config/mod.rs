@@ -25,6 +25,9 @@ pub const DEFAULT_PORT: u16 = 54321;
 /// Bytes of a request's body, unless `[mainstay] body_bytes_max` says otherwise.
 pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// Milliseconds from which a statement is slow, unless `[mainstay] slow_query_ms` says otherwise.
+pub const SLOW_QUERY_MS: u64 = 1_000;
+
 /// What can be wrong with the settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -78,6 +81,8 @@ pub struct Config {
     /// Milliseconds a statement may take.
     pub statement_timeout_ms: u64,
     pub log_requests: bool,
+    /// Milliseconds from which a statement is logged as slow; `None`: none is.
+    pub slow_query_ms: Option<u64>,
     /// Keys of the file that nothing in Mainstay knows.
     pub unknown_keys: Vec<String>,
 }
@@ -144,6 +149,10 @@ impl Config {
             body_bytes_max: reader.integer("mainstay.body_bytes_max")?.unwrap_or(BODY_BYTES_MAX),
             statement_timeout_ms: reader.integer("mainstay.statement_timeout_ms")?.unwrap_or(8_000),
             log_requests: reader.boolean("mainstay.log_requests")?.unwrap_or(true),
+            slow_query_ms: match reader.text("mainstay.slow_query_ms")?.as_deref() {
+                Some("off") => None,
+                _ => reader.integer("mainstay.slow_query_ms")?.or(Some(SLOW_QUERY_MS)),
+            },
             unknown_keys,
         })
     }

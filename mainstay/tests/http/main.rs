@@ -35,6 +35,7 @@ mod policies;
 mod program;
 mod routines;
 mod schema_pairs;
+mod slow_log;
 mod sql_built;
 mod system_catalogs;
 mod triggers;
