@@ -217,7 +217,8 @@ pub fn open(options: &Options, purpose: Purpose, budget: &Arc<Budget>) -> rusqli
         (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
         (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
         (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
-        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        // Those that there are keep the indexes of full text search, and are compared with the catalog at the start.
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, purpose == Purpose::Write),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
         (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true),

@@ -286,7 +286,8 @@ pub enum ReferentialAction {
 pub struct Index {
     pub name: Ident,
     pub unique: bool,
-    /// `btree`, `gin` …; other than `btree` the embedded engine keeps the entry and answers by scan.
+    /// `btree`, `gin` …; other than `btree` the embedded engine keeps the entry and answers by scan, but for indexes of
+    /// full text search.
     pub method: Ident,
     pub keys: Vec<IndexKey>,
     /// `WHERE` of a partial index, as PostgreSQL text.

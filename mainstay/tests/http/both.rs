@@ -116,6 +116,12 @@ impl Both {
         ));
     }
 
+    /// The embedded engine's answer alone, of what the other engine has otherwise.
+    pub async fn embedded(&self, who: impl Fn(&Server) -> Client, ask: &Ask) -> Answer {
+        let server = &self.servers[0];
+        ask.send(&who(server)).await
+    }
+
     /// The rows of a table as `service_role` sees them, the same on every engine.
     pub async fn table(&self, path: &str) -> String {
         self.same(Server::service, &Ask::new(&format!("GET /{path}")))

@@ -8,6 +8,52 @@ fn project() -> Project {
     Project::of(include_str!("full_text.sql")).config("[rest]\ndb_tx_end = \"commit-allow-override\"")
 }
 
+/// An index is asked for candidates behind a policy, by a filter and by a function, and where every row must match.
+#[tokio::test]
+async fn an_index_is_asked_behind_policies() {
+    let schema = "
+        create table papers (id integer primary key, open boolean not null, body text not null,
+          search tsvector generated always as (to_tsvector('english', body)) stored);
+        create index papers_search on papers using gin (search);
+        create index papers_body on papers using gin (to_tsvector('simple', body));
+        insert into papers (id, open, body) select i, i % 3 > 0, case when i % 50 = 0 then 'a rare word' else 'common words' end
+          from generate_series(1, 1000) i;
+        alter table papers enable row level security;
+        create policy open on papers for select using (open);
+        grant select on papers to anon;
+        create function found(words text) returns setof papers language sql stable as
+          $$ select * from papers where to_tsvector('simple', body) @@ plainto_tsquery('simple', words) and id < 900 $$;
+        grant execute on function found to anon;";
+    let project =
+        || Project::of(schema).config("[rest]\ndb_plan_enabled = true\ndb_tx_end = \"commit-allow-override\"");
+    let both = Both::start(project).await;
+    let asked = [
+        ("GET /papers?select=id&search=fts.rare&order=id", true),
+        (
+            "GET /papers?select=id&search=wfts(english).rare&id=gt.100&order=id",
+            true,
+        ),
+        (
+            "GET /papers?select=id&search=fts.rare%20%26%20!common&search=fts.word&order=id",
+            true,
+        ),
+        ("GET /papers?select=id&search=not.fts.rare&order=id&limit=5", false),
+        ("GET /papers?select=id&or=(search.fts.rare,id.eq.7)&order=id", false),
+        ("GET /rpc/found?words=rare&select=id&order=id", true),
+    ];
+    for (line, _) in asked {
+        let answer = both
+            .same(Server::anonymous, &Ask::new(line).prefer("count=exact"))
+            .await;
+        assert!(answer.text().len() > 20, "{line}: {}", answer.text());
+    }
+    for (line, is_asked) in asked {
+        let ask = Ask::new(line).header("accept", "application/vnd.pgrst.plan");
+        let plan = both.embedded(Server::anonymous, &ask).await.text();
+        assert_eq!(plan.contains("_ms_words:papers_"), is_asked, "{line}: {plan}");
+    }
+}
+
 #[tokio::test]
 async fn every_filter_on_every_kind_of_column() {
     let both = Both::start(project).await;

@@ -66,6 +66,8 @@ pub struct Scope {
     pub(super) nullable: HashSet<RteId>,
     /// Entries of `nullable` that are written with a column more, which tells whether they are there.
     pub(super) marked: HashSet<RteId>,
+    /// Entries that are tables, or what policies leave of them with the rows' numbers.
+    pub(super) numbered: HashSet<RteId>,
 }
 
 /// What `$n` stands for.

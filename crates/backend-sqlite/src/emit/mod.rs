@@ -15,6 +15,7 @@ mod cast;
 mod comparison;
 pub mod compiled;
 pub mod context;
+pub mod documents;
 mod domain;
 pub mod emitter;
 mod expression;

@@ -308,6 +308,7 @@ impl Emitter<'_> {
         self.from(&select.from)?;
         if let Some(filter) = &select.filter {
             self.sql(" WHERE ");
+            self.candidates(filter)?;
             self.expr(filter)?;
         }
         self.sql(") WHERE h");
@@ -361,6 +362,7 @@ impl Emitter<'_> {
     fn filters(&mut self, select: &Select) -> Result<()> {
         if let Some(filter) = &select.filter {
             self.sql(" WHERE ");
+            self.candidates(filter)?;
             self.expr(filter)?;
         }
         if !select.group_by.is_empty() {

@@ -10,6 +10,7 @@ use mainstay_sql::system;
 use mainstay_sql::typed::{RteId, SetExpression};
 
 use super::compiled;
+use super::documents;
 use super::emitter::{Alias, Emitter, Result, Rte, Scope};
 use super::privileges::Uses;
 use super::query::Names;
@@ -64,6 +65,9 @@ impl Emitter<'_> {
     pub fn secured_relation(&mut self, relation: &Arc<Relation>, rte: RteId, wanted: Wanted<'_>) -> Result<Alias> {
         let alias = self.relation_alias(relation, rte);
         self.marked(rte, |emitter| emitter.write_relation(relation, wanted))?;
+        if documents::may_have_keys(relation) {
+            self.scope.numbered.insert(rte);
+        }
         self.sql(" AS ").alias(alias);
         Ok(alias)
     }
@@ -104,18 +108,19 @@ impl Emitter<'_> {
             return Ok(());
         }
         let inner = self.fresh_alias();
+        let with_rowid = wanted.rowid || documents::may_have_keys(relation);
         self.sql("(SELECT ");
-        if wanted.rowid {
+        if with_rowid {
             self.alias(inner).sql("._rowid_ AS _rowid_");
         }
         for (index, column) in relation.columns.iter().enumerate() {
-            if index > 0 || wanted.rowid {
+            if index > 0 || with_rowid {
                 self.sql(", ");
             }
             self.alias(inner).sql(".");
             self.writer.ident(&column.name);
         }
-        if relation.columns.is_empty() && !wanted.rowid {
+        if relation.columns.is_empty() && !with_rowid {
             self.sql("NULL");
         }
         self.sql(" FROM ");

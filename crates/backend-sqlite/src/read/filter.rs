@@ -238,6 +238,7 @@ impl<'a> Builder<'a> {
         let subject = Subject::of_read(read, rte);
         if let Some(filter) = &read.filter {
             self.and(first);
+            self.candidates(subject, filter)?;
             self.predicate(subject, filter)?;
         }
         for (index, embed) in read.embeds.iter().enumerate() {
@@ -247,6 +248,24 @@ impl<'a> Builder<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Where an index has candidates for a search that every row must pass, they are asked for first.
+    fn candidates(&mut self, subject: Subject<'_>, predicate: &Predicate) -> Result<()> {
+        match predicate {
+            Predicate::And(parts) => parts.iter().try_for_each(|part| self.candidates(subject, part)),
+            Predicate::FullText {
+                field,
+                query,
+                language,
+                value,
+            } => {
+                let document = self.field(subject.rte, subject.relation, field)?;
+                let search = self.full_text(document, *query, *language, *value)?;
+                self.emitter.candidates(&search)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn and(&mut self, first: &mut bool) {

@@ -3,6 +3,7 @@
 use rusqlite::{CachedStatement, Connection};
 
 use super::program::{CountPlan, Node, Query, ReadProgram};
+use crate::emit::documents;
 
 /// Rows above which reading a whole table is not short.
 const SCANNED_ROWS_MAX: i64 = 500;
@@ -106,7 +107,8 @@ fn plan_is_short(connection: &Connection, query: &Query) -> rusqlite::Result<boo
 }
 
 fn is_scan(step: &str) -> bool {
-    step.starts_with("SCAN ") && !step.starts_with("SCAN CONSTANT ROW") && !step.contains("VIRTUAL TABLE")
+    let is_function = step.contains("VIRTUAL TABLE") && !step.contains(documents::PREFIX);
+    step.starts_with("SCAN ") && !step.starts_with("SCAN CONSTANT ROW") && !is_function
 }
 
 /// The highest rowid among the tables that a statement reads: no fewer than its rows, found without reading them.

@@ -23,10 +23,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::define::{self, KEY_INDEX_PREFIX, Spelling, StoredColumn};
 use super::store::broken;
-use super::{faults, sequences};
+use super::{documents, faults, sequences};
 use crate::connection::register_collations;
 use crate::emit::compiled::Compiled;
 use crate::emit::context::Context;
+use crate::emit::documents as emit_documents;
 use crate::emit::writer::{SqlWriter, physical_name};
 use crate::write::triggers;
 use crate::{errors, routine, write};
@@ -54,6 +55,7 @@ pub fn carry_out(
     routine::enter(conn, after, context, || {
         let mut touched: Vec<&QualifiedName> = Vec::new();
         for change in changes {
+            work.release_documents(change)?;
             work.one(change, context)?;
             if let Some(table) = table_of(change)
                 && !touched.contains(&table)
@@ -64,7 +66,11 @@ pub fn carry_out(
         for table in touched {
             work.sync_key_indexes(table)?;
         }
-        work.sync_carried_keys()
+        work.sync_carried_keys()?;
+        match emit_documents::any(before) || emit_documents::any(after.catalog()) {
+            true => documents::sync(conn, after),
+            false => Ok(()),
+        }
     })
 }
 
@@ -94,6 +100,25 @@ pub(super) struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// The file's triggers name columns, which SQLite would not let go.
+    fn release_documents(&self, change: &Change) -> Result<()> {
+        let (table, rows_change) = match change {
+            Change::RenameTable { from: table, .. }
+            | Change::RenameColumn { table, .. }
+            | Change::DropColumn { table, .. }
+            | Change::Redefine { table } => (table, false),
+            Change::Rebuild { table } | Change::Retype { table, .. } | Change::MoveTable { from: table, .. } => {
+                (table, true)
+            }
+            _ => return Ok(()),
+        };
+        match self.before.relations.get(table) {
+            Some(relation) if !emit_documents::may_have_keys(relation) => Ok(()),
+            Some(relation) if rows_change => documents::discard(self.conn, relation),
+            _ => documents::release(self.conn, table),
+        }
+    }
+
     /// Foreign keys whose actions the engine now carries out itself, or no longer does, are spelled anew.
     fn sync_carried_keys(&self) -> Result<()> {
         let before = triggers::carried_keys(self.before);

@@ -331,7 +331,7 @@ fn collate(writer: &mut SqlWriter, ty: &Type) {
     }
 }
 
-/// `CREATE INDEX`; `None` for access methods that the embedded engine answers by scan.
+/// `CREATE INDEX`; `None` for access methods that the embedded engine answers by scan or by `documents`.
 pub fn index(compiled: &Compiled, relation: &Arc<Relation>, index: &Index) -> Result<Option<String>> {
     if !matches!(index.method.as_str(), "btree" | "hash") {
         return Ok(None);

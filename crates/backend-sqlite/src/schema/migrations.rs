@@ -12,9 +12,9 @@ use mainstay_sql::platform::is_platform_schema;
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
-use super::platform;
 use super::script::{self, Failure};
 use super::store::{self, MIGRATIONS_SCHEMA, broken};
+use super::{documents, platform};
 use crate::emit::writer::SqlWriter;
 
 /// Applies one migration and records it, in one transaction. Gives the catalog to publish.
@@ -133,6 +133,7 @@ fn clear(conn: &mut Connection, catalog: &Catalog, grants: DefaultGrants) -> Res
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
         .map_err(broken)?;
     crate::departure::forbid_schema_changes(&transaction)?;
+    documents::remove(&transaction)?;
     let names: Vec<String> = {
         let mut statement = transaction
             .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")

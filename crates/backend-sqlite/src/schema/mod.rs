@@ -5,6 +5,7 @@
 //! | [`store`] | `_ms_*` tables: the catalog's objects as JSON rows, read at start |
 //! | [`sequences`] | the sequences' current values |
 //! | [`define`] | catalog → `CREATE TABLE`, `CREATE INDEX` of the file |
+//! | [`documents`] | candidate indexes of full text search, and the triggers that keep them |
 //! | [`carry_out`] | what a catalog change asks of the file |
 //! | [`rebuild`] | changes that copy or rewrite a table's rows |
 //! | [`script`] | statements one after the other, in one transaction |
@@ -20,6 +21,7 @@
 pub mod carry_out;
 mod check;
 pub mod define;
+mod documents;
 mod faults;
 pub mod migrations;
 mod platform;

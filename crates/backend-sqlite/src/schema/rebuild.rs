@@ -18,8 +18,8 @@ use rusqlite::params;
 
 use super::carry_out::{Work, refers_to};
 use super::define::{self, Spelling};
-use super::faults;
 use super::store::broken;
+use super::{documents, faults};
 use crate::connection::register_collations;
 use crate::emit::binds::{Bind, BindError, Sources, bind_all};
 use crate::emit::compiled::Compiled;
@@ -40,6 +40,9 @@ impl Work<'_> {
     /// Copies the rows into a table of the new shape; columns in `retyped` get the values of their expressions.
     pub(super) fn rebuild(&self, table: &QualifiedName, retyped: &[Retyped], context: &Context<'_>) -> Result<()> {
         let relation = self.relation(table)?;
+        if let Some(before) = self.before.relations.get(table) {
+            documents::discard(self.conn, before)?;
+        }
         let itself = std::slice::from_ref(table);
         // Its foreign keys are checked apart, and keys to itself would point to the copy's name.
         let targets: Vec<QualifiedName> = relation

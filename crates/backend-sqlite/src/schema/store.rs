@@ -19,8 +19,10 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::platform;
+use super::{documents, platform};
 use crate::connection::register_collations;
+use crate::emit::compiled::Compiled;
+use crate::emit::documents as emit_documents;
 
 /// The layout of the `_ms_*` tables. A file of a newer layout is refused.
 const LAYOUT: i64 = 1;
@@ -84,10 +86,19 @@ pub fn open_with(conn: &mut Connection, grants: Option<DefaultGrants>) -> Result
     let catalog = load_catalog(conn)?;
     register_collations(conn, &catalog).map_err(broken)?;
     let catalog = platform::bring_up(conn, catalog)?;
-    match grants {
-        Some(grants) => set_default_grants(conn, catalog, grants),
-        None => Ok(catalog),
+    let catalog = match grants {
+        Some(grants) => set_default_grants(conn, catalog, grants)?,
+        None => catalog,
+    };
+    if emit_documents::any(&catalog) {
+        let compiled = Compiled::new(Arc::new(catalog.clone()));
+        let transaction = conn
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(broken)?;
+        documents::sync(&transaction, &compiled)?;
+        transaction.commit().map_err(broken)?;
     }
+    Ok(catalog)
 }
 
 /// Reads the catalog of a file that another process may be serving, and changes nothing.

@@ -9,6 +9,7 @@ mod constraints;
 mod crash;
 mod departure;
 mod dialect;
+mod documents;
 mod durability;
 mod harness;
 mod plans;

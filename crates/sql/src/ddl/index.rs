@@ -82,6 +82,7 @@ impl Run<'_> {
         storage::check(storage::Holder::Index(&create.method), &create.options)?;
         let mut keys = Vec::new();
         let mut labels: Vec<Ident> = Vec::new();
+        let mut finds_documents = false;
         for key in &create.keys {
             if let Some(class) = &key.operator_class
                 && create.method == *"btree"
@@ -110,6 +111,7 @@ impl Run<'_> {
                         self.check_key_type(&relation, column, &found.ty, create.unique)?;
                     }
                     self.check_operator_class(&create.method, key.operator_class.as_deref(), &found.ty)?;
+                    finds_documents |= *found.ty.base() == Type::Tsvector;
                     (IndexPart::Column(index), column.clone())
                 }
                 IndexPartDefinition::Expression { text, label } => {
@@ -119,6 +121,7 @@ impl Run<'_> {
                         return Err(DatabaseError::new("42P16", message));
                     }
                     self.check_operator_class(&create.method, key.operator_class.as_deref(), &kept.expr.ty)?;
+                    finds_documents |= *kept.expr.ty.base() == Type::Tsvector;
                     (IndexPart::Expression(kept.text), label.clone())
                 }
             };
@@ -166,7 +169,8 @@ impl Run<'_> {
             }
         };
         self.check_case(&QualifiedName::new(table.schema.clone(), name.clone()))?;
-        if create.method != *"btree" && create.method != *"hash" {
+        let has_candidates = finds_documents && predicate.is_none() && matches!(create.method.as_str(), "gin" | "gist");
+        if create.method != *"btree" && create.method != *"hash" && !has_candidates {
             let message = format!(
                 "index \"{name}\" uses {}: kept for PostgreSQL; the embedded engine answers by scan",
                 create.method

@@ -11,7 +11,7 @@ use super::super::text_search::query::{Item, TsQuery};
 use super::super::text_search::rank::{Normalization, WEIGHTS, Weights, cover_density, rank, weights_of};
 use super::super::text_search::sieve::Sieve;
 use super::super::text_search::vector::{TsVector, weight_of};
-use super::super::text_search::{lexemes, matching};
+use super::super::text_search::{candidates, lexemes, matching};
 use super::{Args, Output, Registry};
 use rusqlite::types::Value;
 
@@ -78,6 +78,12 @@ fn operators(to: &mut Registry) {
     to.add("pg_ts_match", "tsvector, tsquery", "bool", |a| {
         let sought = a.same_query(1)?;
         Ok(sought.sieve.passes(a.text(0)?) && matching::matches(&a.document(0)?, &sought.query))
+    });
+    to.add("pg_ts_words", "tsvector", "text", |a| {
+        Ok(candidates::words(&a.document(0)?))
+    });
+    to.add("pg_ts_candidates", "tsquery", "text", |a| {
+        Ok(candidates::expression(&a.query(0)?))
     });
     to.add("pg_ts_match_text", "text, tsquery", "bool", |a| {
         let document = lexemes::text_to_vector(Config::DEFAULT, a.text(0)?)?;

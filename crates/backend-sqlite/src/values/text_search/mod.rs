@@ -18,6 +18,7 @@
 //!
 //! Source: PostgreSQL 15 manual, chapter 12, 8.11 and 9.13.
 
+pub mod candidates;
 pub mod config;
 mod entry;
 pub mod headline;
