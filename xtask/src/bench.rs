@@ -98,10 +98,11 @@ pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
         "build",
         "--release",
         "--quiet",
-        "-p",
-        "mainstay-bench-floor",
-        "-p",
-        "mainstay-bench-load",
+        "--workspace",
+        "--bin",
+        "floor",
+        "--bin",
+        "load",
     ]))?;
     let programs = Programs {
         mainstay,
