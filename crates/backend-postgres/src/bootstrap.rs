@@ -5,7 +5,7 @@
 //! Not here: the tables' own text, which both engines share (`mainstay_sql::platform`).
 
 use mainstay_core::error::BackendError;
-use mainstay_sql::platform::{SERVICE_ROLES, STEPS, Step};
+use mainstay_sql::platform::{KEPT_ANSWERS, SERVICE_ROLES, STEPS, Step};
 
 use crate::decode::text_field;
 use crate::errors::{OpenError, closed, refused};
@@ -161,12 +161,37 @@ async fn complete(connection: &Connection) -> Result<(), BackendError> {
             tracing::info!(step = step.name, "making tables of the platform");
             simple(connection, step.sql).await?;
         }
+        simple(connection, OWN_SCHEMA_RIGHTS).await?;
         Ok(())
     };
     let made = made.await;
     simple(connection, if made.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
     made
 }
+
+/// Makes the table of kept answers in a database that was left as it is, when it is first needed.
+pub(crate) async fn make_kept_answers(connection: &Connection) -> Result<(), BackendError> {
+    let made = async {
+        simple(connection, &format!("BEGIN; {LOCK}")).await?;
+        if missing(connection).await?.iter().any(|step| step.sql == KEPT_ANSWERS) {
+            tracing::info!("making the table of kept answers");
+            simple(connection, KEPT_ANSWERS).await?;
+            simple(connection, OWN_SCHEMA_RIGHTS).await?;
+        }
+        Ok(())
+    };
+    let made = made.await;
+    simple(connection, if made.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+    made
+}
+
+/// So that a database that its owner has prepared can be served by `authenticator`.
+const OWN_SCHEMA_RIGHTS: &str = "DO $$ BEGIN
+  IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'authenticator') THEN
+    GRANT USAGE ON SCHEMA _mainstay TO authenticator;
+    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA _mainstay TO authenticator;
+  END IF;
+END $$";
 
 /// One process at a time; the number is ours alone.
 const LOCK: &str = "SELECT pg_catalog.pg_advisory_xact_lock(7305808869229539);";
@@ -228,6 +253,15 @@ BEGIN
                WHERE schemaname IN ('auth', 'storage', 'realtime') LOOP
     EXECUTE format('DROP POLICY %I ON %I.%I', found.policyname, found.schemaname, found.tablename);
   END LOOP;
+END $$;
+";
+
+/// Forgets the answers that were kept for retries: what they tell of is gone.
+pub(crate) const WITHOUT_KEPT_ANSWERS: &str = "DO $$
+BEGIN
+  IF pg_catalog.to_regclass('_mainstay.kept_answers') IS NOT NULL THEN
+    DELETE FROM _mainstay.kept_answers;
+  END IF;
 END $$;
 ";
 

@@ -214,6 +214,7 @@ pub async fn reset(inner: &Inner) -> Result<(), BackendError> {
     }
     script.push_str("CREATE SCHEMA public;\n");
     script.push_str(bootstrap::WITHOUT_POLICIES);
+    script.push_str(bootstrap::WITHOUT_KEPT_ANSWERS);
     let platform_roles = ["anon", "authenticated", "service_role"];
     if platform_roles.iter().all(|role| catalog.roles.contains_key(*role)) {
         script.push_str(&bootstrap::public_schema(

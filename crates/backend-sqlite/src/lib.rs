@@ -15,6 +15,7 @@
 //! | [`emit`] | typed tree → SQLite's SQL, policies |
 //! | [`schema`] | the stored catalog, migrations |
 //! | [`foreign`] | reading SQLite files of others |
+//! | `transact` `kept` | several statements in one transaction, answers that it keeps |
 //! | [`departure`] | a move out of the file while it is served: record, hold, hand over |
 //! | [`transfer`] | a database's rows out to another engine, or in from one |
 //! | `console` | SQL text for people |
@@ -36,6 +37,7 @@ mod export;
 pub mod foreign;
 pub mod foreign_keys;
 pub mod keeper;
+mod kept;
 pub mod read;
 pub mod reader;
 pub mod routine;

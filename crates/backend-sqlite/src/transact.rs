@@ -22,7 +22,7 @@ use crate::read::prepared::Prepared;
 use crate::read::program::ReadProgram;
 use crate::read::run::{self, RunError};
 use crate::shared::Shared;
-use crate::{foreign_keys, routine, write};
+use crate::{errors, foreign_keys, kept, routine, write};
 
 /// Runs the script's statements and answers when they are on disk, or when the script has given up.
 pub async fn transact(
@@ -38,9 +38,12 @@ pub async fn transact(
     let work = Box::new(move |connection: &Connection| {
         let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
         let mut last = None;
+        let broken = |error| errors::refusal(&shared.catalog(), None, "the kept answers", &error);
         loop {
             match script.next(last.take())? {
                 Next::Run(next) => last = Some(step(connection, &shared, &next)?),
+                Next::Recall(recall) => last = Some(kept::recall(connection, &recall).map_err(broken)?),
+                Next::Keep(keep) => last = Some(kept::keep(connection, &keep).map_err(broken)?),
                 Next::Commit => return Ok(Outcome::default()),
                 Next::Rollback => {
                     rolled_back.store(true, Ordering::Release);

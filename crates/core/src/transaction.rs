@@ -1,6 +1,7 @@
 //! Several statements in one transaction, each chosen with the outcomes of those before it in hand.
 //!
-//! Lives here: what a room hands to [`Backend::transact`](crate::backend::Backend::transact).
+//! Lives here: what a room hands to [`Backend::transact`](crate::backend::Backend::transact), and the answers that a
+//! transaction may keep and find again.
 //! Not here: how an engine keeps a transaction open between statements (`backend-*`).
 
 use crate::backend::Statement;
@@ -31,10 +32,45 @@ pub struct Step {
 #[derive(Debug)]
 pub enum Next {
     Run(Box<Step>),
+    /// Look for an answer that was kept under a key; only as a transaction's first step. The outcome has it as its body
+    /// and one row, or no row.
+    ///
+    /// Errors: `lock_not_available` (55P03) while another transaction is about to keep one under the key.
+    Recall(Recall),
+    /// Keep an answer, with what the transaction has written. No row is affected if another transaction has kept one
+    /// under the key since the recall: then nothing of this one may be committed.
+    Keep(Box<Keep>),
     Commit,
     /// Nothing is kept, and that is no failure.
     Rollback,
 }
+
+/// What an answer is kept under: a digest, so that nobody reads in the database what clients sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeptKey(pub [u8; 32]);
+
+/// A look for a kept answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recall {
+    pub key: KeptKey,
+    /// Seconds since 1970. What expires now is not there any more.
+    pub now_s: i64,
+}
+
+/// An answer to keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keep {
+    pub key: KeptKey,
+    /// Only who keeps it knows what the bytes say.
+    pub answer: Vec<u8>,
+    /// Seconds since 1970.
+    pub now_s: i64,
+    /// Seconds since 1970.
+    pub expires_s: i64,
+}
+
+/// Expired answers that are removed with each one that is kept: more than one, so that they become fewer.
+pub const SWEPT_MAX: u32 = 8;
 
 /// Chooses the statements of a transaction.
 ///

@@ -39,7 +39,12 @@ pub struct Config {
     pub version: PostgrestVersion,
     /// Statements that take as long are logged with their plans; `None`: none are.
     pub slow_query: Option<Duration>,
+    /// How long the answer to a request with an `Idempotency-Key` is kept.
+    pub idempotency: Duration,
 }
+
+/// The time that clients are promised where nobody set another.
+const IDEMPOTENCY: Duration = Duration::from_secs(24 * 3600);
 
 impl Default for Config {
     fn default() -> Self {
@@ -61,6 +66,7 @@ impl Default for Config {
             url_use_legacy_target_names: true,
             version: PostgrestVersion::V14,
             slow_query: None,
+            idempotency: IDEMPOTENCY,
         }
     }
 }

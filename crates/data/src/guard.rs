@@ -11,6 +11,7 @@ use http::header;
 use mainstay_core::backend::Statement;
 use mainstay_core::caller::Caller;
 use mainstay_core::error::BackendError;
+use mainstay_core::name::Ident;
 use mainstay_core::plan::{Input, Options, Outcome};
 use mainstay_core::transaction::{Isolation, Next, Script, Step};
 
@@ -25,7 +26,7 @@ use crate::{DataRoom, Exchange, Ready};
 const TRIES_MAX: u32 = 8;
 
 /// `serialization_failure` and `deadlock_detected`.
-const CONFLICTS: [&str; 2] = ["40001", "40P01"];
+pub(crate) const CONFLICTS: [&str; 2] = ["40001", "40P01"];
 
 impl Exchange<'_> {
     /// The condition of a write. Errors: `MS-DATA-004`, `MS-DATA-005`.
@@ -55,13 +56,13 @@ pub(crate) struct GuardedWrite<'a> {
 }
 
 impl DataRoom {
-    /// Runs a write if `condition` holds. Errors: `MS-DATA-003`; as of a read and of the write.
-    pub(crate) async fn guarded(
+    /// Plans a write that happens if `condition` holds. Errors: as of a read.
+    pub(crate) fn guarded(
         &self,
         planner: &Planner<'_>,
         caller: &Caller,
         guarded: GuardedWrite<'_>,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Arc<Mutex<Guarded>>, Error> {
         let GuardedWrite {
             relation,
             condition,
@@ -96,13 +97,12 @@ impl DataRoom {
             }
             Ready::Known(outcome) => (Err(outcome), false, caller.clone()),
         };
-        let role = caller.role.clone();
         let options = Options {
             read_only: true,
             pre_request: self.config.pre_request.clone(),
             ..Options::default()
         };
-        let guarded = Arc::new(Mutex::new(Guarded {
+        Ok(Arc::new(Mutex::new(Guarded {
             condition: condition.clone(),
             look: Step {
                 caller,
@@ -116,12 +116,16 @@ impl DataRoom {
             write,
             rollback,
             stage: Stage::Begun,
-        }));
+        })))
+    }
+
+    /// Runs a guarded write. Errors: `MS-DATA-003`; as of a read and of the write.
+    pub(crate) async fn run_guarded(&self, role: &Ident, guarded: &Arc<Mutex<Guarded>>) -> Result<Outcome, Error> {
         let mut tries_left = TRIES_MAX;
         loop {
             let script: Arc<Mutex<dyn Script>> = guarded.clone();
             tries_left -= 1;
-            match self.backend.transact(&role, Isolation::RepeatableRead, script).await {
+            match self.backend.transact(role, Isolation::RepeatableRead, script).await {
                 Err(BackendError::Refused(error)) if tries_left > 0 && CONFLICTS.contains(&error.sqlstate.as_str()) => {
                     continue;
                 }
@@ -129,17 +133,7 @@ impl DataRoom {
             };
             break;
         }
-        let stage = std::mem::replace(
-            &mut guarded.lock().unwrap_or_else(PoisonError::into_inner).stage,
-            Stage::Begun,
-        );
-        match stage {
-            Stage::Written(outcome) => Ok(outcome),
-            Stage::Changed => Err(Error::Changed),
-            Stage::Begun | Stage::Looking | Stage::Writing => {
-                Err(BackendError::Internal("a guarded write without an end".into()).into())
-            }
-        }
+        guarded.lock().unwrap_or_else(PoisonError::into_inner).outcome()
     }
 }
 
@@ -156,13 +150,26 @@ enum Stage {
 }
 
 /// Look, compare, write.
-struct Guarded {
+pub(crate) struct Guarded {
     condition: Condition,
     look: Step,
     /// The write, or what comes of it where nothing is to be written.
     write: Result<Step, Outcome>,
     rollback: bool,
     stage: Stage,
+}
+
+impl Guarded {
+    /// What came of it, once. Errors: `MS-DATA-003`.
+    pub fn outcome(&mut self) -> Result<Outcome, Error> {
+        match std::mem::replace(&mut self.stage, Stage::Begun) {
+            Stage::Written(outcome) => Ok(outcome),
+            Stage::Changed => Err(Error::Changed),
+            Stage::Begun | Stage::Looking | Stage::Writing => {
+                Err(BackendError::Internal("a guarded write without an end".into()).into())
+            }
+        }
+    }
 }
 
 impl Script for Guarded {

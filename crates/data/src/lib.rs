@@ -13,6 +13,8 @@ pub mod error;
 #[cfg(test)]
 mod fixture;
 mod guard;
+mod idempotency;
+mod pending;
 mod planner;
 mod request;
 mod response;
@@ -23,7 +25,7 @@ mod timing;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
@@ -32,13 +34,16 @@ use mainstay_core::caller::Caller;
 use mainstay_core::catalog::{Catalog, Routine};
 use mainstay_core::error::BackendError;
 use mainstay_core::plan::{Action as PlanAction, Input, Options, Outcome, Value};
+use mainstay_core::transaction::{Isolation, Step};
 use mainstay_http::{Request, Response};
 
 use cache::Cache;
 use conditional::{Condition, Known};
 pub use config::{Config, ErrorVerbosity, OpenApi, PostgrestVersion, TxEnd};
 use error::{Error, ErrorContext};
-use guard::GuardedWrite;
+use guard::{Guarded, GuardedWrite};
+use idempotency::{Identity, Single, Turns};
+use pending::Pending;
 use planner::call::{self, Arguments};
 use planner::{Planned, Planner};
 use request::media::MediaType;
@@ -67,6 +72,7 @@ pub struct DataRoom {
     cache: Arc<Cache<Prepared>>,
     known: Arc<Known>,
     told: Arc<Told>,
+    turns: Arc<Turns>,
 }
 
 /// A plan with its SQL.
@@ -85,6 +91,7 @@ impl DataRoom {
             cache: Arc::default(),
             known: Arc::default(),
             told: Arc::default(),
+            turns: Arc::default(),
         }
     }
 
@@ -111,11 +118,21 @@ impl DataRoom {
     async fn answer(&self, caller: &Caller, request: &Request, timing: &mut Timing) -> Result<Response, Error> {
         let head = Head::read(&self.config, request)?;
         let parameters = query::parameters(request.query.as_deref().unwrap_or_default())?;
+        let identity = match self.rolls_back(head.preferences.transaction) {
+            // Nothing is written that could be written twice.
+            true => None,
+            false => Identity::of(caller, request, &head)?,
+        };
+        let _turn = match &identity {
+            Some(identity) => Some(self.turns.take(identity.key).await?),
+            None => None,
+        };
         let exchange = Exchange {
             caller,
             request,
             head: &head,
             parameters: &parameters,
+            identity,
         };
         match (&head.resource, &head.action) {
             (Resource::Root, Action::Root { head_only }) => {
@@ -219,7 +236,7 @@ impl DataRoom {
             let validity = asked.as_ref().and_then(|_| self.backend.validity(&prepared.statement));
             let ready = self.ready(exchange, &catalog, &prepared, &shape, windows, payload)?;
             let began = self.clock();
-            let outcome = match (&guard, &query) {
+            let work = match (&guard, &query) {
                 (Some(condition), Some(query)) => {
                     let planner = self.planner(exchange, &catalog, query, windows);
                     let write = GuardedWrite {
@@ -229,12 +246,32 @@ impl DataRoom {
                         ready,
                         shape: &shape,
                     };
-                    self.guarded(&planner, exchange.caller, write).await
+                    Work::Guarded(self.guarded(&planner, exchange.caller, write)?)
                 }
-                _ => self.run(&prepared.statement, ready).await,
+                _ => Work::Plain(ready),
+            };
+            if let Some(identity) = &exchange.identity {
+                let pending = exchange.pending(&catalog, &prepared, windows, None);
+                let answered = self.run_once(identity, exchange.caller, pending, work).await;
+                if let Some(took) = self.overdue(began) {
+                    let (prepared, result) = (&*prepared, rows_answered(&answered));
+                    let ready = self.ready(exchange, &catalog, prepared, &shape, windows, payload)?;
+                    self.tell(Ran { prepared, result, took }, ready).await;
+                }
+                match answered {
+                    Err(Error::Backend(BackendError::StaleCatalog)) if attempt < PLANS_MAX => continue,
+                    answered => {
+                        timing.ran();
+                        return answered;
+                    }
+                }
+            }
+            let outcome = match work {
+                Work::Guarded(guarded) => self.run_guarded(&exchange.caller.role, &guarded).await,
+                Work::Plain(ready) => self.run(&prepared.statement, ready).await,
             };
             if let Some(took) = self.overdue(began) {
-                let (prepared, result) = (&*prepared, &outcome);
+                let (prepared, result) = (&*prepared, rows_of(&outcome));
                 let ready = self.ready(exchange, &catalog, prepared, &shape, windows, payload)?;
                 self.tell(Ran { prepared, result, took }, ready).await;
             }
@@ -284,13 +321,31 @@ impl DataRoom {
             let given = exchange.fitted(&routine, &arguments)?;
             let planned = planner.call(routine.clone(), &given)?;
             let statement = self.backend.render(&planned.plan)?;
-            let prepared = Prepared { planned, statement };
+            let prepared = Arc::new(Prepared { planned, statement });
             timing.planned();
             let ready = self.ready(exchange, &catalog, &prepared, &shape, &windows, &Payload::default())?;
             let began = self.clock();
+            if let Some(identity) = &exchange.identity {
+                let pending = exchange.pending(&catalog, &prepared, &windows, Some(routine));
+                let answered = self
+                    .run_once(identity, exchange.caller, pending, Work::Plain(ready))
+                    .await;
+                if let Some(took) = self.overdue(began) {
+                    let (prepared, result) = (&*prepared, rows_answered(&answered));
+                    let ready = self.ready(exchange, &catalog, prepared, &shape, &windows, &Payload::default())?;
+                    self.tell(Ran { prepared, result, took }, ready).await;
+                }
+                match answered {
+                    Err(Error::Backend(BackendError::StaleCatalog)) if attempt < PLANS_MAX => continue,
+                    answered => {
+                        timing.ran();
+                        return answered;
+                    }
+                }
+            }
             let outcome = self.run(&prepared.statement, ready).await;
             if let Some(took) = self.overdue(began) {
-                let (prepared, result) = (&prepared, &outcome);
+                let (prepared, result) = (&*prepared, rows_of(&outcome));
                 let ready = self.ready(exchange, &catalog, prepared, &shape, &windows, &Payload::default())?;
                 self.tell(Ran { prepared, result, took }, ready).await;
             }
@@ -338,6 +393,49 @@ impl DataRoom {
         match ready {
             Ready::Run { caller, input } => Ok(self.backend.run(&caller, statement, input).await?),
             Ready::Known(outcome) => Ok(outcome),
+        }
+    }
+
+    /// Runs a write that has a key, once.
+    async fn run_once(
+        &self,
+        identity: &Identity,
+        caller: &Caller,
+        pending: Pending,
+        work: Work<'_>,
+    ) -> Result<Response, Error> {
+        let pending = Arc::new(pending);
+        let (room, asking, of) = (self.clone(), caller.clone(), pending.clone());
+        match work {
+            Work::Plain(Ready::Known(outcome)) => pending.respond(self, caller, outcome),
+            Work::Plain(Ready::Run { caller, input }) => {
+                let step = Step {
+                    caller: caller.into_owned(),
+                    statement: pending.prepared.statement.clone(),
+                    input,
+                };
+                let answer = Box::new(move |single: &mut Single| {
+                    of.respond(&room, &asking, single.outcome.take().unwrap_or_default())
+                });
+                let (role, single) = (step.caller.role.clone(), Single::new(step));
+                let answered = self
+                    .once(identity, &role, Isolation::ReadCommitted, &single, answer)
+                    .await?;
+                answered.ok_or_else(|| BackendError::Internal("a write that gave up".into()).into())
+            }
+            Work::Guarded(guarded) => {
+                let answer = Box::new(move |guarded: &mut Guarded| of.respond(&room, &asking, guarded.outcome()?));
+                let answered = self
+                    .once(identity, &caller.role, Isolation::RepeatableRead, &guarded, answer)
+                    .await?;
+                match answered {
+                    Some(response) => Ok(response),
+                    None => {
+                        let outcome = guarded.lock().unwrap_or_else(PoisonError::into_inner).outcome()?;
+                        pending.respond(self, caller, outcome)
+                    }
+                }
+            }
         }
     }
 
@@ -465,6 +563,12 @@ impl DataRoom {
     }
 }
 
+/// How a relation's request is run.
+enum Work<'a> {
+    Plain(Ready<'a>),
+    Guarded(Arc<Mutex<Guarded>>),
+}
+
 /// What a statement is run with.
 enum Ready<'a> {
     Run {
@@ -494,9 +598,29 @@ struct Exchange<'a> {
     request: &'a Request,
     head: &'a Head,
     parameters: &'a [Parameter<'a>],
+    /// Of a write with a key.
+    identity: Option<Identity>,
 }
 
 impl Exchange<'_> {
+    /// The same without a borrow, planned.
+    fn pending(
+        &self,
+        catalog: &Arc<Catalog>,
+        prepared: &Arc<Prepared>,
+        windows: &Windows,
+        routine: Option<Arc<Routine>>,
+    ) -> Pending {
+        Pending {
+            catalog: catalog.clone(),
+            request: self.request.clone(),
+            head: self.head.clone(),
+            prepared: prepared.clone(),
+            windows: windows.clone(),
+            routine,
+        }
+    }
+
     /// The rows of a write; nothing for other requests.
     fn payload(&self) -> Result<Payload, Error> {
         let columns_given = match self.head.action {
@@ -614,6 +738,14 @@ impl Query {
             _ => &payload.keys,
         }
     }
+}
+
+fn rows_of(outcome: &Result<Outcome, Error>) -> Result<u64, &Error> {
+    outcome.as_ref().map(|outcome| outcome.rows.max(outcome.affected))
+}
+
+fn rows_answered(answered: &Result<Response, Error>) -> Result<u64, &Error> {
+    answered.as_ref().map(|response| response.rows.unwrap_or_default())
 }
 
 fn has_conflict_target(exchange: &Exchange<'_>, planned: &Planned) -> bool {

@@ -10,7 +10,8 @@ use crate::message::Response;
 /// Headers that scripts may read, on every answer.
 const EXPOSED: &str = "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Server, \
      Transfer-Encoding, Range-Unit, ETag, Link, Preference-Applied, Proxy-Status, Retry-After, Server-Timing, \
-     X-Request-Id, X-Total-Count, X-Supabase-Api-Version, X-Relay-Error, Content-Disposition";
+     X-Request-Id, X-Total-Count, X-Supabase-Api-Version, X-Relay-Error, Content-Disposition, \
+     Idempotency-Replayed";
 
 const METHODS: &str = "GET, POST, PATCH, PUT, DELETE, OPTIONS, HEAD";
 

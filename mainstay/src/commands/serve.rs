@@ -182,6 +182,7 @@ pub(super) fn data_config(config: &Config) -> mainstay_data::Config {
         url_use_legacy_target_names: rest.legacy_target_names,
         version: mainstay_data::PostgrestVersion::from_number(rest.postgrest_version).unwrap_or_default(),
         slow_query: config.slow_query_ms.map(Duration::from_millis),
+        idempotency: Duration::from_secs(config.idempotency_seconds),
     }
 }
 

@@ -84,6 +84,7 @@ const KEYS: &[&str] = &[
     "mainstay.body_bytes_max",
     "mainstay.statement_timeout_ms",
     "mainstay.log_requests",
+    "mainstay.idempotency_seconds",
     "mainstay.postgrest_version",
     "mainstay.slow_query_ms",
     "rest.db_schemas",

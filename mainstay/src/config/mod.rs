@@ -28,6 +28,9 @@ pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Milliseconds from which a statement is slow, unless `[mainstay] slow_query_ms` says otherwise.
 pub const SLOW_QUERY_MS: u64 = 1_000;
 
+/// A day.
+const IDEMPOTENCY_SECONDS: u64 = 24 * 3600;
+
 /// What can be wrong with the settings.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -83,6 +86,8 @@ pub struct Config {
     pub log_requests: bool,
     /// Milliseconds from which a statement is logged as slow; `None`: none is.
     pub slow_query_ms: Option<u64>,
+    /// Seconds that the answer to a request with an `Idempotency-Key` is kept.
+    pub idempotency_seconds: u64,
     /// Keys of the file that nothing in Mainstay knows.
     pub unknown_keys: Vec<String>,
 }
@@ -131,6 +136,15 @@ impl Config {
                 ));
             }
         };
+        let idempotency_seconds = reader
+            .integer("mainstay.idempotency_seconds")?
+            .unwrap_or(IDEMPOTENCY_SECONDS);
+        if idempotency_seconds == 0 {
+            return Err(ConfigError::setting(
+                "mainstay.idempotency_seconds",
+                "must be at least 1: a key that is forgotten at once makes retries write twice",
+            ));
+        }
         Ok(Config {
             root: root.to_owned(),
             port: reader.integer("api.port")?.unwrap_or(DEFAULT_PORT),
@@ -153,6 +167,7 @@ impl Config {
                 Some("off") => None,
                 _ => reader.integer("mainstay.slow_query_ms")?.or(Some(SLOW_QUERY_MS)),
             },
+            idempotency_seconds,
             unknown_keys,
         })
     }

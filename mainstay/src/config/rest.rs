@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use mainstay_core::secret::Secret;
+use mainstay_sql::platform::OWN_SCHEMA;
 
 use super::{ConfigError, Reader, secret, split_list};
 
@@ -136,6 +137,12 @@ impl Rest {
         };
         if schemas.is_empty() {
             return Err(ConfigError::setting("db_schemas", "must name at least one schema"));
+        }
+        if schemas.iter().any(|schema| schema == OWN_SCHEMA) {
+            return Err(ConfigError::setting(
+                "db_schemas",
+                format!("`{OWN_SCHEMA}` is Mainstay's own and is never exposed"),
+            ));
         }
         let mut app_settings: Vec<(String, String)> = environment
             .iter()

@@ -24,6 +24,7 @@ mod grants;
 mod groups;
 mod grow;
 mod grow_online;
+mod idempotency;
 mod import;
 mod instead;
 mod jwt_claims;

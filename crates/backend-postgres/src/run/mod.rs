@@ -8,6 +8,7 @@
 //! it commits; the last needs a connection of its own.
 
 mod bind;
+mod kept;
 mod outcome;
 mod script;
 
@@ -122,11 +123,7 @@ pub async fn run(ctx: &Context<'_>, caller: &Caller, rendered: &Rendered, input:
             break result;
         }
     };
-    result.map_err(|error| match error {
-        Attempt::Lost => Failure::Backend(closed(crate::wire::Closed)),
-        Attempt::StatementGone | Attempt::CatalogChanged => Failure::CatalogChanged,
-        Attempt::Failed(error) => Failure::Backend(error),
-    })
+    result.map_err(Failure::from)
 }
 
 enum Attempt {
@@ -136,7 +133,20 @@ enum Attempt {
     /// type under another search path); nothing was run.
     StatementGone,
     CatalogChanged,
+    /// The database was left as it is and has no table of kept answers.
+    NothingKept,
     Failed(BackendError),
+}
+
+impl From<Attempt> for Failure {
+    fn from(attempt: Attempt) -> Self {
+        match attempt {
+            Attempt::Lost => Failure::Backend(closed(crate::wire::Closed)),
+            Attempt::StatementGone | Attempt::CatalogChanged => Failure::CatalogChanged,
+            Attempt::NothingKept => Failure::Backend(BackendError::Internal("no table of kept answers".into())),
+            Attempt::Failed(error) => Failure::Backend(error),
+        }
+    }
 }
 
 impl From<BackendError> for Attempt {

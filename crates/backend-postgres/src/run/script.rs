@@ -6,11 +6,13 @@
 use std::sync::{Mutex, PoisonError};
 
 use mainstay_core::error::BackendError;
+use mainstay_core::name::Ident;
 use mainstay_core::plan::Outcome;
 use mainstay_core::transaction::{Ended, Isolation, Next, Script, Step as ScriptStep};
 
-use super::{Attempt, BEGIN, BEGIN_SNAPSHOT, Burst, COMMIT, Context, Ending, Failure, ROLLBACK, outcome};
-use crate::errors::{closed, refused};
+use super::{Attempt, BEGIN, BEGIN_SNAPSHOT, Burst, COMMIT, Context, Ending, Failure, ROLLBACK, kept, outcome};
+use crate::bootstrap;
+use crate::errors::refused;
 use crate::render::Rendered;
 use crate::wire::{Connection, StatementText, Step};
 
@@ -21,12 +23,14 @@ pub async fn transact(
     isolation: Isolation,
     script: &Mutex<dyn Script>,
 ) -> Result<Ended, Failure> {
-    let result = attempt(ctx, catalog_version, isolation, script).await;
-    result.map_err(|error| match error {
-        Attempt::Lost => Failure::Backend(closed(crate::wire::Closed)),
-        Attempt::StatementGone | Attempt::CatalogChanged => Failure::CatalogChanged,
-        Attempt::Failed(error) => Failure::Backend(error),
-    })
+    let mut result = attempt(ctx, catalog_version, isolation, script).await;
+    if matches!(result, Err(Attempt::NothingKept)) {
+        let exclusive = ctx.pool.exclusive().await?;
+        bootstrap::make_kept_answers(exclusive.connection()).await?;
+        exclusive.release();
+        result = attempt(ctx, catalog_version, isolation, script).await;
+    }
+    Ok(result?)
 }
 
 async fn attempt(
@@ -71,13 +75,19 @@ async fn steps(
     script: &Mutex<dyn Script>,
 ) -> Result<Ended, Attempt> {
     let mut last: Option<Outcome> = None;
+    let mut role: Option<Ident> = None;
     loop {
         let next = script
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .next(last.take())?;
         match next {
-            Next::Run(step) => last = Some(run(ctx, catalog_version, connection, &step).await?),
+            Next::Run(step) => {
+                last = Some(run(ctx, catalog_version, connection, &step).await?);
+                role = Some(step.caller.role);
+            }
+            Next::Recall(recall) => last = Some(kept::recall(connection, &recall).await?),
+            Next::Keep(keep) => last = Some(kept::keep(connection, &keep, role.as_ref()).await?),
             Next::Commit => return Ok(Ended::Committed),
             Next::Rollback => return Ok(Ended::RolledBack),
         }

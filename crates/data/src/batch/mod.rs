@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http::{StatusCode, header};
 use mainstay_core::caller::Caller;
-use mainstay_core::catalog::{Catalog, Routine};
 use mainstay_core::error::BackendError;
 use mainstay_core::plan::Outcome;
 use mainstay_core::render;
@@ -20,9 +19,10 @@ use mainstay_core::transaction::{Isolation, Next, Script, Step};
 use mainstay_http::{Request, Response};
 
 use crate::error::{self, Error};
+use crate::pending::Pending;
 use crate::planner::call::Arguments;
 use crate::request::query;
-use crate::request::range::{self, Windows};
+use crate::request::range;
 use crate::request::shape;
 use crate::request::{Action, CallMethod, Head, Query, Resource};
 use crate::{DataRoom, Exchange, PLANS_MAX, Prepared, Ready};
@@ -57,18 +57,30 @@ impl DataRoom {
             state: State::default(),
         }));
         let mut attempt = 1;
+        let role = &exchange.caller.role;
         let result = loop {
-            let script: Arc<Mutex<dyn Script>> = run.clone();
-            let role = &exchange.caller.role;
-            match self.backend.transact(role, Isolation::ReadCommitted, script).await {
-                Err(BackendError::StaleCatalog) if attempt < PLANS_MAX => attempt += 1,
-                result => break result,
+            let ended = match &exchange.identity {
+                Some(identity) => {
+                    let answer = Box::new(|run: &mut Run| Ok(run.answer()));
+                    self.once(identity, role, Isolation::ReadCommitted, &run, answer).await
+                }
+                None => {
+                    let script: Arc<Mutex<dyn Script>> = run.clone();
+                    let ended = self.backend.transact(role, Isolation::ReadCommitted, script).await;
+                    ended.map(|_| None).map_err(Error::from)
+                }
+            };
+            match ended {
+                Err(Error::Backend(BackendError::StaleCatalog)) if attempt < PLANS_MAX => attempt += 1,
+                ended => break ended,
             }
         };
         let mut run = run.lock().unwrap_or_else(PoisonError::into_inner);
         let failure = match result {
-            Ok(_) => run.state.failure.take(),
-            Err(error) => Some(Error::Backend(error)),
+            Ok(Some(response)) => return Ok(response),
+            Ok(None) => run.state.failure.take(),
+            Err(error @ Error::Backend(_)) => Some(error),
+            Err(error) => return Err(error),
         };
         Ok(match failure {
             Some(failure) => run.failed(&failure, self.error_context(exchange.caller)),
@@ -94,16 +106,6 @@ struct State {
     responses: Vec<Response>,
     pending: Option<Pending>,
     failure: Option<Error>,
-}
-
-/// A request that is being run.
-struct Pending {
-    catalog: Arc<Catalog>,
-    request: Request,
-    head: Head,
-    prepared: Prepared,
-    windows: Windows,
-    routine: Option<Arc<Routine>>,
 }
 
 impl Script for Run {
@@ -158,7 +160,7 @@ impl Run {
         let Some(pending) = self.state.pending.take() else {
             return Err(BackendError::Internal("an outcome of no request".into()).into());
         };
-        let response = respond(&self.room, &self.caller, &pending, outcome)?;
+        let response = pending.respond(&self.room, &self.caller, outcome)?;
         if let Some(item) = self.items.get(self.state.responses.len())
             && is_json(&response)
         {
@@ -253,6 +255,7 @@ fn plan(room: &DataRoom, caller: &Caller, request: Request) -> Result<(Pending, 
         request: &request,
         head: &head,
         parameters: &parameters,
+        identity: None,
     };
     let shape = shape::shape_of(&parameters, &mut Vec::new());
     let query = Query::read(&parameters, &shape.slots, false)?;
@@ -270,7 +273,7 @@ fn plan(room: &DataRoom, caller: &Caller, request: Request) -> Result<(Pending, 
         (None, _) => (planner.write(name, query.columns_of(&payload, &head))?, None),
     };
     let statement = room.backend.render(&planned.plan)?;
-    let prepared = Prepared { planned, statement };
+    let prepared = Arc::new(Prepared { planned, statement });
     let ready = room
         .ready(&exchange, &catalog, &prepared, &shape, &windows, &payload)?
         .into_owned();
@@ -283,21 +286,4 @@ fn plan(room: &DataRoom, caller: &Caller, request: Request) -> Result<(Pending, 
         routine,
     };
     Ok((pending, ready))
-}
-
-fn respond(room: &DataRoom, caller: &Caller, pending: &Pending, outcome: Outcome) -> Result<Response, Error> {
-    let parameters = query::parameters(pending.request.query.as_deref().unwrap_or_default())?;
-    let exchange = Exchange {
-        caller,
-        request: &pending.request,
-        head: &pending.head,
-        parameters: &parameters,
-    };
-    let planned = &pending.prepared.planned;
-    let answer = room.answer_with(&exchange, &pending.catalog, planned, &pending.windows, outcome);
-    match (&pending.routine, &pending.head.action) {
-        (Some(routine), _) => answer.call(routine, CallMethod::Post),
-        (None, Action::Read { head_only }) => answer.read(*head_only),
-        (None, _) => answer.write(),
-    }
 }

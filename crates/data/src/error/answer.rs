@@ -44,7 +44,7 @@ pub fn error_response(error: &Error, context: ErrorContext) -> Response {
             .headers
             .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if status == StatusCode::SERVICE_UNAVAILABLE || matches!(error, Error::StillRunning) {
         response
             .headers
             .insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));

@@ -110,6 +110,16 @@ pub enum Error {
     NoCondition(String),
     #[error("The batch cannot be read: {0}")]
     Batch(String),
+    #[error("Idempotency-Key cannot be read")]
+    IdempotencyKey,
+    #[error("The Idempotency-Key was used with another request")]
+    KeyReused,
+    #[error("A request with this Idempotency-Key is still running")]
+    StillRunning,
+    #[error("The answer has {bytes} bytes, more than the {bytes_max} that are kept for an Idempotency-Key")]
+    AnswerTooLarge { bytes: usize, bytes_max: usize },
+    #[error("This database keeps no answers for an Idempotency-Key")]
+    NothingKept,
     /// Found by the planner, in the words and with the code the database would use.
     #[error(transparent)]
     Database(Box<DatabaseError>),
@@ -154,7 +164,12 @@ impl Error {
             | Error::TooDeep { .. }
             | Error::EntityTags(_)
             | Error::NoCondition(_)
-            | Error::Batch(_) => StatusCode::BAD_REQUEST,
+            | Error::Batch(_)
+            | Error::IdempotencyKey
+            | Error::AnswerTooLarge { .. } => StatusCode::BAD_REQUEST,
+            Error::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Error::StillRunning => StatusCode::CONFLICT,
+            Error::NothingKept => StatusCode::NOT_IMPLEMENTED,
             Error::Changed => StatusCode::PRECONDITION_FAILED,
             Error::RoutineMethod(_) | Error::PutFilters | Error::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Error::Range(_) => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -238,6 +253,11 @@ impl PublicError for Error {
             Error::EntityTags(_) => Code::fixed("MS-DATA-004"),
             Error::NoCondition(_) => Code::fixed("MS-DATA-005"),
             Error::Batch(_) => Code::fixed("MS-DATA-007"),
+            Error::IdempotencyKey => Code::fixed("MS-DATA-008"),
+            Error::KeyReused => Code::fixed("MS-DATA-009"),
+            Error::StillRunning => Code::fixed("MS-DATA-010"),
+            Error::AnswerTooLarge { .. } => Code::fixed("MS-DATA-011"),
+            Error::NothingKept => Code::fixed("MS-DATA-012"),
             Error::Database(error) => Code::dynamic(error.sqlstate.clone()),
             Error::Backend(error) => match error {
                 BackendError::Refused(error) => Code::dynamic(error.sqlstate.clone()),
@@ -387,6 +407,21 @@ impl PublicError for Error {
             ),
             Error::EntityTags(_) => Some("Send \"tag\" as ETag gave it, several with commas between, or *.".into()),
             Error::NoCondition(_) => Some("It goes with PATCH, PUT and DELETE of a table or view.".into()),
+            Error::IdempotencyKey => Some(
+                "Send one key of at most 255 visible ASCII characters, without blanks, quotes, commas and backslashes; a \
+                 random UUID is best."
+                    .into(),
+            ),
+            Error::KeyReused => Some("Use a new key for a new request, and send a retry just as the first.".into()),
+            Error::StillRunning => Some("Send it again in a moment.".into()),
+            Error::AnswerTooLarge { .. } => Some(
+                "Nothing was written. Ask for less, as with Prefer: return=minimal or select, or leave the key out.".into(),
+            ),
+            Error::NothingKept => Some(
+                "Nothing was written. Let the role that Mainstay connects as create schemas, or create _mainstay for it; \
+                 docs/guides/idempotent-writes.md shows how."
+                    .into(),
+            ),
             Error::Database(error) => error.hint.clone(),
             Error::Backend(BackendError::Refused(error)) => error.hint.clone(),
             _ => None,

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use mainstay_core::caller::Caller;
 use mainstay_core::error::BackendError;
-use mainstay_core::plan::{Action, Explain, Input, Outcome, Plan};
+use mainstay_core::plan::{Action, Explain, Input, Plan};
 use serde_json::Value;
 
 use crate::error::Error;
@@ -75,7 +75,8 @@ impl Told {
 /// A statement that has been run.
 pub struct Ran<'a> {
     pub prepared: &'a Prepared,
-    pub result: &'a Result<Outcome, Error>,
+    /// Rows returned or changed.
+    pub result: Result<u64, &'a Error>,
     pub took: Duration,
 }
 
@@ -110,7 +111,7 @@ impl DataRoom {
             Err(error) => format!("not to be had: {error}"),
         };
         let (rows, code) = match result {
-            Ok(outcome) => (outcome.rows.max(outcome.affected), None),
+            Ok(rows) => (rows, None),
             Err(error) => (0, Some(mainstay_core::error::PublicError::code(error))),
         };
         tracing::warn!(

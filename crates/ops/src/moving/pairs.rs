@@ -19,7 +19,11 @@ const NOT_CARRIED: [&str; 4] = [
 ];
 
 /// Schemas that the platform fills; what the target has no place for is left out while it is empty.
-const PLATFORM: [&str; 4] = ["auth", "storage", "realtime", "extensions"];
+const PLATFORM: [&str; 5] = ["auth", "storage", "realtime", "extensions", OWN_SCHEMA];
+
+/// What is only remembered for a while. A database that was left as it is has no place for it, and that is no reason not
+/// to move there.
+const OWN_SCHEMA: &str = "_mainstay";
 
 /// One table of both sides.
 #[derive(Clone, Debug)]
@@ -80,6 +84,7 @@ pub fn pairs(source: &Catalog, target: &Catalog) -> Result<Pairs, Error> {
         }
         match target.relation(&table.name) {
             Some(counterpart) => pairs.push(pair(table, counterpart)?),
+            None if table.name.schema.as_str() == OWN_SCHEMA => {}
             None if PLATFORM.contains(&table.name.schema.as_str()) => alone.push(Arc::clone(table)),
             None => return Err(Error::SchemasDiffer(format!("the target has no table {}", table.name))),
         }

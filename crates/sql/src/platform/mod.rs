@@ -22,7 +22,11 @@ pub const SCHEMAS: &[&str] = &[
     "pgsodium",
     "pgbouncer",
     "supabase_functions",
+    OWN_SCHEMA,
 ];
+
+/// Where Mainstay's own rooms have their tables. Never exposed, whatever the settings say.
+pub const OWN_SCHEMA: &str = "_mainstay";
 
 /// Roles of Supabase's services: migrations name them in `OWNER TO` and `GRANT`, nobody signs in as them here.
 pub const SERVICE_ROLES: &[&str] = &[
@@ -55,6 +59,9 @@ impl Step {
     }
 }
 
+/// The step "kept answers", for databases that have none of the others.
+pub const KEPT_ANSWERS: &str = include_str!("kept_answers.sql");
+
 /// All steps in order. A step that has been released never changes; what is new is a new step.
 pub const STEPS: &[Step] = &[
     Step {
@@ -71,6 +78,11 @@ pub const STEPS: &[Step] = &[
         name: "realtime",
         marker: ("realtime", "messages", None),
         sql: include_str!("realtime.sql"),
+    },
+    Step {
+        name: "kept answers",
+        marker: (OWN_SCHEMA, "kept_answers", None),
+        sql: KEPT_ANSWERS,
     },
 ];
 
