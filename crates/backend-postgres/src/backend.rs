@@ -175,6 +175,14 @@ impl Backend for PostgresBackend {
         })
     }
 
+    fn own(&self, sql: &'static str) -> Result<Statement, BackendError> {
+        Ok(Statement {
+            sql: sql.into(),
+            engine: Arc::new(run::Own::new(sql)),
+            reads_request: false,
+        })
+    }
+
     fn run<'a>(
         &'a self,
         caller: &'a Caller,
@@ -182,6 +190,10 @@ impl Backend for PostgresBackend {
         input: Input,
     ) -> BoxFuture<'a, Result<Outcome, BackendError>> {
         Box::pin(async move {
+            if let Some(own) = statement.engine.downcast_ref::<run::Own>() {
+                let state = self.inner.state();
+                return run::run_own(&self.inner.context(&state.surroundings), own, &input).await;
+            }
             let rendered = statement
                 .engine
                 .downcast_ref::<Rendered>()

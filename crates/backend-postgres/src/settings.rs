@@ -65,6 +65,37 @@ pub fn of_caller<'a>(
     settings
 }
 
+/// Settings of a room's own statement: the connection's own role, no claims, values written in one way.
+pub fn of_owner(options: &Options, read_only: bool) -> Settings<'_> {
+    let mut settings: Settings<'_> = Vec::with_capacity(8);
+    let path = search_path(&Arc::default(), options);
+    if !path.is_empty() {
+        settings.push((Cow::Borrowed("search_path"), Cow::Owned(path)));
+    }
+    if let Some(timeout) = options.statement_timeout {
+        let milliseconds = timeout.as_millis().to_string();
+        settings.push((Cow::Borrowed("statement_timeout"), Cow::Owned(milliseconds)));
+    }
+    if read_only {
+        settings.push((Cow::Borrowed("transaction_read_only"), Cow::Borrowed("on")));
+    }
+    for (name, value) in [
+        ("role", "none"),
+        ("request.jwt.claims", ""),
+        ("timezone", "UTC"),
+        ("datestyle", "ISO"),
+    ] {
+        settings.push((Cow::Borrowed(name), Cow::Borrowed(value)));
+    }
+    settings.extend(
+        options
+            .app_settings
+            .iter()
+            .map(|(name, value)| (Cow::Borrowed(&**name), Cow::Borrowed(&**value))),
+    );
+    settings
+}
+
 /// True if the transaction's time zone is certainly UTC, given the connection's.
 pub fn is_utc(caller: &Caller, surroundings: &Surroundings, connection_is_utc: bool) -> bool {
     if let Some(zone) = &caller.request.time_zone {

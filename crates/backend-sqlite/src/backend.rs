@@ -29,6 +29,7 @@ use crate::engine::{Engine, Tried};
 use crate::errors;
 use crate::explain::Explained;
 use crate::foreign_keys;
+use crate::own::Own;
 use crate::read::compile;
 use crate::read::prepared::{self, Prepared};
 use crate::read::program::{Place, ReadProgram};
@@ -56,6 +57,7 @@ pub struct SqliteBackend {
 pub(crate) enum Program {
     Read(Arc<ReadProgram>),
     Write(Arc<write::Program>),
+    Own(Arc<Own>),
     Explained(Arc<Explained>),
 }
 
@@ -197,6 +199,35 @@ impl SqliteBackend {
             .await
     }
 
+    /// A room's own statement: a query among the reads, everything else on the writer.
+    async fn own(&self, own: &Arc<Own>, input: Input) -> Result<Outcome, BackendError> {
+        let version = own.catalog_version();
+        if version != self.shared().catalog_version() {
+            return Err(BackendError::StaleCatalog);
+        }
+        let compiled = self.shared().compiled();
+        let timeout = self.shared().options.statement_timeout;
+        if !own.reads_only() {
+            let (own, compiled) = (Arc::clone(own), compiled);
+            let work = Box::new(move |connection: &Connection| own.run(connection, &compiled, &input));
+            return self.engine.write(version, timeout, false, work).await;
+        }
+        let here = self.engine.read_here(|reader| {
+            reader.expect_catalog(version)?;
+            own.run(reader.connection(), &compiled, &input)
+        });
+        if let Tried::Done(result) = here {
+            return result;
+        }
+        let own = Arc::clone(own);
+        self.engine
+            .read_there(timeout, move |reader| {
+                reader.expect_catalog(version)?;
+                own.run(reader.connection(), &compiled, &input)
+            })
+            .await
+    }
+
     /// Runs the console's statements: with DDL by themselves, else among other writes.
     async fn script(&self, script: console::Script, caller: Option<Caller>) -> Result<QueryResult, BackendError> {
         let shared = Arc::clone(&self.engine.shared);
@@ -309,6 +340,15 @@ impl Backend for SqliteBackend {
         })
     }
 
+    fn own(&self, sql: &'static str) -> Result<Statement, BackendError> {
+        let own = Own::compile(&self.shared().compiled(), sql)?;
+        Ok(Statement {
+            sql: own.sql().into(),
+            engine: Arc::new(Program::Own(Arc::new(own))),
+            reads_request: false,
+        })
+    }
+
     fn run<'a>(
         &'a self,
         caller: &'a Caller,
@@ -320,6 +360,7 @@ impl Backend for SqliteBackend {
             match statement.engine.downcast_ref::<Program>() {
                 Some(Program::Read(program)) => self.read(caller, program, input).await,
                 Some(Program::Write(program)) => self.write(caller, program, input).await,
+                Some(Program::Own(own)) => self.own(own, input).await,
                 Some(Program::Explained(explained)) => {
                     let explained = Arc::clone(explained);
                     let tell = move |reader: &mut Reader| {

@@ -19,6 +19,7 @@
 //! | [`departure`] | a move out of the file while it is served: record, hold, hand over |
 //! | [`transfer`] | a database's rows out to another engine, or in from one |
 //! | `console` | SQL text for people |
+//! | `own` | statements of rooms' own |
 //! | `explain` | plans for people |
 //! | `export` | definitions and rows for `db dump` and `db diff` |
 //! | [`values`] | PostgreSQL's values and functions |
@@ -38,6 +39,7 @@ pub mod foreign;
 pub mod foreign_keys;
 pub mod keeper;
 mod kept;
+mod own;
 pub mod read;
 pub mod reader;
 pub mod routine;

@@ -77,6 +77,7 @@ fn step(connection: &Connection, shared: &Shared, step: &Step) -> Result<Outcome
             drop(restrained);
             outcome
         }
+        Some(Program::Own(own)) if own.catalog_version() == version => own.run(connection, &compiled, &step.input),
         Some(_) => Err(BackendError::StaleCatalog),
         None => Err(foreign()),
     }

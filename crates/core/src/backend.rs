@@ -46,6 +46,13 @@ pub trait Backend: Send + Sync + 'static {
     /// Spells `plan` in this engine's SQL. Pure: no I/O, no clock, no randomness.
     fn render(&self, plan: &Plan) -> Result<Statement, BackendError>;
 
+    /// Prepares a statement of a room's own: one SELECT, INSERT, UPDATE or DELETE in PostgreSQL's text, `$1`, `$2` …
+    /// standing for [`Input::values`] and taking the types that PostgreSQL would give them.
+    ///
+    /// Run, it has the owner's rights whoever the caller is ([`Caller::system`] says so where it happens), row security
+    /// does not apply, triggers fire, and its rows are in [`Outcome::cells`]. Pure, as `render` is.
+    fn own(&self, sql: &'static str) -> Result<Statement, BackendError>;
+
     /// Runs `statement` in one transaction as `caller` (role and claims set first).
     ///
     /// Errors: `Busy` and `Unavailable` are worth a retry, `StaleCatalog` a new plan, `Refused` is not; all leave

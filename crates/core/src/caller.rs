@@ -35,7 +35,19 @@ pub struct RequestContext {
     pub time_zone: Option<Arc<str>>,
 }
 
+/// The role in whose name a room's own statements run.
+const SYSTEM: &str = "postgres";
+
 impl Caller {
+    /// Mainstay itself: for [`Backend::own`](crate::backend::Backend::own) statements, which no request may write.
+    pub fn system() -> Self {
+        Caller {
+            role: Ident::new(SYSTEM),
+            claims: Arc::from(""),
+            request: RequestContext::default(),
+        }
+    }
+
     /// A caller known by nothing but its role.
     pub fn of_role(role: impl Into<Ident>) -> Self {
         let role = role.into();

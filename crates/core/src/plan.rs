@@ -583,4 +583,6 @@ pub struct Outcome {
     pub response_headers: Option<String>,
     /// `response.status` as set by the database.
     pub response_status: Option<String>,
+    /// The rows of a room's own statement, values as PostgreSQL's text output in UTC.
+    pub cells: Vec<Vec<Option<String>>>,
 }

@@ -138,6 +138,10 @@ impl Backend for Fake {
         })
     }
 
+    fn own(&self, _: &'static str) -> Result<Statement, BackendError> {
+        unimplemented!()
+    }
+
     fn run<'a>(
         &'a self,
         _: &'a Caller,

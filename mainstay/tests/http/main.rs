@@ -31,6 +31,7 @@ mod jwt_claims;
 mod migrations;
 mod oracle_columns;
 mod oracle_rows;
+mod own_statements;
 mod plpgsql;
 mod policies;
 mod program;

@@ -10,6 +10,7 @@
 mod bind;
 mod kept;
 mod outcome;
+mod own;
 mod script;
 
 use std::collections::HashMap;
@@ -31,6 +32,7 @@ use crate::settings::{self, Settings, SettingsTexts};
 use crate::wire::{Connection, Parsed, ServerError, StatementText, Step};
 use bind::Bound;
 use outcome::Answer;
+pub use own::{Own, run as run_own};
 pub use script::transact;
 
 static BEGIN: LazyLock<StatementText> = LazyLock::new(|| StatementText::new("BEGIN"));

@@ -10,7 +10,9 @@ use mainstay_core::name::Ident;
 use mainstay_core::plan::Outcome;
 use mainstay_core::transaction::{Ended, Isolation, Next, Script, Step as ScriptStep};
 
-use super::{Attempt, BEGIN, BEGIN_SNAPSHOT, Burst, COMMIT, Context, Ending, Failure, ROLLBACK, kept, outcome};
+use super::{
+    Attempt, BEGIN, BEGIN_SNAPSHOT, Burst, COMMIT, Context, Ending, Failure, Own, ROLLBACK, kept, outcome, own,
+};
 use crate::bootstrap;
 use crate::errors::refused;
 use crate::render::Rendered;
@@ -100,6 +102,9 @@ async fn run(
     connection: &Connection,
     step: &ScriptStep,
 ) -> Result<Outcome, Attempt> {
+    if let Some(own) = step.statement.engine.downcast_ref::<Own>() {
+        return own::within(ctx, connection, own, &step.input).await;
+    }
     let rendered = step
         .statement
         .engine

@@ -139,6 +139,23 @@ impl ScriptProgram {
         })
     }
 
+    /// Runs it and gives its rows as text, and how many rows it gave or touched.
+    pub fn cells(
+        &self,
+        conn: &Connection,
+        compiled: &Compiled,
+        sources: &Sources<'_>,
+    ) -> Result<(Vec<Vec<Option<String>>>, u64), BackendError> {
+        let columns = self.columns();
+        let done = self.execute(conn, compiled, sources)?;
+        let rows = done
+            .rows
+            .iter()
+            .map(|row| texts(columns, row))
+            .collect::<Result<_, _>>()?;
+        Ok((rows, done.affected))
+    }
+
     /// Runs it.
     pub fn execute(
         &self,
