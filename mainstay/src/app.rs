@@ -4,7 +4,7 @@
 //! Not here: what a room answers; sockets and their timeouts ([`server`](crate::server)).
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use mainstay_auth::AuthRoom;
 use mainstay_core::backend::Backend;
 use mainstay_core::error::BackendError;
 use mainstay_core::name::Ident;
@@ -42,6 +43,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct App {
     pub backend: Arc<dyn Backend>,
     pub data: DataRoom,
+    /// `None`: switched off.
+    pub auth: Option<AuthRoom>,
     pub authenticator: Authenticator,
     pub cors: Cors,
     pub site: Option<Site>,
@@ -151,6 +154,9 @@ impl App {
         if let Some(rest) = below(path, "/rest/v1") {
             return self.rest(parts, rest, body).await;
         }
+        if let (Some(auth), Some(rest)) = (&self.auth, below(path, "/auth/v1")) {
+            return self.auth(auth, peer, parts, rest, body).await;
+        }
         let plain = |room, response| Handled {
             room,
             role: None,
@@ -207,6 +213,40 @@ impl App {
         Handled {
             room: Room::Rest,
             role: Some(who.caller.role),
+            response,
+        }
+    }
+
+    async fn auth<B>(
+        &self,
+        auth: &AuthRoom,
+        peer: SocketAddr,
+        parts: &mut request::Parts,
+        path: &str,
+        body: B,
+    ) -> Handled
+    where
+        B: hyper::body::Body<Data = Bytes> + Unpin,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        // Whoever signs in need not be anybody yet: the room decides what a broken credential means.
+        let query_key = parts.uri.query().and_then(query_key);
+        let who = self
+            .authenticator
+            .authenticate(&parts.headers, query_key, now_seconds());
+        let role = who.as_ref().ok().map(|who| who.caller.role.clone());
+        let address = client_address(peer, &parts.headers);
+        let response = match self.read(parts, path, body).await {
+            Ok(request) => {
+                let response = auth.handle(&who, &request, address).await;
+                parts.headers = request.headers;
+                response
+            }
+            Err(error) => error.response(),
+        };
+        Handled {
+            room: Room::Auth,
+            role,
             response,
         }
     }
@@ -331,6 +371,18 @@ fn query_key(query: &str) -> Option<&str> {
     query.split('&').find_map(|pair| pair.strip_prefix("apikey="))
 }
 
+/// Whose request it is: the peer, or for a proxy on this machine whom it names last.
+fn client_address(peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
+    let named = || {
+        let last = headers.get_all("x-forwarded-for").iter().next_back()?;
+        last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
+    };
+    match peer.ip().is_loopback() {
+        true => named().unwrap_or_else(|| peer.ip()),
+        false => peer.ip(),
+    }
+}
+
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
@@ -344,6 +396,19 @@ mod tests {
         assert_eq!(below("/rest/v1/orders", "/rest/v1"), Some("/orders"));
         assert_eq!(below("/rest/v1", "/rest/v1"), Some(""));
         assert_eq!(below("/rest/v11", "/rest/v1"), None);
+    }
+
+    #[test]
+    fn only_a_proxy_on_this_machine_says_whose_a_request_is() {
+        let mut headers = HeaderMap::new();
+        let here = SocketAddr::from(([127, 0, 0, 1], 4000));
+        let there = SocketAddr::from(([192, 0, 2, 7], 4000));
+        assert_eq!(client_address(here, &headers), here.ip());
+        headers.insert("x-forwarded-for", HeaderValue::from_static("198.51.100.1, 203.0.113.9"));
+        assert_eq!(client_address(here, &headers).to_string(), "203.0.113.9");
+        assert_eq!(client_address(there, &headers), there.ip());
+        headers.insert("x-forwarded-for", HeaderValue::from_static("unknown"));
+        assert_eq!(client_address(here, &headers), here.ip());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum Room {
     Rest,
+    Auth,
     Health,
     Site,
     Dev,
@@ -21,7 +22,7 @@ pub enum Room {
 }
 
 /// Rooms in the order of their discriminants, and status classes 1xx to 5xx.
-const ROOMS: [Room; 5] = [Room::Rest, Room::Health, Room::Site, Room::Dev, Room::None];
+const ROOMS: [Room; 6] = [Room::Rest, Room::Auth, Room::Health, Room::Site, Room::Dev, Room::None];
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

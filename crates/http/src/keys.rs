@@ -39,6 +39,12 @@ pub struct ApiKeys {
 #[error("keys could not be made: {0}")]
 pub struct KeyMakingError(String);
 
+impl KeyMakingError {
+    pub(crate) fn new(reason: String) -> Self {
+        KeyMakingError(reason)
+    }
+}
+
 impl ApiKeys {
     /// Makes new keys. `now`: seconds since 1970.
     pub fn generate(now: i64) -> Result<Self, KeyMakingError> {

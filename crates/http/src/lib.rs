@@ -8,6 +8,7 @@ pub mod error;
 pub mod keys;
 pub mod message;
 mod recent;
+pub mod signing;
 pub mod token;
 
 pub use authenticate::{Authenticated, Authenticator, Credential};

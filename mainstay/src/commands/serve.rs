@@ -10,6 +10,7 @@ use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_data::DataRoom;
 use mainstay_http::cors::Cors;
 use mainstay_http::keys::ApiKeys;
+use mainstay_http::signing::Signer;
 use mainstay_http::token::Verifier;
 use mainstay_http::{Authenticator, keys};
 use mainstay_schema::Migrator;
@@ -110,6 +111,28 @@ async fn prepare(opened: &Opened, mode: Mode, migrate: bool) -> Result<(), Comma
     Ok(())
 }
 
+/// The room of sign-in, unless it is switched off. Errors: settings that it cannot keep.
+fn auth_room(
+    config: &Config,
+    backend: Arc<dyn Backend>,
+    keys: &ApiKeys,
+) -> Result<Option<mainstay_auth::AuthRoom>, CommandError> {
+    let Some(auth) = config.auth.clone() else {
+        return Ok(None);
+    };
+    if auth.confirmations {
+        return Err(CommandError::Other(
+            "`[auth.email] enable_confirmations = true` needs e-mail, which this version cannot send yet; \
+             set it to false, or switch sign-in off with `[auth] enabled = false`"
+                .into(),
+        ));
+    }
+    let signer = Signer::shared_secret(&keys.jwt_secret, config.rest.jwt_secret_is_base64)?;
+    mainstay_auth::AuthRoom::new(backend, auth, signer)
+        .map(Some)
+        .map_err(|error| CommandError::Other(error.to_string()))
+}
+
 fn app(config: &Config, backend: Arc<dyn Backend>, keys: &ApiKeys, mode: Mode, log: Log) -> Result<App, CommandError> {
     let secret = config
         .rest
@@ -120,6 +143,7 @@ fn app(config: &Config, backend: Arc<dyn Backend>, keys: &ApiKeys, mode: Mode, l
         Verifier::from_secret(&secret, config.rest.jwt_secret_is_base64)?.audience(config.rest.jwt_audience.clone());
     Ok(App {
         data: DataRoom::new(backend.clone(), data_config(config)),
+        auth: auth_room(config, backend.clone(), keys)?,
         backend,
         authenticator: Authenticator {
             verifier,

@@ -4,6 +4,7 @@
 //!
 //! Source: the Supabase command line's config format; PostgREST's configuration page for `[rest]` and `PGRST_*`.
 
+pub mod auth;
 pub mod dotenv;
 pub mod known;
 pub mod rest;
@@ -74,6 +75,8 @@ pub struct Config {
     pub root: PathBuf,
     pub port: u16,
     pub rest: Rest,
+    /// `None`: sign-in is switched off.
+    pub auth: Option<mainstay_auth::Config>,
     pub seed_paths: Vec<String>,
     pub grants: Grants,
     pub require_key: bool,
@@ -149,6 +152,7 @@ impl Config {
             root: root.to_owned(),
             port: reader.integer("api.port")?.unwrap_or(DEFAULT_PORT),
             rest: Rest::read(&reader, environment)?,
+            auth: auth::read(&reader)?,
             seed_paths: if reader.boolean("db.seed.enabled")?.unwrap_or(true) {
                 reader
                     .list("db.seed.sql_paths")?
@@ -305,11 +309,31 @@ mod tests {
     }
 
     #[test]
+    fn sign_in_is_set_as_the_supabase_command_line_sets_it() {
+        let auth = |text: &str| parse(text, &[]).unwrap().auth;
+        let usual = auth("").unwrap();
+        assert_eq!(usual.issuer, "http://127.0.0.1:54321/auth/v1");
+        assert_eq!((usual.jwt_expiry_seconds, usual.passwords.length_min), (3600, 6));
+        assert!(usual.signup_enabled && usual.rotation_enabled && !usual.confirmations && !usual.anonymous_enabled);
+        let text = "[api]\nexternal_url = \"https://a.example/\"\n[auth]\nminimum_password_length = 3\n\
+                    [auth.sessions]\ntimebox = \"24h\"\ninactivity_timeout = \"0s\"\n";
+        let own = auth(text).unwrap();
+        assert_eq!(own.issuer, "https://a.example/auth/v1");
+        assert_eq!(own.passwords.length_min, 6);
+        assert_eq!(own.sessions.timebox.map(|time| time.as_secs()), Some(86_400));
+        assert_eq!(own.sessions.inactivity_timeout, None);
+        assert!(auth("[auth]\nenabled = false\n").is_none());
+    }
+
+    #[test]
     fn bad_values_are_named() {
         let message = |text: &str| parse(text, &[]).unwrap_err().to_string();
         assert!(message("[api]\nport = 70000\n").contains("api.port"));
         assert!(message("[mainstay]\ngrants = \"open\"\n").contains("mainstay.grants"));
         assert!(message("[rest]\ndb_tx_end = \"never\"\n").contains("db_tx_end"));
+        assert!(message("[auth]\njwt_expiry = 0\n").contains("auth.jwt_expiry"));
+        assert!(message("[auth]\npassword_requirements = \"strong\"\n").contains("password_requirements"));
+        assert!(message("[auth.sessions]\ntimebox = \"a day\"\n").contains("timebox"));
         assert!(message("not toml at all [").contains("TOML"));
     }
 }

@@ -7,6 +7,9 @@
 
 mod alter;
 mod arrays;
+mod auth;
+mod auth_sessions;
+mod auth_sign_in;
 mod bad_input;
 mod batch;
 mod both;

@@ -3,9 +3,9 @@
 use mainstay_core::error::BackendError;
 use mainstay_core::plan::{Input, Outcome, Value};
 
-use super::{Attempt, Context};
+use super::{Attempt, Context, Failure};
 use crate::decode::Fields;
-use crate::errors::{closed, refused};
+use crate::errors::refused;
 use crate::pool::Lane;
 use crate::settings;
 use crate::wire::{Connection, StatementText, Step, StepReply};
@@ -40,9 +40,12 @@ pub async fn run(ctx: &Context<'_>, own: &Own, input: &Input) -> Result<Outcome,
             Ok(outcome) => return Ok(outcome),
             Err(Attempt::Lost) if again(own.reads_only) => {}
             Err(Attempt::StatementGone | Attempt::CatalogChanged) if again(true) => {}
-            Err(Attempt::Lost) => return Err(closed(crate::wire::Closed)),
-            Err(Attempt::StatementGone | Attempt::CatalogChanged) => return Err(BackendError::StaleCatalog),
-            Err(Attempt::Failed(error)) => return Err(error),
+            Err(error) => {
+                return Err(match Failure::from(error) {
+                    Failure::Backend(error) => error,
+                    Failure::CatalogChanged => BackendError::StaleCatalog,
+                });
+            }
         }
     }
 }

@@ -1,0 +1,87 @@
+//! The room's settings.
+
+use jiff::SignedDuration;
+
+/// All of them, as the binary reads them from `config.toml`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `iss` of access tokens: the room's own address.
+    pub issuer: String,
+    /// Seconds that an access token is valid.
+    pub jwt_expiry_seconds: i64,
+    pub signup_enabled: bool,
+    pub email_enabled: bool,
+    /// New addresses must be confirmed before their users may sign in.
+    pub confirmations: bool,
+    pub anonymous_enabled: bool,
+    /// A refresh token used again after the interval ends its session's whole family.
+    pub rotation_enabled: bool,
+    pub reuse_interval: SignedDuration,
+    /// A password may be changed only within a day of signing in.
+    pub secure_password_change: bool,
+    pub passwords: PasswordRules,
+    pub sessions: SessionRules,
+    pub rates: Rates,
+}
+
+/// What a password must be.
+#[derive(Clone, Debug)]
+pub struct PasswordRules {
+    /// Characters.
+    pub length_min: usize,
+    pub required: &'static [Characters],
+}
+
+/// Characters of which a password must hold one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Characters {
+    Letters,
+    Lower,
+    Upper,
+    Digits,
+    Symbols,
+}
+
+impl PasswordRules {
+    /// What `password_requirements` of `config.toml` demands; `None` for a word that nobody knows.
+    pub fn required(requirements: &str) -> Option<&'static [Characters]> {
+        use Characters::{Digits, Letters, Lower, Symbols, Upper};
+        match requirements {
+            "" => Some(&[]),
+            "letters_digits" => Some(&[Letters, Digits]),
+            "lower_upper_letters_digits" => Some(&[Lower, Upper, Digits]),
+            "lower_upper_letters_digits_symbols" => Some(&[Lower, Upper, Digits, Symbols]),
+            _ => None,
+        }
+    }
+}
+
+/// When a session ends by itself.
+#[derive(Clone, Debug, Default)]
+pub struct SessionRules {
+    pub timebox: Option<SignedDuration>,
+    pub inactivity_timeout: Option<SignedDuration>,
+    /// Only the session that was refreshed last may go on.
+    pub single_per_user: bool,
+}
+
+/// Requests that one address may make.
+#[derive(Clone, Debug)]
+pub struct Rates {
+    /// In five minutes.
+    pub sign_in_sign_ups: u32,
+    /// In five minutes.
+    pub token_refresh: u32,
+    /// In an hour.
+    pub anonymous_users: u32,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Rates {
+            sign_in_sign_ups: 30,
+            token_refresh: 150,
+            anonymous_users: 30,
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Everything the room can refuse. Codes and texts are the published ones: clients' code switches on them.
+
+use http::StatusCode;
+use mainstay_core::error::{BackendError, Code, PublicError};
+
+/// What the room answers instead of what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("Could not parse request body as JSON: {0}")]
+    BadJson(String),
+    #[error("{0}")]
+    Validation(String),
+    #[error("Unable to validate email address: invalid format")]
+    EmailInvalid,
+    #[error("Signups not allowed for this instance")]
+    SignupDisabled,
+    #[error("Email {0} are disabled")]
+    EmailDisabled(&'static str),
+    #[error("Phone {0} are disabled")]
+    PhoneDisabled(&'static str),
+    #[error("Anonymous sign-ins are disabled")]
+    AnonymousDisabled,
+    #[error("User already registered")]
+    UserAlreadyExists,
+    #[error("A user with this email address has already been registered")]
+    EmailExists,
+    #[error("A user with this phone number has already been registered")]
+    PhoneExists,
+    #[error("{message}")]
+    WeakPassword {
+        message: String,
+        reasons: Vec<&'static str>,
+    },
+    #[error("Invalid login credentials")]
+    InvalidCredentials,
+    #[error("unsupported_grant_type")]
+    UnsupportedGrant,
+    #[error("Email not confirmed")]
+    EmailNotConfirmed,
+    /// At sign-in.
+    #[error("User is banned")]
+    Banned,
+    #[error("This endpoint requires a valid Bearer token")]
+    NoAuthorization,
+    #[error("{0}")]
+    BadJwt(String),
+    #[error("User not allowed")]
+    NotAdmin,
+    #[error("Updating app_metadata requires admin privileges")]
+    AppMetadata,
+    /// The token's user.
+    #[error("User from sub claim in JWT does not exist")]
+    TokenUserNotFound,
+    /// The token's session.
+    #[error("Session from session_id claim in JWT does not exist")]
+    TokenSessionNotFound,
+    /// The token's user, banned.
+    #[error("User is banned")]
+    TokenUserBanned,
+    /// An administrator's.
+    #[error("User not found")]
+    UserNotFound,
+    #[error("Invalid Refresh Token: Refresh Token Not Found")]
+    RefreshTokenNotFound,
+    #[error("Invalid Refresh Token: Already Used")]
+    RefreshTokenAlreadyUsed,
+    #[error("Invalid Refresh Token: No Valid Session Found")]
+    RefreshSessionNotFound,
+    #[error("Invalid Refresh Token: Session Expired{0}")]
+    SessionExpired(&'static str),
+    #[error("Invalid Refresh Token: User Banned")]
+    RefreshBanned,
+    #[error("New password should be different from the old password.")]
+    SamePassword,
+    #[error("Password update requires reauthentication")]
+    ReauthenticationNeeded,
+    #[error("AAL2 session is required to update email or password when MFA is enabled.")]
+    InsufficientAal,
+    #[error("Updating email, phone, password of a SSO account only possible via SSO")]
+    SsoManaged,
+    #[error("{0} needs a message to be sent, and no provider is configured")]
+    NoProvider(&'static str),
+    #[error("Request rate limit reached")]
+    TooManyRequests,
+    #[error("{0} is not served here")]
+    NotServed(String),
+    #[error("this path does not take {0}")]
+    MethodNotAllowed(String),
+    #[error("the database is being moved and takes no writes")]
+    WritesHeld,
+    #[error("the database is not available")]
+    Unavailable(#[source] BackendError),
+    #[error("{what}")]
+    Database {
+        what: &'static str,
+        #[source]
+        source: BackendError,
+    },
+    #[error("Unexpected failure, please check server logs for more information")]
+    Unexpected(String),
+}
+
+/// What the database refused, for which no route has a better word.
+impl From<BackendError> for Error {
+    fn from(source: BackendError) -> Self {
+        Error::of_database("Database error querying schema", source)
+    }
+}
+
+impl Error {
+    /// A failure of the database, `what` being what was done.
+    pub fn of_database(what: &'static str, source: BackendError) -> Self {
+        match source {
+            BackendError::Unavailable { .. } | BackendError::Busy | BackendError::StaleCatalog => {
+                Error::Unavailable(source)
+            }
+            BackendError::WritesHeld { .. } => Error::WritesHeld,
+            source => Error::Database { what, source },
+        }
+    }
+
+    /// The HTTP status.
+    ///
+    /// Never 5xx for what a caller did: clients take 500–504 and 520–530 for trouble on the way, and try again.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Error::BadJson(_)
+            | Error::Validation(_)
+            | Error::EmailInvalid
+            | Error::EmailDisabled(_)
+            | Error::PhoneDisabled(_)
+            | Error::InvalidCredentials
+            | Error::UnsupportedGrant
+            | Error::EmailNotConfirmed
+            | Error::Banned
+            | Error::RefreshTokenNotFound
+            | Error::RefreshTokenAlreadyUsed
+            | Error::RefreshSessionNotFound
+            | Error::SessionExpired(_)
+            | Error::RefreshBanned
+            | Error::ReauthenticationNeeded => StatusCode::BAD_REQUEST,
+            Error::NoAuthorization | Error::InsufficientAal => StatusCode::UNAUTHORIZED,
+            Error::BadJwt(_)
+            | Error::NotAdmin
+            | Error::AppMetadata
+            | Error::TokenUserNotFound
+            | Error::TokenSessionNotFound
+            | Error::TokenUserBanned => StatusCode::FORBIDDEN,
+            Error::UserNotFound | Error::NotServed(_) => StatusCode::NOT_FOUND,
+            Error::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Error::SignupDisabled
+            | Error::AnonymousDisabled
+            | Error::UserAlreadyExists
+            | Error::EmailExists
+            | Error::PhoneExists
+            | Error::WeakPassword { .. }
+            | Error::SamePassword
+            | Error::SsoManaged
+            | Error::NoProvider(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Error::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Error::WritesHeld | Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Database { .. } | Error::Unexpected(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The published code.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Error::BadJson(_) => "bad_json",
+            Error::Validation(_) | Error::EmailInvalid => "validation_failed",
+            Error::SignupDisabled => "signup_disabled",
+            Error::EmailDisabled(_) | Error::NoProvider(_) => "email_provider_disabled",
+            Error::PhoneDisabled(_) => "phone_provider_disabled",
+            Error::AnonymousDisabled => "anonymous_provider_disabled",
+            Error::UserAlreadyExists => "user_already_exists",
+            Error::EmailExists => "email_exists",
+            Error::PhoneExists => "phone_exists",
+            Error::WeakPassword { .. } => "weak_password",
+            Error::InvalidCredentials | Error::UnsupportedGrant => "invalid_credentials",
+            Error::EmailNotConfirmed => "email_not_confirmed",
+            Error::Banned | Error::RefreshBanned | Error::TokenUserBanned => "user_banned",
+            Error::NoAuthorization => "no_authorization",
+            Error::BadJwt(_) => "bad_jwt",
+            Error::NotAdmin | Error::AppMetadata => "not_admin",
+            Error::TokenUserNotFound | Error::UserNotFound => "user_not_found",
+            Error::TokenSessionNotFound | Error::RefreshSessionNotFound => "session_not_found",
+            Error::RefreshTokenNotFound => "refresh_token_not_found",
+            Error::RefreshTokenAlreadyUsed => "refresh_token_already_used",
+            Error::SessionExpired(_) => "session_expired",
+            Error::SamePassword => "same_password",
+            Error::ReauthenticationNeeded => "reauthentication_needed",
+            Error::InsufficientAal => "insufficient_aal",
+            Error::SsoManaged => "user_sso_managed",
+            Error::TooManyRequests => "over_request_rate_limit",
+            Error::NotServed(_) => "feature_disabled",
+            Error::MethodNotAllowed(_) => "validation_failed",
+            Error::WritesHeld | Error::Unavailable(_) | Error::Database { .. } | Error::Unexpected(_) => {
+                "unexpected_failure"
+            }
+        }
+    }
+
+    /// Logs what only an operator may know. Passwords and tokens are in none of it.
+    pub fn log(&self) {
+        match self {
+            Error::Database { what, source } => {
+                let reason = match source {
+                    BackendError::Internal(reason) => reason.clone(),
+                    BackendError::Refused(error) => format!("{} {}", error.sqlstate, error.message),
+                    other => other.to_string(),
+                };
+                tracing::error!(reason, "auth: {what}");
+            }
+            Error::Unavailable(source) => tracing::warn!(%source, "auth: the database is not available"),
+            Error::Unexpected(reason) => tracing::error!(reason, "auth: unexpected failure"),
+            _ => tracing::debug!(code = self.name(), "auth: refused"),
+        }
+    }
+}
+
+impl PublicError for Error {
+    fn code(&self) -> Code {
+        Code::fixed(self.name())
+    }
+}

@@ -1,0 +1,31 @@
+//! Users and their sessions: sign-up, sign-in, refresh, sign-out, and the tokens that say who somebody is.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`routes`] | paths to what answers them |
+//! | [`request`] [`response`] | bodies read and written |
+//! | [`users`] [`identities`] | who there is |
+//! | [`sessions`] | sessions, their refresh tokens, the claims of access tokens |
+//! | [`passwords`] | rules, hashing off the request's path |
+//! | [`store`] | statements of our own, run on either engine |
+//!
+//! Not here: verifying tokens and keeping keys (`http`), the tables' text (`sql::platform`).
+//!
+//! Source: Supabase Auth's published HTTP interface; differences are listed in `docs/guides/sign-in.md`.
+
+pub mod config;
+pub mod duration;
+pub mod error;
+mod identities;
+mod passwords;
+mod request;
+mod response;
+mod room;
+mod routes;
+mod sessions;
+mod store;
+mod users;
+
+pub use config::Config;
+pub use error::Error;
+pub use room::{AuthRoom, OpenError};

@@ -1,0 +1,176 @@
+//! Bodies and parameters as the room's routes take them.
+//!
+//! Unknown members are ignored, protected ones have no place here: what a body cannot say cannot be stored.
+
+use http::HeaderMap;
+use mainstay_http::Request;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+
+/// Bytes of a body, at most.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of an e-mail address, at most (RFC 5321 §4.5.3.1.3).
+const EMAIL_BYTES_MAX: usize = 254;
+/// Bytes of a user agent that are kept.
+const AGENT_BYTES_MAX: usize = 512;
+
+/// `POST /signup`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct SignUpBody {
+    #[serde(deserialize_with = "nullable")]
+    pub email: String,
+    #[serde(deserialize_with = "nullable")]
+    pub phone: String,
+    #[serde(deserialize_with = "nullable")]
+    pub password: String,
+    pub data: Option<Map<String, Value>>,
+}
+
+/// `POST /token?grant_type=password`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PasswordBody {
+    #[serde(deserialize_with = "nullable")]
+    pub email: String,
+    #[serde(deserialize_with = "nullable")]
+    pub phone: String,
+    #[serde(deserialize_with = "nullable")]
+    pub password: String,
+}
+
+/// `POST /token?grant_type=refresh_token`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RefreshBody {
+    #[serde(deserialize_with = "nullable")]
+    pub refresh_token: String,
+}
+
+/// `PUT /user`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct UpdateBody {
+    #[serde(deserialize_with = "nullable")]
+    pub email: String,
+    #[serde(deserialize_with = "nullable")]
+    pub phone: String,
+    pub password: Option<String>,
+    pub data: Option<Map<String, Value>>,
+    /// Only to be refused.
+    pub app_metadata: Option<Value>,
+}
+
+/// Reads a JSON body; an empty one counts as `{}`.
+///
+/// The message never repeats the body: it may hold a password.
+pub fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Error> {
+    if request.body.len() > BODY_BYTES_MAX {
+        return Err(Error::BadJson(format!("it is larger than {BODY_BYTES_MAX} bytes")));
+    }
+    let bytes: &[u8] = if request.body.is_empty() { b"{}" } else { &request.body };
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        // An array would be taken for the members in their order.
+        return Err(Error::BadJson("it is no object".into()));
+    }
+    serde_json::from_slice(bytes).map_err(|error| {
+        let what = match error.classify() {
+            serde_json::error::Category::Data => "a member has the wrong type",
+            _ => "it is not JSON",
+        };
+        Error::BadJson(format!("{what} (line {}, column {})", error.line(), error.column()))
+    })
+}
+
+/// Null is the same as absent.
+fn nullable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// The first value of a query parameter, decoded.
+pub fn parameter(request: &Request, name: &str) -> Option<String> {
+    let query = request.query.as_deref()?;
+    query.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (key == name).then(|| {
+            let spaced = value.replace('+', " ");
+            percent_encoding::percent_decode_str(&spaced)
+                .decode_utf8_lossy()
+                .into_owned()
+        })
+    })
+}
+
+/// An e-mail address as it is stored: lower case, one `@`, no blanks.
+pub fn email(text: &str) -> Result<String, Error> {
+    let address = text.trim().to_lowercase();
+    let parts = address.rsplit_once('@');
+    let is_address = parts.is_some_and(|(local, domain)| {
+        !local.is_empty()
+            && !local.contains('@')
+            && !domain.is_empty()
+            && !domain.starts_with('.')
+            && !domain.ends_with('.')
+            && !domain.contains("..")
+    }) && address.len() <= EMAIL_BYTES_MAX
+        && !address
+            .chars()
+            .any(|letter| letter.is_whitespace() || letter.is_control());
+    if is_address {
+        Ok(address)
+    } else {
+        Err(Error::EmailInvalid)
+    }
+}
+
+/// The client's own name for itself, cut.
+pub fn user_agent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(http::header::USER_AGENT)?.to_str().ok()?;
+    Some(text.chars().take(AGENT_BYTES_MAX).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_folded_and_nonsense_is_refused() {
+        assert_eq!(email(" Ann@Example.COM ").unwrap(), "ann@example.com");
+        for bad in [
+            "", "ann", "@x", "ann@", "a b@x", "a@b@c", "a@.x", "a@x.", "a@x..y", "a\0@x",
+        ] {
+            assert!(email(bad).is_err(), "{bad:?}");
+        }
+        assert!(email(&format!("{}@x", "a".repeat(300))).is_err());
+    }
+
+    #[test]
+    fn a_broken_body_is_not_repeated() {
+        let request = |body: &'static str| Request {
+            method: http::Method::POST,
+            path: "/signup".into(),
+            query: Some("grant_type=pass%77ord&x=a+b".into()),
+            headers: HeaderMap::new(),
+            body: bytes::Bytes::from_static(body.as_bytes()),
+            authentication: std::time::Duration::ZERO,
+        };
+        for broken in [
+            r#"{"password":"hunter2""#,
+            r#"{"password":["hunter2"]}"#,
+            r#"["hunter2"]"#,
+            r#" "hunter2""#,
+        ] {
+            let error = body::<PasswordBody>(&request(broken)).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        assert_eq!(
+            body::<PasswordBody>(&request(r#"{"password":null}"#)).unwrap().password,
+            ""
+        );
+        assert_eq!(parameter(&request(""), "grant_type").as_deref(), Some("password"));
+        assert_eq!(parameter(&request(""), "x").as_deref(), Some("a b"));
+    }
+}

@@ -1,0 +1,82 @@
+//! The room: what its routes share.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, StatusCode};
+use jiff::Timestamp;
+use mainstay_core::backend::Backend;
+use mainstay_http::signing::Signer;
+use mainstay_http::{Authenticated, Request, Response};
+use serde_json::{Value as Json, json};
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::passwords::Passwords;
+use crate::sessions::{Granted, claims};
+use crate::store::Store;
+use crate::{response, routes};
+
+/// Who asks, as far as `http` could tell.
+pub type Who = Result<Authenticated, mainstay_http::Error>;
+
+/// Users and sessions over HTTP.
+pub struct AuthRoom {
+    pub(crate) config: Config,
+    pub(crate) store: Store,
+    pub(crate) passwords: Passwords,
+    signer: Signer,
+}
+
+/// The room cannot be opened: the system gave no random bytes.
+#[derive(Debug, thiserror::Error)]
+#[error("the room of sign-in cannot be opened: {0}")]
+pub struct OpenError(String);
+
+impl AuthRoom {
+    /// Opens the room.
+    pub fn new(backend: Arc<dyn Backend>, config: Config, signer: Signer) -> Result<Self, OpenError> {
+        Ok(AuthRoom {
+            passwords: Passwords::new().map_err(|error| OpenError(format!("{error:?}")))?,
+            store: Store::new(backend),
+            config,
+            signer,
+        })
+    }
+
+    /// Answers one request below the room's prefix. `address`: whose it is.
+    pub async fn handle(&self, who: &Who, request: &Request, address: std::net::IpAddr) -> Response {
+        match routes::answer(self, who, request, address).await {
+            Ok(response) => response,
+            Err(routes::Refused::Here(error)) => response::error(&error, &request.headers),
+            Err(routes::Refused::Before(error)) => error.response(),
+        }
+    }
+
+    /// The answer that signs somebody in: tokens and the user.
+    pub(crate) fn signed_in(&self, granted: &Granted) -> Result<Response, Error> {
+        let now = Timestamp::now().as_second();
+        let expires = now + self.config.jwt_expiry_seconds;
+        let token = self
+            .signer
+            .sign(&claims(granted, &self.config.issuer, now, expires))
+            .map_err(|error| Error::Unexpected(error.to_string()))?;
+        let body: Json = json!({
+            "access_token": token.expose(),
+            "token_type": "bearer",
+            "expires_in": self.config.jwt_expiry_seconds,
+            "expires_at": expires,
+            "refresh_token": granted.refresh_token.expose(),
+            "user": granted.profile.json(),
+        });
+        let mut response = response::json(StatusCode::OK, &body);
+        for (name, id) in [
+            ("sb-auth-user-id", granted.profile.user.id.to_string()),
+            ("sb-auth-session-id", granted.session.to_string()),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(&id) {
+                response.headers.insert(HeaderName::from_static(name), value);
+            }
+        }
+        Ok(response)
+    }
+}

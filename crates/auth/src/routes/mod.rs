@@ -1,0 +1,253 @@
+//! Paths to what answers them, and who may ask.
+//!
+//! Invariant: every route stands in [`TABLE`] with its [`Access`], which is settled before the body is read.
+
+mod logout;
+mod refresh;
+mod sign_in;
+mod sign_up;
+mod user;
+
+use std::net::IpAddr;
+
+use http::{Method, StatusCode};
+use mainstay_http::{Credential, Request, Response};
+use serde_json::{Map, Value as Json, json};
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::request;
+use crate::response;
+use crate::room::{AuthRoom, Who};
+use crate::sessions::{self, Client, Session, SessionId};
+use crate::users::{self, User, UserId};
+
+/// Why a request got no answer of a route's.
+pub enum Refused {
+    Here(Error),
+    /// By the rules that all rooms share: the project's key.
+    Before(mainstay_http::Error),
+}
+
+impl<E: Into<Error>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Refused::Here(error.into())
+    }
+}
+
+/// Who may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody, with or without a key: what browsers navigate to.
+    Open,
+    /// Whoever has the project's key, where keys are required.
+    Key,
+    /// A user with a token of a session that has not ended.
+    User,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    Health,
+    Settings,
+    SignUp,
+    Token,
+    GetUser,
+    UpdateUser,
+    Logout,
+}
+
+/// Every route: method, path, access.
+const TABLE: &[(Method, &str, Access, Route)] = &[
+    (Method::GET, "/health", Access::Open, Route::Health),
+    (Method::GET, "/settings", Access::Key, Route::Settings),
+    (Method::POST, "/signup", Access::Key, Route::SignUp),
+    (Method::POST, "/token", Access::Key, Route::Token),
+    (Method::GET, "/user", Access::User, Route::GetUser),
+    (Method::PUT, "/user", Access::User, Route::UpdateUser),
+    (Method::POST, "/logout", Access::User, Route::Logout),
+];
+
+fn find(method: &Method, path: &str) -> Result<(Access, Route), Error> {
+    let method = if method == Method::HEAD { &Method::GET } else { method };
+    let mut known = false;
+    for (own, at, access, route) in TABLE {
+        if *at == path {
+            if own == method {
+                return Ok((*access, *route));
+            }
+            known = true;
+        }
+    }
+    Err(match known {
+        true => Error::MethodNotAllowed(method.to_string()),
+        false => Error::NotServed(path.to_owned()),
+    })
+}
+
+/// Answers a request.
+pub async fn answer(room: &AuthRoom, who: &Who, request: &Request, address: IpAddr) -> Result<Response, Refused> {
+    let (access, route) = find(&request.method, request.path.trim_end_matches('/'))?;
+    let client = Client {
+        address: Some(address),
+        user_agent: request::user_agent(&request.headers),
+    };
+    if access != Access::Open {
+        key_holds(who)?;
+    }
+    Ok(match route {
+        Route::Health => health(),
+        Route::Settings => settings(room),
+        Route::SignUp => sign_up::sign_up(room, request, &client).await?,
+        Route::Token => sign_in::token(room, request, &client).await?,
+        Route::GetUser => user::get(room, signed_in(room, who).await?).await?,
+        Route::UpdateUser => user::update(room, signed_in(room, who).await?, request).await?,
+        Route::Logout => logout::logout(room, signed_in(room, who).await?, request).await?,
+    })
+}
+
+/// A key that is required or sent must be one of the project's. A token in its place may be old: whoever signs in anew
+/// often still sends the last one.
+fn key_holds(who: &Who) -> Result<(), Refused> {
+    use mainstay_http::Error as Before;
+    match who {
+        Err(error @ (Before::KeyRequired | Before::BadKey | Before::BadHeader(..) | Before::SecretMissing)) => {
+            Err(Refused::Before(error.clone()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A signed-in user and the session that the token belongs to.
+pub struct Signed {
+    pub user: User,
+    /// `None`: the token was made without a session.
+    pub session: Option<Session>,
+}
+
+/// The user of the token. Errors: no token, a broken one, its user or session gone, the user banned.
+async fn signed_in(room: &AuthRoom, who: &Who) -> Result<Signed, Error> {
+    let claims = claims(who)?;
+    let text = |name: &str| claims.get(name).and_then(Json::as_str).filter(|text| !text.is_empty());
+    let Some(subject) = text("sub") else {
+        return Err(Error::BadJwt("invalid claim: missing sub claim".into()));
+    };
+    let id: Uuid = subject
+        .parse()
+        .map_err(|_| Error::BadJwt("invalid claim: sub claim must be a UUID".into()))?;
+    let user = users::by_id(&room.store, UserId(id)).await?;
+    let user = user
+        .filter(|user| user.deleted_at.is_none())
+        .ok_or(Error::TokenUserNotFound)?;
+    if user.is_banned(jiff::Timestamp::now()) {
+        return Err(Error::TokenUserBanned);
+    }
+    let session = match text("session_id") {
+        None => None,
+        Some(text) => {
+            let id: Uuid = text
+                .parse()
+                .map_err(|_| Error::BadJwt("invalid claim: session_id claim must be a UUID".into()))?;
+            let found = sessions::by_id(&room.store, SessionId(id)).await?;
+            // Somebody else's session is none.
+            let found = found.filter(|session| session.user == user.id);
+            Some(found.ok_or(Error::TokenSessionNotFound)?)
+        }
+    };
+    Ok(Signed { user, session })
+}
+
+/// The claims of the token that was sent.
+fn claims(who: &Who) -> Result<Map<String, Json>, Error> {
+    let who = match who {
+        Ok(who) => who,
+        Err(mainstay_http::Error::Token(error)) => {
+            return Err(Error::BadJwt(format!(
+                "invalid JWT: unable to parse or verify signature, {error}"
+            )));
+        }
+        Err(_) => return Err(Error::NoAuthorization),
+    };
+    if who.credential == Credential::None {
+        return Err(Error::NoAuthorization);
+    }
+    serde_json::from_str(&who.caller.claims).map_err(|_| Error::BadJwt("invalid JWT: claims are no object".into()))
+}
+
+fn health() -> Response {
+    // No version: who may not sign in learns nothing of it.
+    let body = json!({"version": "", "name": "GoTrue", "description": "Mainstay, users and sessions"});
+    response::json(StatusCode::OK, &body)
+}
+
+/// Providers that the protocol knows and this version has not.
+const PROVIDERS: &[&str] = &[
+    "apple",
+    "azure",
+    "bitbucket",
+    "discord",
+    "facebook",
+    "figma",
+    "fly",
+    "github",
+    "gitlab",
+    "google",
+    "kakao",
+    "keycloak",
+    "linkedin",
+    "linkedin_oidc",
+    "notion",
+    "slack",
+    "slack_oidc",
+    "snapchat",
+    "spotify",
+    "twitch",
+    "twitter",
+    "workos",
+    "x",
+    "zoom",
+];
+
+fn settings(room: &AuthRoom) -> Response {
+    let config = &room.config;
+    let mut external: Map<String, Json> = PROVIDERS
+        .iter()
+        .map(|name| ((*name).to_owned(), json!(false)))
+        .collect();
+    external.insert("email".into(), json!(config.email_enabled));
+    external.insert("phone".into(), json!(false));
+    external.insert("anonymous_users".into(), json!(config.anonymous_enabled));
+    let body = json!({
+        "external": external,
+        "disable_signup": !config.signup_enabled,
+        "mailer_autoconfirm": !config.confirmations,
+        "phone_autoconfirm": false,
+        "sms_provider": "",
+        "saml_enabled": false,
+        "passkeys_enabled": false,
+    });
+    response::json(StatusCode::OK, &body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_found_and_nothing_else_is() {
+        for (method, path, access, route) in TABLE {
+            assert_eq!(find(method, path).ok(), Some((*access, *route)));
+            assert!(matches!(find(&Method::TRACE, path), Err(Error::MethodNotAllowed(_))));
+        }
+        for path in ["", "/", "/Signup", "/signup/x", "/admin", "/user/../token"] {
+            assert!(matches!(find(&Method::GET, path), Err(Error::NotServed(_))), "{path}");
+        }
+        let open: Vec<&str> = TABLE
+            .iter()
+            .filter(|(_, _, access, _)| *access == Access::Open)
+            .map(|(_, path, ..)| *path)
+            .collect();
+        assert_eq!(open, ["/health"]);
+    }
+}

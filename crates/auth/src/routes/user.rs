@@ -1,0 +1,157 @@
+//! `/user`: the signed-in user.
+
+use http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
+use mainstay_core::error::BackendError;
+use mainstay_core::secret::Secret;
+use mainstay_core::transaction::Decision;
+use mainstay_http::{Request, Response};
+use serde_json::{Map, Value as Json, json};
+
+use super::Signed;
+use super::sign_up::{app_metadata, is_taken};
+use crate::error::Error;
+use crate::passwords::Verdict;
+use crate::request::UpdateBody;
+use crate::room::AuthRoom;
+use crate::sessions::{Scope, SessionId};
+use crate::store::Tx;
+use crate::users::{Profile, User, UserId};
+use crate::{identities, passwords, request, response, sessions, users};
+
+/// How long after signing in a password may be changed, where that is asked for.
+const SIGNED_IN_RECENTLY: SignedDuration = SignedDuration::from_hours(24);
+
+/// `GET /user`
+pub async fn get(room: &AuthRoom, signed: Signed) -> Result<Response, Error> {
+    let profile = users::profile(&room.store, signed.user).await?;
+    Ok(response::json(StatusCode::OK, &profile.json()))
+}
+
+/// `PUT /user`: data is merged, a new password ends the user's other sessions.
+pub async fn update(room: &AuthRoom, signed: Signed, request: &Request) -> Result<Response, Error> {
+    let body: UpdateBody = request::body(request)?;
+    if body.app_metadata.is_some() {
+        return Err(Error::AppMetadata);
+    }
+    let password = body.password.filter(|password| !password.is_empty());
+    if let Some(password) = &password {
+        passwords::check(password, &room.config.passwords)?;
+    }
+    let email = match body.email.is_empty() {
+        true => None,
+        false => Some(request::email(&body.email)?),
+    };
+    let user = &signed.user;
+    let email = email.filter(|email| *email != user.email);
+    if !body.phone.is_empty() && body.phone != user.phone {
+        return Err(Error::NoProvider("a new phone number"));
+    }
+    if user.is_sso && (password.is_some() || email.is_some()) {
+        return Err(Error::SsoManaged);
+    }
+    if password.is_some() || email.is_some() {
+        let profile = users::profile(&room.store, user.clone()).await?;
+        let is_second = signed.session.as_ref().is_some_and(|session| session.aal == "aal2");
+        if User::has_second_factor(&profile.factors) && !is_second {
+            return Err(Error::InsufficientAal);
+        }
+    }
+    if user.is_anonymous && password.is_some() && email.is_none() {
+        let message = "Updating password of an anonymous user without an email or phone is not allowed";
+        return Err(Error::Validation(message.into()));
+    }
+    if let Some(email) = &email {
+        if users::by_email(&room.store, email).await?.is_some() {
+            return Err(Error::EmailExists);
+        }
+        // Somebody who had no address takes one as at sign-up; one that is there is changed by a message to it.
+        if !user.is_anonymous {
+            return Err(Error::NoProvider("a new email address"));
+        }
+    }
+    let hash = match &password {
+        Some(password) => Some(new_password(room, &signed, password).await?),
+        None => None,
+    };
+    let changes = Changes {
+        user: user.id,
+        session: signed.session.as_ref().map(|session| session.id),
+        before: signed.user.password_hash.clone(),
+        hash,
+        email,
+        data: body.data,
+    };
+    let changed = room.store.transact(move |tx| change(tx, changes.clone())).await;
+    match changed {
+        Ok(profile) => Ok(response::json(StatusCode::OK, &profile?.json())),
+        Err(error) if is_taken(&error) => Err(Error::EmailExists),
+        Err(error) => Err(Error::of_database("Error updating user", error)),
+    }
+}
+
+/// Hashes a new password. Errors: it is the old one, or the user signed in too long ago.
+async fn new_password(room: &AuthRoom, signed: &Signed, password: &str) -> Result<Secret<String>, Error> {
+    if room.config.secure_password_change {
+        let began = signed.session.as_ref().and_then(|session| session.created_at);
+        let is_recent = began.is_some_and(|began| Timestamp::now().duration_since(began) <= SIGNED_IN_RECENTLY);
+        if !is_recent {
+            return Err(Error::ReauthenticationNeeded);
+        }
+    }
+    let stored = signed.user.password_hash.expose();
+    if !stored.is_empty() && room.passwords.verify(password, Some(stored)).await? != Verdict::Wrong {
+        return Err(Error::SamePassword);
+    }
+    room.passwords.hash(password).await
+}
+
+#[derive(Clone)]
+struct Changes {
+    user: UserId,
+    session: Option<SessionId>,
+    /// The hash that the new password was compared with.
+    before: Secret<String>,
+    hash: Option<Secret<String>>,
+    email: Option<String>,
+    data: Option<Map<String, Json>>,
+}
+
+async fn change(tx: Tx, changes: Changes) -> Result<Decision<Result<Profile, Error>>, BackendError> {
+    let id = changes.user;
+    let refused = |error| Ok(Decision::Rollback(Err(error)));
+    let Some(before) = users::lock(&tx, id).await? else {
+        return refused(Error::TokenUserNotFound);
+    };
+    if let Some(hash) = &changes.hash {
+        if before.expose() != changes.before.expose() {
+            // Somebody else has just changed it, and with that ended this session.
+            return refused(Error::TokenSessionNotFound);
+        }
+        users::set_password(&tx, id, hash).await?;
+        let scope = changes.session.map_or(Scope::Global, Scope::Others);
+        sessions::end(&tx, id, scope).await?;
+    }
+    let Some(mut user) = users::by_id_in(&tx, id).await? else {
+        return refused(Error::TokenUserNotFound);
+    };
+    if let Some(data) = &changes.data {
+        users::merge(&mut user.user_metadata, data);
+    }
+    if let Some(email) = &changes.email {
+        let own = identities::email_data(id, email);
+        users::set_email(&tx, id, email).await?;
+        identities::insert(&tx, id, "email", &own).await?;
+        users::merge(&mut user.app_metadata, &app_metadata(&["email"]));
+        users::set_app_metadata(&tx, id, &user.app_metadata).await?;
+        users::merge(&mut user.user_metadata, &own);
+        user.user_metadata.insert("email_verified".into(), json!(true));
+        users::confirm_email(&tx, id, &user.user_metadata).await?;
+    } else if changes.data.is_some() {
+        users::set_user_metadata(&tx, id, &user.user_metadata).await?;
+    }
+    match users::profile_in(&tx, id).await? {
+        Some(profile) => Ok(Decision::Commit(Ok(profile))),
+        None => refused(Error::TokenUserNotFound),
+    }
+}

@@ -1,0 +1,409 @@
+//! Sessions, their refresh tokens, and the claims of access tokens.
+
+use jiff::{SignedDuration, Timestamp};
+use mainstay_core::error::BackendError;
+use mainstay_core::secret::Secret;
+use serde_json::{Map, Value as Json, json};
+use uuid::Uuid;
+
+use crate::config::SessionRules;
+use crate::error::Error;
+use crate::store::{Row, Rows, Store, Tx, optional, text};
+use crate::users::{Profile, UserId};
+
+/// A session's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionId(pub Uuid);
+
+impl std::fmt::Display for SessionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How somebody has proved who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Password,
+    Anonymous,
+}
+
+impl Method {
+    /// As `amr` has it.
+    fn name(self) -> &'static str {
+        match self {
+            Method::Password => "password",
+            Method::Anonymous => "anonymous",
+        }
+    }
+}
+
+/// From where a session is used.
+#[derive(Clone, Debug, Default)]
+pub struct Client {
+    pub address: Option<std::net::IpAddr>,
+    pub user_agent: Option<String>,
+}
+
+const INSERT: &str = "INSERT INTO auth.sessions (id, user_id, created_at, updated_at, aal, user_agent, ip) \
+     VALUES ($1::uuid, $2::uuid, now(), now(), 'aal1', $3, $4)";
+const INSERT_METHOD: &str = "INSERT INTO auth.mfa_amr_claims (id, session_id, created_at, updated_at, \
+     authentication_method) VALUES ($1::uuid, $2::uuid, now(), now(), $3::text)";
+const INSERT_TOKEN: &str = "INSERT INTO auth.refresh_tokens (instance_id, token, user_id, revoked, created_at, \
+     updated_at, parent, session_id) \
+     VALUES ('00000000-0000-0000-0000-000000000000', $1::text, $2::text, false, now(), now(), $3::text, $4::uuid)";
+const BY_ID: &str = "SELECT s.id, s.user_id, s.created_at, s.not_after, s.refreshed_at, s.aal::text \
+     FROM auth.sessions s WHERE s.id = $1::uuid";
+const METHODS: &str = "SELECT c.authentication_method, c.updated_at FROM auth.mfa_amr_claims c \
+     WHERE c.session_id = $1::uuid ORDER BY c.updated_at DESC, c.id";
+
+const LOCK: &str = "SELECT s.id, s.user_id, s.created_at, s.not_after, s.refreshed_at, s.aal::text \
+     FROM auth.sessions s WHERE s.id = $1::uuid FOR UPDATE";
+const OF_USER: &str = "SELECT s.id, s.user_id, s.created_at, s.not_after, s.refreshed_at, s.aal::text \
+     FROM auth.sessions s WHERE s.user_id = $1::uuid";
+const REFRESHED: &str = "UPDATE auth.sessions SET refreshed_at = $2::timestamp, updated_at = now(), \
+     user_agent = $3, ip = $4 WHERE id = $1::uuid";
+const DELETE: &str = "DELETE FROM auth.sessions WHERE id = $1::uuid AND user_id = $2::uuid";
+const DELETE_ALL: &str = "DELETE FROM auth.sessions WHERE user_id = $1::uuid";
+const DELETE_OTHERS: &str = "DELETE FROM auth.sessions WHERE user_id = $1::uuid AND id <> $2::uuid";
+const TOKEN: &str = "SELECT t.id, t.token, t.revoked, t.updated_at, t.parent, t.session_id \
+     FROM auth.refresh_tokens t WHERE t.token = $1::text";
+const ACTIVE_TOKEN: &str = "SELECT t.id, t.token, t.revoked, t.updated_at, t.parent, t.session_id \
+     FROM auth.refresh_tokens t WHERE t.session_id = $1::uuid AND t.revoked = false ORDER BY t.id DESC LIMIT 1";
+const REVOKE_TOKEN: &str = "UPDATE auth.refresh_tokens SET revoked = true, updated_at = now() WHERE id = $1::bigint";
+const REVOKE_FAMILY: &str = "UPDATE auth.refresh_tokens SET revoked = true, updated_at = now() \
+     WHERE session_id = $1::uuid AND revoked = false";
+
+/// A row of `auth.refresh_tokens`.
+#[derive(Clone, Debug)]
+pub struct RefreshToken {
+    pub id: i64,
+    pub token: Secret<String>,
+    pub is_revoked: bool,
+    pub updated_at: Option<Timestamp>,
+    pub parent: Option<Secret<String>>,
+    /// `None`: made before there were sessions.
+    pub session: Option<SessionId>,
+}
+
+impl RefreshToken {
+    fn read(row: &mut Row) -> Result<Self, BackendError> {
+        Ok(RefreshToken {
+            id: row.integer()?,
+            token: Secret::new(row.text()?),
+            is_revoked: row.flag()?,
+            updated_at: row.time()?,
+            parent: row.maybe()?.map(Secret::new),
+            session: row.maybe_uuid()?.map(SessionId),
+        })
+    }
+}
+
+/// A row of `auth.sessions`.
+#[derive(Clone, Debug)]
+pub struct Session {
+    pub id: SessionId,
+    pub user: UserId,
+    pub created_at: Option<Timestamp>,
+    pub not_after: Option<Timestamp>,
+    pub refreshed_at: Option<Timestamp>,
+    pub aal: String,
+}
+
+impl Session {
+    fn read(row: &mut Row) -> Result<Self, BackendError> {
+        Ok(Session {
+            id: SessionId(row.uuid()?),
+            user: UserId(row.uuid()?),
+            created_at: row.time()?,
+            not_after: row.time()?,
+            refreshed_at: row.time()?,
+            aal: row.maybe()?.unwrap_or_else(|| "aal1".into()),
+        })
+    }
+
+    /// When it was last used: refreshed, or its refresh token made, or begun.
+    fn used_at(&self, token: Option<Timestamp>) -> Option<Timestamp> {
+        self.refreshed_at.or_else(|| token.max(self.created_at))
+    }
+
+    /// Why the session has ended by itself, if it has. `token`: when its refresh token was last changed.
+    pub fn ended(&self, rules: &SessionRules, now: Timestamp, token: Option<Timestamp>) -> Option<&'static str> {
+        let past = |since: Option<Timestamp>, length: Option<SignedDuration>| match (since, length) {
+            (Some(since), Some(length)) => now.duration_since(since) > length,
+            _ => false,
+        };
+        if self.not_after.is_some_and(|end| now > end) || past(self.created_at, rules.timebox) {
+            return Some("");
+        }
+        past(self.used_at(token), rules.inactivity_timeout).then_some(" (Inactivity)")
+    }
+}
+
+/// Holds the session's row until the transaction ends.
+pub async fn lock(tx: &Tx, id: SessionId) -> Result<Option<Session>, BackendError> {
+    tx.run(LOCK, vec![text(id)]).await?.first(Session::read)
+}
+
+/// True if another session of the user that has not ended was used later than this one.
+pub async fn is_superseded(
+    tx: &Tx,
+    session: &Session,
+    token: &RefreshToken,
+    rules: &SessionRules,
+    now: Timestamp,
+) -> Result<bool, BackendError> {
+    let sessions = tx.run(OF_USER, vec![text(session.user)]).await?.all(Session::read)?;
+    let used = session.used_at(token.updated_at);
+    Ok(sessions
+        .iter()
+        .any(|other| other.id != session.id && other.ended(rules, now, None).is_none() && other.used_at(None) > used))
+}
+
+/// The refresh token as it is kept.
+pub async fn token(tx: &Tx, token: &Secret<String>) -> Result<Option<RefreshToken>, BackendError> {
+    tx.run(TOKEN, vec![text(token.expose())])
+        .await?
+        .first(RefreshToken::read)
+}
+
+/// The session's token that has not been used yet.
+pub async fn active_token(tx: &Tx, session: SessionId) -> Result<Option<RefreshToken>, BackendError> {
+    tx.run(ACTIVE_TOKEN, vec![text(session)])
+        .await?
+        .first(RefreshToken::read)
+}
+
+pub async fn revoke_token(tx: &Tx, token: &RefreshToken) -> Result<(), BackendError> {
+    tx.run(REVOKE_TOKEN, vec![text(token.id)]).await.map(drop)
+}
+
+/// Nothing of the session can be refreshed any more.
+pub async fn revoke_family(tx: &Tx, session: SessionId) -> Result<(), BackendError> {
+    tx.run(REVOKE_FAMILY, vec![text(session)]).await.map(drop)
+}
+
+/// Remembers that the session was refreshed now, and from where.
+pub async fn refreshed(tx: &Tx, session: SessionId, now: Timestamp, client: &Client) -> Result<(), BackendError> {
+    // The column has no zone: UTC by convention.
+    let now = now.strftime("%Y-%m-%d %H:%M:%S%.6f").to_string();
+    let values = vec![
+        text(session),
+        text(now),
+        optional(client.user_agent.as_ref()),
+        optional(client.address),
+    ];
+    tx.run(REFRESHED, values).await.map(drop)
+}
+
+/// Which sessions are to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Global,
+    Local(SessionId),
+    Others(SessionId),
+}
+
+/// Ends sessions of a user; their refresh tokens go with them.
+pub async fn end(tx: &Tx, user: UserId, scope: Scope) -> Result<(), BackendError> {
+    match scope {
+        Scope::Global => tx.run(DELETE_ALL, vec![text(user)]).await,
+        Scope::Local(session) => tx.run(DELETE, vec![text(session), text(user)]).await,
+        Scope::Others(session) => tx.run(DELETE_OTHERS, vec![text(user), text(session)]).await,
+    }
+    .map(drop)
+}
+
+/// A session that somebody is to be given: everything an answer is made of.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    pub profile: Profile,
+    pub session: SessionId,
+    pub aal: String,
+    /// Newest first: method and time.
+    pub methods: Vec<(String, i64)>,
+    pub refresh_token: Secret<String>,
+}
+
+/// The session, if there is one.
+pub async fn by_id(store: &Store, id: SessionId) -> Result<Option<Session>, BackendError> {
+    store.run(BY_ID, vec![text(id)]).await?.first(Session::read)
+}
+
+/// Begins a session. The user's row was written or locked before.
+pub async fn begin(
+    tx: &Tx,
+    user: UserId,
+    method: Method,
+    client: &Client,
+    token: &Secret<String>,
+) -> Result<SessionId, BackendError> {
+    let id = SessionId(Uuid::new_v4());
+    let values = vec![
+        text(id),
+        text(user),
+        optional(client.user_agent.as_ref()),
+        optional(client.address),
+    ];
+    tx.run(INSERT, values).await?;
+    let values = vec![text(Uuid::new_v4()), text(id), text(method.name())];
+    tx.run(INSERT_METHOD, values).await?;
+    insert_token(tx, user, id, token, None).await?;
+    Ok(id)
+}
+
+/// Keeps a new refresh token, the successor of `parent`.
+pub async fn insert_token(
+    tx: &Tx,
+    user: UserId,
+    session: SessionId,
+    token: &Secret<String>,
+    parent: Option<&str>,
+) -> Result<(), BackendError> {
+    let values = vec![text(token.expose()), text(user), optional(parent), text(session)];
+    tx.run(INSERT_TOKEN, values).await.map(drop)
+}
+
+/// The session as it now stands, for an answer. `None`: the user or the session is gone.
+pub async fn granted(
+    tx: &Tx,
+    user: UserId,
+    session: SessionId,
+    refresh_token: Secret<String>,
+) -> Result<Option<Granted>, BackendError> {
+    let Some(profile) = crate::users::profile_in(tx, user).await? else {
+        return Ok(None);
+    };
+    let Some(found) = tx.run(BY_ID, vec![text(session)]).await?.first(Session::read)? else {
+        return Ok(None);
+    };
+    Ok(Some(Granted {
+        profile,
+        session,
+        aal: found.aal,
+        methods: methods(tx.run(METHODS, vec![text(session)]).await?)?,
+        refresh_token,
+    }))
+}
+
+fn methods(rows: Rows) -> Result<Vec<(String, i64)>, BackendError> {
+    rows.all(|row| {
+        let name = row.text()?;
+        Ok((name, row.time()?.map_or(0, Timestamp::as_second)))
+    })
+}
+
+/// Letters of a refresh token: 124 bits.
+const TOKEN_LETTERS: usize = 24;
+
+/// A new refresh token. Letters and digits, as clients may expect; longer than the protocol's own.
+pub fn refresh_token() -> Result<Secret<String>, Error> {
+    use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+    const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    // The largest multiple of the alphabet's size: bytes above it would favour some letters.
+    const FAIR: u8 = 252;
+    let random = SystemRandom::new();
+    let mut token = String::with_capacity(TOKEN_LETTERS);
+    let mut bytes = [0_u8; 2 * TOKEN_LETTERS];
+    while token.len() < TOKEN_LETTERS {
+        random
+            .fill(&mut bytes)
+            .map_err(|_| Error::Unexpected("no random bytes".into()))?;
+        let letters = bytes.iter().filter(|byte| **byte < FAIR);
+        let wanted = TOKEN_LETTERS - token.len();
+        token.extend(
+            letters
+                .map(|byte| char::from(ALPHABET[usize::from(byte % 36)]))
+                .take(wanted),
+        );
+    }
+    Ok(Secret::new(token))
+}
+
+/// The claims of an access token.
+pub fn claims(granted: &Granted, issuer: &str, now: i64, expires: i64) -> Json {
+    let user = &granted.profile.user;
+    let methods: Vec<Json> = granted
+        .methods
+        .iter()
+        .map(|(method, timestamp)| json!({"method": method, "timestamp": timestamp}))
+        .collect();
+    let mut claims = Map::new();
+    let mut put = |name: &str, value: Json| {
+        claims.insert(name.to_owned(), value);
+    };
+    put("iss", json!(issuer));
+    put("sub", json!(user.id.to_string()));
+    put("aud", json!(user.aud));
+    put("exp", json!(expires));
+    put("iat", json!(now));
+    put("email", json!(user.email));
+    put("phone", json!(user.phone));
+    put("app_metadata", Json::Object(user.app_metadata.clone()));
+    put("user_metadata", Json::Object(user.user_metadata.clone()));
+    put("role", json!(user.role));
+    put("aal", json!(granted.aal));
+    put("amr", Json::Array(methods));
+    put("session_id", json!(granted.session.to_string()));
+    put("is_anonymous", json!(user.is_anonymous));
+    Json::Object(claims)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_end_by_age_by_idleness_and_by_their_own_end() {
+        let at = |second: i64| Some(Timestamp::from_second(second).unwrap());
+        let session = Session {
+            id: SessionId(Uuid::nil()),
+            user: UserId(Uuid::nil()),
+            created_at: at(1_000),
+            not_after: None,
+            refreshed_at: None,
+            aal: "aal1".into(),
+        };
+        let rules = |timebox: Option<i64>, idle: Option<i64>| SessionRules {
+            timebox: timebox.map(SignedDuration::from_secs),
+            inactivity_timeout: idle.map(SignedDuration::from_secs),
+            single_per_user: false,
+        };
+        let now = Timestamp::from_second(2_000).unwrap();
+        let refreshed = Session {
+            refreshed_at: at(1_900),
+            ..session.clone()
+        };
+        let dated = Session {
+            not_after: at(1_999),
+            ..session.clone()
+        };
+        assert_eq!(session.ended(&rules(None, None), now, None), None);
+        assert_eq!(session.ended(&rules(Some(1_000), None), now, None), None);
+        assert_eq!(session.ended(&rules(Some(999), None), now, None), Some(""));
+        assert_eq!(refreshed.ended(&rules(Some(999), None), now, None), Some(""));
+        assert_eq!(session.ended(&rules(None, Some(500)), now, None), Some(" (Inactivity)"));
+        assert_eq!(session.ended(&rules(None, Some(500)), now, at(1_600)), None);
+        assert_eq!(refreshed.ended(&rules(None, Some(500)), now, None), None);
+        assert_eq!(
+            refreshed.ended(&rules(None, Some(99)), now, at(1_999)),
+            Some(" (Inactivity)")
+        );
+        assert_eq!(dated.ended(&rules(None, None), now, None), Some(""));
+    }
+
+    #[test]
+    fn refresh_tokens_are_letters_and_digits_and_differ() {
+        let tokens: std::collections::HashSet<String> =
+            (0..1000).map(|_| refresh_token().unwrap().expose().clone()).collect();
+        assert_eq!(tokens.len(), 1000);
+        for token in &tokens {
+            assert_eq!(token.len(), TOKEN_LETTERS);
+            assert!(
+                token
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            );
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Statements of the room's own, run as [`Caller::system`] on whichever engine there is.
+//!
+//! Lives here: keeping prepared statements for the catalog as it is, transactions, reading rows.
+//! Not here: what the statements say; each noun keeps its own.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use mainstay_core::backend::{Backend, Statement};
+use mainstay_core::caller::Caller;
+use mainstay_core::error::BackendError;
+use mainstay_core::plan::{Input, Outcome, Value};
+use mainstay_core::transaction::{Decision, Isolation, Step, Steps, Written};
+use serde_json::{Map, Value as Json};
+use uuid::Uuid;
+
+/// How often something is tried anew because the catalog changed under it.
+const ATTEMPTS: usize = 5;
+
+/// The database, as this room sees it.
+#[derive(Clone)]
+pub struct Store {
+    backend: Arc<dyn Backend>,
+    prepared: Arc<Mutex<Prepared>>,
+}
+
+#[derive(Default)]
+struct Prepared {
+    catalog_version: u64,
+    statements: HashMap<&'static str, Statement>,
+}
+
+impl Store {
+    pub fn new(backend: Arc<dyn Backend>) -> Self {
+        Store {
+            backend,
+            prepared: Arc::default(),
+        }
+    }
+
+    fn statement(&self, sql: &'static str) -> Result<Statement, BackendError> {
+        let version = self.backend.catalog().version;
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        if prepared.catalog_version != version {
+            prepared.statements.clear();
+            prepared.catalog_version = version;
+        }
+        if let Some(known) = prepared.statements.get(sql) {
+            return Ok(known.clone());
+        }
+        let made = self.backend.own(sql)?;
+        prepared.statements.insert(sql, made.clone());
+        Ok(made)
+    }
+
+    fn forget(&self) {
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        prepared.statements.clear();
+    }
+
+    /// Runs one statement in a transaction of its own.
+    pub async fn run(&self, sql: &'static str, values: Vec<Value>) -> Result<Rows, BackendError> {
+        let caller = Caller::system();
+        for _ in 0..ATTEMPTS {
+            let statement = match self.statement(sql) {
+                Err(BackendError::StaleCatalog) => continue,
+                other => other?,
+            };
+            match self.backend.run(&caller, &statement, input(values.clone())).await {
+                Err(BackendError::StaleCatalog) => self.forget(),
+                other => return other.map(Rows),
+            }
+        }
+        Err(BackendError::StaleCatalog)
+    }
+
+    /// Runs what `body` says in one transaction. It may be begun more than once, and awaits nothing but
+    /// [`Tx::run`].
+    pub async fn transact<T, F>(&self, body: impl Fn(Tx) -> F + Clone + Send + 'static) -> Result<T, BackendError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<Decision<T>, BackendError>> + Send + 'static,
+    {
+        let role = Caller::system().role;
+        for _ in 0..ATTEMPTS {
+            let (store, body) = (self.clone(), body.clone());
+            let script = Arc::new(Mutex::new(Written::new(move |steps| {
+                body(Tx {
+                    store: store.clone(),
+                    steps,
+                })
+            })));
+            let ended = self
+                .backend
+                .transact(&role, Isolation::ReadCommitted, script.clone())
+                .await;
+            match ended {
+                Err(BackendError::StaleCatalog) => self.forget(),
+                Err(error) => return Err(error),
+                Ok(_) => {
+                    let result = script.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    return result.ok_or_else(|| BackendError::Internal("a transaction left no result".into()));
+                }
+            }
+        }
+        Err(BackendError::StaleCatalog)
+    }
+}
+
+/// A transaction that is open.
+pub struct Tx {
+    store: Store,
+    steps: Steps,
+}
+
+impl Tx {
+    /// Runs one statement. What the database refuses ends the transaction.
+    pub async fn run(&self, sql: &'static str, values: Vec<Value>) -> Result<Rows, BackendError> {
+        let step = Step {
+            caller: Caller::system(),
+            statement: self.store.statement(sql)?,
+            input: input(values),
+        };
+        Ok(Rows(self.steps.run(step).await))
+    }
+}
+
+fn input(values: Vec<Value>) -> Input {
+    Input {
+        values,
+        ..Input::default()
+    }
+}
+
+/// A text value.
+pub fn text(value: impl ToString) -> Value {
+    Value::Text(value.to_string())
+}
+
+/// A text value or null.
+pub fn optional(value: Option<impl ToString>) -> Value {
+    value.map_or(Value::Null, text)
+}
+
+/// A statement's outcome.
+#[derive(Debug)]
+pub struct Rows(Outcome);
+
+impl Rows {
+    /// Every row, read by `read`.
+    pub fn all<T>(self, mut read: impl FnMut(&mut Row) -> Result<T, BackendError>) -> Result<Vec<T>, BackendError> {
+        self.0
+            .cells
+            .into_iter()
+            .map(|cells| read(&mut Row::new(cells)))
+            .collect()
+    }
+
+    /// The first row, if there is one.
+    pub fn first<T>(self, read: impl FnOnce(&mut Row) -> Result<T, BackendError>) -> Result<Option<T>, BackendError> {
+        let first = self.0.cells.into_iter().next();
+        first.map(|cells| read(&mut Row::new(cells))).transpose()
+    }
+}
+
+/// A row's values, taken in the order in which the statement selects them.
+pub struct Row(std::vec::IntoIter<Option<String>>);
+
+impl Row {
+    fn new(cells: Vec<Option<String>>) -> Self {
+        Row(cells.into_iter())
+    }
+
+    /// A value that may be null.
+    pub fn maybe(&mut self) -> Result<Option<String>, BackendError> {
+        self.0.next().ok_or_else(|| misread("a row has too few values"))
+    }
+
+    /// A value; null counts as an empty text, as the protocol has it.
+    pub fn text(&mut self) -> Result<String, BackendError> {
+        Ok(self.maybe()?.unwrap_or_default())
+    }
+
+    pub fn uuid(&mut self) -> Result<Uuid, BackendError> {
+        self.maybe_uuid()?.ok_or_else(|| misread("an id is null"))
+    }
+
+    pub fn maybe_uuid(&mut self) -> Result<Option<Uuid>, BackendError> {
+        let text = self.maybe()?;
+        text.map(|text| text.parse().map_err(|_| misread("an id is none")))
+            .transpose()
+    }
+
+    pub fn integer(&mut self) -> Result<i64, BackendError> {
+        self.text()?.parse().map_err(|_| misread("a number is none"))
+    }
+
+    /// Null counts as false.
+    pub fn flag(&mut self) -> Result<bool, BackendError> {
+        Ok(matches!(self.maybe()?.as_deref(), Some("t" | "true")))
+    }
+
+    /// A `timestamptz`, or a `timestamp` of UTC.
+    pub fn time(&mut self) -> Result<Option<Timestamp>, BackendError> {
+        self.maybe()?.map(|text| timestamp(&text)).transpose()
+    }
+
+    /// A JSON object; null and everything else count as an empty one.
+    pub fn object(&mut self) -> Result<Map<String, Json>, BackendError> {
+        let Some(text) = self.maybe()? else {
+            return Ok(Map::new());
+        };
+        match serde_json::from_str(&text) {
+            Ok(Json::Object(object)) => Ok(object),
+            Ok(_) => Ok(Map::new()),
+            Err(_) => Err(misread("a JSON value is none")),
+        }
+    }
+}
+
+/// PostgreSQL's text of a time in UTC: `2026-01-01 10:00:00.5+00`.
+fn timestamp(text: &str) -> Result<Timestamp, BackendError> {
+    let bare = text.strip_suffix("+00").unwrap_or(text).replacen(' ', "T", 1);
+    format!("{bare}Z").parse().map_err(|_| misread("a time is none"))
+}
+
+fn misread(what: &str) -> BackendError {
+    BackendError::Internal(format!("schema auth is not what it should be: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_postgresql_writes_them() {
+        let read = |text: &str| timestamp(text).unwrap().to_string();
+        assert_eq!(read("2026-01-01 10:00:00+00"), "2026-01-01T10:00:00Z");
+        assert_eq!(read("2026-01-01 10:00:00.25"), "2026-01-01T10:00:00.25Z");
+        assert!(timestamp("infinity").is_err());
+    }
+}

@@ -1,0 +1,362 @@
+//! Users: reading them, writing them, and how the protocol shows them.
+
+use jiff::Timestamp;
+use mainstay_core::error::BackendError;
+use mainstay_core::plan::Value;
+use mainstay_core::secret::Secret;
+use serde_json::{Map, Value as Json, json};
+use uuid::Uuid;
+
+use crate::identities::{self, Identity};
+use crate::response::time;
+use crate::store::{Row, Rows, Store, Tx, optional, text};
+
+/// A user's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UserId(pub Uuid);
+
+impl std::fmt::Display for UserId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Who tokens are for.
+pub const AUDIENCE: &str = "authenticated";
+/// The role of users, unless an administrator gives another.
+pub const ROLE: &str = "authenticated";
+/// The columns of a [`User`], in the order in which [`User::read`] takes them.
+macro_rules! columns {
+    () => {
+        "u.id, u.aud, u.role, u.email, u.encrypted_password, u.email_confirmed_at, u.invited_at, u.phone, \
+         u.phone_confirmed_at, u.confirmation_sent_at, u.confirmed_at, u.recovery_sent_at, u.email_change, \
+         u.email_change_sent_at, u.phone_change, u.phone_change_sent_at, u.reauthentication_sent_at, \
+         u.last_sign_in_at, u.raw_app_meta_data, u.raw_user_meta_data, u.created_at, u.updated_at, u.banned_until, \
+         u.deleted_at, u.is_anonymous, u.is_sso_user"
+    };
+}
+
+const BY_ID: &str = concat!("SELECT ", columns!(), " FROM auth.users u WHERE u.id = $1::uuid");
+const BY_EMAIL: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM auth.users u WHERE u.instance_id = '00000000-0000-0000-0000-000000000000' \
+     AND lower(u.email::text) = $1::text AND u.aud = $2::text AND u.is_sso_user = false LIMIT 1"
+);
+const LOCK: &str = "SELECT u.encrypted_password FROM auth.users u WHERE u.id = $1::uuid FOR UPDATE";
+const INSERT: &str = "INSERT INTO auth.users (instance_id, id, aud, role, email, phone, encrypted_password, \
+     confirmation_token, recovery_token, email_change_token_new, email_change, raw_app_meta_data, raw_user_meta_data, \
+     is_sso_user, is_anonymous, created_at, updated_at) \
+     VALUES ('00000000-0000-0000-0000-000000000000', $1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text, \
+     '', '', '', '', $7::jsonb, $8::jsonb, false, $9::boolean, now(), now())";
+const CONFIRM_EMAIL: &str = "UPDATE auth.users SET confirmation_token = '', email_confirmed_at = now(), \
+     updated_at = now() WHERE id = $1::uuid AND email_confirmed_at IS NULL";
+const SET_USER_METADATA: &str =
+    "UPDATE auth.users SET raw_user_meta_data = $2::jsonb, updated_at = now() WHERE id = $1::uuid";
+const SET_HASH: &str = "UPDATE auth.users SET encrypted_password = $2::text WHERE id = $1::uuid";
+const SIGNED_IN: &str = "UPDATE auth.users SET last_sign_in_at = now(), updated_at = now() WHERE id = $1::uuid";
+const FACTORS: &str = "SELECT f.id, f.created_at, f.updated_at, f.status::text, f.friendly_name, f.factor_type::text, \
+     f.phone FROM auth.mfa_factors f WHERE f.user_id = $1::uuid ORDER BY f.created_at, f.id";
+
+const SET_PASSWORD: &str = "UPDATE auth.users SET encrypted_password = $2::text, confirmation_token = '', \
+     confirmation_sent_at = NULL, recovery_token = '', recovery_sent_at = NULL, email_change_token_current = '', \
+     email_change_token_new = '', email_change_sent_at = NULL, phone_change_token = '', phone_change_sent_at = NULL, \
+     reauthentication_token = '', reauthentication_sent_at = NULL, updated_at = now() WHERE id = $1::uuid";
+const SET_EMAIL: &str = "UPDATE auth.users SET email = $2::text, is_anonymous = false, updated_at = now() \
+     WHERE id = $1::uuid";
+const SET_APP_METADATA: &str =
+    "UPDATE auth.users SET raw_app_meta_data = $2::jsonb, updated_at = now() WHERE id = $1::uuid";
+
+/// A row of `auth.users`.
+#[derive(Clone, Debug)]
+pub struct User {
+    pub id: UserId,
+    pub aud: String,
+    pub role: String,
+    pub email: String,
+    /// Empty: there is no password.
+    pub password_hash: Secret<String>,
+    pub email_confirmed_at: Option<Timestamp>,
+    pub invited_at: Option<Timestamp>,
+    pub phone: String,
+    pub phone_confirmed_at: Option<Timestamp>,
+    pub confirmation_sent_at: Option<Timestamp>,
+    pub confirmed_at: Option<Timestamp>,
+    pub recovery_sent_at: Option<Timestamp>,
+    pub new_email: String,
+    pub email_change_sent_at: Option<Timestamp>,
+    pub new_phone: String,
+    pub phone_change_sent_at: Option<Timestamp>,
+    pub reauthentication_sent_at: Option<Timestamp>,
+    pub last_sign_in_at: Option<Timestamp>,
+    pub app_metadata: Map<String, Json>,
+    pub user_metadata: Map<String, Json>,
+    pub created_at: Option<Timestamp>,
+    pub updated_at: Option<Timestamp>,
+    pub banned_until: Option<Timestamp>,
+    pub deleted_at: Option<Timestamp>,
+    pub is_anonymous: bool,
+    pub is_sso: bool,
+}
+
+/// A user with what the protocol shows beside the row.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    pub user: User,
+    pub identities: Vec<Identity>,
+    pub factors: Vec<Json>,
+}
+
+/// What a new user begins with.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    pub id: UserId,
+    pub role: String,
+    pub email: Option<String>,
+    pub phone: Option<String>,
+    pub password_hash: Option<Secret<String>>,
+    pub app_metadata: Map<String, Json>,
+    pub user_metadata: Map<String, Json>,
+    pub is_anonymous: bool,
+}
+
+impl User {
+    pub(crate) fn read(row: &mut Row) -> Result<Self, BackendError> {
+        Ok(User {
+            id: UserId(row.uuid()?),
+            aud: row.text()?,
+            role: row.text()?,
+            email: row.text()?,
+            password_hash: Secret::new(row.text()?),
+            email_confirmed_at: row.time()?,
+            invited_at: row.time()?,
+            phone: row.text()?,
+            phone_confirmed_at: row.time()?,
+            confirmation_sent_at: row.time()?,
+            confirmed_at: row.time()?,
+            recovery_sent_at: row.time()?,
+            new_email: row.text()?,
+            email_change_sent_at: row.time()?,
+            new_phone: row.text()?,
+            phone_change_sent_at: row.time()?,
+            reauthentication_sent_at: row.time()?,
+            last_sign_in_at: row.time()?,
+            app_metadata: row.object()?,
+            user_metadata: row.object()?,
+            created_at: row.time()?,
+            updated_at: row.time()?,
+            banned_until: row.time()?,
+            deleted_at: row.time()?,
+            is_anonymous: row.flag()?,
+            is_sso: row.flag()?,
+        })
+    }
+
+    /// True if a second factor has been proved once: then some things need it again.
+    pub fn has_second_factor(factors: &[Json]) -> bool {
+        factors.iter().any(|factor| factor["status"] == "verified")
+    }
+
+    pub fn is_banned(&self, now: Timestamp) -> bool {
+        self.banned_until.is_some_and(|until| now < until)
+    }
+}
+
+impl Profile {
+    /// The user as the protocol shows it.
+    pub fn json(&self) -> Json {
+        let user = &self.user;
+        let mut out = Map::new();
+        let mut put = |name: &str, value: Json| {
+            out.insert(name.to_owned(), value);
+        };
+        let when = |at: Option<Timestamp>| at.map(time);
+        let filled = |text: &str| (!text.is_empty()).then(|| json!(text));
+        put("id", json!(user.id.to_string()));
+        put("aud", json!(user.aud));
+        put("role", json!(user.role));
+        put("email", json!(user.email));
+        for (name, value) in [
+            ("email_confirmed_at", when(user.email_confirmed_at)),
+            ("invited_at", when(user.invited_at)),
+            ("phone", Some(json!(user.phone))),
+            ("phone_confirmed_at", when(user.phone_confirmed_at)),
+            ("confirmation_sent_at", when(user.confirmation_sent_at)),
+            ("confirmed_at", when(user.confirmed_at)),
+            ("recovery_sent_at", when(user.recovery_sent_at)),
+            ("new_email", filled(&user.new_email)),
+            ("email_change_sent_at", when(user.email_change_sent_at)),
+            ("new_phone", filled(&user.new_phone)),
+            ("phone_change_sent_at", when(user.phone_change_sent_at)),
+            ("reauthentication_sent_at", when(user.reauthentication_sent_at)),
+            ("last_sign_in_at", when(user.last_sign_in_at)),
+        ] {
+            if let Some(value) = value {
+                put(name, value);
+            }
+        }
+        put("app_metadata", Json::Object(user.app_metadata.clone()));
+        put("user_metadata", Json::Object(user.user_metadata.clone()));
+        if !self.factors.is_empty() {
+            put("factors", Json::Array(self.factors.clone()));
+        }
+        put(
+            "identities",
+            Json::Array(self.identities.iter().map(Identity::json).collect()),
+        );
+        put("created_at", when(user.created_at).unwrap_or(Json::Null));
+        put("updated_at", when(user.updated_at).unwrap_or(Json::Null));
+        for (name, value) in [
+            ("banned_until", when(user.banned_until)),
+            ("deleted_at", when(user.deleted_at)),
+        ] {
+            if let Some(value) = value {
+                put(name, value);
+            }
+        }
+        put("is_anonymous", json!(user.is_anonymous));
+        Json::Object(out)
+    }
+}
+
+/// The user with this id.
+pub async fn by_id(store: &Store, id: UserId) -> Result<Option<User>, BackendError> {
+    store.run(BY_ID, vec![text(id)]).await?.first(User::read)
+}
+
+/// The user who signs in with this address, which is folded already.
+pub async fn by_email(store: &Store, email: &str) -> Result<Option<User>, BackendError> {
+    let values = vec![text(email), text(AUDIENCE)];
+    store.run(BY_EMAIL, values).await?.first(User::read)
+}
+
+/// The user with identities and factors.
+pub async fn profile(store: &Store, user: User) -> Result<Profile, BackendError> {
+    let identities = identities::of_user(store, user.id).await?;
+    let factors = factors(store.run(FACTORS, vec![text(user.id)]).await?)?;
+    Ok(Profile {
+        user,
+        identities,
+        factors,
+    })
+}
+
+fn factors(rows: Rows) -> Result<Vec<Json>, BackendError> {
+    rows.all(|row| {
+        let mut factor = Map::new();
+        factor.insert("id".into(), json!(row.uuid()?.to_string()));
+        for name in ["created_at", "updated_at"] {
+            factor.insert(name.into(), row.time()?.map_or(Json::Null, time));
+        }
+        factor.insert("status".into(), json!(row.text()?));
+        let named = row.text()?;
+        if !named.is_empty() {
+            factor.insert("friendly_name".into(), json!(named));
+        }
+        factor.insert("factor_type".into(), json!(row.text()?));
+        factor.insert("phone".into(), json!(row.text()?));
+        Ok(Json::Object(factor))
+    })
+}
+
+/// The user with this id, in a transaction.
+pub async fn by_id_in(tx: &Tx, id: UserId) -> Result<Option<User>, BackendError> {
+    tx.run(BY_ID, vec![text(id)]).await?.first(User::read)
+}
+
+/// The same in a transaction. A user who has just been there is there.
+pub async fn profile_in(tx: &Tx, id: UserId) -> Result<Option<Profile>, BackendError> {
+    let Some(user) = tx.run(BY_ID, vec![text(id)]).await?.first(User::read)? else {
+        return Ok(None);
+    };
+    Ok(Some(Profile {
+        identities: identities::of_user_in(tx, id).await?,
+        factors: factors(tx.run(FACTORS, vec![text(id)]).await?)?,
+        user,
+    }))
+}
+
+/// Holds the user's row until the transaction ends and gives the password's hash. `None`: there is no such user.
+pub async fn lock(tx: &Tx, id: UserId) -> Result<Option<Secret<String>>, BackendError> {
+    tx.run(LOCK, vec![text(id)])
+        .await?
+        .first(|row| row.text().map(Secret::new))
+}
+
+/// Makes a user; triggers on `auth.users` run here, within the transaction.
+pub async fn insert(tx: &Tx, user: &NewUser) -> Result<(), BackendError> {
+    let hash = user.password_hash.as_ref().map(|hash| hash.expose().as_str());
+    let values = vec![
+        text(user.id),
+        text(AUDIENCE),
+        text(&user.role),
+        optional(user.email.as_ref()),
+        optional(user.phone.as_ref()),
+        text(hash.unwrap_or_default()),
+        object(&user.app_metadata),
+        object(&user.user_metadata),
+        text(user.is_anonymous),
+    ];
+    tx.run(INSERT, values).await.map(drop)
+}
+
+/// The user's address is the user's own.
+pub async fn confirm_email(tx: &Tx, id: UserId, metadata: &Map<String, Json>) -> Result<(), BackendError> {
+    tx.run(CONFIRM_EMAIL, vec![text(id)]).await?;
+    let mut metadata = metadata.clone();
+    metadata.insert("email_verified".into(), json!(true));
+    set_user_metadata(tx, id, &metadata).await
+}
+
+pub async fn set_user_metadata(tx: &Tx, id: UserId, metadata: &Map<String, Json>) -> Result<(), BackendError> {
+    tx.run(SET_USER_METADATA, vec![text(id), object(metadata)])
+        .await
+        .map(drop)
+}
+
+/// Puts a newer hash of the same password in the place of an old one.
+pub async fn set_hash(tx: &Tx, id: UserId, hash: &Secret<String>) -> Result<(), BackendError> {
+    tx.run(SET_HASH, vec![text(id), text(hash.expose())]).await.map(drop)
+}
+
+/// Gives the user another password. Whatever was sent under the old one is void.
+pub async fn set_password(tx: &Tx, id: UserId, hash: &Secret<String>) -> Result<(), BackendError> {
+    tx.run(SET_PASSWORD, vec![text(id), text(hash.expose())])
+        .await
+        .map(drop)
+}
+
+/// Gives the user an address; whoever has one is not anonymous.
+pub async fn set_email(tx: &Tx, id: UserId, email: &str) -> Result<(), BackendError> {
+    tx.run(SET_EMAIL, vec![text(id), text(email)]).await.map(drop)
+}
+
+pub async fn set_app_metadata(tx: &Tx, id: UserId, metadata: &Map<String, Json>) -> Result<(), BackendError> {
+    tx.run(SET_APP_METADATA, vec![text(id), object(metadata)])
+        .await
+        .map(drop)
+}
+
+/// Remembers that the user has signed in now.
+pub async fn signed_in(tx: &Tx, id: UserId) -> Result<(), BackendError> {
+    tx.run(SIGNED_IN, vec![text(id)]).await.map(drop)
+}
+
+/// A JSON object as a value.
+pub fn object(object: &Map<String, Json>) -> Value {
+    Value::Text(Json::Object(object.clone()).to_string())
+}
+
+/// Merges members; null takes one away.
+pub fn merge(into: &mut Map<String, Json>, changes: &Map<String, Json>) {
+    for (name, value) in changes {
+        match value {
+            Json::Null => {
+                into.remove(name);
+            }
+            value => {
+                into.insert(name.clone(), value.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! `[auth]`: the settings of sign-in, as the Supabase command line writes them.
+
+use jiff::SignedDuration;
+use mainstay_auth::config::{Config, PasswordRules, Rates, SessionRules};
+use mainstay_auth::duration;
+
+use super::{ConfigError, DEFAULT_PORT, Reader};
+
+/// Seconds that an access token may be valid, at most: a week.
+const JWT_EXPIRY_SECONDS_MAX: i64 = 604_800;
+/// Characters that a password has at least, whatever the settings say.
+const PASSWORD_LENGTH_MIN: usize = 6;
+
+/// Reads the settings. `None`: the room is switched off.
+pub fn read(reader: &Reader<'_>) -> Result<Option<Config>, ConfigError> {
+    if !reader.boolean("auth.enabled")?.unwrap_or(true) {
+        return Ok(None);
+    }
+    let jwt_expiry_seconds = reader.integer("auth.jwt_expiry")?.unwrap_or(3600);
+    if !(1..=JWT_EXPIRY_SECONDS_MAX).contains(&jwt_expiry_seconds) {
+        let problem = format!("must be between 1 and {JWT_EXPIRY_SECONDS_MAX} seconds");
+        return Err(ConfigError::setting("auth.jwt_expiry", problem));
+    }
+    let requirements = reader.text("auth.password_requirements")?.unwrap_or_default();
+    let required = PasswordRules::required(&requirements).ok_or_else(|| {
+        let problem = format!(
+            "`{requirements}` is none of letters_digits, lower_upper_letters_digits, \
+             lower_upper_letters_digits_symbols and the empty text"
+        );
+        ConfigError::setting("auth.password_requirements", problem)
+    })?;
+    let flag = |key: &str, default: bool| reader.boolean(key).map(|flag| flag.unwrap_or(default));
+    let usual = Rates::default();
+    Ok(Some(Config {
+        issuer: issuer(reader)?,
+        jwt_expiry_seconds,
+        signup_enabled: flag("auth.enable_signup", true)?,
+        email_enabled: flag("auth.email.enable_signup", true)?,
+        confirmations: flag("auth.email.enable_confirmations", false)?,
+        anonymous_enabled: flag("auth.enable_anonymous_sign_ins", false)?,
+        rotation_enabled: flag("auth.enable_refresh_token_rotation", true)?,
+        reuse_interval: SignedDuration::from_secs(
+            reader
+                .integer::<u32>("auth.refresh_token_reuse_interval")?
+                .unwrap_or(10)
+                .into(),
+        ),
+        secure_password_change: flag("auth.email.secure_password_change", false)?,
+        passwords: PasswordRules {
+            length_min: reader
+                .integer("auth.minimum_password_length")?
+                .unwrap_or(PASSWORD_LENGTH_MIN)
+                .max(PASSWORD_LENGTH_MIN),
+            required,
+        },
+        sessions: SessionRules {
+            timebox: lifetime(reader, "auth.sessions.timebox")?,
+            inactivity_timeout: lifetime(reader, "auth.sessions.inactivity_timeout")?,
+            single_per_user: flag("auth.sessions.single_per_user", false)?,
+        },
+        rates: Rates {
+            sign_in_sign_ups: reader
+                .integer("auth.rate_limit.sign_in_sign_ups")?
+                .unwrap_or(usual.sign_in_sign_ups),
+            token_refresh: reader
+                .integer("auth.rate_limit.token_refresh")?
+                .unwrap_or(usual.token_refresh),
+            anonymous_users: reader
+                .integer("auth.rate_limit.anonymous_users")?
+                .unwrap_or(usual.anonymous_users),
+        },
+    }))
+}
+
+/// The address under which tokens are issued.
+fn issuer(reader: &Reader<'_>) -> Result<String, ConfigError> {
+    let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
+    if let Some(issuer) = filled(reader.text("auth.jwt_issuer")?) {
+        return Ok(issuer);
+    }
+    let external = match filled(reader.text("auth.external_url")?) {
+        Some(url) => return Ok(url.trim_end_matches('/').to_owned()),
+        None => filled(reader.text("api.external_url")?),
+    };
+    let port: u16 = reader.integer("api.port")?.unwrap_or(DEFAULT_PORT);
+    let base = external.unwrap_or_else(|| format!("http://127.0.0.1:{port}"));
+    Ok(format!("{}/auth/v1", base.trim_end_matches('/')))
+}
+
+/// A duration; zero is the same as none.
+fn lifetime(reader: &Reader<'_>, key: &str) -> Result<Option<SignedDuration>, ConfigError> {
+    let Some(text) = reader.text(key)?.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    match duration::parse(&text) {
+        Some(duration) if !duration.is_negative() => Ok(Some(duration).filter(|duration| !duration.is_zero())),
+        _ => Err(ConfigError::setting(
+            key,
+            format!("`{text}` is no duration such as 24h"),
+        )),
+    }
+}
