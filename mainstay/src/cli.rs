@@ -47,6 +47,8 @@ pub enum Command {
     Import(Import),
     /// Print the project's API keys
     Keys(Keys),
+    /// Write the database's types for typed clients, as `supabase gen types` does
+    Types(Types),
     /// Look for what is wrong: settings, keys, database, migrations, tables open to the world
     Doctor(Target),
 }
@@ -250,6 +252,29 @@ pub struct Keys {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Types {
+    #[command(flatten)]
+    pub target: Target,
+    /// The language to write
+    #[arg(long, value_enum, default_value_t = Language::Typescript)]
+    pub lang: Language,
+    /// Only these schemas, separated by commas (may be given several times) [default: those of the API]
+    #[arg(long, short, value_name = "NAMES", value_delimiter = ',')]
+    pub schema: Vec<String>,
+    /// Write here instead of to standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Languages that types can be written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// The `Database` type of supabase-js
+    #[value(name = "ts", alias = "typescript")]
+    Typescript,
 }
 
 #[cfg(test)]

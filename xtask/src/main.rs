@@ -23,6 +23,7 @@ mod setup;
 mod shop_data;
 mod smoke;
 mod test;
+mod types;
 mod workspace;
 
 use std::fmt;
@@ -45,6 +46,8 @@ Mainstay's tasks.
       PostgreSQL 15's own regression files on both engines; --write updates docs/portability.md.
   cargo xtask smoke [--engine sqlite|postgres]
       The check with the published supabase-js.
+  cargo xtask types
+      Typed programs with supabase-js under the TypeScript compiler, with the types that `mainstay types` writes.
   cargo xtask bench [--seconds N] [--rounds N] [--orders N] [--only OPERATIONS] [--engine sqlite|postgres] [--write]
       The shop beside the same work written by hand; --write updates docs/benchmarks.md.
   cargo xtask schemas --from DIR [--write]
@@ -119,6 +122,7 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
         "fuzz" => fuzz::run(&mut arguments),
         "regress" => fuzz::regress(&mut arguments),
         "smoke" => smoke::run(&mut arguments),
+        "types" => types::run(&mut arguments),
         "bench" => bench::run(&mut arguments),
         "schemas" => schemas::run(&mut arguments),
         "shop-data" => shop_data::run(&mut arguments),

@@ -5,7 +5,7 @@ use crate::postgres::{Cluster, Durability};
 use crate::process::say;
 use crate::server::{Engine, Project};
 use crate::setup::{Need, build_mainstay, ensure, install_client};
-use crate::workspace::{root, shared};
+use crate::workspace::{link, root, shared};
 use crate::{Arguments, Context, Error, Result};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -80,14 +80,4 @@ pub fn check(binary: &Path, engine: Engine, cluster: Option<&Cluster>, shared: &
         )));
     }
     server.stop()
-}
-
-#[cfg(unix)]
-fn link(from: &Path, to: &Path) -> Result<()> {
-    std::os::unix::fs::symlink(from, to).context(to.display())
-}
-
-#[cfg(not(unix))]
-fn link(from: &Path, to: &Path) -> Result<()> {
-    crate::workspace::copy_folder(from, to, &|_| true)
 }

@@ -8,7 +8,7 @@ use crate::process::{cargo, find, run as run_command, say};
 use crate::server::{ENGINES, Engine};
 use crate::workspace::{is_ci, shared};
 use crate::{Arguments, Error, Result};
-use crate::{conformance, e2e, fuzz, licences, setup, smoke};
+use crate::{conformance, e2e, fuzz, licences, setup, smoke, types};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -24,9 +24,16 @@ const STEPS: &[(&str, &str)] = &[
         "shop",
         "the shop in Chromium on both engines, and the same bytes from both",
     ),
+    (
+        "types",
+        "typed programs under the TypeScript compiler, with the types from both engines",
+    ),
     ("smoke", "the published supabase-js on both engines"),
     ("conformance", "the portable conformance cases on both engines"),
 ];
+
+/// The steps that run the program.
+const NEED_PROGRAM: &[&str] = &["shop", "types", "smoke", "conformance"];
 
 /// What became of a step.
 enum Fate {
@@ -83,7 +90,7 @@ pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
     run.step("tests", run_tests);
     run.step("fuzz", fuzz::check);
 
-    let needs_program = |run: &Run| ["shop", "smoke", "conformance"].iter().any(|name| run.is_chosen(name));
+    let needs_program = |run: &Run| NEED_PROGRAM.iter().any(|name| run.is_chosen(name));
     if needs_program(&run) {
         run_against_the_program(&mut run, shared.as_ref());
     }
@@ -101,12 +108,13 @@ fn run_against_the_program(run: &mut Run, shared: Option<&PathBuf>) {
         Ok(())
     });
     let Some((program, cluster)) = ready else {
-        for name in ["shop", "smoke", "conformance"] {
+        for name in NEED_PROGRAM {
             run.leave_out(name, "the program or PostgreSQL is not there");
         }
         return;
     };
     run.step("shop", || e2e::check(&program, &cluster));
+    run.step("types", || types::check(&program, &cluster));
     let Some(shared) = shared else { return };
     for engine in ENGINES {
         run.part("smoke", engine, || {

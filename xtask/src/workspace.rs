@@ -35,6 +35,18 @@ pub fn is_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
 }
 
+/// Makes `to` stand for the folder `from`.
+#[cfg(unix)]
+pub fn link(from: &Path, to: &Path) -> Result<()> {
+    std::os::unix::fs::symlink(from, to).context(to.display())
+}
+
+/// Makes `to` stand for the folder `from`.
+#[cfg(not(unix))]
+pub fn link(from: &Path, to: &Path) -> Result<()> {
+    copy_folder(from, to, &|_| true)
+}
+
 /// Replaces what stands between `<!-- NAME -->` and `<!-- /NAME -->` in a document and keeps the rest.
 ///
 /// Errors: the document has no such pair.

@@ -33,6 +33,8 @@ pub struct Catalog {
     pub relations: HashMap<QualifiedName, Arc<Relation>>,
     pub enums: HashMap<QualifiedName, Arc<EnumType>>,
     pub domains: HashMap<QualifiedName, Arc<DomainType>>,
+    /// Row types of their own (`CREATE TYPE … AS`) with their attributes. Empty on the embedded engine, which has none.
+    pub composites: BTreeMap<QualifiedName, Vec<(Ident, Type)>>,
     pub sequences: HashMap<QualifiedName, Arc<Sequence>>,
     /// Overloads of one name stand together.
     pub routines: HashMap<QualifiedName, Vec<Arc<Routine>>>,
@@ -61,6 +63,7 @@ impl Catalog {
             relations: HashMap::new(),
             enums: HashMap::new(),
             domains: HashMap::new(),
+            composites: BTreeMap::new(),
             sequences: HashMap::new(),
             routines: HashMap::new(),
             roles: HashMap::new(),

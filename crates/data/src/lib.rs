@@ -22,6 +22,7 @@ mod slow;
 #[cfg(test)]
 mod tests;
 mod timing;
+pub mod typescript;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

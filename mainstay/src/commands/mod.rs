@@ -11,6 +11,7 @@ mod init;
 mod keys;
 mod migrate;
 mod serve;
+mod types;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -68,6 +69,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Grow(grow) => grow::run(&grow).await,
             Command::Import(import) => import::run(&import).await,
             Command::Keys(keys) => keys::run(&keys),
+            Command::Types(types) => types::run(&types).await,
             Command::Doctor(target) => doctor::run(&target).await,
         }
     });

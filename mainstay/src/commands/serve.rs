@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::migrate::up;
+use super::types::TypesFile;
 use super::{CommandError, Opened, doctor, open};
 use crate::app::{App, RequestIds};
 use crate::cli::Serve;
@@ -73,7 +74,11 @@ async fn serve_logged(serve: &Serve, mode: Mode, log: Log) -> Result<(), Command
     } = opened;
     let app = Arc::new(app(&config, backend.clone(), &keys, mode, log)?);
     let _watch = if mode == Mode::Dev {
-        watch(migrator, &config.root)?
+        let types = TypesFile::of(&config);
+        if let Some(types) = &types {
+            types.keep(&backend.catalog());
+        }
+        watch(migrator, backend.clone(), types, &config.root)?
     } else {
         None
     };
@@ -211,7 +216,12 @@ pub(super) fn data_config(config: &Config) -> mainstay_data::Config {
 }
 
 /// Applies migrations as files change. The watcher stops when what is returned is dropped.
-fn watch(migrator: Migrator, root: &Path) -> Result<Option<notify::RecommendedWatcher>, CommandError> {
+fn watch(
+    migrator: Migrator,
+    backend: Arc<dyn Backend>,
+    types: Option<TypesFile>,
+    root: &Path,
+) -> Result<Option<notify::RecommendedWatcher>, CommandError> {
     let dir = root.join("supabase");
     let (sender, mut changes) = mpsc::channel::<()>(1);
     let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -249,7 +259,12 @@ fn watch(migrator: Migrator, root: &Path) -> Result<Option<notify::RecommendedWa
                 .await
             {
                 Ok(0) => {}
-                Ok(count) => tracing::info!(count, "migrations applied"),
+                Ok(count) => {
+                    tracing::info!(count, "migrations applied");
+                    if let Some(types) = &types {
+                        types.keep(&backend.catalog());
+                    }
+                }
                 Err(error) => {
                     use mainstay_core::error::PublicError;
                     let (details, hint) = (error.details().unwrap_or_default(), error.hint().unwrap_or_default());

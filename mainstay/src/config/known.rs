@@ -87,6 +87,7 @@ const KEYS: &[&str] = &[
     "mainstay.idempotency_seconds",
     "mainstay.postgrest_version",
     "mainstay.slow_query_ms",
+    "mainstay.types_file",
     "rest.db_schemas",
     "rest.db_anon_role",
     "rest.db_extra_search_path",

@@ -91,6 +91,8 @@ pub struct Config {
     pub slow_query_ms: Option<u64>,
     /// Seconds that the answer to a request with an `Idempotency-Key` is kept.
     pub idempotency_seconds: u64,
+    /// The file that `mainstay dev` keeps the database's types in, from the project's folder.
+    pub types_file: Option<PathBuf>,
     /// Keys of the file that nothing in Mainstay knows.
     pub unknown_keys: Vec<String>,
 }
@@ -172,6 +174,7 @@ impl Config {
                 _ => reader.integer("mainstay.slow_query_ms")?.or(Some(SLOW_QUERY_MS)),
             },
             idempotency_seconds,
+            types_file: types_file(&reader)?,
             unknown_keys,
         })
     }
@@ -237,6 +240,17 @@ impl Reader<'_> {
                 .ok_or_else(|| ConfigError::setting(key, "must be a list of texts")),
             Some(_) => Err(ConfigError::setting(key, "must be a list of texts")),
         }
+    }
+}
+
+fn types_file(reader: &Reader<'_>) -> Result<Option<PathBuf>, ConfigError> {
+    let path = reader.text("mainstay.types_file")?.filter(|path| !path.is_empty());
+    match path {
+        Some(path) if !path.ends_with(".ts") => Err(ConfigError::setting(
+            "mainstay.types_file",
+            format!("`{path}` does not end in .ts"),
+        )),
+        path => Ok(path.map(PathBuf::from)),
     }
 }
 

@@ -44,4 +44,5 @@ mod slow_log;
 mod sql_built;
 mod system_catalogs;
 mod triggers;
+mod types;
 mod vectors;

@@ -37,6 +37,7 @@ fn help_teaches_with_examples() {
         "migrate",
         "db",
         "keys",
+        "types",
         "doctor",
         "grow",
         "import",

@@ -99,7 +99,8 @@ pub(super) fn assemble(answers: &Answers) -> Result<(Catalog, Surroundings), Bac
         .into_iter()
         .next()
         .ok_or_else(|| unreadable("the server says nothing"))?;
-    let types = Types::new(&answers.rows::<TypeRow>(queries::TYPES)?);
+    let type_rows: Vec<TypeRow> = answers.rows(queries::TYPES)?;
+    let types = Types::new(&type_rows);
     let role_rows: Vec<RoleRow> = answers.rows(queries::ROLES)?;
     let roles: HashMap<u32, Ident> = role_rows
         .iter()
@@ -130,6 +131,16 @@ pub(super) fn assemble(answers: &Answers) -> Result<(Catalog, Surroundings), Bac
         catalog.schemas.insert(Ident::from(row.name), schema);
     }
     add_types(&mut catalog, &context, answers)?;
+    // Only what was asked for has columns here: no system catalogs, no partitions.
+    let composites = type_rows.iter().filter(|row| {
+        row.kind == "c" && !relation_names.contains_key(&row.relation) && columns.contains_key(&row.relation)
+    });
+    catalog.composites = composites
+        .map(|row| {
+            let name = QualifiedName::new(row.schema.as_str(), row.name.as_str());
+            (name, context.composite_columns(row.relation))
+        })
+        .collect();
     add_relations(&mut catalog, &context, answers, &relation_rows)?;
     add_sequences(&mut catalog, &context, answers)?;
     for row in answers.rows::<RoutineRow>(queries::ROUTINES)? {
