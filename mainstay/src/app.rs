@@ -14,12 +14,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, reque
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use mainstay_auth::AuthRoom;
 use mainstay_core::backend::Backend;
+use mainstay_core::caller::Caller;
 use mainstay_core::error::BackendError;
 use mainstay_core::name::Ident;
 use mainstay_core::render;
-use mainstay_data::DataRoom;
+use mainstay_data::{DataRoom, why};
 use mainstay_http::cors::Cors;
-use mainstay_http::{Authenticator, Error, Request, Response};
+use mainstay_http::{Authenticator, Error, Request, Response, STAND_IN};
 
 use crate::dev::{self, Dev};
 use crate::keyring::now_seconds;
@@ -152,7 +153,7 @@ impl App {
             };
         }
         if let Some(rest) = below(path, "/rest/v1") {
-            return self.rest(parts, rest, body).await;
+            return self.rest(peer, parts, rest, body).await;
         }
         if let (Some(auth), Some(rest)) = (&self.auth, below(path, "/auth/v1")) {
             return self.auth(auth, peer, parts, rest, body).await;
@@ -182,7 +183,7 @@ impl App {
         }
     }
 
-    async fn rest<B>(&self, parts: &mut request::Parts, path: &str, body: B) -> Handled
+    async fn rest<B>(&self, peer: SocketAddr, parts: &mut request::Parts, path: &str, body: B) -> Handled
     where
         B: hyper::body::Body<Data = Bytes> + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -203,12 +204,21 @@ impl App {
             Err(error) => return refused(error),
         };
         let authentication = asked.elapsed();
+        let explained = match self.explained(peer, &parts.headers, &who.caller) {
+            Ok(explained) => explained,
+            Err(error) => return refused(error),
+        };
         let mut request = match self.read(parts, path, body).await {
             Ok(request) => request,
             Err(error) => return refused(error),
         };
         request.authentication = authentication;
-        let response = self.data.handle(&who.caller, &request).await;
+        let response = match explained {
+            None => self.data.handle(&who.caller, &request).await,
+            Some(caller) => tokio::time::timeout(why::EXPLAIN_TIME_MAX, self.data.explain(&caller, &request))
+                .await
+                .unwrap_or_else(|_| self.data.out_of_time(&who.caller)),
+        };
         parts.headers = request.headers;
         Handled {
             room: Room::Rest,
@@ -248,6 +258,26 @@ impl App {
             room: Room::Auth,
             role,
             response,
+        }
+    }
+
+    /// For whom the answer is to be explained instead of given: only those who may see every row may ask. For others the
+    /// preference and the header are like any that mean nothing. Errors: `MS-HTTP-007`, and those of tokens.
+    fn explained(&self, peer: SocketAddr, headers: &HeaderMap, caller: &Caller) -> Result<Option<Caller>, Error> {
+        let may_ask = || {
+            self.authenticator.holds_secret(headers, now_seconds()) || self.dev.is_some() && dev::is_own(peer, headers)
+        };
+        if !why::is_wanted(headers) || !may_ask() {
+            return Ok(None);
+        }
+        match headers.get(STAND_IN) {
+            None => Ok(Some(caller.clone())),
+            Some(text) => {
+                let text = text
+                    .to_str()
+                    .map_err(|_| Error::BadHeader(STAND_IN, "it is not ASCII text"))?;
+                self.authenticator.stand_in(text, now_seconds()).map(Some)
+            }
         }
     }
 

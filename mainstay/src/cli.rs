@@ -11,6 +11,7 @@ Examples:
   mainstay dev shop                    serve it, apply its migrations, fill it with example rows
   mainstay import people.csv shop      bring a file into a table; shows what it guesses and asks
   mainstay keys shop                   print the keys that clients need
+  mainstay why --as anon 'GET /rest/v1/orders' shop   say which grant or policy decides
   mainstay migrate new \"add invoices\"  begin a migration, then write PostgreSQL into it
   mainstay serve shop --migrate        serve it in production
   mainstay serve shop --database-url postgres://app@db/app   the same project on PostgreSQL
@@ -41,6 +42,8 @@ pub enum Command {
     /// Ask the database, or begin it anew
     #[command(subcommand)]
     Db(Db),
+    /// Say why a request is answered as it is: which grant or policy decides, and with which values
+    Why(Why),
     /// Carry the whole database to PostgreSQL, or back into a file, and prove both sides equal
     Grow(Grow),
     /// Bring in a file (CSV, JSON, NDJSON, SQLite) or a PostgreSQL database; what is guessed is shown before anything is written
@@ -62,6 +65,26 @@ pub struct Target {
     /// sqlite:PATH or postgres://…; the default is the project's own file, .mainstay/data.db
     #[arg(long, value_name = "URL", env = "MAINSTAY_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Why {
+    /// Method and path with its query, such as 'GET /rest/v1/orders?id=eq.7'
+    pub request: String,
+    #[command(flatten)]
+    pub target: Target,
+    /// For whom: a role such as anon, a user's id, claims as a JSON object, or a token
+    #[arg(long = "as", value_name = "USER", allow_hyphen_values = true)]
+    pub stand_in: String,
+    /// The body of a write, JSON
+    #[arg(long, value_name = "JSON")]
+    pub body: Option<String>,
+    /// A preference of the request, such as return=representation; may be given more than once
+    #[arg(long, value_name = "PREFERENCE")]
+    pub prefer: Vec<String>,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

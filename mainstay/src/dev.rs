@@ -32,7 +32,7 @@ struct TokenBody {
 impl Dev {
     /// Answers `GET /config` and `POST /token`.
     pub fn answer(&self, peer: SocketAddr, request: &Request) -> Response {
-        if !is_from_here(peer, &request.headers) || !is_own_page(request) {
+        if !is_own(peer, &request.headers) {
             return Error::LoopbackOnly.response();
         }
         let mut response = match (&request.method, request.path.as_str()) {
@@ -83,9 +83,15 @@ pub fn is_from_here(peer: SocketAddr, headers: &HeaderMap) -> bool {
     peer.ip().is_loopback() && !PROXY_HEADERS.iter().any(|name| headers.contains_key(*name))
 }
 
+/// True if a program on this machine or a page of this very server asks.
+pub fn is_own(peer: SocketAddr, headers: &HeaderMap) -> bool {
+    is_from_here(peer, headers) && is_own_page(headers)
+}
+
 /// True if the request names this machine as its host and comes from no other origin.
-fn is_own_page(request: &Request) -> bool {
-    let Some(host) = request.header("host") else {
+fn is_own_page(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(host) = text(header::HOST) else {
         return false;
     };
     let name = host
@@ -93,7 +99,11 @@ fn is_own_page(request: &Request) -> bool {
         .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
         .map_or(host, |(name, _)| name);
     let is_loopback = matches!(name, "localhost" | "127.0.0.1" | "[::1]");
-    let same_origin = request.header("origin").is_none_or(|origin| {
+    // What cannot be read is of nobody here.
+    let origin = headers
+        .get(header::ORIGIN)
+        .map(|value| value.to_str().unwrap_or_default());
+    let same_origin = origin.is_none_or(|origin| {
         origin
             .strip_prefix("http://")
             .or_else(|| origin.strip_prefix("https://"))

@@ -16,6 +16,7 @@ use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::plan::{Input, Outcome, Plan};
 use mainstay_core::transaction::{Ended, Isolation, Script};
 use mainstay_core::transfer::Transfer;
+use mainstay_core::trial::{Trial, Verdict};
 
 use crate::errors::OpenError;
 use crate::introspect::{self, Surroundings};
@@ -28,6 +29,9 @@ use crate::{bootstrap, console, definitions, listen, migrate};
 
 /// The oldest version that is supported.
 const SERVER_VERSION_MIN: u32 = 150_000;
+
+/// Whose statements pass row security where the connection's own do not.
+const SECRET_ROLE: &str = "service_role";
 
 /// A PostgreSQL database.
 pub struct PostgresBackend {
@@ -255,6 +259,24 @@ impl Backend for PostgresBackend {
             }
             Ok(result)
         })
+    }
+
+    fn judge<'a>(
+        &'a self,
+        caller: &'a Caller,
+        trial: &'a Trial,
+    ) -> BoxFuture<'a, Result<Vec<Vec<Verdict>>, BackendError>> {
+        Box::pin(mainstay_sql::trial::judge(self, caller, trial))
+    }
+
+    fn overseer(&self) -> Option<Ident> {
+        let state = self.inner.state();
+        let connected = Ident::new(&state.surroundings.server.connected_as);
+        let passes = |role: &Ident| {
+            let entry = state.catalog.roles.get(role);
+            entry.is_some_and(|entry| entry.superuser || entry.bypass_rls)
+        };
+        [connected, Ident::new(SECRET_ROLE)].into_iter().find(passes)
     }
 
     fn migrations<'a>(&'a self) -> BoxFuture<'a, Result<Vec<AppliedMigration>, BackendError>> {

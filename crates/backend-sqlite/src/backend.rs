@@ -18,8 +18,10 @@ use mainstay_core::definition::{Definitions, Position};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::plan::{Action, Input, Options as PlanOptions, Outcome, Plan};
+use mainstay_core::policy::Access;
 use mainstay_core::transaction::{Ended, Isolation, Script};
 use mainstay_core::transfer::Transfer;
+use mainstay_core::trial::{Trial, Verdict};
 use rusqlite::Connection;
 
 use crate::connection::{OpenError, Options};
@@ -409,6 +411,18 @@ impl Backend for SqliteBackend {
                 QueryMode::ReadWrite => self.script(console::Script::parse(sql)?, caller).await,
             }
         })
+    }
+
+    fn judge<'a>(
+        &'a self,
+        caller: &'a Caller,
+        trial: &'a Trial,
+    ) -> BoxFuture<'a, Result<Vec<Vec<Verdict>>, BackendError>> {
+        Box::pin(mainstay_sql::trial::judge(self, caller, trial))
+    }
+
+    fn overseer(&self) -> Option<Ident> {
+        Some(Access::system().role().clone())
     }
 
     fn migrations<'a>(&'a self) -> BoxFuture<'a, Result<Vec<AppliedMigration>, BackendError>> {

@@ -15,6 +15,7 @@ use crate::name::{Ident, QualifiedName};
 use crate::plan::{Input, Outcome, Plan};
 use crate::transaction::{Ended, Isolation, Script};
 use crate::transfer::Transfer;
+use crate::trial::{Trial, Verdict};
 
 /// A boxed future that may cross threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -95,6 +96,20 @@ pub trait Backend: Send + Sync + 'static {
         sql: &'a str,
         mode: QueryMode,
     ) -> BoxFuture<'a, Result<QueryResult, BackendError>>;
+
+    /// Says for each condition of `trial` what it makes of each row, to explain an answer. A row stands as it is given,
+    /// whoever may see it; what a condition looks up elsewhere is what `caller` may see there. Nothing is written.
+    ///
+    /// Errors: what keeps the engine from answering at all; a condition's own are in its verdicts.
+    fn judge<'a>(
+        &'a self,
+        caller: &'a Caller,
+        trial: &'a Trial,
+    ) -> BoxFuture<'a, Result<Vec<Vec<Verdict>>, BackendError>>;
+
+    /// The role whose statements pass row security, to say what there is that a caller does not see. `None`: the
+    /// connection has none.
+    fn overseer(&self) -> Option<Ident>;
 
     /// The migrations recorded in `supabase_migrations.schema_migrations`, oldest first.
     fn migrations<'a>(&'a self) -> BoxFuture<'a, Result<Vec<AppliedMigration>, BackendError>>;

@@ -17,4 +17,5 @@ pub mod render;
 pub mod secret;
 pub mod transaction;
 pub mod transfer;
+pub mod trial;
 pub mod types;

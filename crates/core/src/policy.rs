@@ -142,13 +142,7 @@ pub fn applicable<'a>(
     command: PolicyCommand,
 ) -> Applicable<'a> {
     let roles = catalog.effective_roles(role);
-    let applies = |policy: &&Policy| {
-        (policy.command == PolicyCommand::All || policy.command == command)
-            && policy.roles.iter().any(|grantee| match grantee {
-                Grantee::Public => true,
-                Grantee::Role(name) => roles.contains(name),
-            })
-    };
+    let applies = |policy: &&Policy| is_for(policy, command) && is_for_any(policy, &roles);
     let (permissive, mut restrictive): (Vec<&Policy>, Vec<&Policy>) = relation
         .policies
         .iter()
@@ -161,6 +155,19 @@ pub fn applicable<'a>(
         permissive,
         restrictive,
     }
+}
+
+/// True if the policy is for the command (never `All`).
+pub fn is_for(policy: &Policy, command: PolicyCommand) -> bool {
+    policy.command == PolicyCommand::All || policy.command == command
+}
+
+/// True if the policy is for one of the roles.
+pub fn is_for_any(policy: &Policy, roles: &[Ident]) -> bool {
+    policy.roles.iter().any(|grantee| match grantee {
+        Grantee::Public => true,
+        Grantee::Role(name) => roles.contains(name),
+    })
 }
 
 /// True if one of `roles` holds `privilege` in `acl` on the whole object.

@@ -181,6 +181,18 @@ impl Backend for Fake {
         unimplemented!()
     }
 
+    fn judge<'a>(
+        &'a self,
+        _: &'a Caller,
+        _: &'a mainstay_core::trial::Trial,
+    ) -> BoxFuture<'a, Result<Vec<Vec<mainstay_core::trial::Verdict>>, BackendError>> {
+        unimplemented!()
+    }
+
+    fn overseer(&self) -> Option<Ident> {
+        None
+    }
+
     fn migrations(&self) -> BoxFuture<'_, Result<Vec<AppliedMigration>, BackendError>> {
         unimplemented!()
     }

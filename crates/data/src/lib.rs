@@ -23,6 +23,7 @@ mod slow;
 mod tests;
 mod timing;
 pub mod typescript;
+pub mod why;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -526,6 +527,7 @@ impl DataRoom {
             head: exchange.head,
             query,
             windows,
+            notes: None,
         }
     }
 

@@ -16,6 +16,13 @@ use crate::error::{Error, TokenError};
 use crate::keys::{ApiKeys, is_opaque};
 use crate::token::{Verified, Verifier};
 
+/// In this header the holder of the secret key says for whom an answer is to be explained.
+pub const STAND_IN: &str = "mainstay-as";
+/// The role of the secret key.
+const SECRET_ROLE: &str = "service_role";
+/// The role of signed-in users.
+const USER_ROLE: &str = "authenticated";
+
 /// What the caller proved itself with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
@@ -63,7 +70,52 @@ impl Authenticator {
     /// True if the request carries the secret key (as key or as token).
     pub fn is_service(&self, headers: &HeaderMap, now: i64) -> bool {
         self.authenticate(headers, None, now)
-            .is_ok_and(|who| who.caller.role == "service_role")
+            .is_ok_and(|who| who.caller.role == SECRET_ROLE)
+    }
+
+    /// True if the request carries the secret key, beside a user's token or alone.
+    pub fn holds_secret(&self, headers: &HeaderMap, now: i64) -> bool {
+        let by_key = || {
+            let key = single(headers, "apikey").ok()??;
+            let who = match is_opaque(key) {
+                true => self.by_key(key),
+                false => self.by_token(key, now),
+            };
+            who.ok().filter(|who| who.caller.role == SECRET_ROLE)
+        };
+        self.is_service(headers, now) || by_key().is_some()
+    }
+
+    /// The caller that whoever holds the secret key speaks of: a role's name, a user's id, claims as a JSON object, or a
+    /// token. Errors: `MS-HTTP-007` for anything else, and those of tokens.
+    pub fn stand_in(&self, text: &str, now: i64) -> Result<Caller, Error> {
+        let bad = |problem| Error::BadHeader(STAND_IN, problem);
+        let text = text.trim();
+        if text.starts_with('{') {
+            let claims: Map<String, Value> =
+                serde_json::from_str(text).map_err(|_| bad("the claims are not a JSON object"))?;
+            let role = match self.role_in(&claims)? {
+                Some(role) => role,
+                None if claims.contains_key("sub") => Ident::new(USER_ROLE),
+                None => self.anon_role.clone().ok_or(Error::TokenRequired)?,
+            };
+            return Ok(with_claims(claims, role));
+        }
+        if text.bytes().filter(|byte| *byte == b'.').count() == 2 {
+            return Ok(self.by_token(text, now)?.caller);
+        }
+        if is_uuid(text) {
+            let claims = Map::from_iter([("sub".to_owned(), Value::from(text))]);
+            return Ok(with_claims(claims, Ident::new(USER_ROLE)));
+        }
+        let is_name = !text.is_empty()
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        match is_name && text != "none" {
+            true => Ok(Caller::of_role(text)),
+            false => Err(bad("it is neither a role, nor a user's id, nor claims, nor a token")),
+        }
     }
 
     fn anonymous(&self) -> Result<Authenticated, Error> {
@@ -140,6 +192,22 @@ fn with_role(verified: &Verified, role: &Ident) -> Arc<str> {
     let mut claims = verified.claims.clone();
     claims.insert("role".to_owned(), Value::String(role.to_string()));
     Arc::from(Value::Object(claims).to_string())
+}
+
+fn with_claims(mut claims: Map<String, Value>, role: Ident) -> Caller {
+    claims.insert("role".to_owned(), Value::String(role.to_string()));
+    Caller {
+        role,
+        claims: Arc::from(Value::Object(claims).to_string()),
+        request: RequestContext::default(),
+    }
+}
+
+/// `8-4-4-4-12` hexadecimal digits.
+fn is_uuid(text: &str) -> bool {
+    let groups: Vec<&str> = text.split('-').collect();
+    let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
+    lengths == [8, 4, 4, 4, 12] && groups.concat().bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The token of `Authorization: Bearer …` (the scheme in any case); other schemes are none of ours.
@@ -282,6 +350,54 @@ mod tests {
         }
         let without = format!("Bearer {}", sign(&secret, &json!({"sub": "x"})).unwrap());
         assert_eq!(role(&it, &[("authorization", &without)]).unwrap(), "anon");
+    }
+
+    #[test]
+    fn a_stand_in_is_a_role_a_user_claims_or_a_token() {
+        let it = authenticator();
+        let secret = it.keys.clone().unwrap().jwt_secret;
+        let user = "00000001-0000-4000-8000-000000000001";
+        let of = |text: &str| {
+            it.stand_in(text, NOW)
+                .map(|caller| (caller.role.to_string(), caller.claim("sub")))
+        };
+        let sub = Some(format!("\"{user}\""));
+        assert_eq!(of("anon").unwrap(), ("anon".into(), None));
+        assert_eq!(of(user).unwrap(), ("authenticated".into(), sub.clone()));
+        assert_eq!(
+            of(&json!({"sub": user, "role": "clerk"}).to_string()).unwrap(),
+            ("clerk".into(), sub.clone())
+        );
+        assert_eq!(
+            of(&json!({"sub": user}).to_string()).unwrap(),
+            ("authenticated".into(), sub.clone())
+        );
+        assert_eq!(of("{}").unwrap(), ("anon".into(), None));
+        let token = sign(&secret, &json!({"role": "authenticated", "sub": user})).unwrap();
+        assert_eq!(of(&token).unwrap(), ("authenticated".into(), sub));
+        for bad in ["", "none", "a b", "{", "[1]", "{\"role\": 1}", "a.b.c"] {
+            assert!(of(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_secret_key_counts_beside_a_users_token() {
+        let it = authenticator();
+        let keys = it.keys.clone().unwrap();
+        let user = sign(&keys.jwt_secret, &json!({"role": "authenticated", "sub": "x"})).unwrap();
+        let user = format!("Bearer {user}");
+        let holds = |pairs: &[(&'static str, &str)]| it.holds_secret(&headers(pairs), NOW);
+        let (publishable, secret) = (keys.publishable.expose().as_str(), keys.secret.expose().as_str());
+        assert!(holds(&[("apikey", secret)]));
+        assert!(holds(&[("apikey", secret), ("authorization", &user)]));
+        assert!(holds(&[
+            ("apikey", keys.service_role.expose()),
+            ("authorization", &user)
+        ]));
+        assert!(!holds(&[]));
+        assert!(!holds(&[("authorization", &user)]));
+        assert!(!holds(&[("apikey", publishable), ("authorization", &user)]));
+        assert!(!holds(&[("apikey", "sb_secret_nonsense"), ("authorization", &user)]));
     }
 
     #[test]

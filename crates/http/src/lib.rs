@@ -11,6 +11,6 @@ mod recent;
 pub mod signing;
 pub mod token;
 
-pub use authenticate::{Authenticated, Authenticator, Credential};
+pub use authenticate::{Authenticated, Authenticator, Credential, STAND_IN};
 pub use error::{Error, codes};
 pub use message::{Request, Response};

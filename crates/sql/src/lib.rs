@@ -17,5 +17,6 @@ pub mod platform;
 pub mod plpgsql;
 pub mod session;
 pub mod system;
+pub mod trial;
 pub mod typed;
 pub mod walk;

@@ -13,10 +13,10 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use mainstay_core::error::DatabaseError;
 use mainstay_core::name::Ident;
 use pg_query::NodeEnum;
-use pg_query::protobuf::RawStmt;
+use pg_query::protobuf::{Node, RawStmt};
 
 use crate::ast::{Expr, Statement};
-use crate::convert::{self, Context, newlines};
+use crate::convert::{self, Context, Leaf, newlines};
 
 /// The longest text that is parsed at once, in bytes. Above it a statement is refused; a script is parsed in parts.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -244,6 +244,13 @@ pub fn expression(text: &str) -> Result<Arc<Expr>, DatabaseError> {
     remember(&KEPT, text, || on_parser_thread(|| expression_here(text)))
 }
 
+/// Takes a condition apart into the members of its ANDs and ORs.
+///
+/// Errors: as [`expression`].
+pub(crate) fn leaves(text: &str) -> Result<Vec<Leaf>, DatabaseError> {
+    on_parser_thread(|| with_expression(text, |value, _| convert::leaves(value)))
+}
+
 type Kept<T> = HashMap<Box<str>, Arc<T>>;
 
 fn remember<T>(
@@ -377,6 +384,14 @@ fn parse_from_line<'t>(
 const SELECT: &str = "SELECT ";
 
 fn expression_here(text: &str) -> Result<Expr, DatabaseError> {
+    with_expression(text, |value, ctx| convert::expression(value, ctx))
+}
+
+/// Reads one expression and hands its tree on.
+fn with_expression<T>(
+    text: &str,
+    work: impl FnOnce(&Node, &Context<'_>) -> Result<T, DatabaseError>,
+) -> Result<T, DatabaseError> {
     // The line feed ends a comment at the end of the text.
     let whole = format!("{SELECT}({text}\n)");
     let prefix = SELECT.len() + 1;
@@ -403,7 +418,7 @@ fn expression_here(text: &str) -> Result<Expr, DatabaseError> {
         return Err(not_one());
     };
     let ctx = Context::new(&whole, prefix, whole.len(), 1);
-    convert::expression(value, &ctx)
+    work(value, &ctx)
 }
 
 /// The offset of the first byte from `from` on that is neither white space nor in a comment.

@@ -12,6 +12,7 @@ mod keys;
 mod migrate;
 mod serve;
 mod types;
+mod why;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -44,6 +45,8 @@ pub enum CommandError {
     Backend(#[from] BackendError),
     #[error(transparent)]
     Token(#[from] mainstay_http::token::KeyError),
+    #[error(transparent)]
+    Caller(#[from] mainstay_http::Error),
     #[error("{0}")]
     Other(String),
 }
@@ -68,6 +71,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Db(command) => database::run(&command).await,
             Command::Grow(grow) => grow::run(&grow).await,
             Command::Import(import) => import::run(&import).await,
+            Command::Why(why) => why::run(&why).await,
             Command::Keys(keys) => keys::run(&keys),
             Command::Types(types) => types::run(&types).await,
             Command::Doctor(target) => doctor::run(&target).await,

@@ -139,24 +139,11 @@ fn auth_room(
 }
 
 fn app(config: &Config, backend: Arc<dyn Backend>, keys: &ApiKeys, mode: Mode, log: Log) -> Result<App, CommandError> {
-    let secret = config
-        .rest
-        .jwt_secret
-        .clone()
-        .unwrap_or_else(|| keys.jwt_secret.clone());
-    let verifier =
-        Verifier::from_secret(&secret, config.rest.jwt_secret_is_base64)?.audience(config.rest.jwt_audience.clone());
     Ok(App {
         data: DataRoom::new(backend.clone(), data_config(config)),
         auth: auth_room(config, backend.clone(), keys)?,
         backend,
-        authenticator: Authenticator {
-            verifier,
-            keys: Some(keys.clone()),
-            anon_role: config.rest.anon_role.as_ref().map(Ident::new),
-            role_claim: config.rest.jwt_role_claim.clone(),
-            require_key: config.require_key,
-        },
+        authenticator: authenticator(config, keys)?,
         cors: Cors {
             origins: config.rest.cors_origins.clone(),
         },
@@ -172,6 +159,24 @@ fn app(config: &Config, backend: Arc<dyn Backend>, keys: &ApiKeys, mode: Mode, l
         trace_header: config.rest.trace_header.as_ref().and_then(|name| name.parse().ok()),
         ids: RequestIds::default(),
         outbox: Outbox::default(),
+    })
+}
+
+/// Who is calling, by the project's keys and settings.
+pub(super) fn authenticator(config: &Config, keys: &ApiKeys) -> Result<Authenticator, CommandError> {
+    let secret = config
+        .rest
+        .jwt_secret
+        .clone()
+        .unwrap_or_else(|| keys.jwt_secret.clone());
+    let verifier =
+        Verifier::from_secret(&secret, config.rest.jwt_secret_is_base64)?.audience(config.rest.jwt_audience.clone());
+    Ok(Authenticator {
+        verifier,
+        keys: Some(keys.clone()),
+        anon_role: config.rest.anon_role.as_ref().map(Ident::new),
+        role_claim: config.rest.jwt_role_claim.clone(),
+        require_key: config.require_key,
     })
 }
 

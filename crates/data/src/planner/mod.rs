@@ -6,6 +6,7 @@
 pub mod call;
 mod embed;
 mod group;
+pub mod leave;
 mod read;
 mod suggest;
 mod template;
@@ -29,6 +30,7 @@ use crate::request::range::Windows;
 use crate::request::{CallMethod, Head, Query};
 use call::{Arguments, CallRequest};
 use embed::Joined;
+use leave::{Leave, Notes};
 use read::Resolver;
 pub use template::Template;
 use tree::{Branch, Scope};
@@ -56,6 +58,8 @@ pub struct Planner<'a> {
     pub head: &'a Head,
     pub query: &'a Query,
     pub windows: &'a Windows,
+    /// To explain: leave is not asked for, and what it would have been asked for stands here.
+    pub notes: Option<&'a Notes>,
 }
 
 impl Planner<'_> {
@@ -68,8 +72,9 @@ impl Planner<'_> {
         let draft = resolver.draft(&joined)?;
         let negotiated = self.negotiate(&self.handlers(Some(&joined.relation.name), &branch))?;
         self.check_preferences()?;
-        policy::authorize_role(self.catalog, self.role)?;
-        let mut read = draft.authorize(self.catalog, self.role, None)?;
+        let leave = self.leave();
+        leave.role()?;
+        let mut read = draft.authorize(&leave, None)?;
         read.count = self.head.preferences.count.unwrap_or_default();
         let leaves_none_out = self.windows.root.is_all() && self.config.max_rows.is_none();
         let mut total_is_rows = false;
@@ -101,7 +106,7 @@ impl Planner<'_> {
             query: self.query,
             preferences: &self.head.preferences,
             columns,
-            role: self.role,
+            leave: self.leave(),
         };
         let action = write::plan(&mut resolver, &joined, &write)?;
         self.check_preferences()?;
@@ -152,7 +157,7 @@ impl Planner<'_> {
         let result = match read {
             _ if routine.returns.ty == Type::Void && !set => CallResult::Void,
             Some(draft) => {
-                let mut read: Read = draft.authorize(self.catalog, self.role, Some(access.clone()))?;
+                let mut read: Read = draft.authorize(&self.leave(), Some(access.clone()))?;
                 read.count = self.head.preferences.count.unwrap_or_default();
                 CallResult::Rows {
                     read: Box::new(read),
@@ -189,6 +194,14 @@ impl Planner<'_> {
             relation: name.to_owned(),
             suggestion,
         })
+    }
+
+    fn leave(&self) -> Leave<'_> {
+        Leave {
+            catalog: self.catalog,
+            role: self.role,
+            notes: self.notes,
+        }
     }
 
     fn scope(&self) -> embed::Scope<'_> {

@@ -13,11 +13,12 @@ use mainstay_core::plan::{
     Base, Cardinality, Cast, ComputedColumn, Count, Embed, EmbedIndex, Field, Grouping, IsValue, JsonStep, Operator,
     Order, OrderTarget, Output, Predicate, Read, Source, Value,
 };
-use mainstay_core::policy::{self, Access, Needs};
+use mainstay_core::policy::{Access, Needs};
 use mainstay_core::types::Type;
 
 use super::embed::Joined;
 use super::group;
+use super::leave::Leave;
 use super::suggest;
 use super::template::{Form, Template, WindowRef};
 use super::tree::Condition;
@@ -78,11 +79,8 @@ impl Reads {
     }
 
     /// Asks leave for the routines. Errors: 42501.
-    pub fn authorize(&self, catalog: &Catalog, role: &Ident) -> Result<(), Error> {
-        for routine in &self.routines {
-            policy::authorize_routine(catalog, role, routine)?;
-        }
-        Ok(())
+    pub fn authorize(&self, leave: &Leave<'_>) -> Result<(), Error> {
+        self.routines.iter().try_for_each(|routine| leave.routine(routine))
     }
 }
 
@@ -100,8 +98,12 @@ impl Draft {
     /// Asks leave for every relation and makes the read. `root`: leave for the root, where it was asked for already.
     ///
     /// Errors: 42501.
-    pub fn authorize(self, catalog: &Catalog, role: &Ident, root: Option<Access>) -> Result<Read, Error> {
-        let access = match root {
+    pub fn authorize(self, leave: &Leave<'_>, root: Option<Access>) -> Result<Read, Error> {
+        self.authorize_at(leave, &mut Vec::new(), root)
+    }
+
+    fn authorize_at(self, leave: &Leave<'_>, path: &mut Vec<Ident>, known: Option<Access>) -> Result<Read, Error> {
+        let access = match known {
             Some(access) => access,
             None => {
                 let needs = Needs {
@@ -109,12 +111,13 @@ impl Draft {
                     select_any: true,
                     ..Needs::default()
                 };
-                policy::authorize(catalog, role, &self.relation, &needs)?
+                leave.relation(path, &self.relation, needs, false)?
             }
         };
-        self.needs.authorize(catalog, role)?;
+        self.needs.authorize(leave)?;
         let mut embeds = Vec::with_capacity(self.embeds.len());
         for embed in self.embeds {
+            path.push(embed.name.clone());
             let junction = match embed.junction {
                 Some((relation, columns)) => {
                     let needs = Needs {
@@ -122,7 +125,7 @@ impl Draft {
                         select_any: true,
                         ..Needs::default()
                     };
-                    let access = policy::authorize(catalog, role, &relation, &needs)?;
+                    let access = leave.relation(path, &relation, needs, true)?;
                     Some(Source { relation, access })
                 }
                 None => None,
@@ -133,8 +136,9 @@ impl Draft {
                 junction,
                 cardinality: embed.cardinality,
                 inner: embed.inner,
-                read: embed.draft.authorize(catalog, role, None)?,
+                read: embed.draft.authorize_at(leave, path, None)?,
             });
+            path.pop();
         }
         Ok(Read {
             source: Source {

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use mainstay_core::catalog::{ColumnIndex, Relation};
 use mainstay_core::error::DatabaseError;
-use mainstay_core::name::Ident;
 use mainstay_core::plan::{
     Action as PlanAction, Conflict, ConflictAction, Delete, Insert, Missing, Predicate, Quantifier, Read, Returning,
     Source, Update,
 };
-use mainstay_core::policy::{self, Needs};
+use mainstay_core::policy::Needs;
 
 use super::embed::Joined;
+use super::leave::Leave;
 use super::read::{Draft, Place, Reads, Resolver, both};
 use super::template::Form;
 use crate::error::Error;
@@ -29,7 +29,7 @@ pub struct WriteRequest<'a> {
     pub preferences: &'a Preferences,
     /// The columns that the rows set, sorted.
     pub columns: &'a BTreeSet<String>,
-    pub role: &'a Ident,
+    pub leave: Leave<'a>,
 }
 
 /// Plans a write to the relation at the root of `joined`.
@@ -44,19 +44,14 @@ pub fn plan(resolver: &mut Resolver<'_>, joined: &Joined<'_>, write: &WriteReque
         None
     };
     match write.action {
-        Action::Create => insert(resolver, relation, draft, write),
+        Action::Create => insert(relation, draft, write),
         Action::Put => put(resolver, relation, draft, write),
         Action::Update => update(resolver, relation, draft, write),
         _ => delete(resolver, relation, draft, write),
     }
 }
 
-fn insert(
-    resolver: &mut Resolver<'_>,
-    relation: Arc<Relation>,
-    draft: Option<Draft>,
-    write: &WriteRequest<'_>,
-) -> Result<PlanAction, Error> {
+fn insert(relation: Arc<Relation>, draft: Option<Draft>, write: &WriteRequest<'_>) -> Result<PlanAction, Error> {
     let columns = set_columns(&relation, write.columns)?;
     let conflict = match write.preferences.resolution {
         None => None,
@@ -77,17 +72,7 @@ fn insert(
         _ => Vec::new(),
     };
     let missing = write.preferences.missing.unwrap_or_default();
-    finish_insert(
-        resolver,
-        relation,
-        draft,
-        write,
-        columns,
-        missing,
-        conflict,
-        location,
-        Vec::new(),
-    )
+    finish_insert(relation, draft, write, columns, missing, conflict, location, Vec::new())
 }
 
 fn put(
@@ -132,7 +117,6 @@ fn put(
     };
     let conflict = Some(Conflict { columns: key, action });
     finish_insert(
-        resolver,
         relation,
         draft,
         write,
@@ -149,7 +133,6 @@ fn put(
     reason = "the parts of one statement, named at both call sites"
 )]
 fn finish_insert(
-    resolver: &Resolver<'_>,
     relation: Arc<Relation>,
     draft: Option<Draft>,
     write: &WriteRequest<'_>,
@@ -173,7 +156,7 @@ fn finish_insert(
         update: updated,
         ..Needs::default()
     };
-    let (source, read) = sources(resolver, relation, draft, write, needs, select)?;
+    let (source, read) = sources(relation, draft, write, needs, select)?;
     Ok(PlanAction::Insert(Insert {
         source,
         columns,
@@ -197,7 +180,7 @@ fn update(
         update: Some(columns.clone()),
         ..Needs::default()
     };
-    let (source, read) = sources(resolver, relation, draft, write, needs, select)?;
+    let (source, read) = sources(relation, draft, write, needs, select)?;
     Ok(PlanAction::Update(Update {
         source,
         columns,
@@ -222,7 +205,7 @@ fn delete(
         delete: true,
         ..Needs::default()
     };
-    let (source, read) = sources(resolver, relation, draft, write, needs, select)?;
+    let (source, read) = sources(relation, draft, write, needs, select)?;
     Ok(PlanAction::Delete(Delete {
         source,
         filter,
@@ -235,7 +218,6 @@ fn delete(
 
 /// Asks leave once for all that the statement does with its relation: the write, the filter, and what it gives back.
 fn sources(
-    resolver: &Resolver<'_>,
     relation: Arc<Relation>,
     draft: Option<Draft>,
     write: &WriteRequest<'_>,
@@ -246,11 +228,12 @@ fn sources(
         select.columns.extend(&draft.needs.columns);
     }
     needs.select = select.columns.iter().copied().collect();
-    policy::authorize_role(resolver.catalog, write.role)?;
-    let access = policy::authorize(resolver.catalog, write.role, &relation, &needs)?;
-    select.authorize(resolver.catalog, write.role)?;
+    let leave = &write.leave;
+    leave.role()?;
+    let access = leave.relation(&[], &relation, needs, false)?;
+    select.authorize(leave)?;
     let read = match draft {
-        Some(draft) => Some(draft.authorize(resolver.catalog, write.role, Some(access.clone()))?),
+        Some(draft) => Some(draft.authorize(leave, Some(access.clone()))?),
         None => None,
     };
     Ok((Source { relation, access }, read))

@@ -21,6 +21,7 @@ use pg_query::protobuf::{self, Node, ObjectType};
 
 pub(super) use self::change::select_into;
 use self::read::*;
+pub(super) use self::text::of_expression;
 use super::context::Context;
 use crate::ast::ddl::*;
 

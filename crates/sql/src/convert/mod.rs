@@ -7,6 +7,7 @@ mod ddl;
 mod defined;
 mod expr;
 mod names;
+mod parts;
 mod query;
 mod statement;
 mod write;
@@ -14,6 +15,7 @@ mod write;
 pub(crate) use context::{Context, newlines};
 pub(crate) use defined::defined;
 pub(crate) use expr::expression;
+pub(crate) use parts::{Leaf, leaves};
 pub(crate) use statement::statement;
 
 use mainstay_core::error::DatabaseError;

@@ -13,7 +13,7 @@ pub mod graph;
 pub mod platform;
 pub mod references;
 pub mod rights;
-mod text;
+pub(crate) mod text;
 pub mod values;
 
 use std::collections::BTreeSet;

@@ -5,7 +5,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{LimitOption, Node, ResTarget, SelectStmt, SetOperation};
 
 /// The text of an expression. Errors: XX000 if the printer cannot spell it.
-pub(super) fn of_expression(node: &Node) -> Result<String, DatabaseError> {
+pub(in crate::convert) fn of_expression(node: &Node) -> Result<String, DatabaseError> {
     const HEAD: &str = "SELECT ";
     let target = ResTarget {
         val: Some(Box::new(node.clone())),
