@@ -15,9 +15,9 @@ use mainstay_core::backend::{
 use mainstay_core::caller::Caller;
 use mainstay_core::catalog::Catalog;
 use mainstay_core::definition::{Definitions, Position};
-use mainstay_core::error::{BackendError, DatabaseError};
+use mainstay_core::error::BackendError;
 use mainstay_core::name::{Ident, QualifiedName};
-use mainstay_core::plan::{Action, Input, Options as PlanOptions, Outcome, Plan};
+use mainstay_core::plan::{Action, Input, Outcome, Plan};
 use mainstay_core::policy::Access;
 use mainstay_core::transaction::{Ended, Isolation, Script};
 use mainstay_core::transfer::Transfer;
@@ -38,7 +38,7 @@ use crate::read::program::{Place, ReadProgram};
 use crate::read::run::{self, RunError};
 use crate::reader::Reader;
 use crate::shared::Shared;
-use crate::{console, departure, export, routine, schema, transact, write};
+use crate::{console, departure, export, routine, schema, surroundings, transact, write};
 
 /// How long the writer may keep a question after its health waiting.
 const HEALTH_WAIT: Duration = Duration::from_secs(5);
@@ -110,7 +110,7 @@ impl SqliteBackend {
         if program.catalog_version != self.shared().catalog_version() {
             return Err(BackendError::StaleCatalog);
         }
-        let place = match program.runs_routine {
+        let place = match program.runs_routine || input.options.pre_request.is_some() {
             true => Place::ReaderThread,
             false => program.pace.place(),
         };
@@ -183,7 +183,7 @@ impl SqliteBackend {
             return Err(BackendError::StaleCatalog);
         }
         // Routines call each other deep and loop without SQLite's steps: a thread of its own bounds both.
-        if !program.runs_routine() {
+        if !program.runs_routine() && input.options.pre_request.is_none() {
             let here = self.engine.read_here(|reader| {
                 reader.expect_catalog(program.catalog_version())?;
                 write::execute(reader.connection(), &compiled, program, caller, &input)
@@ -269,19 +269,21 @@ fn read_on(
     let context = Context::of_caller(caller, Timestamp::now());
     let sources = Sources::of_request(&context, &input.values);
     let mut run = || run::run(program, prepared, &sources, &input.options);
-    let done = if program.runs_routine {
-        let compiled = shared.compiled();
-        if compiled.catalog().version != program.catalog_version {
-            return Err(BackendError::StaleCatalog);
-        }
-        // SAFETY: `reader` owns the connection, at an address that does not change, and is borrowed until the end.
-        routine::enter(unsafe { connection.as_ref() }, &compiled, &context, run)
-    } else {
-        run()
-    };
-    done.map_err(|error| match error {
+    let refused = |error| match error {
         RunError::Backend(error) => error,
         RunError::Sqlite { error, sql } => refusal(shared, program.catalog_version, &sql, &error),
+    };
+    if !program.runs_routine && input.options.pre_request.is_none() {
+        return run().map_err(refused);
+    }
+    let compiled = shared.compiled();
+    if compiled.catalog().version != program.catalog_version {
+        return Err(BackendError::StaleCatalog);
+    }
+    // SAFETY: `reader` owns the connection, at an address that does not change, and is borrowed until the end.
+    let connection = unsafe { connection.as_ref() };
+    surroundings::run(connection, &compiled, caller, &input.options, || {
+        routine::enter(connection, &compiled, &context, run).map_err(refused)
     })
 }
 
@@ -291,17 +293,6 @@ pub(crate) fn refusal(shared: &Shared, version: u64, sql: &str, error: &rusqlite
         return BackendError::StaleCatalog;
     }
     errors::refusal(&shared.catalog(), None, sql, error)
-}
-
-/// Errors: there is one to call, which the engine cannot.
-pub(crate) fn no_pre_request(options: &PlanOptions) -> Result<(), BackendError> {
-    match &options.pre_request {
-        Some(routine) => {
-            let what = format!("the pre-request function {routine}");
-            Err(DatabaseError::unavailable(&what, "db_pre_request", 1, None).into())
-        }
-        None => Ok(()),
-    }
 }
 
 /// A statement of another engine: a caller's mistake that no client can make.
@@ -358,16 +349,19 @@ impl Backend for SqliteBackend {
         input: Input,
     ) -> BoxFuture<'a, Result<Outcome, BackendError>> {
         Box::pin(async move {
-            no_pre_request(&input.options)?;
             match statement.engine.downcast_ref::<Program>() {
                 Some(Program::Read(program)) => self.read(caller, program, input).await,
                 Some(Program::Write(program)) => self.write(caller, program, input).await,
                 Some(Program::Own(own)) => self.own(own, input).await,
                 Some(Program::Explained(explained)) => {
-                    let explained = Arc::clone(explained);
+                    let (explained, asking) = (Arc::clone(explained), caller.clone());
+                    let compiled = self.shared().compiled();
                     let tell = move |reader: &mut Reader| {
                         reader.expect_catalog(explained.catalog_version)?;
-                        explained.tell(reader.connection())
+                        let connection = reader.connection();
+                        surroundings::run(connection, &compiled, &asking, &input.options, || {
+                            explained.tell(connection)
+                        })
                     };
                     self.engine.read_there(self.timeout(&caller.role), tell).await
                 }

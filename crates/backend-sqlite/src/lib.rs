@@ -45,6 +45,7 @@ pub mod reader;
 pub mod routine;
 pub mod schema;
 pub mod shared;
+mod surroundings;
 mod transact;
 pub mod transfer;
 pub mod values;

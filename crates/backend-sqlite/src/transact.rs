@@ -13,7 +13,7 @@ use mainstay_core::plan::Outcome;
 use mainstay_core::transaction::{Ended, Next, Script, Step};
 use rusqlite::Connection;
 
-use crate::backend::{Program, foreign, no_pre_request, refusal};
+use crate::backend::{Program, foreign, refusal};
 use crate::emit::binds::Sources;
 use crate::emit::compiled::Compiled;
 use crate::emit::context::Context;
@@ -22,7 +22,7 @@ use crate::read::prepared::Prepared;
 use crate::read::program::ReadProgram;
 use crate::read::run::{self, RunError};
 use crate::shared::Shared;
-use crate::{errors, foreign_keys, kept, routine, write};
+use crate::{errors, foreign_keys, kept, routine, surroundings, write};
 
 /// Runs the script's statements and answers when they are on disk, or when the script has given up.
 pub async fn transact(
@@ -64,7 +64,6 @@ pub async fn transact(
 }
 
 fn step(connection: &Connection, shared: &Shared, step: &Step) -> Result<Outcome, BackendError> {
-    no_pre_request(&step.input.options)?;
     let compiled = shared.compiled();
     let version = compiled.catalog().version;
     match step.statement.engine.downcast_ref::<Program>() {
@@ -93,16 +92,18 @@ fn read(
     let context = Context::of_caller(&step.caller, Timestamp::now());
     let sources = Sources::of_request(&context, &step.input.values);
     let _restrained = Restrained::new(connection, program.runs_routine)?;
-    let done = routine::enter(connection, compiled, &context, || {
-        let mut prepared = Prepared::new(connection, program).map_err(|error| RunError::Sqlite {
-            error,
-            sql: program.sql(),
-        })?;
-        run::run(program, &mut prepared, &sources, &step.input.options)
-    });
-    done.map_err(|error| match error {
-        RunError::Backend(error) => error,
-        RunError::Sqlite { error, sql } => refusal(shared, program.catalog_version, &sql, &error),
+    surroundings::run(connection, compiled, &step.caller, &step.input.options, || {
+        let done = routine::enter(connection, compiled, &context, || {
+            let mut prepared = Prepared::new(connection, program).map_err(|error| RunError::Sqlite {
+                error,
+                sql: program.sql(),
+            })?;
+            run::run(program, &mut prepared, &sources, &step.input.options)
+        });
+        done.map_err(|error| match error {
+            RunError::Backend(error) => error,
+            RunError::Sqlite { error, sql } => refusal(shared, program.catalog_version, &sql, &error),
+        })
     })
 }
 

@@ -38,6 +38,7 @@ mod own_statements;
 mod plpgsql;
 mod policies;
 mod program;
+mod response_settings;
 mod routines;
 mod schema_pairs;
 mod shop;

@@ -7,8 +7,11 @@ use mainstay_sql::typed::{
     Aggregate, AggregateEntry, Expr, ExprKind, FunctionEntry, Literal, OperatorEntry, SortKey, Window, WindowFunction,
 };
 
+use super::binds::Bind;
 use super::comparison::unavailable_operator;
+use super::context::ContextValue;
 use super::emitter::{Emitter, Result};
+use super::expression::set_and_read;
 use super::types;
 
 impl Emitter<'_> {
@@ -115,6 +118,7 @@ impl Emitter<'_> {
                     Some("substring with a regular expression"),
                 ));
             }
+            "set_config" => return self.set_config(arguments),
             "random" => "ms_random()",
             "gen_random_uuid" | "uuid_generate_v4" => "ms_random_uuid()",
             "clock_timestamp" => "ms_clock()",
@@ -129,6 +133,24 @@ impl Emitter<'_> {
             ));
         }
         self.sql(name);
+        Ok(())
+    }
+
+    /// A setting of this transaction; what the name and the last argument may be, the analyser has said.
+    fn set_config(&mut self, arguments: &[Expr]) -> Result<()> {
+        let [name, value, _] = arguments else {
+            return Err(unavailable_operator("set_config"));
+        };
+        let is_setting = |bind: &Bind| matches!(bind, Bind::Context(ContextValue::Setting { .. }));
+        if self.for_schema || self.writer.binds().iter().any(is_setting) {
+            return Err(set_and_read());
+        }
+        self.sets_config = true;
+        self.sql("pg_set_config(lower(");
+        self.expr(name)?;
+        self.sql("), ");
+        self.expr(value)?;
+        self.sql(")");
         Ok(())
     }
 

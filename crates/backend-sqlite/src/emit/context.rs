@@ -19,6 +19,7 @@ use rusqlite::types::Value as Scalar;
 
 use super::input;
 use crate::read::zone::time_zone;
+use crate::routine::running;
 use crate::values::{json, jsonb, uuid};
 
 /// The zone that times are written and read in unless the request chose another.
@@ -157,6 +158,9 @@ impl<'a> Context<'a> {
             "transaction_isolation" => Some("serializable".to_owned()),
             _ => None,
         };
+        if let Some(value) = running::setting(&name) {
+            return Some(value);
+        }
         let own = self.settings.iter().find(|(known, _)| *known == name);
         if let Some(value) = fixed.or_else(|| own.map(|(_, value)| value.clone())) {
             return Some(value);

@@ -128,6 +128,8 @@ pub struct Emitter<'a> {
     pub(super) guarding: Vec<QualifiedName>,
     /// What is written is an alternative to `true`: nobody asks for the rights that it would need.
     pub(super) is_idle: bool,
+    /// The statement calls `set_config`.
+    pub(super) sets_config: bool,
     depth: usize,
     /// The text goes into the file's schema: no placeholders.
     pub(super) for_schema: bool,
@@ -147,6 +149,7 @@ impl<'a> Emitter<'a> {
             next_alias: 0,
             guarding: Vec::new(),
             is_idle: false,
+            sets_config: false,
             depth: 0,
             for_schema: false,
         }

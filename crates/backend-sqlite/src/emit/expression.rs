@@ -448,8 +448,17 @@ impl Emitter<'_> {
             self.writer.literal(&user);
             return Ok(());
         }
+        if self.sets_config && matches!(value, ContextValue::Setting { .. }) {
+            return Err(set_and_read());
+        }
         self.bind(Bind::Context(value.clone()))
     }
+}
+
+/// Settings are bound before a statement runs.
+pub(super) fn set_and_read() -> DatabaseError {
+    let way = Some("two statements");
+    DatabaseError::unavailable("set_config and current_setting in one statement", "", 1, way)
 }
 
 /// True for a value computed from a comparison that has a collation: SQLite would compare the value by it, because a

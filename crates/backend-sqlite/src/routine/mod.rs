@@ -103,6 +103,7 @@ pub fn register(conn: &Connection) -> rusqlite::Result<()> {
         Ok(cells::rows_text(&rows))
     })?;
     sequences::register(conn)?;
+    running::register(conn)?;
     cells::register(conn)
 }
 

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use mainstay_core::error::{BackendError, DatabaseError};
 use rusqlite::Connection;
+use rusqlite::functions::FunctionFlags;
 
 use crate::emit::compiled::Compiled;
 use crate::emit::context::Context;
@@ -27,6 +28,51 @@ thread_local! {
     static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
     /// A query that reads tables calls routines between its rows.
     static SCANNING: Cell<bool> = const { Cell::new(false) };
+    /// What `set_config` has set in the request under way.
+    static SETTINGS: RefCell<Settings> = const { RefCell::new(Vec::new()) };
+}
+
+/// Settings with their values, names in lower case.
+pub type Settings = Vec<(String, String)>;
+
+/// Runs a request's `work` and gives what it has set.
+pub fn collecting<T>(work: impl FnOnce() -> T) -> (T, Settings) {
+    /// Puts back what was set around it, also when `work` panics.
+    struct Before(Settings);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            SETTINGS.replace(std::mem::take(&mut self.0));
+        }
+    }
+    let _before = Before(SETTINGS.take());
+    let done = work();
+    (done, SETTINGS.take())
+}
+
+/// The value that a name was given by `set_config` in this request.
+pub fn setting(name: &str) -> Option<String> {
+    SETTINGS.with_borrow(|settings| {
+        let found = settings.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.clone())
+    })
+}
+
+fn set(name: String, value: String) {
+    SETTINGS.with_borrow_mut(|settings| match settings.iter_mut().find(|(known, _)| *known == name) {
+        Some((_, known)) => *known = value,
+        None => settings.push((name, value)),
+    });
+}
+
+/// Registers `pg_set_config(name, value)`, which gives the value; a null sets nothing at all, which is an empty text.
+pub fn register(conn: &Connection) -> rusqlite::Result<()> {
+    let volatile = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DIRECTONLY;
+    conn.create_scalar_function("pg_set_config", 2, volatile, |context| {
+        let (name, value): (String, Option<String>) = (context.get(0)?, context.get(1)?);
+        let value = value.unwrap_or_default();
+        set(name, value.clone());
+        Ok(value)
+    })
 }
 
 /// Sets or lifts the time by which what runs on this thread must have ended.

@@ -88,7 +88,8 @@ pub fn compile(compiled: &Compiled, plan: &Plan, call: &plan::Call) -> Result<Ca
 /// The body, if it is one query that changes nothing and whose answer is the routine's.
 fn one_query(compiled: &Compiled, routine: &Arc<Routine>) -> Result<Option<Query>, DatabaseError> {
     let gives_row = !routine.returns.set && (routine.returns.relation.is_some() || !routine.returns.columns.is_empty());
-    if routine.language != *"sql" || gives_row {
+    // SQLite computes nothing that nobody reads, and what a routine without a result selects may raise an error.
+    if routine.language != *"sql" || gives_row || routine.returns.ty == Type::Void {
         return Ok(None);
     }
     let query = match compiled.routine(routine)?.as_slice() {
@@ -99,6 +100,7 @@ fn one_query(compiled: &Compiled, routine: &Arc<Routine>) -> Result<Option<Query
     impl Visitor for Found {
         fn expr(&mut self, expr: &Expr) {
             self.0 |= matches!(expr.kind, ExprKind::Sequence(_));
+            self.0 |= matches!(&expr.kind, ExprKind::Function { function, .. } if function.name == "set_config");
         }
         fn run(&mut self, run: &RoutineRun) {
             self.0 |= run.routine.volatility == Volatility::Volatile;
@@ -153,8 +155,7 @@ fn statement(compiled: &Compiled, call: &plan::Call, query: &Query, result: &Sha
     }
     emitter.writer().sql("SELECT ");
     emitter.writer().sql(match result {
-        Shape::Void => "count(*) FROM (",
-        Shape::Scalar(_) | Shape::ScalarSet(_) => "c1 FROM (",
+        Shape::Void | Shape::Scalar(_) | Shape::ScalarSet(_) => "c1 FROM (",
         Shape::Rows(..) => "* FROM (",
     });
     emitter.statement_query(query)?;

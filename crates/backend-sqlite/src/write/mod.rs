@@ -60,6 +60,7 @@ use crate::read::program::ReadProgram;
 use crate::read::run::{RunError, run_returning, run_rows};
 use crate::routine;
 use crate::routine::cells::rows_text;
+use crate::surroundings;
 
 /// A compiled write.
 pub struct Program {
@@ -122,7 +123,9 @@ pub fn execute(
         Step::Delete(program) => delete::execute(conn, compiled, program, &sources, input),
         Step::Call(program) => call::execute(conn, compiled, program, &sources, input),
     };
-    routine::enter(conn, compiled, &context, || program.reads.watch(conn, step))
+    surroundings::run(conn, compiled, caller, &input.options, || {
+        routine::enter(conn, compiled, &context, || program.reads.watch(conn, step))
+    })
 }
 
 impl Program {

@@ -141,7 +141,6 @@ pub const EXTENSION_FUNCTIONS: &[(&str, &[&str])] = &[
 
 /// Functions that PostgreSQL has and the subset leaves out, with what to use instead.
 pub const REFUSED: &[(&str, Option<&str>)] = &[
-    ("set_config", Some("SET")),
     ("pg_notify", Some("realtime channels")),
     ("jsonb_path_query", Some("-> and ->>")),
     ("jsonb_path_query_array", Some("-> and ->>")),
@@ -311,6 +310,7 @@ static FUNCTIONS: &[FunctionEntry] = &[
         ElementsByType("pg_fn_width_bucket_array"),
     ),
     with("random", &[], Float8, Engine).volatile(),
+    with("set_config", &[Text, Text, Bool], Text, Engine).volatile(),
     // Full text (9.13).
     plain("to_tsvector", &[Text], Tsvector, "pg_fn_to_tsvector").stable(),
     plain("to_tsvector", &[Json], Tsvector, "pg_fn_to_tsvector_json").stable(),

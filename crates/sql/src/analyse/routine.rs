@@ -17,8 +17,10 @@ use super::casts::pathway;
 use super::coerce::{self, place};
 use super::expr::literal_expr;
 use super::scope::{Arguments, Level, State};
+use super::special;
 use super::volatility::volatility;
 use crate::ast;
+use crate::ddl::quote;
 use crate::parse;
 use crate::typed::{
     CastContext, Distinct, Expr, ExprKind, Literal, OutputColumn, Query, Returning, RoutineCall, RoutineRun, Select,
@@ -190,7 +192,9 @@ impl State<'_> {
             .any(|argument| matches!(argument.ty, Type::Composite(_) | Type::Record));
         let is_busy = self.routine_depth >= ROUTINE_DEPTH_MAX || self.routines.contains(&routine.id);
         let run = self.run_of(routine, arguments.clone());
-        if routine.language != *"sql" || is_busy || !self.may_repeat(&arguments) {
+        // In place, nobody would read what a routine without a result selects, and SQLite would not compute it.
+        let is_void = routine.returns.ty == Type::Void;
+        if routine.language != *"sql" || is_busy || is_void || !self.may_repeat(&arguments) {
             return Ok(Form::Run(run));
         }
         let Ok(statements) = parse::inlined(&routine.body) else {
@@ -324,6 +328,23 @@ impl State<'_> {
                 return Err(self.refuse(&refused.feature, &routine.name.name, alternative, 0));
             }
             _ if is_last && routine.returns.ty != Type::Void => return Err(no_result(routine)),
+            ast::Statement::Set(set) if set.local && special::is_settable(&set.name) => {
+                let value = match set.values.as_deref() {
+                    Some([value]) => value.as_str(),
+                    None => "",
+                    Some(_) => {
+                        let message = format!("SET {} takes only one argument", set.name);
+                        return Err(DatabaseError::new("22023", message));
+                    }
+                };
+                let (name, value) = (quote::literal(&set.name), quote::literal(value));
+                let text = format!("SELECT pg_catalog.set_config({name}, {value}, true)");
+                let statements = parse::inlined(&text)?;
+                match statements.first().map(|statement| &statement.ast) {
+                    Some(ast::Statement::Query(query)) => Statement::Query(Box::new(self.subquery(query)?)),
+                    _ => return Err(self.refuse("this statement in a function", &routine.name.name, None, 0)),
+                }
+            }
             _ => return Err(self.refuse("this statement in a function", &routine.name.name, None, 0)),
         };
         if is_last {

@@ -40,6 +40,22 @@ impl State<'_> {
             ("current_database", []) => context(ContextValue::CurrentDatabase, Type::Name),
             ("current_schema", []) => context(ContextValue::CurrentSchema, Type::Name),
             ("current_setting", [_] | [_, _]) => self.current_setting(call, position).map(Some),
+            ("set_config", [name, _, local]) => {
+                let is_local = match &local.value.kind {
+                    Written::Bool(value) => *value,
+                    _ => constant_text(&local.value).is_some_and(|text| matches!(&*text, "t" | "true" | "on" | "1")),
+                };
+                let name = constant_text(&name.value);
+                match name.as_deref() {
+                    Some(name) if is_local && is_settable(name) => Ok(None),
+                    // A connection is not one caller's, so that nothing may stay on it.
+                    _ => {
+                        let feature = "set_config but of response.headers, response.status or a setting of the \
+                                       application's own until the end of the transaction";
+                        Err(self.refuse(feature, "", Some("SET in a script"), position))
+                    }
+                }
+            }
             ("nextval", [sequence]) => {
                 let sequence = self.sequence(&sequence.value, position)?;
                 Ok(Some(sequence_expr(SequenceCall::NextVal(sequence))))
@@ -220,6 +236,19 @@ fn sequence_expr(call: SequenceCall) -> Expr {
 }
 
 /// The text of a literal, casts around it aside.
+/// True for what a function may set: `response.headers`, `response.status`, and names with a dot that are nobody else's.
+pub(super) fn is_settable(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let is_word = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    let is_ours = ["request.", "plpgsql.", "mainstay.", "pgrst."]
+        .iter()
+        .any(|prefix| name.starts_with(prefix));
+    name.contains('.') && name.split('.').all(is_word) && !is_ours
+}
+
 fn constant_text(expr: &ast::Expr) -> Option<String> {
     match &expr.kind {
         Written::String(text) => Some(text.clone()),

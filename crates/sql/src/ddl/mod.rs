@@ -28,7 +28,7 @@ mod operator_class;
 mod options;
 mod policy;
 mod publication;
-mod quote;
+pub(crate) mod quote;
 mod relocate;
 mod removal;
 mod rename;
