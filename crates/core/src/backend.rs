@@ -66,8 +66,8 @@ pub trait Backend: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Outcome, BackendError>>;
 
     /// Runs the statements that `script` chooses in one transaction, within the time that `role` has for a statement.
-    /// Each is judged as [`Backend::run`] judges it. [`Options::rollback`] and [`Options::pre_request`] of the inputs
-    /// are not looked at.
+    /// Each is judged as [`Backend::run`] judges it. [`Options::rollback`] of the inputs is not looked at;
+    /// [`Options::pre_request`] runs before each statement that has it.
     ///
     /// Errors: as of `run`, and those of the script; all leave nothing written.
     ///

@@ -135,12 +135,43 @@ async fn the_pre_request_function_comes_first() {
             of("POST /rpc/thing", tenant),
             of("GET /rpc/thing", tenant),
             of("POST /rpc/teapot", tenant),
+            of("PATCH /notes?id=eq.1", tenant)
+                .header("if-match", "*")
+                .json(r#"{"body":"matched"}"#),
+            of("POST /notes", tenant)
+                .header("idempotency-key", &format!("once-{tenant}"))
+                .json(r#"{"id":70,"tenant":"blue"}"#),
+            of("POST /batch", tenant)
+                .json(r#"{"requests":[{"method":"PATCH","path":"/notes?id=eq.3","body":{"body":"batch"}}]}"#),
         ] {
             both.same(Server::anonymous, &ask).await;
         }
     }
-    let refused = both.same(Server::anonymous, &of("GET /notes", "nobody")).await;
-    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (402, "PT402"));
+    let batch = r#"{"requests":[{"method":"PATCH","path":"/notes?id=eq.3","body":{"body":"by nobody"}}]}"#;
+    for ask in [
+        of("GET /notes", "nobody"),
+        of("PATCH /notes?id=eq.1", "nobody")
+            .header("if-match", "*")
+            .json("{\"body\":\"by nobody\"}"),
+        of("POST /notes", "nobody")
+            .header("idempotency-key", "nobody")
+            .json("{\"id\":80,\"tenant\":\"by nobody\"}"),
+        of("POST /batch", "nobody").json(batch),
+    ] {
+        let refused = both.same(Server::anonymous, &ask).await;
+        assert_eq!(refused.code(), "PT402", "{ask:?}: {}", refused.text());
+    }
+    let kept = both
+        .same(Server::anonymous, &of("POST /batch", "red").json(batch))
+        .await;
+    assert_eq!(kept.status.as_u16(), 200, "{}", kept.text());
+    let written = both
+        .same(
+            Server::anonymous,
+            &of("GET /notes?body=eq.by%20nobody&select=id", "red"),
+        )
+        .await;
+    assert_eq!(written.text(), r#"[{"id":3}]"#);
 }
 
 #[tokio::test]
