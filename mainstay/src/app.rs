@@ -4,7 +4,7 @@
 //! Not here: what a room answers; sockets and their timeouts ([`server`](crate::server)).
 
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -20,7 +20,8 @@ use mainstay_core::name::Ident;
 use mainstay_core::render;
 use mainstay_data::{DataRoom, why};
 use mainstay_http::cors::Cors;
-use mainstay_http::{Authenticator, Error, Request, Response, STAND_IN};
+use mainstay_http::limits::Quota;
+use mainstay_http::{Authenticated, Authenticator, Error, Limits, Request, Response, STAND_IN};
 
 use crate::dev::{self, Dev};
 use crate::keyring::now_seconds;
@@ -48,6 +49,7 @@ pub struct App {
     pub auth: Option<AuthRoom>,
     pub authenticator: Authenticator,
     pub cors: Cors,
+    pub limits: Limits,
     pub site: Option<Site>,
     pub dev: Option<Dev>,
     pub metrics: Metrics,
@@ -57,6 +59,8 @@ pub struct App {
     pub trace_header: Option<HeaderName>,
     pub ids: RequestIds,
     pub outbox: Outbox,
+    /// The clock of the limits begins here.
+    pub started: Instant,
 }
 
 /// Makes request ids: a start that differs per process, then a count.
@@ -188,37 +192,50 @@ impl App {
         B: hyper::body::Body<Data = Bytes> + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let refused = |error: Error| Handled {
-            room: Room::Rest,
-            role: None,
-            response: error.response(),
+        let refused = |error: Error, quota: &Quota| {
+            let mut response = error.response();
+            quota.apply(&mut response.headers);
+            Handled {
+                room: Room::Rest,
+                role: None,
+                response,
+            }
         };
         // Who asks is settled before the body is read: a stranger's megabytes are not worth waiting for.
         let query_key = parts.uri.query().and_then(query_key);
         let asked = Instant::now();
-        let who = match self
+        let who = self
             .authenticator
-            .authenticate(&parts.headers, query_key, now_seconds())
-        {
-            Ok(who) => who,
-            Err(error) => return refused(error),
-        };
+            .authenticate(&parts.headers, query_key, now_seconds());
         let authentication = asked.elapsed();
+        let mut quota = self.count(peer, &parts.headers, who.as_ref());
+        if let Some(error) = quota.refusal() {
+            self.metrics.limited.inc();
+            return refused(error, &quota);
+        }
+        let who = match who {
+            Ok(who) => who,
+            Err(error) => return refused(error, &quota),
+        };
         let explained = match self.explained(peer, &parts.headers, &who.caller) {
             Ok(explained) => explained,
-            Err(error) => return refused(error),
+            Err(error) => return refused(error, &quota),
         };
         let mut request = match self.read(parts, path, body).await {
             Ok(request) => request,
-            Err(error) => return refused(error),
+            Err(error) => return refused(error, &quota),
         };
         request.authentication = authentication;
-        let response = match explained {
+        let mut response = match explained {
             None => self.data.handle(&who.caller, &request).await,
             Some(caller) => tokio::time::timeout(why::EXPLAIN_TIME_MAX, self.data.explain(&caller, &request))
                 .await
                 .unwrap_or_else(|_| self.data.out_of_time(&who.caller)),
         };
+        // How many requests a batch is, is known once it has been read.
+        self.limits
+            .count_more(&mut quota, response.requests.saturating_sub(1), self.started.elapsed());
+        quota.apply(&mut response.headers);
         parts.headers = request.headers;
         Handled {
             room: Room::Rest,
@@ -245,15 +262,23 @@ impl App {
             .authenticator
             .authenticate(&parts.headers, query_key, now_seconds());
         let role = who.as_ref().ok().map(|who| who.caller.role.clone());
-        let address = client_address(peer, &parts.headers);
-        let response = match self.read(parts, path, body).await {
-            Ok(request) => {
-                let response = auth.handle(&who, &request, address).await;
-                parts.headers = request.headers;
-                response
+        let quota = self.count(peer, &parts.headers, who.as_ref());
+        let address = self.limits.client(peer.ip(), &parts.headers);
+        let mut response = match quota.refusal() {
+            Some(error) => {
+                self.metrics.limited.inc();
+                error.response()
             }
-            Err(error) => error.response(),
+            None => match self.read(parts, path, body).await {
+                Ok(request) => {
+                    let response = auth.handle(&who, &request, address).await;
+                    parts.headers = request.headers;
+                    response
+                }
+                Err(error) => error.response(),
+            },
         };
+        quota.apply(&mut response.headers);
         Handled {
             room: Room::Auth,
             role,
@@ -279,6 +304,13 @@ impl App {
                 self.authenticator.stand_in(text, now_seconds()).map(Some)
             }
         }
+    }
+
+    /// Counts a request against its caller's limits.
+    fn count(&self, peer: SocketAddr, headers: &HeaderMap, who: Result<&Authenticated, &Error>) -> Quota {
+        let anon_role = self.authenticator.anon_role.as_deref();
+        self.limits
+            .count(peer.ip(), headers, who, anon_role, self.started.elapsed())
     }
 
     /// Reads the body. The request takes the headers along; whoever needs them afterwards puts them back.
@@ -401,18 +433,6 @@ fn query_key(query: &str) -> Option<&str> {
     query.split('&').find_map(|pair| pair.strip_prefix("apikey="))
 }
 
-/// Whose request it is: the peer, or for a proxy on this machine whom it names last.
-fn client_address(peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
-    let named = || {
-        let last = headers.get_all("x-forwarded-for").iter().next_back()?;
-        last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
-    };
-    match peer.ip().is_loopback() {
-        true => named().unwrap_or_else(|| peer.ip()),
-        false => peer.ip(),
-    }
-}
-
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
@@ -426,19 +446,6 @@ mod tests {
         assert_eq!(below("/rest/v1/orders", "/rest/v1"), Some("/orders"));
         assert_eq!(below("/rest/v1", "/rest/v1"), Some(""));
         assert_eq!(below("/rest/v11", "/rest/v1"), None);
-    }
-
-    #[test]
-    fn only_a_proxy_on_this_machine_says_whose_a_request_is() {
-        let mut headers = HeaderMap::new();
-        let here = SocketAddr::from(([127, 0, 0, 1], 4000));
-        let there = SocketAddr::from(([192, 0, 2, 7], 4000));
-        assert_eq!(client_address(here, &headers), here.ip());
-        headers.insert("x-forwarded-for", HeaderValue::from_static("198.51.100.1, 203.0.113.9"));
-        assert_eq!(client_address(here, &headers).to_string(), "203.0.113.9");
-        assert_eq!(client_address(there, &headers), there.ip());
-        headers.insert("x-forwarded-for", HeaderValue::from_static("unknown"));
-        assert_eq!(client_address(here, &headers), here.ip());
     }
 
     #[test]

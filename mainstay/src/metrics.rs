@@ -38,6 +38,7 @@ pub struct Metrics {
     requests: Vec<Counter<u64, AtomicU64>>,
     duration: Histogram,
     rows: Counter,
+    pub limited: Counter,
     pub in_flight: Gauge,
     pub connections: Gauge,
 }
@@ -59,6 +60,12 @@ impl Metrics {
         registry.register("http_request_duration_seconds", "Time to answer", duration.clone());
         let rows = Counter::default();
         registry.register("rows", "Rows returned or changed", rows.clone());
+        let limited = Counter::default();
+        registry.register(
+            "http_requests_limited",
+            "Requests over their caller's limit",
+            limited.clone(),
+        );
         let in_flight = Gauge::default();
         registry.register("http_requests_in_flight", "Requests being answered", in_flight.clone());
         let connections = Gauge::default();
@@ -68,6 +75,7 @@ impl Metrics {
             requests,
             duration,
             rows,
+            limited,
             in_flight,
             connections,
         }

@@ -74,6 +74,7 @@ impl Site {
             headers: parts.headers,
             body: collected.to_bytes(),
             rows: None,
+            requests: 1,
         };
         let fixed = [
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

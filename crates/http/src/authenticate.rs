@@ -37,6 +37,16 @@ pub enum Credential {
 pub struct Authenticated {
     pub caller: Caller,
     pub credential: Credential,
+    /// The token, where the caller came with one.
+    pub verified: Option<Arc<Verified>>,
+}
+
+impl Authenticated {
+    /// The user whom the token names.
+    pub fn user(&self) -> Option<&str> {
+        let subject = self.verified.as_ref()?.claims.get("sub")?.as_str()?;
+        (!subject.is_empty()).then_some(subject)
+    }
 }
 
 /// The rules of who may call as what.
@@ -123,6 +133,7 @@ impl Authenticator {
         Ok(Authenticated {
             caller: Caller::of_role(role),
             credential: Credential::None,
+            verified: None,
         })
     }
 
@@ -139,6 +150,7 @@ impl Authenticator {
         Ok(Authenticated {
             caller: Caller::of_role(role),
             credential: Credential::ApiKey,
+            verified: None,
         })
     }
 
@@ -160,6 +172,7 @@ impl Authenticator {
         Ok(Authenticated {
             caller,
             credential: Credential::Token,
+            verified: Some(verified),
         })
     }
 

@@ -5,6 +5,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
+use crate::limits::RATE_LIMIT;
 use crate::message::Response;
 
 /// Headers that scripts may read, on every answer.
@@ -12,6 +13,9 @@ const EXPOSED: &str = "Content-Encoding, Content-Location, Content-Range, Conten
      Transfer-Encoding, Range-Unit, ETag, Link, Preference-Applied, Proxy-Status, Retry-After, Server-Timing, \
      X-Request-Id, X-Total-Count, X-Supabase-Api-Version, X-Relay-Error, Content-Disposition, \
      Idempotency-Replayed";
+
+/// Those of answers that count against a limit.
+const EXPOSED_OF_LIMITS: &str = "RateLimit, RateLimit-Policy";
 
 const METHODS: &str = "GET, POST, PATCH, PUT, DELETE, OPTIONS, HEAD";
 
@@ -65,6 +69,12 @@ impl Cors {
     pub fn apply(&self, request: &HeaderMap, answer: &mut HeaderMap) {
         if self.allow(request, answer) {
             answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+            if answer.contains_key(RATE_LIMIT) {
+                answer.append(
+                    header::ACCESS_CONTROL_EXPOSE_HEADERS,
+                    HeaderValue::from_static(EXPOSED_OF_LIMITS),
+                );
+            }
         }
     }
 

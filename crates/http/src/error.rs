@@ -4,6 +4,7 @@ use http::{HeaderValue, StatusCode};
 
 use mainstay_core::error::{Code, PublicError};
 
+use crate::limits::retry_after;
 use crate::message::Response;
 
 /// The public codes of this crate. Listed in `docs/errors.md`.
@@ -38,6 +39,8 @@ pub mod codes {
     pub const LOOPBACK_ONLY: Code = Code::fixed("MS-HTTP-009");
     /// Too many bytes of answers wait for slow clients.
     pub const TOO_MUCH_WAITING: Code = Code::fixed("MS-HTTP-010");
+    /// More requests than the caller's limit allows.
+    pub const TOO_MANY_REQUESTS: Code = Code::fixed("MS-HTTP-011");
 }
 
 /// What a token can do wrong. Texts are PostgREST's, because clients show them.
@@ -123,6 +126,8 @@ pub enum Error {
     LoopbackOnly,
     #[error("too many large answers are still being sent")]
     TooMuchWaiting,
+    #[error("too many requests")]
+    TooManyRequests { retry_seconds: u64 },
 }
 
 impl Error {
@@ -138,6 +143,7 @@ impl Error {
             Error::BadHeader(..) => StatusCode::BAD_REQUEST,
             Error::LoopbackOnly => StatusCode::FORBIDDEN,
             Error::TooMuchWaiting => StatusCode::SERVICE_UNAVAILABLE,
+            Error::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 
@@ -152,10 +158,10 @@ impl Error {
         if let Some(value) = challenge.and_then(|text| HeaderValue::from_str(&text).ok()) {
             response.headers.insert(http::header::WWW_AUTHENTICATE, value);
         }
-        if *self == Error::TooMuchWaiting {
-            response
-                .headers
-                .insert(http::header::RETRY_AFTER, HeaderValue::from_static("1"));
+        match self {
+            Error::TooMuchWaiting => retry_after(&mut response.headers, 1),
+            Error::TooManyRequests { retry_seconds } => retry_after(&mut response.headers, *retry_seconds),
+            _ => {}
         }
         response
     }
@@ -178,6 +184,7 @@ impl PublicError for Error {
             Error::Internal => codes::INTERNAL,
             Error::LoopbackOnly => codes::LOOPBACK_ONLY,
             Error::TooMuchWaiting => codes::TOO_MUCH_WAITING,
+            Error::TooManyRequests { .. } => codes::TOO_MANY_REQUESTS,
         }
     }
 
@@ -195,6 +202,7 @@ impl PublicError for Error {
                 Some("Send the project's key in the header `apikey`; `mainstay keys` prints it.".into())
             }
             Error::BadKey => Some("`mainstay keys` prints this project's keys.".into()),
+            Error::TooManyRequests { retry_seconds } => Some(format!("Try again in {retry_seconds} s.")),
             Error::TooMuchWaiting => Some("Ask for fewer rows with `limit`, or try again.".into()),
             _ => None,
         }

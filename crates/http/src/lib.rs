@@ -6,6 +6,7 @@ pub mod authenticate;
 pub mod cors;
 pub mod error;
 pub mod keys;
+pub mod limits;
 pub mod message;
 mod recent;
 pub mod signing;
@@ -13,4 +14,5 @@ pub mod token;
 
 pub use authenticate::{Authenticated, Authenticator, Credential, STAND_IN};
 pub use error::{Error, codes};
+pub use limits::Limits;
 pub use message::{Request, Response};

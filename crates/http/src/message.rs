@@ -39,6 +39,8 @@ pub struct Response {
     pub body: Bytes,
     /// Rows returned or affected, for the log.
     pub rows: Option<u64>,
+    /// Requests that the answer is about: more than one for a batch.
+    pub requests: u32,
 }
 
 impl Response {
@@ -49,6 +51,7 @@ impl Response {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             rows: None,
+            requests: 1,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mainstay_core::backend::Backend;
 use mainstay_core::name::{Ident, QualifiedName};
@@ -12,7 +12,7 @@ use mainstay_http::cors::Cors;
 use mainstay_http::keys::ApiKeys;
 use mainstay_http::signing::Signer;
 use mainstay_http::token::Verifier;
-use mainstay_http::{Authenticator, keys};
+use mainstay_http::{Authenticator, Limits, keys};
 use mainstay_schema::Migrator;
 use notify::{RecursiveMode, Watcher};
 use tokio::net::TcpListener;
@@ -147,6 +147,7 @@ fn app(config: &Config, backend: Arc<dyn Backend>, keys: &ApiKeys, mode: Mode, l
         cors: Cors {
             origins: config.rest.cors_origins.clone(),
         },
+        limits: Limits::new(config.rates.clone()),
         site: Site::open(&config.root.join("public")),
         dev: (mode == Mode::Dev).then(|| Dev {
             jwt_secret: keys.jwt_secret.clone(),
@@ -159,6 +160,7 @@ fn app(config: &Config, backend: Arc<dyn Backend>, keys: &ApiKeys, mode: Mode, l
         trace_header: config.rest.trace_header.as_ref().and_then(|name| name.parse().ok()),
         ids: RequestIds::default(),
         outbox: Outbox::default(),
+        started: Instant::now(),
     })
 }
 

@@ -7,12 +7,14 @@
 pub mod auth;
 pub mod dotenv;
 pub mod known;
+mod limits;
 pub mod rest;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use mainstay_core::secret::Secret;
+use mainstay_http::limits::Rates;
 use toml::Value;
 
 pub use rest::Rest;
@@ -93,6 +95,8 @@ pub struct Config {
     pub idempotency_seconds: u64,
     /// The file that `mainstay dev` keeps the database's types in, from the project's folder.
     pub types_file: Option<PathBuf>,
+    /// How many requests one caller may send.
+    pub rates: Rates,
     /// Keys of the file that nothing in Mainstay knows.
     pub unknown_keys: Vec<String>,
 }
@@ -175,6 +179,7 @@ impl Config {
             },
             idempotency_seconds,
             types_file: types_file(&reader)?,
+            rates: limits::rates(&reader)?,
             unknown_keys,
         })
     }
@@ -349,5 +354,15 @@ mod tests {
         assert!(message("[auth]\npassword_requirements = \"strong\"\n").contains("password_requirements"));
         assert!(message("[auth.sessions]\ntimebox = \"a day\"\n").contains("timebox"));
         assert!(message("not toml at all [").contains("TOML"));
+        for (key, value) in [
+            ("per_address", "\"many\""),
+            ("per_user", "100"),
+            ("per_key", "\"0/second\""),
+            ("trusted_proxies", "[\"everybody\"]"),
+            ("exempt", "[\"10.0.0.0/40\"]"),
+        ] {
+            let found = message(&format!("[mainstay.limits]\n{key} = {value}\n"));
+            assert!(found.contains(&format!("mainstay.limits.{key}")), "{found}");
+        }
     }
 }

@@ -31,6 +31,7 @@ mod idempotency;
 mod import;
 mod instead;
 mod jwt_claims;
+mod limits;
 mod migrations;
 mod oracle_columns;
 mod oracle_rows;

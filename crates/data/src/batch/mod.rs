@@ -82,10 +82,12 @@ impl DataRoom {
             Err(error @ Error::Backend(_)) => Some(error),
             Err(error) => return Err(error),
         };
-        Ok(match failure {
+        let mut response = match failure {
             Some(failure) => run.failed(&failure, self.error_context(exchange.caller)),
             None => run.answer(),
-        })
+        };
+        response.requests = u32::try_from(run.items.len()).unwrap_or(u32::MAX);
+        Ok(response)
     }
 }
 
