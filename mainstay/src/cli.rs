@@ -48,7 +48,7 @@ pub enum Command {
     Grow(Grow),
     /// Bring in a file (CSV, JSON, NDJSON, SQLite) or a PostgreSQL database; what is guessed is shown before anything is written
     Import(Import),
-    /// Print the project's API keys
+    /// Print the project's API keys, or change the key that signs access tokens
     Keys(Keys),
     /// Write the database's types for typed clients, as `supabase gen types` does
     Types(Types),
@@ -268,7 +268,10 @@ pub struct Diff {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Keys {
+    #[command(subcommand)]
+    pub change: Option<KeyChange>,
     /// The project's folder
     #[arg(default_value = ".")]
     pub dir: PathBuf,
@@ -298,6 +301,20 @@ pub enum Language {
     /// The `Database` type of supabase-js
     #[value(name = "ts", alias = "typescript")]
     Typescript,
+}
+
+/// What may be done with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyChange {
+    /// Make a new key that signs access tokens; the old one's tokens stay valid until they expire
+    Rotate {
+        /// The project's folder
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+        /// Sign with it at once: programs that keep the public keys may refuse new tokens for ten minutes
+        #[arg(long)]
+        now: bool,
+    },
 }
 
 #[cfg(test)]

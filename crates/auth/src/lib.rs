@@ -29,3 +29,4 @@ mod users;
 pub use config::Config;
 pub use error::Error;
 pub use room::{AuthRoom, OpenError};
+pub use routes::JWKS_SECONDS;

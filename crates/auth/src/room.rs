@@ -1,6 +1,6 @@
 //! The room: what its routes share.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
@@ -24,7 +24,7 @@ pub struct AuthRoom {
     pub(crate) config: Config,
     pub(crate) store: Store,
     pub(crate) passwords: Passwords,
-    signer: Signer,
+    signer: RwLock<Arc<Signer>>,
 }
 
 /// The room cannot be opened: the system gave no random bytes.
@@ -39,8 +39,17 @@ impl AuthRoom {
             passwords: Passwords::new().map_err(|error| OpenError(format!("{error:?}")))?,
             store: Store::new(backend),
             config,
-            signer,
+            signer: RwLock::new(Arc::new(signer)),
         })
+    }
+
+    /// Signs with other keys from now on.
+    pub fn sign_with(&self, signer: Signer) {
+        *self.signer.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(signer);
+    }
+
+    pub(crate) fn signer(&self) -> Arc<Signer> {
+        Arc::clone(&self.signer.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Answers one request below the room's prefix. `address`: whose it is.
@@ -57,8 +66,8 @@ impl AuthRoom {
         let now = Timestamp::now().as_second();
         let expires = now + self.config.jwt_expiry_seconds;
         let token = self
-            .signer
-            .sign(&claims(granted, &self.config.issuer, now, expires))
+            .signer()
+            .sign(&claims(granted, &self.config.issuer, now, expires), now)
             .map_err(|error| Error::Unexpected(error.to_string()))?;
         let body: Json = json!({
             "access_token": token.expose(),

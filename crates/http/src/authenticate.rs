@@ -5,7 +5,7 @@
 //! Source: the order of credentials is the Supabase command line's gateway rule; role and claims as PostgREST,
 //! "Authentication".
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use http::{HeaderMap, header};
 use mainstay_core::caller::{Caller, RequestContext};
@@ -49,9 +49,28 @@ impl Authenticated {
     }
 }
 
+/// The verifier in force; another one may take its place at any time.
+pub struct Verifying(RwLock<Arc<Verifier>>);
+
+impl Verifying {
+    pub fn new(verifier: Verifier) -> Self {
+        Verifying(RwLock::new(Arc::new(verifier)))
+    }
+
+    /// The one in force. Cheap: a pointer is cloned.
+    pub fn now(&self) -> Arc<Verifier> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts another one in its place.
+    pub fn replace(&self, verifier: Verifier) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(verifier);
+    }
+}
+
 /// The rules of who may call as what.
 pub struct Authenticator {
-    pub verifier: Verifier,
+    pub verifier: Verifying,
     pub keys: Option<ApiKeys>,
     /// The role of a request without a token; `None` refuses it.
     pub anon_role: Option<Ident>,
@@ -155,10 +174,11 @@ impl Authenticator {
     }
 
     fn by_token(&self, token: &str, now: i64) -> Result<Authenticated, Error> {
-        if self.verifier.is_empty() {
+        let verifier = self.verifier.now();
+        if verifier.is_empty() {
             return Err(Error::SecretMissing);
         }
-        let verified = self.verifier.verify(token, now).map_err(Error::Token)?;
+        let verified = verifier.verify(token, now).map_err(Error::Token)?;
         let role = match self.role_in(&verified.claims)? {
             Some(role) => role,
             None => self.anon_role.clone().ok_or(Error::TokenRequired)?,
@@ -273,7 +293,7 @@ mod tests {
     fn authenticator() -> Authenticator {
         let keys = ApiKeys::generate(NOW).unwrap();
         Authenticator {
-            verifier: Verifier::from_secret(&keys.jwt_secret, false).unwrap(),
+            verifier: Verifying::new(Verifier::from_secret(&keys.jwt_secret, false).unwrap()),
             keys: Some(keys),
             anon_role: Some(Ident::new("anon")),
             role_claim: vec!["role".into()],

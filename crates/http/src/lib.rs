@@ -12,7 +12,7 @@ mod recent;
 pub mod signing;
 pub mod token;
 
-pub use authenticate::{Authenticated, Authenticator, Credential, STAND_IN};
+pub use authenticate::{Authenticated, Authenticator, Credential, STAND_IN, Verifying};
 pub use error::{Error, codes};
 pub use limits::Limits;
 pub use message::{Request, Response};

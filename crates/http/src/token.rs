@@ -94,14 +94,7 @@ impl Verifier {
         if text.trim_start().starts_with('{') {
             return Err(KeyError::BadJwk("not a key or a set of keys (RFC 7517)".into()));
         }
-        let bytes = if is_base64 {
-            let standard: String = text.trim().replace('-', "+").replace('_', "/").replace('.', "=");
-            base64::engine::general_purpose::STANDARD
-                .decode(standard)
-                .map_err(|_| KeyError::NotBase64)?
-        } else {
-            text.as_bytes().to_vec()
-        };
+        let bytes = symmetric(secret, is_base64)?;
         if bytes.len() < SECRET_BYTES_MIN {
             return Err(KeyError::SecretTooShort);
         }
@@ -263,6 +256,18 @@ impl Verifier {
             _ => Ok(()),
         }
     }
+}
+
+/// The bytes of a symmetric key. Errors: `NotBase64`.
+pub(crate) fn symmetric(secret: &Secret<String>, is_base64: bool) -> Result<Vec<u8>, KeyError> {
+    let text = secret.expose();
+    if !is_base64 {
+        return Ok(text.as_bytes().to_vec());
+    }
+    let standard: String = text.trim().replace('-', "+").replace('_', "/").replace('.', "=");
+    base64::engine::general_purpose::STANDARD
+        .decode(standard)
+        .map_err(|_| KeyError::NotBase64)
 }
 
 fn seconds(claims: &serde_json::Map<String, Value>, name: &'static str) -> Result<Option<f64>, TokenError> {

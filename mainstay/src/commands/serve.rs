@@ -10,9 +10,8 @@ use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_data::DataRoom;
 use mainstay_http::cors::Cors;
 use mainstay_http::keys::ApiKeys;
-use mainstay_http::signing::Signer;
 use mainstay_http::token::Verifier;
-use mainstay_http::{Authenticator, Limits, keys};
+use mainstay_http::{Authenticator, Limits, Verifying, keys};
 use mainstay_schema::Migrator;
 use notify::{RecursiveMode, Watcher};
 use tokio::net::TcpListener;
@@ -34,6 +33,9 @@ use crate::site::Site;
 
 /// Files change in bursts; this long after the last change they are looked at.
 const SETTLE: Duration = Duration::from_millis(200);
+
+/// How often the file of signing keys is looked at.
+const KEYS_LOOKED_AT: Duration = Duration::from_secs(2);
 
 /// For whom the server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +75,7 @@ async fn serve_logged(serve: &Serve, mode: Mode, log: Log) -> Result<(), Command
         migrator,
     } = opened;
     let app = Arc::new(app(&config, backend.clone(), &keys, mode, log)?);
+    follow_keys(&app, &config, &keys);
     let _watch = if mode == Mode::Dev {
         let types = TypesFile::of(&config);
         if let Some(types) = &types {
@@ -117,11 +120,7 @@ async fn prepare(opened: &Opened, mode: Mode, migrate: bool) -> Result<(), Comma
 }
 
 /// The room of sign-in, unless it is switched off. Errors: settings that it cannot keep.
-fn auth_room(
-    config: &Config,
-    backend: Arc<dyn Backend>,
-    keys: &ApiKeys,
-) -> Result<Option<mainstay_auth::AuthRoom>, CommandError> {
+fn auth_room(config: &Config, backend: Arc<dyn Backend>) -> Result<Option<mainstay_auth::AuthRoom>, CommandError> {
     let Some(auth) = config.auth.clone() else {
         return Ok(None);
     };
@@ -132,16 +131,69 @@ fn auth_room(
                 .into(),
         ));
     }
-    let signer = Signer::shared_secret(&keys.jwt_secret, config.rest.jwt_secret_is_base64)?;
-    mainstay_auth::AuthRoom::new(backend, auth, signer)
+    mainstay_auth::AuthRoom::new(backend, auth, keyring::signer(config)?)
         .map(Some)
         .map_err(|error| CommandError::Other(error.to_string()))
+}
+
+/// Accepts the tokens of the project's secret, and those that the room of sign-in issues.
+fn verifier(config: &Config, keys: &ApiKeys) -> Result<Verifier, CommandError> {
+    let secret = config
+        .rest
+        .jwt_secret
+        .clone()
+        .unwrap_or_else(|| keys.jwt_secret.clone());
+    let mut verifier = Verifier::from_secret(&secret, config.rest.jwt_secret_is_base64)?;
+    if config.auth.is_some() {
+        verifier = verifier.and(keyring::signer(config)?.verifier()?);
+    }
+    Ok(verifier.audience(config.rest.jwt_audience.clone()))
+}
+
+/// Takes up signing keys as their file changes, so that `mainstay keys rotate` needs no restart. Ends with the app.
+fn follow_keys(app: &Arc<App>, config: &Config, keys: &ApiKeys) {
+    if config.auth.is_none() {
+        return;
+    }
+    let (app, config, keys) = (Arc::downgrade(app), config.clone(), keys.clone());
+    let path = config
+        .signing_keys_path
+        .clone()
+        .unwrap_or_else(|| keyring::path(&config));
+    let stamp = move || {
+        let found = std::fs::metadata(&path).ok()?;
+        Some((found.modified().ok()?, found.len()))
+    };
+    let mut last = stamp();
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(KEYS_LOOKED_AT);
+        loop {
+            ticks.tick().await;
+            let Some(app) = app.upgrade() else { return };
+            let now = stamp();
+            if now == last {
+                continue;
+            }
+            last = now;
+            match (keyring::signer(&config), verifier(&config, &keys)) {
+                (Ok(signer), Ok(verifier)) => {
+                    app.authenticator.verifier.replace(verifier);
+                    if let Some(auth) = &app.auth {
+                        auth.sign_with(signer);
+                    }
+                    tracing::info!("signing keys read anew");
+                }
+                (Err(error), _) => tracing::error!(%error, "the signing keys stay as they were"),
+                (_, Err(error)) => tracing::error!(%error, "the signing keys stay as they were"),
+            }
+        }
+    });
 }
 
 fn app(config: &Config, backend: Arc<dyn Backend>, keys: &ApiKeys, mode: Mode, log: Log) -> Result<App, CommandError> {
     Ok(App {
         data: DataRoom::new(backend.clone(), data_config(config)),
-        auth: auth_room(config, backend.clone(), keys)?,
+        auth: auth_room(config, backend.clone())?,
         backend,
         authenticator: authenticator(config, keys)?,
         cors: Cors {
@@ -166,15 +218,8 @@ fn app(config: &Config, backend: Arc<dyn Backend>, keys: &ApiKeys, mode: Mode, l
 
 /// Who is calling, by the project's keys and settings.
 pub(super) fn authenticator(config: &Config, keys: &ApiKeys) -> Result<Authenticator, CommandError> {
-    let secret = config
-        .rest
-        .jwt_secret
-        .clone()
-        .unwrap_or_else(|| keys.jwt_secret.clone());
-    let verifier =
-        Verifier::from_secret(&secret, config.rest.jwt_secret_is_base64)?.audience(config.rest.jwt_audience.clone());
     Ok(Authenticator {
-        verifier,
+        verifier: Verifying::new(verifier(config, keys)?),
         keys: Some(keys.clone()),
         anon_role: config.rest.anon_role.as_ref().map(Ident::new),
         role_claim: config.rest.jwt_role_claim.clone(),

@@ -80,6 +80,7 @@ const KEYS: &[&str] = &[
     "mainstay.grants",
     "mainstay.require_key",
     "mainstay.allow_demo_secret",
+    "mainstay.signing_algorithm",
     "mainstay.synchronous",
     "mainstay.body_bytes_max",
     "mainstay.statement_timeout_ms",

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use mainstay_core::secret::Secret;
 use mainstay_http::limits::Rates;
+use mainstay_http::signing::SigningAlgorithm;
 use toml::Value;
 
 pub use rest::Rest;
@@ -79,6 +80,10 @@ pub struct Config {
     pub rest: Rest,
     /// `None`: sign-in is switched off.
     pub auth: Option<mainstay_auth::Config>,
+    /// How access tokens are signed.
+    pub signing_algorithm: SigningAlgorithm,
+    /// Private JWKs that sign access tokens, in place of the project's own.
+    pub signing_keys_path: Option<PathBuf>,
     pub seed_paths: Vec<String>,
     pub grants: Grants,
     pub require_key: bool,
@@ -159,6 +164,18 @@ impl Config {
             port: reader.integer("api.port")?.unwrap_or(DEFAULT_PORT),
             rest: Rest::read(&reader, environment)?,
             auth: auth::read(&reader)?,
+            signing_algorithm: match reader.text("mainstay.signing_algorithm")? {
+                None => SigningAlgorithm::Es256,
+                Some(name) => SigningAlgorithm::of_name(&name).ok_or_else(|| {
+                    let problem = format!("`{name}` is none of ES256, RS256 and HS256");
+                    ConfigError::setting("mainstay.signing_algorithm", problem)
+                })?,
+            },
+            // Beside the file that names it, as the Supabase command line has it.
+            signing_keys_path: reader
+                .text("auth.signing_keys_path")?
+                .filter(|path| !path.is_empty())
+                .map(|path| root.join("supabase").join(path)),
             seed_paths: if reader.boolean("db.seed.enabled")?.unwrap_or(true) {
                 reader
                     .list("db.seed.sql_paths")?

@@ -8,6 +8,7 @@
 mod alter;
 mod arrays;
 mod auth;
+mod auth_keys;
 mod auth_sessions;
 mod auth_sign_in;
 mod bad_input;

@@ -10,7 +10,7 @@ mod user;
 
 use std::net::IpAddr;
 
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, header};
 use mainstay_http::{Credential, Request, Response};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
@@ -50,6 +50,7 @@ pub enum Access {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     Health,
+    Jwks,
     Settings,
     SignUp,
     Token,
@@ -61,6 +62,7 @@ pub enum Route {
 /// Every route: method, path, access.
 const TABLE: &[(Method, &str, Access, Route)] = &[
     (Method::GET, "/health", Access::Open, Route::Health),
+    (Method::GET, "/.well-known/jwks.json", Access::Open, Route::Jwks),
     (Method::GET, "/settings", Access::Key, Route::Settings),
     (Method::POST, "/signup", Access::Key, Route::SignUp),
     (Method::POST, "/token", Access::Key, Route::Token),
@@ -98,6 +100,7 @@ pub async fn answer(room: &AuthRoom, who: &Who, request: &Request, address: IpAd
     }
     Ok(match route {
         Route::Health => health(),
+        Route::Jwks => jwks(room),
         Route::Settings => settings(room),
         Route::SignUp => sign_up::sign_up(room, request, &client).await?,
         Route::Token => sign_in::token(room, request, &client).await?,
@@ -181,6 +184,17 @@ fn health() -> Response {
     response::json(StatusCode::OK, &body)
 }
 
+/// How long the public keys may be kept, in seconds. A new key is published for as long before it signs.
+pub const JWKS_SECONDS: i64 = 600;
+
+fn jwks(room: &AuthRoom) -> Response {
+    let mut response = response::json(StatusCode::OK, &room.signer().jwks());
+    if let Ok(value) = HeaderValue::from_str(&format!("public, max-age={JWKS_SECONDS}")) {
+        response.headers.insert(header::CACHE_CONTROL, value);
+    }
+    response
+}
+
 /// Providers that the protocol knows and this version has not.
 const PROVIDERS: &[&str] = &[
     "apple",
@@ -248,6 +262,6 @@ mod tests {
             .filter(|(_, _, access, _)| *access == Access::Open)
             .map(|(_, path, ..)| *path)
             .collect();
-        assert_eq!(open, ["/health"]);
+        assert_eq!(open, ["/health", "/.well-known/jwks.json"]);
     }
 }
