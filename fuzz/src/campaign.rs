@@ -113,7 +113,9 @@ impl Report {
             self.cases += 1;
             match verdict {
                 Verdict::Same => self.same += 1,
-                Verdict::Documented(number) => *self.documented.entry(*number).or_default() += 1,
+                Verdict::Documented(number) | Verdict::Apart(number) => {
+                    *self.documented.entry(*number).or_default() += 1
+                }
                 Verdict::Refused(feature) => *self.refused.entry(feature.clone()).or_default() += 1,
                 Verdict::Different(_) => {}
             }

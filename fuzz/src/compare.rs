@@ -24,6 +24,8 @@ pub enum Verdict {
     Refused(String),
     /// A documented difference, by its number in `docs/portability.md`.
     Documented(u8),
+    /// A documented difference after which the tables differ: the case ends with it.
+    Apart(u8),
     Different(String),
 }
 

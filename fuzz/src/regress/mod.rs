@@ -162,7 +162,9 @@ async fn file(url: &str, setup: &str, path: &Path, verbose: bool) -> Result<Tall
                 tally.refused += 1;
                 count(&mut tally.features, feature);
             }
-            Verdict::Documented(number) => count(&mut tally.documented, rules::numbered(number).to_owned()),
+            Verdict::Documented(number) | Verdict::Apart(number) => {
+                count(&mut tally.documented, rules::numbered(number).to_owned())
+            }
             Verdict::Different(text) => match rules::documented(&statement.text, &text) {
                 Some(reason) => count(&mut tally.documented, reason.to_owned()),
                 None => tally.different.push(Difference {

@@ -50,7 +50,7 @@ alter table half_shaded enable row level security;
 alter table circular enable row level security;
 create policy one on asking for all to authenticated using (exists (select 1 from asked where asked.id = asking.id));
 create policy one on shaded for all to authenticated using (exists (select 1 from asked where asked.id = shaded.id));
-create policy two on shaded for all to authenticated using (n > 0 or true);
+create policy two on shaded for all to authenticated using (n > 0 or abs(-1) + 1 = 2);
 create policy one on half_shaded for select to authenticated using (exists (select 1 from asked where asked.id = half_shaded.id));
 create policy two on half_shaded for update to authenticated using (true);
 create policy three on half_shaded as restrictive for select to authenticated using (true);

@@ -14,6 +14,7 @@ use mainstay_sql::analyse::Analyser;
 use mainstay_sql::session::Session;
 use mainstay_sql::typed::{BoundExpression, Expr, ExprKind, Literal, Query, Statement};
 
+use super::constant;
 use super::emitter::Rights;
 use crate::routine::body::Body;
 use crate::write::triggered::Triggered;
@@ -73,10 +74,20 @@ impl Compiled {
         self.expression(relation, true, text, Some((Type::Bool, TypeModifier::None)))
     }
 
-    /// True if a policy's text holds for every row, by its form alone.
+    /// True if a policy's text holds for every row, whatever is in it.
     pub fn always_holds(&self, relation: &Arc<Relation>, text: &str) -> bool {
         self.condition(relation, text)
-            .is_ok_and(|bound| always_holds(&bound.expr))
+            .is_ok_and(|bound| self.is_always(&bound.expr))
+    }
+
+    /// True if PostgreSQL's planner makes `true` of the expression before it looks at any of its subqueries.
+    pub fn is_always(&self, expr: &Expr) -> bool {
+        match &expr.kind {
+            ExprKind::Literal(Literal::Bool(value)) => *value,
+            ExprKind::Or(parts) => parts.iter().any(|part| self.is_always(part)),
+            ExprKind::And(parts) => parts.iter().all(|part| self.is_always(part)),
+            _ => constant::holds(self, expr),
+        }
     }
 
     /// A generated column's expression, cast to the column's type.
@@ -231,14 +242,4 @@ fn cached<K: Eq + Hash, V>(
     let made = Arc::new(make()?);
     let mut cache = cache.write().unwrap_or_else(|poisoned| poisoned.into_inner());
     Ok(Arc::clone(cache.entry(key).or_insert(made)))
-}
-
-/// True if PostgreSQL's planner makes `true` of the expression before it looks at any of its subqueries.
-pub fn always_holds(expr: &Expr) -> bool {
-    match &expr.kind {
-        ExprKind::Literal(Literal::Bool(value)) => *value,
-        ExprKind::Or(parts) => parts.iter().any(always_holds),
-        ExprKind::And(parts) => parts.iter().all(always_holds),
-        _ => false,
-    }
 }

@@ -14,6 +14,7 @@ mod call;
 mod cast;
 mod comparison;
 pub mod compiled;
+mod constant;
 pub mod context;
 pub mod documents;
 mod domain;

@@ -9,7 +9,6 @@ use mainstay_core::policy;
 use mainstay_sql::system;
 use mainstay_sql::typed::{RteId, SetExpression};
 
-use super::compiled;
 use super::documents;
 use super::emitter::{Alias, Emitter, Result, Rte, Scope};
 use super::privileges::Uses;
@@ -238,7 +237,7 @@ impl Emitter<'_> {
         let bound = self.compiled.condition(relation, text)?;
         let with_subquery = walk::has_subquery(&bound.expr);
         let was_idle = self.is_idle;
-        self.is_idle |= compiled::always_holds(&bound.expr);
+        self.is_idle |= self.compiled.is_always(&bound.expr);
         if with_subquery {
             if self.guarding.contains(&relation.name) {
                 let message = format!(

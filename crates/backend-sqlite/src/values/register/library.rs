@@ -911,7 +911,8 @@ fn guards(to: &mut Registry) {
             } else if x.compare(&span).is_ge() {
                 count + 1
             } else {
-                let parts = x.mul(&Numeric::from(count))?.div_trunc(&span)?;
+                // The quotient is rounded first, so that a value just below a bound may count as one above.
+                let parts = x.mul(&Numeric::from(count))?.div(&span)?.floor();
                 parts.to_integer("integer", 0, i64::from(i32::MAX))? + 1
             };
             INT4.check(Some(bucket))
