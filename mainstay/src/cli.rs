@@ -11,6 +11,7 @@ Examples:
   mainstay dev shop                    serve it, apply its migrations, fill it with example rows
   mainstay import people.csv shop      bring a file into a table; shows what it guesses and asks
   mainstay keys shop                   print the keys that clients need
+  mainstay test shop                   try who may do what: supabase/tests/*.policy.toml
   mainstay why --as anon 'GET /rest/v1/orders' shop   say which grant or policy decides
   mainstay migrate new \"add invoices\"  begin a migration, then write PostgreSQL into it
   mainstay serve shop --migrate        serve it in production
@@ -42,6 +43,8 @@ pub enum Command {
     /// Ask the database, or begin it anew
     #[command(subcommand)]
     Db(Db),
+    /// Run the project's policy tests, supabase/tests/*.policy.toml, on a database of their own
+    Test(Test),
     /// Say why a request is answered as it is: which grant or policy decides, and with which values
     Why(Why),
     /// Carry the whole database to PostgreSQL, or back into a file, and prove both sides equal
@@ -65,6 +68,22 @@ pub struct Target {
     /// sqlite:PATH or postgres://…; the default is the project's own file, .mainstay/data.db
     #[arg(long, value_name = "URL", env = "MAINSTAY_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Test {
+    /// The project's folder
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// postgres://…: a server on which a database is made for the run and dropped; the default is the embedded engine
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// Only tests whose name has this in it
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+    /// Do not print who may do what
+    #[arg(long)]
+    pub no_matrix: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,7 +7,6 @@ use std::fmt::Write as _;
 use std::fs;
 use std::sync::Arc;
 
-use mainstay_backend_postgres::ScratchDatabase;
 use mainstay_core::backend::{Backend, Migration};
 use mainstay_core::definition::Definitions;
 use mainstay_schema::{Migrator, Project};
@@ -15,6 +14,7 @@ use mainstay_sql::diff::{self, Step};
 
 use super::dump::selection;
 use super::migrate::version_now;
+use super::scratch::with_scratch;
 use super::{CommandError, Opened};
 use crate::cli::Diff;
 use crate::engine::{self, Database};
@@ -96,27 +96,7 @@ fn spelled(steps: &[Step]) -> String {
 
 /// What the project's migrations make of an empty database.
 async fn of_migrations(opened: &Opened) -> Result<Definitions, CommandError> {
-    match &opened.database {
-        Database::Sqlite(_) => {
-            let scratch =
-                tempfile::tempdir().map_err(|error| CommandError::Other(format!("no scratch folder: {error}")))?;
-            let database = Database::Sqlite(scratch.path().join("shadow.db"));
-            migrated(opened, &database).await
-        }
-        Database::Postgres(url) => {
-            let scratch = ScratchDatabase::create(url).await?;
-            let database = Database::Postgres(scratch.url().to_owned());
-            // Asked to stop, it still cleans up.
-            let result = tokio::select! {
-                result = migrated(opened, &database) => result,
-                _ = tokio::signal::ctrl_c() => Err(CommandError::Other("interrupted".to_owned())),
-            };
-            let dropped = scratch.drop_database().await;
-            let definitions = result?;
-            dropped?;
-            Ok(definitions)
-        }
-    }
+    with_scratch(&opened.database, async |database| migrated(opened, database).await).await
 }
 
 async fn migrated(opened: &Opened, database: &Database) -> Result<Definitions, CommandError> {

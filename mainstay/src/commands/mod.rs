@@ -10,7 +10,9 @@ mod import;
 mod init;
 mod keys;
 mod migrate;
+mod scratch;
 mod serve;
+mod test;
 mod types;
 mod why;
 
@@ -71,6 +73,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Db(command) => database::run(&command).await,
             Command::Grow(grow) => grow::run(&grow).await,
             Command::Import(import) => import::run(&import).await,
+            Command::Test(test) => test::run(&test).await,
             Command::Why(why) => why::run(&why).await,
             Command::Keys(keys) => keys::run(&keys),
             Command::Types(types) => types::run(&types).await,

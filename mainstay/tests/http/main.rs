@@ -39,6 +39,7 @@ mod oracle_rows;
 mod own_statements;
 mod plpgsql;
 mod policies;
+mod policy_tests;
 mod program;
 mod response_settings;
 mod routines;

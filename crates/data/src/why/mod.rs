@@ -8,6 +8,7 @@
 
 mod gates;
 mod grants;
+mod reach;
 mod report;
 mod sample;
 mod text;
@@ -39,6 +40,7 @@ use crate::request::{Action, Head, Query, Resource};
 use crate::timing::Timing;
 use crate::{DataRoom, Exchange, context};
 use gates::{Ask, Question};
+pub use reach::{Reach, Reached};
 use report::{Asker, Given, Rows, Side, Through};
 pub use report::{Because, Examined, Report};
 use sample::{Row, Sample, Samples};

@@ -167,7 +167,8 @@ fn cells(relation: &Relation, row: &Json) -> Row {
         .collect()
 }
 
-fn all_columns(relation: &Arc<Relation>) -> Vec<Output> {
+/// Every column as text.
+pub fn all_columns(relation: &Arc<Relation>) -> Vec<Output> {
     (0..relation.columns.len())
         .map(|column| Output::Column {
             name: column_key(column),
