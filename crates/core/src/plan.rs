@@ -560,8 +560,18 @@ pub struct Options {
     pub read_only: bool,
     /// A routine to call first, in the same transaction and role.
     pub pre_request: Option<QualifiedName>,
-    /// Rows, to cap `Count::Estimated`.
+    /// Rows up to which `Count::Estimated` is exact; `None`: [`ESTIMATED_ROWS_EXACT`].
     pub count_max: Option<u64>,
+}
+
+/// Rows up to which an estimated count is exact where nobody has said more or less.
+pub const ESTIMATED_ROWS_EXACT: u64 = 1_000;
+
+impl Options {
+    /// Rows up to which `Count::Estimated` is exact.
+    pub fn estimated_rows_exact(&self) -> u64 {
+        self.count_max.unwrap_or(ESTIMATED_ROWS_EXACT)
+    }
 }
 
 /// What came back.

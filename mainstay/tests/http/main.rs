@@ -16,6 +16,7 @@ mod batch;
 mod both;
 mod computed;
 mod conditional;
+mod counts;
 mod crash;
 mod defaults_safe;
 mod differential;

@@ -48,10 +48,10 @@ fn value_of<'a>(param: &Param, input: &'a Input) -> Result<Option<Cow<'a, [u8]>>
         },
         Param::Payload => Some(payload(input)?),
         Param::Arguments(members) => Some(Cow::Owned(arguments(members, input)?)),
-        Param::CountLimit => input
-            .options
-            .count_max
-            .map(|max| Cow::Owned((max.saturating_add(1)).to_string().into_bytes())),
+        Param::CountLimit => {
+            let bound = input.options.estimated_rows_exact().saturating_add(1);
+            Some(Cow::Owned(bound.to_string().into_bytes()))
+        }
         Param::Constant(text) => Some(Cow::Owned(text.clone().into_bytes())),
     })
 }

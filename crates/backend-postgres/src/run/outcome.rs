@@ -206,9 +206,9 @@ fn add_totals(outcome: &mut Outcome, rendered: &Rendered, input: &Input, answer:
     let estimated = answer.explain.as_ref().and_then(plan_rows);
     outcome.total = Some(match (count, counted, estimated) {
         (Count::Planned, _, Some(rows)) => rows,
-        (Count::Estimated, Some(counted), Some(rows)) => match input.options.count_max {
-            Some(max) if counted > max => rows.max(counted),
-            _ => counted,
+        (Count::Estimated, Some(counted), Some(rows)) => match counted > input.options.estimated_rows_exact() {
+            true => rows.max(counted),
+            false => counted,
         },
         (_, Some(counted), _) => counted,
         // Nothing cut the rows off, so they are all there.

@@ -8,13 +8,14 @@
 
 use std::sync::Arc;
 
-use mainstay_core::catalog::{ColumnIndex, ConstraintKind, Relation, RelationshipKind};
+use mainstay_core::catalog::{ColumnIndex, ConstraintKind, Policy, PolicyCommand, Relation, RelationshipKind};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
 use mainstay_core::plan::{Cardinality, Count, Embed, Format, Order, OrderTarget, Output, Plan, Read, ValueRef};
 use mainstay_core::policy::{self, Guard};
 use mainstay_core::render;
 use mainstay_core::types::Type;
+use mainstay_sql::system;
 use mainstay_sql::typed::{Expr, RteId};
 
 use super::filter::{Builder, Subject};
@@ -31,6 +32,13 @@ use crate::values::cast::Kind;
 
 /// `count=planned` is exact up to this number of rows.
 const PLANNED_ROWS_EXACT: u64 = 1_000;
+/// Places of a table that an estimate looks at.
+const SAMPLE_ROWS: i64 = 1_000;
+/// Row numbers between the first and the last: fewer are counted, with more the arithmetic would overflow.
+const SAMPLED_WIDTH_MIN: i64 = 20_000;
+const SAMPLED_WIDTH_MAX: i64 = 1_000_000_000_000;
+/// Rows of a sample that say something.
+const SAMPLE_HITS_MIN: i64 = 20;
 
 /// How deep embeds may stand in each other.
 const EMBED_DEPTH_MAX: usize = 32;
@@ -576,9 +584,8 @@ fn sort_key(builder: &mut Builder<'_>, read: &Read, rte: RteId, key: &Order) -> 
 
 /// How the rows are counted.
 ///
-/// `planned` and `estimated` are exact up to a bound. Beyond it a bare table that the role reads without policies is
-/// estimated by its highest row number; anything else is counted, because an estimate must not depend on rows that the
-/// caller may not see.
+/// `planned` and `estimated` are exact up to a bound. Beyond it a table that the role reads whole is estimated from a
+/// sample of its rows; anything else is counted, because an estimate must not depend on rows that the caller may not see.
 fn counting(compiled: &Compiled, read: &Read) -> Result<CountPlan> {
     let cap = match read.count {
         Count::None => return Ok(CountPlan::None),
@@ -592,9 +599,8 @@ fn counting(compiled: &Compiled, read: &Read) -> Result<CountPlan> {
     matching(&mut builder, read)?;
     builder.sql(" LIMIT ").bind(GIVEN).sql(")");
     let (sql, binds) = builder.finish();
-    let bare = read.filter.is_none() && read.embeds.iter().all(|embed| !embed.inner) && is_bare(read);
-    let otherwise = if bare {
-        highest_row(compiled, read)
+    let otherwise = if is_seen_whole(compiled, read) {
+        sampled_count(compiled, read)?
     } else {
         exact_count(compiled, read)?
     };
@@ -610,6 +616,26 @@ fn is_bare(read: &Read) -> bool {
     read.source.access.guard() == Guard::Open && !read.source.relation.kind.is_view()
 }
 
+/// True for a table none of whose rows are hidden from the role.
+fn is_seen_whole(compiled: &Compiled, read: &Read) -> bool {
+    let relation = &read.source.relation;
+    if relation.kind.is_view() || system::is_system(relation) {
+        return false;
+    }
+    if is_bare(read) {
+        return true;
+    }
+    let role = read.source.access.role();
+    let parts = policy::applicable(compiled.catalog(), role, relation, PolicyCommand::Select);
+    let always = |policy: &&Policy| {
+        policy
+            .using
+            .as_deref()
+            .is_some_and(|text| compiled.always_holds(relation, text))
+    };
+    parts.restrictive.is_empty() && parts.permissive.iter().any(always)
+}
+
 fn exact_count(compiled: &Compiled, read: &Read) -> Result<Query> {
     let mut builder = Builder::new(compiled, read.source.access.role());
     builder.sql("SELECT count(*) FROM ");
@@ -618,15 +644,47 @@ fn exact_count(compiled: &Compiled, read: &Read) -> Result<Query> {
     Ok(Query { sql, binds })
 }
 
-fn highest_row(compiled: &Compiled, read: &Read) -> Query {
+/// An estimate from rows at [`SAMPLE_ROWS`] places of the table, one in each of as many parts of equal width, somewhere
+/// in it. A place without a row is one that does not match, so that gaps do no harm. A small table is counted, and so is
+/// one of which the sample says next to nothing.
+fn sampled_count(compiled: &Compiled, read: &Read) -> Result<Query> {
+    let relation = &read.source.relation;
     let mut builder = Builder::new(compiled, read.source.access.role());
     builder
-        .sql("SELECT coalesce(max(")
+        .sql("WITH RECURSIVE ms_end(low, high) AS (SELECT (SELECT min(_rowid_) FROM ")
+        .object(&relation.name)
+        .sql("), (SELECT max(_rowid_) FROM ")
+        .object(&relation.name)
+        .sql(")), ms_span(low, width) AS (SELECT low, high - low + 1 FROM ms_end), ms_part(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM ms_part WHERE i < ")
+        .number(SAMPLE_ROWS - 1)
+        .sql("), ms_sample(hits) AS (SELECT count(*) FROM ");
+    let rte = builder.declare(relation);
+    let wanted = Wanted { rowid: true, ..READ };
+    let alias = builder.from(relation, rte, wanted)?;
+    builder
+        .sql(" WHERE ")
+        .alias(alias)
+        .sql(".")
         .sql(ROWID)
-        .sql("), 0) FROM ")
-        .object(&read.source.relation.name);
+        // The place in a part by Knuth's multiplicative hash of its number.
+        .sql(" IN (SELECT low + (i * width + i * 2654435761 % 1000003 * width / 1000003) / ")
+        .number(SAMPLE_ROWS)
+        .sql(" FROM ms_part, ms_span)");
+    builder.conditions(read, rte, &mut false)?;
+    builder
+        .sql(") SELECT CASE WHEN width BETWEEN ")
+        .number(SAMPLED_WIDTH_MIN)
+        .sql(" AND ")
+        .number(SAMPLED_WIDTH_MAX)
+        .sql(" AND (SELECT hits FROM ms_sample) >= ")
+        .number(SAMPLE_HITS_MIN)
+        .sql(" THEN (SELECT hits FROM ms_sample) * width / ")
+        .number(SAMPLE_ROWS)
+        .sql(" ELSE (SELECT count(*) FROM ");
+    matching(&mut builder, read)?;
+    builder.sql(") END FROM ms_span");
     let (sql, binds) = builder.finish();
-    Query { sql, binds }
+    Ok(Query { sql, binds })
 }
 
 /// The relation and its conditions.

@@ -229,7 +229,7 @@ pub enum CountPlan {
 /// Up to where a count is exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CountCap {
-    /// [`Options::count_max`](mainstay_core::plan::Options::count_max).
+    /// [`Options::estimated_rows_exact`](mainstay_core::plan::Options::estimated_rows_exact).
     Response,
     /// Rows.
     Fixed(u64),

@@ -210,7 +210,7 @@ fn count(
             };
             let cap = match cap {
                 CountCap::Fixed(rows) => *rows,
-                CountCap::Response => options.count_max.unwrap_or(i64::MAX.unsigned_abs() - 1),
+                CountCap::Response => options.estimated_rows_exact(),
             };
             bind_query(count, counting, sources)?;
             let bound = i64::try_from(cap).unwrap_or(i64::MAX).saturating_add(1);
