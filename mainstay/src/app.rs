@@ -264,6 +264,11 @@ impl App {
         let role = who.as_ref().ok().map(|who| who.caller.role.clone());
         let quota = self.count(peer, &parts.headers, who.as_ref());
         let address = self.limits.client(peer.ip(), &parts.headers);
+        let from = mainstay_auth::From {
+            address,
+            // Whoever is on this machine has other ways.
+            is_counted: !self.limits.is_exempt(address) && !dev::is_from_here(peer, &parts.headers),
+        };
         let mut response = match quota.refusal() {
             Some(error) => {
                 self.metrics.limited.inc();
@@ -271,7 +276,7 @@ impl App {
             }
             None => match self.read(parts, path, body).await {
                 Ok(request) => {
-                    let response = auth.handle(&who, &request, address).await;
+                    let response = auth.handle(&who, &request, from).await;
                     parts.headers = request.headers;
                     response
                 }

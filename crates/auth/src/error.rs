@@ -81,7 +81,9 @@ pub enum Error {
     #[error("{0} needs a message to be sent, and no provider is configured")]
     NoProvider(&'static str),
     #[error("Request rate limit reached")]
-    TooManyRequests,
+    TooManyRequests { retry_seconds: u64 },
+    #[error("user_id must be an UUID")]
+    BadUserId,
     #[error("{0} is not served here")]
     NotServed(String),
     #[error("this path does not take {0}")]
@@ -146,7 +148,7 @@ impl Error {
             | Error::TokenUserNotFound
             | Error::TokenSessionNotFound
             | Error::TokenUserBanned => StatusCode::FORBIDDEN,
-            Error::UserNotFound | Error::NotServed(_) => StatusCode::NOT_FOUND,
+            Error::UserNotFound | Error::BadUserId | Error::NotServed(_) => StatusCode::NOT_FOUND,
             Error::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Error::SignupDisabled
             | Error::AnonymousDisabled
@@ -157,7 +159,7 @@ impl Error {
             | Error::SamePassword
             | Error::SsoManaged
             | Error::NoProvider(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Error::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Error::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::WritesHeld | Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Error::Database { .. } | Error::Unexpected(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -167,7 +169,7 @@ impl Error {
     pub fn name(&self) -> &'static str {
         match self {
             Error::BadJson(_) => "bad_json",
-            Error::Validation(_) | Error::EmailInvalid => "validation_failed",
+            Error::Validation(_) | Error::EmailInvalid | Error::BadUserId => "validation_failed",
             Error::SignupDisabled => "signup_disabled",
             Error::EmailDisabled(_) | Error::NoProvider(_) => "email_provider_disabled",
             Error::PhoneDisabled(_) => "phone_provider_disabled",
@@ -191,7 +193,7 @@ impl Error {
             Error::ReauthenticationNeeded => "reauthentication_needed",
             Error::InsufficientAal => "insufficient_aal",
             Error::SsoManaged => "user_sso_managed",
-            Error::TooManyRequests => "over_request_rate_limit",
+            Error::TooManyRequests { .. } => "over_request_rate_limit",
             Error::NotServed(_) => "feature_disabled",
             Error::MethodNotAllowed(_) => "validation_failed",
             Error::WritesHeld | Error::Unavailable(_) | Error::Database { .. } | Error::Unexpected(_) => {

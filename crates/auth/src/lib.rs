@@ -7,6 +7,7 @@
 //! | [`users`] [`identities`] | who there is |
 //! | [`sessions`] | sessions, their refresh tokens, the claims of access tokens |
 //! | [`passwords`] | rules, hashing off the request's path |
+//! | [`limits`] | how often one address, and one account, may try |
 //! | [`store`] | statements of our own, run on either engine |
 //!
 //! Not here: verifying tokens and keeping keys (`http`), the tables' text (`sql::platform`).
@@ -17,6 +18,7 @@ pub mod config;
 pub mod duration;
 pub mod error;
 mod identities;
+mod limits;
 mod passwords;
 mod request;
 mod response;
@@ -28,5 +30,6 @@ mod users;
 
 pub use config::Config;
 pub use error::Error;
+pub use limits::From;
 pub use room::{AuthRoom, OpenError};
 pub use routes::JWKS_SECONDS;

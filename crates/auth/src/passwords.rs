@@ -24,6 +24,8 @@ const PARAMETERS: (u32, u32, u32) = (19 * 1024, 2, 1);
 const MEMORY_KIB_MAX: u32 = 256 * 1024;
 /// Rounds that an imported hash may ask for.
 const ROUNDS_MAX: u32 = 16;
+/// The cost that an imported bcrypt hash may ask for: about a second.
+const BCRYPT_COST_MAX: u32 = 14;
 /// Bytes of a password, at most, as the protocol has it.
 const PASSWORD_BYTES_MAX: usize = 72;
 /// Passwords waiting to be hashed, at most.
@@ -85,7 +87,7 @@ impl Passwords {
         }
         let place = Place(&self.waiting);
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
-            return Err(Error::TooManyRequests);
+            return Err(Error::TooManyRequests { retry_seconds: 1 });
         }
         let closed = |_| Error::Unexpected("the threads for passwords are gone".into());
         let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(closed)?;
@@ -146,13 +148,22 @@ fn is_bcrypt(stored: &str) -> bool {
         .any(|prefix| stored.starts_with(prefix))
 }
 
+/// True if a hash from elsewhere can be verified here.
+pub fn is_importable(stored: &str) -> bool {
+    if is_bcrypt(stored) {
+        return stored
+            .parse::<bcrypt::HashParts>()
+            .is_ok_and(|parts| parts.get_cost() <= BCRYPT_COST_MAX);
+    }
+    PasswordHash::new(stored).is_ok_and(|parsed| {
+        Params::try_from(&parsed)
+            .is_ok_and(|parameters| parameters.m_cost() <= MEMORY_KIB_MAX && parameters.t_cost() <= ROUNDS_MAX)
+    })
+}
+
 /// Checks a new password. Errors: `WeakPassword` with everything that is missing, `Validation` for one that is too long.
 pub fn check(password: &str, rules: &PasswordRules) -> Result<(), Error> {
-    if password.len() > PASSWORD_BYTES_MAX {
-        return Err(Error::Validation(format!(
-            "Password cannot be longer than {PASSWORD_BYTES_MAX} characters"
-        )));
-    }
+    check_length(password)?;
     let (mut messages, mut reasons) = (Vec::new(), Vec::new());
     if password.chars().count() < rules.length_min {
         messages.push(format!("Password should be at least {} characters.", rules.length_min));
@@ -177,6 +188,16 @@ pub fn check(password: &str, rules: &PasswordRules) -> Result<(), Error> {
         message: messages.join(" "),
         reasons,
     })
+}
+
+/// Checks that a password is not too long. Errors: `Validation`.
+pub fn check_length(password: &str) -> Result<(), Error> {
+    if password.len() > PASSWORD_BYTES_MAX {
+        return Err(Error::Validation(format!(
+            "Password cannot be longer than {PASSWORD_BYTES_MAX} characters"
+        )));
+    }
+    Ok(())
 }
 
 const SYMBOLS: &str = "!@#$%^&*()_+-=[]{};'\\:\"|<>?,./`~";
@@ -244,7 +265,9 @@ mod tests {
         assert_eq!(verify("right", &weak), Verdict::RightButOld);
         assert_eq!(verify("right", "right"), Verdict::Wrong);
         assert_eq!(verify("", ""), Verdict::Wrong);
+        assert!(is_importable(BCRYPT) && is_importable(&weak));
         let huge = weak.replace("m=8", "m=4000000");
+        assert!(!is_importable(&huge) && !is_importable("right") && !is_importable("$2a$31$x"));
         assert_eq!(verify("right", &huge), Verdict::Wrong);
     }
 

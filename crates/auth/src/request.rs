@@ -64,6 +64,37 @@ pub struct UpdateBody {
     pub app_metadata: Option<Value>,
 }
 
+/// `POST /admin/users` and `PUT /admin/users/{id}`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct AdminBody {
+    #[serde(deserialize_with = "nullable")]
+    pub id: String,
+    #[serde(deserialize_with = "nullable")]
+    pub role: String,
+    #[serde(deserialize_with = "nullable")]
+    pub email: String,
+    #[serde(deserialize_with = "nullable")]
+    pub phone: String,
+    #[serde(deserialize_with = "nullable")]
+    pub password: String,
+    #[serde(deserialize_with = "nullable")]
+    pub password_hash: String,
+    pub email_confirm: Option<bool>,
+    pub phone_confirm: Option<bool>,
+    pub user_metadata: Option<Map<String, Value>>,
+    pub app_metadata: Option<Map<String, Value>>,
+    #[serde(deserialize_with = "nullable")]
+    pub ban_duration: String,
+}
+
+/// `DELETE /admin/users/{id}`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct DeleteBody {
+    pub should_soft_delete: Option<bool>,
+}
+
 /// Reads a JSON body; an empty one counts as `{}`.
 ///
 /// The message never repeats the body: it may hold a password.
@@ -126,6 +157,19 @@ pub fn email(text: &str) -> Result<String, Error> {
     }
 }
 
+/// A phone number as it is stored: E.164 without the plus.
+pub fn phone(text: &str) -> Result<String, Error> {
+    let number: String = text.chars().filter(|letter| *letter != ' ').collect();
+    let number = number.strip_prefix('+').unwrap_or(&number);
+    let is_number = (2..=15).contains(&number.len())
+        && !number.starts_with('0')
+        && number.bytes().all(|byte| byte.is_ascii_digit());
+    match is_number {
+        true => Ok(number.to_owned()),
+        false => Err(Error::Validation("Invalid phone number format (E.164 required)".into())),
+    }
+}
+
 /// The client's own name for itself, cut.
 pub fn user_agent(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(http::header::USER_AGENT)?.to_str().ok()?;
@@ -145,6 +189,14 @@ mod tests {
             assert!(email(bad).is_err(), "{bad:?}");
         }
         assert!(email(&format!("{}@x", "a".repeat(300))).is_err());
+    }
+
+    #[test]
+    fn phone_numbers_are_bare_digits() {
+        assert_eq!(phone("+47 999 99 999").unwrap(), "4799999999");
+        for bad in ["", "+", "0799999999", "12a", "1", "1234567890123456"] {
+            assert!(phone(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

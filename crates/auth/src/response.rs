@@ -47,6 +47,11 @@ pub fn error(error: &Error, request: &HeaderMap) -> Response {
         body.insert("weak_password".into(), json!({ "reasons": reasons }));
     }
     let mut response = json(status, &Value::Object(body));
+    if let Error::TooManyRequests { retry_seconds } = error {
+        response
+            .headers
+            .insert(http::header::RETRY_AFTER, HeaderValue::from(*retry_seconds));
+    }
     if is_dated {
         // Clients read `code` only if the version comes back.
         response

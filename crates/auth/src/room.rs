@@ -11,6 +11,7 @@ use serde_json::{Value as Json, json};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::limits::{From, Limits};
 use crate::passwords::Passwords;
 use crate::sessions::{Granted, claims};
 use crate::store::Store;
@@ -24,6 +25,7 @@ pub struct AuthRoom {
     pub(crate) config: Config,
     pub(crate) store: Store,
     pub(crate) passwords: Passwords,
+    pub(crate) limits: Limits,
     signer: RwLock<Arc<Signer>>,
 }
 
@@ -38,6 +40,7 @@ impl AuthRoom {
         Ok(AuthRoom {
             passwords: Passwords::new().map_err(|error| OpenError(format!("{error:?}")))?,
             store: Store::new(backend),
+            limits: Limits::new(&config.rates),
             config,
             signer: RwLock::new(Arc::new(signer)),
         })
@@ -52,9 +55,9 @@ impl AuthRoom {
         Arc::clone(&self.signer.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Answers one request below the room's prefix. `address`: whose it is.
-    pub async fn handle(&self, who: &Who, request: &Request, address: std::net::IpAddr) -> Response {
-        match routes::answer(self, who, request, address).await {
+    /// Answers one request below the room's prefix.
+    pub async fn handle(&self, who: &Who, request: &Request, from: From) -> Response {
+        match routes::answer(self, who, request, from).await {
             Ok(response) => response,
             Err(routes::Refused::Here(error)) => response::error(&error, &request.headers),
             Err(routes::Refused::Before(error)) => error.response(),

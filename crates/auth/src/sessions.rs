@@ -42,6 +42,8 @@ impl Method {
 #[derive(Clone, Debug, Default)]
 pub struct Client {
     pub address: Option<std::net::IpAddr>,
+    /// The address's requests are counted.
+    pub is_counted: bool,
     pub user_agent: Option<String>,
 }
 

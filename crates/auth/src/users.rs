@@ -67,6 +67,25 @@ const SET_EMAIL: &str = "UPDATE auth.users SET email = $2::text, is_anonymous = 
 const SET_APP_METADATA: &str =
     "UPDATE auth.users SET raw_app_meta_data = $2::jsonb, updated_at = now() WHERE id = $1::uuid";
 
+const PAGE: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM auth.users u WHERE u.aud = $1::text ORDER BY u.created_at DESC, u.id LIMIT $2::bigint OFFSET $3::bigint"
+);
+const COUNT: &str = "SELECT count(*) FROM auth.users u WHERE u.aud = $1::text";
+const SET_ROLE: &str = "UPDATE auth.users SET role = $2::text, updated_at = now() WHERE id = $1::uuid";
+const SET_BAN: &str = "UPDATE auth.users SET banned_until = $2::timestamptz, updated_at = now() WHERE id = $1::uuid";
+const SET_PHONE: &str = "UPDATE auth.users SET phone = $2::text, updated_at = now() WHERE id = $1::uuid";
+const CONFIRM_PHONE: &str = "UPDATE auth.users SET confirmation_token = '', phone_confirmed_at = now(), \
+     updated_at = now() WHERE id = $1::uuid AND phone_confirmed_at IS NULL";
+const DELETE: &str = "DELETE FROM auth.users WHERE id = $1::uuid";
+const DELETE_FACTORS: &str = "DELETE FROM auth.mfa_factors WHERE user_id = $1::uuid";
+const BURY: &str = "UPDATE auth.users SET email = $2::text, phone = $3::text, encrypted_password = '', \
+     email_change = '', phone_change = '', confirmation_token = '', recovery_token = '', \
+     email_change_token_current = '', email_change_token_new = '', phone_change_token = '', \
+     reauthentication_token = '', raw_user_meta_data = '{}', raw_app_meta_data = '{}', deleted_at = now(), \
+     updated_at = now() WHERE id = $1::uuid AND deleted_at IS NULL";
+
 /// A row of `auth.users`.
 #[derive(Clone, Debug)]
 pub struct User {
@@ -335,6 +354,60 @@ pub async fn set_app_metadata(tx: &Tx, id: UserId, metadata: &Map<String, Json>)
     tx.run(SET_APP_METADATA, vec![text(id), object(metadata)])
         .await
         .map(drop)
+}
+
+/// One page of users, newest first, and how many there are in all.
+pub async fn page(store: &Store, limit: u64, offset: u64) -> Result<(Vec<Profile>, u64), BackendError> {
+    let total = store.run(COUNT, vec![text(AUDIENCE)]).await?.first(Row::integer)?;
+    let values = vec![text(AUDIENCE), text(limit), text(offset)];
+    let users = store.run(PAGE, values).await?.all(User::read)?;
+    let mut profiles = Vec::with_capacity(users.len());
+    let mut identities = identities::of_users(store, users.iter().map(|user| user.id)).await?;
+    for user in users {
+        profiles.push(Profile {
+            identities: identities.remove(&user.id).unwrap_or_default(),
+            factors: Vec::new(),
+            user,
+        });
+    }
+    Ok((profiles, total.and_then(|total| total.try_into().ok()).unwrap_or(0)))
+}
+
+pub async fn set_role(tx: &Tx, id: UserId, role: &str) -> Result<(), BackendError> {
+    tx.run(SET_ROLE, vec![text(id), text(role)]).await.map(drop)
+}
+
+/// Bans the user until then; `None`: not any more.
+pub async fn set_ban(tx: &Tx, id: UserId, until: Option<Timestamp>) -> Result<(), BackendError> {
+    tx.run(SET_BAN, vec![text(id), optional(until)]).await.map(drop)
+}
+
+pub async fn set_phone(tx: &Tx, id: UserId, phone: &str) -> Result<(), BackendError> {
+    tx.run(SET_PHONE, vec![text(id), text(phone)]).await.map(drop)
+}
+
+pub async fn confirm_phone(tx: &Tx, id: UserId) -> Result<(), BackendError> {
+    tx.run(CONFIRM_PHONE, vec![text(id)]).await.map(drop)
+}
+
+/// Deletes the user with everything that goes with it.
+pub async fn delete(tx: &Tx, id: UserId) -> Result<(), BackendError> {
+    tx.run(DELETE, vec![text(id)]).await.map(drop)
+}
+
+/// Leaves a row that says nothing of whom it was, so that what refers to it may stay.
+pub async fn bury(tx: &Tx, user: &User) -> Result<(), BackendError> {
+    let gone = |value: &str| (!value.is_empty()).then(|| obscure(user.id, value));
+    let values = vec![text(user.id), optional(gone(&user.email)), optional(gone(&user.phone))];
+    tx.run(BURY, values).await?;
+    tx.run(DELETE_FACTORS, vec![text(user.id)]).await?;
+    identities::bury(tx, user.id).await
+}
+
+/// A value that nobody can read any more, and that stays unique.
+pub fn obscure(user: UserId, value: &str) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, format!("{user}{value}").as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Remembers that the user has signed in now.

@@ -8,7 +8,9 @@
 mod alter;
 mod arrays;
 mod auth;
+mod auth_admin;
 mod auth_keys;
+mod auth_limits;
 mod auth_sessions;
 mod auth_sign_in;
 mod bad_input;

@@ -2,13 +2,12 @@
 //!
 //! Invariant: every route stands in [`TABLE`] with its [`Access`], which is settled before the body is read.
 
+mod admin;
 mod logout;
 mod refresh;
 mod sign_in;
 mod sign_up;
 mod user;
-
-use std::net::IpAddr;
 
 use http::{HeaderValue, Method, StatusCode, header};
 use mainstay_http::{Credential, Request, Response};
@@ -16,6 +15,7 @@ use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::limits::From;
 use crate::request;
 use crate::response;
 use crate::room::{AuthRoom, Who};
@@ -29,7 +29,7 @@ pub enum Refused {
     Before(mainstay_http::Error),
 }
 
-impl<E: Into<Error>> From<E> for Refused {
+impl<E: Into<Error>> std::convert::From<E> for Refused {
     fn from(error: E) -> Self {
         Refused::Here(error.into())
     }
@@ -44,6 +44,8 @@ pub enum Access {
     Key,
     /// A user with a token of a session that has not ended.
     User,
+    /// Whoever has the secret key.
+    Admin,
 }
 
 /// What is asked for.
@@ -57,6 +59,11 @@ pub enum Route {
     GetUser,
     UpdateUser,
     Logout,
+    ListUsers,
+    CreateUser,
+    ShowUser,
+    ChangeUser,
+    DeleteUser,
 }
 
 /// Every route: method, path, access.
@@ -69,15 +76,29 @@ const TABLE: &[(Method, &str, Access, Route)] = &[
     (Method::GET, "/user", Access::User, Route::GetUser),
     (Method::PUT, "/user", Access::User, Route::UpdateUser),
     (Method::POST, "/logout", Access::User, Route::Logout),
+    (Method::GET, "/admin/users", Access::Admin, Route::ListUsers),
+    (Method::POST, "/admin/users", Access::Admin, Route::CreateUser),
+    (Method::GET, "/admin/users/{id}", Access::Admin, Route::ShowUser),
+    (Method::PUT, "/admin/users/{id}", Access::Admin, Route::ChangeUser),
+    (Method::DELETE, "/admin/users/{id}", Access::Admin, Route::DeleteUser),
 ];
 
-fn find(method: &Method, path: &str) -> Result<(Access, Route), Error> {
+/// A route with the text that stands in its path's `{id}`.
+type Found<'a> = (Access, Route, &'a str);
+
+fn find<'a>(method: &Method, path: &'a str) -> Result<Found<'a>, Error> {
     let method = if method == Method::HEAD { &Method::GET } else { method };
     let mut known = false;
     for (own, at, access, route) in TABLE {
-        if *at == path {
+        let id = match at.strip_suffix("{id}") {
+            Some(before) => path
+                .strip_prefix(before)
+                .filter(|id| !id.is_empty() && !id.contains('/')),
+            None => (*at == path).then_some(""),
+        };
+        if let Some(id) = id {
             if own == method {
-                return Ok((*access, *route));
+                return Ok((*access, *route, id));
             }
             known = true;
         }
@@ -89,14 +110,18 @@ fn find(method: &Method, path: &str) -> Result<(Access, Route), Error> {
 }
 
 /// Answers a request.
-pub async fn answer(room: &AuthRoom, who: &Who, request: &Request, address: IpAddr) -> Result<Response, Refused> {
-    let (access, route) = find(&request.method, request.path.trim_end_matches('/'))?;
+pub async fn answer(room: &AuthRoom, who: &Who, request: &Request, from: From) -> Result<Response, Refused> {
+    let (access, route, id) = find(&request.method, request.path.trim_end_matches('/'))?;
     let client = Client {
-        address: Some(address),
+        address: Some(from.address),
+        is_counted: from.is_counted,
         user_agent: request::user_agent(&request.headers),
     };
     if access != Access::Open {
         key_holds(who)?;
+    }
+    if access == Access::Admin {
+        is_admin(who)?;
     }
     Ok(match route {
         Route::Health => health(),
@@ -107,6 +132,11 @@ pub async fn answer(room: &AuthRoom, who: &Who, request: &Request, address: IpAd
         Route::GetUser => user::get(room, signed_in(room, who).await?).await?,
         Route::UpdateUser => user::update(room, signed_in(room, who).await?, request).await?,
         Route::Logout => logout::logout(room, signed_in(room, who).await?, request).await?,
+        Route::ListUsers => admin::list(room, request).await?,
+        Route::CreateUser => admin::create(room, request).await?,
+        Route::ShowUser => admin::show(room, admin::user_id(id)?).await?,
+        Route::ChangeUser => admin::change(room, admin::user_id(id)?, request).await?,
+        Route::DeleteUser => admin::delete(room, admin::user_id(id)?, request).await?,
     })
 }
 
@@ -119,6 +149,18 @@ fn key_holds(who: &Who) -> Result<(), Refused> {
             Err(Refused::Before(error.clone()))
         }
         _ => Ok(()),
+    }
+}
+
+/// Roles that may do everything here.
+const ADMIN_ROLES: &[&str] = &["service_role", "supabase_admin"];
+
+/// Errors: nobody, a broken token, or somebody without the secret key.
+fn is_admin(who: &Who) -> Result<(), Error> {
+    claims(who)?;
+    match who {
+        Ok(who) if ADMIN_ROLES.contains(&who.caller.role.as_str()) => Ok(()),
+        _ => Err(Error::NotAdmin),
     }
 }
 
@@ -251,10 +293,20 @@ mod tests {
     #[test]
     fn every_route_is_found_and_nothing_else_is() {
         for (method, path, access, route) in TABLE {
-            assert_eq!(find(method, path).ok(), Some((*access, *route)));
+            let id = if path.ends_with("{id}") { "{id}" } else { "" };
+            assert_eq!(find(method, path).ok(), Some((*access, *route, id)));
             assert!(matches!(find(&Method::TRACE, path), Err(Error::MethodNotAllowed(_))));
         }
-        for path in ["", "/", "/Signup", "/signup/x", "/admin", "/user/../token"] {
+        for path in [
+            "",
+            "/",
+            "/Signup",
+            "/signup/x",
+            "/admin",
+            "/admin/users/",
+            "/admin/users/a/b",
+            "/user/../token",
+        ] {
             assert!(matches!(find(&Method::GET, path), Err(Error::NotServed(_))), "{path}");
         }
         let open: Vec<&str> = TABLE

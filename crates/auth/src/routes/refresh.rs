@@ -26,6 +26,7 @@ const TOKEN_BYTES_MAX: usize = 255;
 
 /// Refreshes.
 pub async fn refresh(room: &AuthRoom, request: &Request, client: &Client) -> Result<Response, Error> {
+    room.limits.refresh(client)?;
     let body: RefreshBody = request::body(request)?;
     if body.refresh_token.is_empty() {
         return Err(Error::Validation("refresh_token required".into()));

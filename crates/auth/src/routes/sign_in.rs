@@ -27,6 +27,8 @@ pub async fn token(room: &AuthRoom, request: &Request, client: &Client) -> Resul
 /// An unknown address, a wrong password and a user without one are told apart by nothing: one read, one hash, one text.
 async fn password(room: &AuthRoom, request: &Request, client: &Client) -> Result<Response, Error> {
     let body: PasswordBody = request::body(request)?;
+    room.limits.sign_in(client)?;
+    let address = body.email.trim().to_lowercase();
     let user = match (body.email.is_empty(), body.phone.is_empty()) {
         (false, false) => {
             let message = "Only an email address or phone number should be provided on login.";
@@ -36,11 +38,15 @@ async fn password(room: &AuthRoom, request: &Request, client: &Client) -> Result
         (true, false) => return Err(Error::PhoneDisabled("logins")),
         (false, true) if !room.config.email_enabled => return Err(Error::EmailDisabled("logins")),
         // What is no address has no user; it is looked for all the same.
-        (false, true) => users::by_email(&room.store, &body.email.trim().to_lowercase()).await?,
+        (false, true) => {
+            room.limits.account(&address)?;
+            users::by_email(&room.store, &address).await?
+        }
     };
     let stored = user.as_ref().map(|user| user.password_hash.expose().as_str());
     let verdict = room.passwords.verify(&body.password, stored).await?;
     let Some(user) = user.filter(|user| verdict != Verdict::Wrong && user.deleted_at.is_none()) else {
+        room.limits.failed(&address);
         return Err(Error::InvalidCredentials);
     };
     if user.is_banned(jiff::Timestamp::now()) {

@@ -34,6 +34,7 @@ pub async fn sign_up(room: &AuthRoom, request: &Request, client: &Client) -> Res
     if !room.config.email_enabled {
         return Err(Error::EmailDisabled("signups"));
     }
+    room.limits.sign_in(client)?;
     if body.password.is_empty() {
         return Err(Error::Validation("Signup requires a valid password".into()));
     }
@@ -92,6 +93,7 @@ async fn anonymous(room: &AuthRoom, body: SignUpBody, client: &Client) -> Result
     if !room.config.anonymous_enabled {
         return Err(Error::AnonymousDisabled);
     }
+    room.limits.anonymous(client)?;
     let begun = Begun {
         user: NewUser {
             id: UserId(Uuid::new_v4()),

@@ -67,7 +67,7 @@ impl Rate {
 
 /// What became of taking one request out of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Drawn {
+pub enum Drawn {
     Admitted { remaining: u64, whole_in: Duration },
     Refused { retry_in: Duration, whole_in: Duration },
 }
@@ -90,6 +90,14 @@ impl Drawn {
         }
     }
 
+    /// How long the caller is to wait, if it is refused.
+    pub fn retry_in(self) -> Option<Duration> {
+        match self {
+            Drawn::Refused { retry_in, .. } => Some(retry_in),
+            Drawn::Admitted { .. } => None,
+        }
+    }
+
     /// Until the bucket is whole, if nothing is taken.
     pub(super) fn whole_in(self) -> Duration {
         match self {
@@ -100,7 +108,7 @@ impl Drawn {
 
 /// Names one caller's bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BucketId(u64);
+pub struct BucketId(u64);
 
 /// One bucket. An empty place has the tag 0 and is whole since ever.
 #[derive(Clone, Copy, Debug, Default)]
@@ -112,7 +120,7 @@ struct Bucket {
 
 /// The table.
 #[derive(Debug)]
-pub(super) struct Buckets {
+pub struct Buckets {
     sets: Box<[Mutex<[Bucket; WAYS]>]>,
     // Seeded per process, so that nobody can choose names that meet in one set.
     hasher: RandomState,
@@ -129,13 +137,29 @@ impl Default for Buckets {
 
 impl Buckets {
     /// Which bucket is `owner`'s.
-    pub(super) fn of(&self, owner: &impl Hash) -> BucketId {
+    pub fn of(&self, owner: &impl Hash) -> BucketId {
         // 0 is the tag of empty places.
         BucketId(self.hasher.hash_one(owner).max(1))
     }
 
+    /// Until there is a request in the bucket; `None`: there is one. Nothing is taken.
+    pub fn wait(&self, bucket: BucketId, rate: Rate, now: Duration) -> Option<Duration> {
+        let drawn = self.change(bucket, now, |before, now| {
+            let debt = before.saturating_add(rate.interval_ns()) - now;
+            let drawn = match debt.checked_sub(rate.window_ns()) {
+                Some(over @ 1..) => Drawn::Refused {
+                    retry_in: Duration::from_nanos(over),
+                    whole_in: Duration::from_nanos(before - now),
+                },
+                _ => Drawn::admitted(rate, debt),
+            };
+            (None, drawn)
+        });
+        drawn.retry_in()
+    }
+
     /// Takes one request out of a bucket at `now`; a refusal takes nothing.
-    pub(super) fn draw(&self, bucket: BucketId, rate: Rate, now: Duration) -> Drawn {
+    pub fn draw(&self, bucket: BucketId, rate: Rate, now: Duration) -> Drawn {
         self.change(bucket, now, |before, now| {
             let debt = before.saturating_add(rate.interval_ns()) - now;
             if debt > rate.window_ns() {
@@ -191,6 +215,20 @@ mod tests {
 
     fn is_admitted(buckets: &Buckets, owner: &str, rate: Rate, now: Duration) -> bool {
         matches!(buckets.draw(buckets.of(&owner), rate, now), Drawn::Admitted { .. })
+    }
+
+    #[test]
+    fn looking_takes_nothing() {
+        let (buckets, rate) = (Buckets::default(), "2/minute".parse().unwrap());
+        let bucket = buckets.of(&"x");
+        for _ in 0..3 {
+            assert_eq!(buckets.wait(bucket, rate, at(0)), None);
+        }
+        assert!(is_admitted(&buckets, "x", rate, at(0)) && is_admitted(&buckets, "x", rate, at(0)));
+        assert_eq!(buckets.wait(bucket, rate, at(0)), Some(at(30_000)));
+        assert_eq!(buckets.wait(bucket, rate, at(29_999)), Some(at(1)));
+        assert_eq!(buckets.wait(bucket, rate, at(30_000)), None);
+        assert!(is_admitted(&buckets, "x", rate, at(30_000)));
     }
 
     #[test]

@@ -18,12 +18,11 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 pub use address::{BadNetwork, Network};
-pub use bucket::{BadRate, Rate};
+pub use bucket::{BadRate, BucketId, Buckets, Drawn, Rate};
 
 use crate::authenticate::Authenticated;
 use crate::error::Error;
 use address::Client;
-use bucket::{BucketId, Buckets, Drawn};
 
 /// What is left of the caller's quota (draft, section 4).
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -183,7 +182,7 @@ impl Limits {
             return Quota::default();
         };
         let client = self.client(peer, headers);
-        if self.rates.exempt.iter().any(|network| network.contains(client)) {
+        if self.is_exempt(client) {
             return Quota::default();
         }
         let mut quota = Quota::default();
@@ -219,6 +218,11 @@ impl Limits {
         quota
     }
 
+    /// True for an address whose callers are not counted.
+    pub fn is_exempt(&self, client: IpAddr) -> bool {
+        self.rates.exempt.iter().any(|network| network.contains(client))
+    }
+
     /// Counts `more` requests of the same caller that have been carried out already: the next ones wait for them.
     pub fn count_more(&self, quota: &mut Quota, more: u32, now: Duration) {
         if let (Some(buckets), 1..) = (&self.buckets, more) {
@@ -247,7 +251,7 @@ fn seconds(duration: Duration) -> u64 {
 }
 
 /// The part of an address that names the caller's line.
-fn prefix(address: IpAddr) -> IpAddr {
+pub fn prefix(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => {

@@ -1,0 +1,109 @@
+//! How often one address may sign in, and how often one account may be tried.
+//!
+//! Counted by address: sign-ups and sign-ins, refreshes, anonymous users, as `[auth.rate_limit]` says. Counted by
+//! account, known or not: wrong passwords. The count is this process's own.
+//! Not here: the limits on all requests (`http`).
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use mainstay_http::limits::{Buckets, Rate, prefix};
+
+use crate::config::Rates;
+use crate::error::Error;
+use crate::sessions::Client;
+
+const FIVE_MINUTES: Duration = Duration::from_secs(300);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Wrong passwords that an account takes in an hour, from wherever they come. More are refused unread.
+const WRONG_PASSWORDS: Rate = Rate {
+    quota: 60,
+    window: HOUR,
+};
+
+/// From where a request comes.
+#[derive(Clone, Copy, Debug)]
+pub struct From {
+    pub address: IpAddr,
+    /// The address's requests are counted.
+    pub is_counted: bool,
+}
+
+/// What is counted by address.
+#[derive(Clone, Copy, Debug, Hash)]
+enum What {
+    SignIn,
+    Refresh,
+    Anonymous,
+}
+
+/// The counts.
+pub struct Limits {
+    buckets: Buckets,
+    began: Instant,
+    sign_in: Rate,
+    refresh: Rate,
+    anonymous: Rate,
+}
+
+impl Limits {
+    pub fn new(rates: &Rates) -> Self {
+        let rate = |quota: u32, window| Rate {
+            quota: u64::from(quota.max(1)),
+            window,
+        };
+        Limits {
+            buckets: Buckets::default(),
+            began: Instant::now(),
+            sign_in: rate(rates.sign_in_sign_ups, FIVE_MINUTES),
+            refresh: rate(rates.token_refresh, FIVE_MINUTES),
+            anonymous: rate(rates.anonymous_users, HOUR),
+        }
+    }
+
+    /// Counts a sign-up or sign-in. Errors: `TooManyRequests`.
+    pub fn sign_in(&self, client: &Client) -> Result<(), Error> {
+        self.count(client, What::SignIn, self.sign_in)
+    }
+
+    /// Counts a refresh. Errors: `TooManyRequests`.
+    pub fn refresh(&self, client: &Client) -> Result<(), Error> {
+        self.count(client, What::Refresh, self.refresh)
+    }
+
+    /// Counts an anonymous user. Errors: `TooManyRequests`.
+    pub fn anonymous(&self, client: &Client) -> Result<(), Error> {
+        self.count(client, What::Anonymous, self.anonymous)
+    }
+
+    fn count(&self, client: &Client, what: What, rate: Rate) -> Result<(), Error> {
+        let (Some(address), true) = (client.address, client.is_counted) else {
+            return Ok(());
+        };
+        let bucket = self.buckets.of(&(what, prefix(address)));
+        refused(self.buckets.draw(bucket, rate, self.began.elapsed()).retry_in())
+    }
+
+    /// Looks whether the account takes another password; whether there is such an account plays no part.
+    /// Errors: `TooManyRequests`.
+    pub fn account(&self, address: &str) -> Result<(), Error> {
+        let bucket = self.buckets.of(&("account", address));
+        refused(self.buckets.wait(bucket, WRONG_PASSWORDS, self.began.elapsed()))
+    }
+
+    /// Counts a wrong password.
+    pub fn failed(&self, address: &str) {
+        let bucket = self.buckets.of(&("account", address));
+        let _ = self.buckets.draw(bucket, WRONG_PASSWORDS, self.began.elapsed());
+    }
+}
+
+fn refused(retry_in: Option<Duration>) -> Result<(), Error> {
+    match retry_in {
+        None => Ok(()),
+        Some(wait) => Err(Error::TooManyRequests {
+            retry_seconds: wait.as_secs() + 1,
+        }),
+    }
+}

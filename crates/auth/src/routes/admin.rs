@@ -1,0 +1,318 @@
+//! `/admin/users`: users as whoever has the secret key sees and makes them.
+
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use jiff::Timestamp;
+use mainstay_core::error::BackendError;
+use mainstay_core::secret::Secret;
+use mainstay_core::transaction::Decision;
+use mainstay_http::{Request, Response};
+use serde_json::{Map, Value as Json, json};
+use uuid::Uuid;
+
+use super::sign_up::{app_metadata, is_taken};
+use crate::error::Error;
+use crate::request::{self, AdminBody, DeleteBody};
+use crate::room::AuthRoom;
+use crate::sessions::{self, Scope};
+use crate::store::Tx;
+use crate::users::{self, AUDIENCE, NewUser, Profile, ROLE, UserId};
+use crate::{duration, identities, passwords, response};
+
+/// Users of a page, unless the request says otherwise.
+const PAGE_USERS: u64 = 50;
+/// Users of a page, at most.
+const PAGE_USERS_MAX: u64 = 1_000;
+
+const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
+
+/// The id in a path.
+pub fn user_id(text: &str) -> Result<UserId, Error> {
+    text.parse().map(UserId).map_err(|_| Error::BadUserId)
+}
+
+/// `GET /admin/users?page=&per_page=`
+pub async fn list(room: &AuthRoom, request: &Request) -> Result<Response, Error> {
+    let number =
+        |name: &str, usual: u64| match request::parameter(request, name).filter(|text| !text.is_empty()) {
+            None => Ok(usual),
+            Some(text) => text.parse().ok().filter(|number| *number > 0).ok_or_else(|| {
+                Error::Validation(format!("Bad Pagination Parameters: {name} must be a number above 0"))
+            }),
+        };
+    let page = number("page", 1)?;
+    let per_page = number("per_page", PAGE_USERS)?.min(PAGE_USERS_MAX);
+    let offset = (page - 1).saturating_mul(per_page).min(i64::MAX as u64);
+    let (profiles, total) = users::page(&room.store, per_page, offset)
+        .await
+        .map_err(|error| Error::of_database("Database error finding users", error))?;
+    let users: Vec<Json> = profiles.iter().map(Profile::json).collect();
+    let mut response = response::json(StatusCode::OK, &json!({"users": users, "aud": AUDIENCE}));
+    response.rows = Some(users.len() as u64);
+    response.headers.insert(TOTAL_COUNT, HeaderValue::from(total));
+    let last = total.div_ceil(per_page);
+    // Clients take the first `=` of a link for that of the page.
+    let link = |page: u64, name: &str| format!("</admin/users?page={page}&per_page={per_page}>; rel=\"{name}\"");
+    let mut links = Vec::new();
+    if page < last {
+        links.push(link(page + 1, "next"));
+    }
+    links.push(link(last, "last"));
+    if let Ok(value) = HeaderValue::from_str(&links.join(", ")) {
+        response.headers.insert(header::LINK, value);
+    }
+    Ok(response)
+}
+
+/// `GET /admin/users/{id}`
+pub async fn show(room: &AuthRoom, id: UserId) -> Result<Response, Error> {
+    let user = users::by_id(&room.store, id).await?.ok_or(Error::UserNotFound)?;
+    let profile = users::profile(&room.store, user).await?;
+    Ok(response::json(StatusCode::OK, &profile.json()))
+}
+
+/// What a body asks for, checked.
+#[derive(Clone)]
+struct Wanted {
+    id: Option<UserId>,
+    role: Option<String>,
+    email: Option<String>,
+    phone: Option<String>,
+    hash: Option<Secret<String>>,
+    confirms_email: bool,
+    confirms_phone: bool,
+    user_metadata: Option<Map<String, Json>>,
+    app_metadata: Option<Map<String, Json>>,
+    /// The ban that is to hold; `Some(None)`: none any more.
+    ban: Option<Option<Timestamp>>,
+}
+
+async fn wanted(room: &AuthRoom, body: AdminBody) -> Result<Wanted, Error> {
+    let filled = |text: String| Some(text).filter(|text| !text.is_empty());
+    let id = match filled(body.id) {
+        None => None,
+        Some(text) => {
+            let id = text
+                .parse()
+                .ok()
+                .filter(|id: &Uuid| !id.is_nil())
+                .ok_or_else(|| Error::Validation("ID must conform to the uuid v4 format".into()))?;
+            Some(UserId(id))
+        }
+    };
+    let hash = match (filled(body.password), filled(body.password_hash)) {
+        (Some(_), Some(_)) => {
+            let message = "Only a password or a password hash should be provided";
+            return Err(Error::Validation(message.into()));
+        }
+        (Some(password), None) => {
+            passwords::check_length(&password)?;
+            Some(room.passwords.hash(&password).await?)
+        }
+        (None, Some(hash)) if !passwords::is_importable(&hash) => {
+            let message = "password_hash is neither bcrypt nor Argon2, or costs too much";
+            return Err(Error::Validation(message.into()));
+        }
+        (None, Some(hash)) => Some(Secret::new(hash)),
+        (None, None) => None,
+    };
+    let ban = match filled(body.ban_duration).as_deref() {
+        None => None,
+        Some("none") => Some(None),
+        Some(text) => {
+            let until = duration::parse(text).and_then(|length| Timestamp::now().checked_add(length).ok());
+            let bad = || Error::Validation(format!("invalid format for ban duration: {text:?}"));
+            Some(Some(until.ok_or_else(bad)?))
+        }
+    };
+    Ok(Wanted {
+        id,
+        role: filled(body.role).map(|role| role.trim().to_owned()),
+        email: filled(body.email).map(|email| request::email(&email)).transpose()?,
+        phone: filled(body.phone).map(|phone| request::phone(&phone)).transpose()?,
+        hash,
+        confirms_email: body.email_confirm.unwrap_or(false),
+        confirms_phone: body.phone_confirm.unwrap_or(false),
+        user_metadata: body.user_metadata,
+        app_metadata: body.app_metadata,
+        ban,
+    })
+}
+
+/// `POST /admin/users`
+pub async fn create(room: &AuthRoom, request: &Request) -> Result<Response, Error> {
+    let body: AdminBody = request::body(request)?;
+    let wanted = wanted(room, body).await?;
+    let providers: Vec<&str> = [(&wanted.email, "email"), (&wanted.phone, "phone")]
+        .iter()
+        .filter_map(|(value, name)| value.as_ref().map(|_| *name))
+        .collect();
+    if providers.is_empty() {
+        let message = "Cannot create a user without either an email or phone";
+        return Err(Error::Validation(message.into()));
+    }
+    if let Some(email) = &wanted.email
+        && users::by_email(&room.store, email).await?.is_some()
+    {
+        return Err(Error::EmailExists);
+    }
+    let mut app = app_metadata(&providers);
+    users::merge(&mut app, wanted.app_metadata.as_ref().unwrap_or(&Map::new()));
+    let user = NewUser {
+        id: wanted.id.unwrap_or_else(|| UserId(Uuid::new_v4())),
+        role: wanted.role.clone().unwrap_or_else(|| ROLE.into()),
+        email: wanted.email.clone(),
+        phone: wanted.phone.clone(),
+        password_hash: wanted.hash.clone(),
+        app_metadata: app,
+        user_metadata: wanted.user_metadata.clone().unwrap_or_default(),
+        is_anonymous: false,
+    };
+    let made = room
+        .store
+        .transact(move |tx| insert(tx, user.clone(), wanted.clone()))
+        .await
+        .map_err(|error| unique(error, "Database error creating new user"))?;
+    Ok(response::json(StatusCode::OK, &made.json()))
+}
+
+async fn insert(tx: Tx, user: NewUser, wanted: Wanted) -> Result<Decision<Profile>, BackendError> {
+    let id = user.id;
+    users::insert(&tx, &user).await?;
+    if let Some(email) = &user.email {
+        identities::insert(&tx, id, "email", &identities::email_data(id, email)).await?;
+    }
+    if let Some(phone) = &user.phone {
+        identities::insert(&tx, id, "phone", &identities::phone_data(id, phone)).await?;
+    }
+    if wanted.confirms_email && user.email.is_some() {
+        let made = users::by_id_in(&tx, id).await?.ok_or_else(gone)?;
+        users::confirm_email(&tx, id, &made.user_metadata).await?;
+    }
+    if wanted.confirms_phone && user.phone.is_some() {
+        users::confirm_phone(&tx, id).await?;
+    }
+    if let Some(until) = wanted.ban {
+        users::set_ban(&tx, id, until).await?;
+    }
+    let made = users::profile_in(&tx, id).await?.ok_or_else(gone)?;
+    Ok(Decision::Commit(made))
+}
+
+fn gone() -> BackendError {
+    BackendError::Internal("a trigger took the user away".into())
+}
+
+/// `PUT /admin/users/{id}`
+pub async fn change(room: &AuthRoom, id: UserId, request: &Request) -> Result<Response, Error> {
+    let body: AdminBody = request::body(request)?;
+    let user = users::by_id(&room.store, id).await?.ok_or(Error::UserNotFound)?;
+    if !body.password.is_empty() {
+        passwords::check(&body.password, &room.config.passwords)?;
+    }
+    let mut wanted = wanted(room, body).await?;
+    wanted.email = wanted.email.filter(|email| *email != user.email);
+    wanted.phone = wanted.phone.filter(|phone| *phone != user.phone);
+    if let Some(email) = &wanted.email
+        && users::by_email(&room.store, email).await?.is_some()
+    {
+        return Err(Error::EmailExists);
+    }
+    let changed = room
+        .store
+        .transact(move |tx| apply(tx, id, wanted.clone()))
+        .await
+        .map_err(|error| unique(error, "Error updating user"))?;
+    let profile = changed.ok_or(Error::UserNotFound)?;
+    Ok(response::json(StatusCode::OK, &profile.json()))
+}
+
+async fn apply(tx: Tx, id: UserId, wanted: Wanted) -> Result<Decision<Option<Profile>>, BackendError> {
+    if users::lock(&tx, id).await?.is_none() {
+        return Ok(Decision::Rollback(None));
+    }
+    let Some(before) = users::profile_in(&tx, id).await? else {
+        return Ok(Decision::Rollback(None));
+    };
+    let (user, known) = (before.user, before.identities);
+    if let Some(role) = &wanted.role {
+        users::set_role(&tx, id, role).await?;
+    }
+    if let Some(until) = wanted.ban {
+        users::set_ban(&tx, id, until).await?;
+    }
+    if let Some(hash) = &wanted.hash {
+        users::set_password(&tx, id, hash).await?;
+        sessions::end(&tx, id, Scope::Global).await?;
+    }
+    let mut app = user.app_metadata.clone();
+    if let Some(email) = &wanted.email {
+        users::set_email(&tx, id, email).await?;
+        identities::set_data(&tx, id, "email", &known, &identities::email_data(id, email)).await?;
+    }
+    if let Some(phone) = &wanted.phone {
+        users::set_phone(&tx, id, phone).await?;
+        identities::set_data(&tx, id, "phone", &known, &identities::phone_data(id, phone)).await?;
+    }
+    if let Some(changes) = &wanted.app_metadata {
+        users::merge(&mut app, changes);
+        users::set_app_metadata(&tx, id, &app).await?;
+    }
+    let mut own = user.user_metadata.clone();
+    if let Some(changes) = &wanted.user_metadata {
+        users::merge(&mut own, changes);
+        users::set_user_metadata(&tx, id, &own).await?;
+    }
+    if wanted.confirms_email {
+        users::confirm_email(&tx, id, &own).await?;
+    }
+    if wanted.confirms_phone {
+        users::confirm_phone(&tx, id).await?;
+    }
+    Ok(Decision::Commit(users::profile_in(&tx, id).await?))
+}
+
+/// `DELETE /admin/users/{id}`
+pub async fn delete(room: &AuthRoom, id: UserId, request: &Request) -> Result<Response, Error> {
+    let body: DeleteBody = request::body(request)?;
+    let stays = body.should_soft_delete.unwrap_or(false);
+    let found = room
+        .store
+        .transact(move |tx| async move {
+            if users::lock(&tx, id).await?.is_none() {
+                return Ok(Decision::Rollback(false));
+            }
+            match users::by_id_in(&tx, id).await? {
+                Some(user) if stays => {
+                    users::bury(&tx, &user).await?;
+                    sessions::end(&tx, id, Scope::Global).await?;
+                }
+                _ => users::delete(&tx, id).await?,
+            }
+            Ok(Decision::Commit(true))
+        })
+        .await
+        .map_err(|error| Error::of_database("Database error deleting user", error))?;
+    match found {
+        true => Ok(response::json(StatusCode::OK, &json!({}))),
+        false => Err(Error::UserNotFound),
+    }
+}
+
+/// The address, the number or the id has a user already.
+fn unique(error: BackendError, what: &'static str) -> Error {
+    if is_taken(&error) {
+        return Error::EmailExists;
+    }
+    if let BackendError::Refused(refused) = &error
+        && refused.sqlstate == "23505"
+    {
+        let constraint = refused.constraint.as_ref().map_or("", |name| name.as_str());
+        if constraint.starts_with("users_phone") {
+            return Error::PhoneExists;
+        }
+        if constraint == "users_pkey" {
+            return Error::Validation("A user with this ID already exists".into());
+        }
+    }
+    Error::of_database(what, error)
+}
