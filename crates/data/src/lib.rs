@@ -55,7 +55,7 @@ use request::query::{self, Parameter, ParameterKind};
 use request::range::{self, Windows};
 use request::shape::{self, Shape};
 use request::{Action, CallMethod, Head, Query, Resource};
-use response::{Answer, info, openapi};
+use response::{Answer, info, openapi, openapi31};
 use slow::{Ran, Told};
 use timing::Timing;
 
@@ -137,6 +137,9 @@ impl DataRoom {
             identity,
         };
         match (&head.resource, &head.action) {
+            (_, Action::Read { .. } | Action::Root { .. } | Action::Info) if self.is_openapi(&head) => {
+                self.openapi(&exchange)
+            }
             (Resource::Root, Action::Root { head_only }) => {
                 openapi::document(&self.backend.catalog(), &caller.role, &self.config, &head, *head_only)
             }
@@ -146,6 +149,25 @@ impl DataRoom {
             (Resource::Routine(name), Action::Call { method }) => self.call(&exchange, name, *method, timing).await,
             _ => Err(Error::Path),
         }
+    }
+
+    /// The request is about the OpenAPI 3.1 document. Most are told by their name alone.
+    fn is_openapi(&self, head: &Head) -> bool {
+        openapi31::may_be_asked(head) && openapi31::is_asked(&self.backend.catalog(), head)
+    }
+
+    fn openapi(&self, exchange: &Exchange<'_>) -> Result<Response, Error> {
+        if exchange.head.action == Action::Info {
+            return Ok(info::root());
+        }
+        let catalog = self.backend.catalog();
+        let response = openapi31::answer(&catalog, &exchange.caller.role, &self.config, exchange.head)?;
+        Ok(
+            match Condition::read(&exchange.request.headers, &header::IF_NONE_MATCH) {
+                Ok(Some(condition)) => conditional::shortened(response, &condition),
+                _ => response,
+            },
+        )
     }
 
     fn info(&self, exchange: &Exchange<'_>) -> Result<Response, Error> {

@@ -37,6 +37,7 @@ mod instead;
 mod jwt_claims;
 mod limits;
 mod migrations;
+mod openapi31;
 mod oracle_columns;
 mod oracle_rows;
 mod own_statements;

@@ -5,6 +5,7 @@
 mod database;
 pub mod info;
 pub mod openapi;
+pub mod openapi31;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode, header};

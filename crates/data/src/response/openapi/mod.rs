@@ -5,10 +5,10 @@
 //!
 //! Source: OpenAPI Specification 2.0; PostgREST documentation, "OpenAPI".
 
-mod proxy;
+pub mod proxy;
 mod relation;
 mod routine;
-mod types;
+pub mod types;
 
 use http::StatusCode;
 use mainstay_core::catalog::{Catalog, Enforcement, Privilege, Relation, Routine, Volatility};
@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::request::Head;
 use crate::request::media::MediaType;
 
-const TITLE: &str = "PostgREST API";
+pub const TITLE: &str = "PostgREST API";
 const DESCRIPTION: &str = "A REST API over the database's schema, as PostgREST speaks it, served by Mainstay";
 const JWT: &str = "JWT";
 
@@ -127,16 +127,16 @@ pub fn document(
 }
 
 /// Whose document of what it is.
-struct Scope<'a> {
-    catalog: &'a Catalog,
-    role: &'a Ident,
-    schema: &'a Ident,
-    mode: OpenApi,
+pub struct Scope<'a> {
+    pub catalog: &'a Catalog,
+    pub role: &'a Ident,
+    pub schema: &'a Ident,
+    pub mode: OpenApi,
 }
 
 impl<'a> Scope<'a> {
     /// The relations that are told, by name.
-    fn relations(&self) -> Vec<&'a Relation> {
+    pub fn relations(&self) -> Vec<&'a Relation> {
         let mut found: Vec<&Relation> = self
             .catalog
             .relations
@@ -150,27 +150,38 @@ impl<'a> Scope<'a> {
 
     /// One routine for each name: of overloads the one with the most arguments.
     fn routines(&self) -> Vec<&'a Routine> {
-        let mut found: Vec<&Routine> = self
+        let overloads = self.overloads().into_iter();
+        overloads
+            .filter_map(|overloads| overloads.into_iter().max_by_key(|routine| routine.arguments.len()))
+            .collect()
+    }
+
+    /// The routines that are told, those of one name together, by name.
+    pub fn overloads(&self) -> Vec<Vec<&'a Routine>> {
+        let mut found: Vec<Vec<&Routine>> = self
             .catalog
             .routines
             .iter()
             .filter(|(name, _)| name.schema == *self.schema)
-            .filter_map(|(_, overloads)| {
+            .map(|(_, overloads)| {
                 let told = overloads.iter().filter(|routine| self.may_call(routine));
-                told.max_by_key(|routine| routine.arguments.len())
-                    .map(|routine| &**routine)
+                told.map(|routine| &**routine).collect::<Vec<_>>()
             })
+            .filter(|overloads| !overloads.is_empty())
             .collect();
-        found.sort_by(|a, b| a.name.cmp(&b.name));
+        found.sort_by(|a, b| a[0].name.cmp(&b[0].name));
         found
     }
 
-    fn may_use(&self, relation: &Relation) -> bool {
-        if self.mode == OpenApi::IgnorePrivileges {
-            return true;
-        }
+    /// Nobody's privileges on `relation` are looked at.
+    pub fn ignores(&self, relation: &Relation) -> bool {
         // On PostgreSQL the catalog may come without grants; the database still refuses what is not granted.
-        if self.catalog.enforcement == Enforcement::Database && relation.acl.is_empty() {
+        let is_unknown = self.catalog.enforcement == Enforcement::Database && relation.acl.is_empty();
+        self.mode == OpenApi::IgnorePrivileges || is_unknown
+    }
+
+    fn may_use(&self, relation: &Relation) -> bool {
+        if self.ignores(relation) {
             return true;
         }
         let privileges = [
@@ -201,7 +212,7 @@ impl<'a> Scope<'a> {
 }
 
 /// A comment's first line, and what follows it without the blank lines between.
-fn summary(comment: Option<&str>) -> (Option<&str>, Option<&str>) {
+pub fn summary(comment: Option<&str>) -> (Option<&str>, Option<&str>) {
     let Some(comment) = comment else { return (None, None) };
     match comment.split_once('\n') {
         Some((first, rest)) => {
@@ -264,7 +275,7 @@ fn shared_parameters() -> Map<String, Json> {
 }
 
 /// May it be called by GET?
-fn is_safe(routine: &Routine) -> bool {
+pub fn is_safe(routine: &Routine) -> bool {
     routine.volatility != Volatility::Volatile
 }
 
