@@ -109,6 +109,20 @@ pub fn authorize_role(catalog: &Catalog, role: &Ident) -> Result<(), DatabaseErr
     ))
 }
 
+/// Checks that a request may be tried as `role`, whoever asks for that: no superuser's, on either engine.
+///
+/// Errors: 22023 for a role that is not there, 42501 `permission denied to set role "r"`.
+pub fn authorize_stand_in(catalog: &Catalog, role: &Ident) -> Result<(), DatabaseError> {
+    match catalog.roles.get(role) {
+        None => Err(DatabaseError::new("22023", format!("role \"{role}\" does not exist"))),
+        Some(entry) if entry.superuser => Err(DatabaseError::new(
+            "42501",
+            format!("permission denied to set role \"{role}\""),
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
 /// True if `role` reads `relation` through policies: row security is on and the role neither bypasses it nor owns the
 /// relation without FORCE.
 pub fn row_security_applies(catalog: &Catalog, role: &Ident, relation: &Relation) -> bool {

@@ -384,7 +384,7 @@ fn parse_from_line<'t>(
 const SELECT: &str = "SELECT ";
 
 fn expression_here(text: &str) -> Result<Expr, DatabaseError> {
-    with_expression(text, |value, ctx| convert::expression(value, ctx))
+    with_expression(text, convert::expression)
 }
 
 /// Reads one expression and hands its tree on.

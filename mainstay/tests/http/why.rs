@@ -1,7 +1,7 @@
 //! `Prefer: explain=policy` and `mainstay why`: who may ask, and what is told.
 
 use http::Method;
-use mainstay_testing::{Answer, Client, Project, Server, engines};
+use mainstay_testing::{Answer, Client, Engine, Project, Server, engines};
 use serde_json::{Value, json};
 
 use crate::both::{Ask, PROGRAM};
@@ -316,6 +316,77 @@ async fn odd_names_types_and_failing_policies_are_told() {
         assert_eq!(report["answer"]["code"], "PGRST205");
         assert_eq!(report["relations"], json!([]));
     }
+}
+
+#[tokio::test]
+async fn calls_tell_their_grants_and_no_superuser_is_tried() {
+    let schema = "
+        create function free() returns int language sql as 'select 1';
+        create function kept() returns int language sql security definer as 'select 1';
+        revoke execute on function kept() from public, anon, authenticated;
+        create table t (id int primary key);
+    ";
+    let servers = servers(|| Project::of(schema)).await;
+    for report in same(&servers, ADA, &Ask::new("GET /rpc/kept")).await {
+        assert_eq!(report["because"], "grant", "{report:#}");
+        assert_eq!(report["answer"]["code"], "42501");
+        assert_eq!(
+            report["summary"],
+            "authenticated lacks EXECUTE on function public.kept."
+        );
+        assert_eq!(report["routines"][0]["runs_as"], "postgres");
+    }
+    for report in same(&servers, ADA, &Ask::new("GET /rpc/free")).await {
+        assert_eq!(report["because"], "allowed", "{report:#}");
+        assert_eq!(report["routines"][0]["runs_as"], "authenticated");
+        assert_eq!(report["routines"][0]["grants"][1]["held"], true);
+    }
+    for report in same(&servers, "postgres", &Ask::new("GET /t")).await {
+        assert_eq!(report["answer"]["code"], "42501", "{report:#}");
+        assert_eq!(report["relations"], json!([]));
+    }
+    for report in same(&servers, "nobody", &Ask::new("GET /t")).await {
+        assert_eq!(report["answer"]["code"], "22023", "{report:#}");
+    }
+}
+
+/// A connection of one's own that may switch to the API's roles, and no more.
+#[tokio::test]
+async fn on_postgresql_a_connection_without_rights_looks_as_the_secret_role() {
+    let Some(Engine::Postgres) = engines().pop() else {
+        return;
+    };
+    let server = Server::start(PROGRAM, Engine::Postgres, shop::project()).await;
+    let role = format!("mainstay_why_{}", std::process::id());
+    let administer = |sql: &str| {
+        let output = server.command(&["db", "query", "--write", sql]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    administer(&format!("create role {role} login noinherit"));
+    administer(&format!("grant anon, authenticated, service_role to {role}"));
+    let url = server.database_url().unwrap();
+    let (_, host) = url.rsplit_once('@').unwrap();
+    let url = format!("postgres://{role}@{host}");
+    let told = || {
+        let output = std::process::Command::new(PROGRAM)
+            .args(["why", "--json", "--as", ADA, "GET /orders?id=eq.2&select=id"])
+            .arg(server.project.path())
+            .args(["--database-url", &url])
+            .output()
+            .unwrap();
+        serde_json::from_slice::<Value>(&output.stdout)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+    };
+    let (seen, unseen) = (told(), {
+        administer("revoke select on orders from service_role");
+        told()
+    });
+    administer(&format!("drop role {role}"));
+    assert_eq!(seen["because"], "policy", "{seen:#}");
+    assert_eq!(seen["relations"][0]["rows"]["found"], 1);
+    assert_eq!(unseen["because"], "unknown", "{unseen:#}");
+    let note = unseen["relations"][0]["note"].as_str().unwrap();
+    assert!(note.contains("permission denied for table orders"), "{note}");
 }
 
 /// All that a client sees, without what differs between any two answers.

@@ -1,6 +1,6 @@
 //! Privileges: which a relation is asked for, and which of them a role holds.
 
-use mainstay_core::catalog::{Catalog, ColumnIndex, Privilege, Relation};
+use mainstay_core::catalog::{Catalog, ColumnIndex, Privilege, Relation, Routine};
 use mainstay_core::name::Ident;
 use mainstay_core::policy::{self, Needs};
 
@@ -44,6 +44,19 @@ pub fn grants(catalog: &Catalog, role: &Ident, relation: &Relation, needs: &Need
         add(Privilege::Delete, &[], true);
     }
     found
+}
+
+/// What a call of `routine` asks for.
+pub fn of_routine(catalog: &Catalog, role: &Ident, routine: &Routine) -> Vec<Grant> {
+    let kind = if routine.is_procedure { "procedure" } else { "function" };
+    let execute = Grant {
+        privilege: spelled(Privilege::Execute),
+        on: format!("{kind} {}", routine.name),
+        columns: Vec::new(),
+        held: policy::acl_allows(catalog, role, &routine.owner, &routine.acl, Privilege::Execute),
+        missing: Vec::new(),
+    };
+    vec![of_schema(catalog, role, &routine.name.schema), execute]
 }
 
 /// USAGE of a schema.

@@ -19,11 +19,11 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use mainstay_core::caller::Caller;
-use mainstay_core::catalog::{Catalog, PolicyCommand, Relation};
+use mainstay_core::catalog::{Catalog, PolicyCommand, Relation, Routine};
 use mainstay_core::error::{BackendError, DatabaseError, PublicError};
-use mainstay_core::name::Ident;
+use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::plan::{Action as PlanAction, Format, Input, Options, Outcome, Plan, Predicate, Read};
-use mainstay_core::policy::Needs;
+use mainstay_core::policy::{self, Needs};
 use mainstay_http::{Request, Response};
 use serde_json::Value;
 
@@ -41,7 +41,7 @@ use crate::timing::Timing;
 use crate::{DataRoom, Exchange, context};
 use gates::{Ask, Question};
 pub use reach::{Reach, Reached};
-use report::{Asker, Given, Rows, Side, Through};
+use report::{Asker, Called, Given, Rows, Side, Through};
 pub use report::{Because, Examined, Report};
 use sample::{Row, Sample, Samples};
 
@@ -110,6 +110,12 @@ impl DataRoom {
     pub async fn why(&self, caller: &Caller, request: &Request) -> Report {
         let room = self.without_commit();
         let request = unasked(request);
+        if let Err(error) = policy::authorize_stand_in(&self.backend.catalog(), &caller.role) {
+            let answered = error::error_response(&error.into(), room.error_context(caller));
+            let mut report = Report::new(caller, &request, &answered);
+            report.decide();
+            return report;
+        }
         let mut timing = Timing::start(false, Duration::ZERO);
         let answered = match room.answer(caller, &request, &mut timing).await {
             Ok(response) => response,
@@ -117,7 +123,10 @@ impl DataRoom {
         };
         let mut report = Report::new(caller, &request, &answered);
         match room.examined(caller, &request).await {
-            Ok((relations, note)) => (report.relations, report.note) = (relations, note),
+            Ok(found) => {
+                (report.relations, report.routines) = (found.relations, found.routines);
+                report.note = found.note;
+            }
             // What the caller is answered says the same.
             Err(error) if report.answer.code.as_deref() == Some(error.code().as_str()) => {}
             Err(error) => report.note = Some(format!("not examined: {}", error.message())),
@@ -136,7 +145,7 @@ impl DataRoom {
         DataRoom::new(self.backend.clone(), config)
     }
 
-    async fn examined(&self, caller: &Caller, request: &Request) -> Result<(Vec<Examined>, Option<String>), Error> {
+    async fn examined(&self, caller: &Caller, request: &Request) -> Result<Found, Error> {
         let head = Head::read(&self.config, request)?;
         let parameters = crate::query::parameters(request.query.as_deref().unwrap_or_default())?;
         let exchange = Exchange {
@@ -149,18 +158,22 @@ impl DataRoom {
         let name = match (&head.resource, &head.action) {
             (_, Action::Create) if self.is_batch(&head, request) => {
                 let note = "the requests of a batch are explained one by one";
-                return Ok((Vec::new(), Some(note.to_owned())));
+                return Ok(Found::note(note));
             }
             (
                 Resource::Relation(name),
                 Action::Read { .. } | Action::Create | Action::Update | Action::Put | Action::Delete,
             ) => name,
             (Resource::Routine(name), _) => {
-                let note =
-                    format!("what {name} does inside is not examined: try the statements of its body by themselves");
-                return Ok((Vec::new(), Some(note)));
+                let catalog = self.backend.catalog();
+                let name = QualifiedName::new(head.schema.clone(), name.as_str());
+                let overloads = catalog.routines.get(&name).map(Vec::as_slice).unwrap_or_default();
+                return Ok(Found {
+                    routines: overloads.iter().map(|it| called(&catalog, &caller.role, it)).collect(),
+                    ..Found::note("what a function does inside is not examined: explain its statements by themselves")
+                });
             }
-            _ => return Ok((Vec::new(), None)),
+            _ => return Ok(Found::default()),
         };
         let shape = shape::shape_of(&parameters, &mut Vec::new());
         let windows = range::windows(&request.method, &parameters, &request.headers)?;
@@ -187,7 +200,10 @@ impl DataRoom {
             windows: &windows,
             payload: &payload,
         };
-        Ok((looking.relations(&asked).await, None))
+        Ok(Found {
+            relations: looking.relations(&asked).await,
+            ..Found::default()
+        })
     }
 
     /// The caller with its request's context, as policies see it.
@@ -195,6 +211,32 @@ impl DataRoom {
         let head = exchange.head;
         let extra = &self.config.extra_search_path;
         context::with_request(exchange.caller, exchange.request, &head.schema, extra, None)
+    }
+}
+
+/// What was found out about a request.
+#[derive(Default)]
+struct Found {
+    relations: Vec<Examined>,
+    routines: Vec<Called>,
+    note: Option<String>,
+}
+
+impl Found {
+    fn note(text: &str) -> Self {
+        Found {
+            note: Some(text.to_owned()),
+            ..Found::default()
+        }
+    }
+}
+
+fn called(catalog: &Catalog, role: &Ident, routine: &Routine) -> Called {
+    let runs_as = if routine.security_definer { &routine.owner } else { role };
+    Called {
+        routine: routine.name.to_string(),
+        grants: grants::of_routine(catalog, role, routine),
+        runs_as: runs_as.to_string(),
     }
 }
 
@@ -338,7 +380,7 @@ impl Looking<'_> {
             return;
         };
         let role = if definition.security_invoker { role } else { &view.owner };
-        let mut told: Vec<&mainstay_core::name::QualifiedName> = Vec::new();
+        let mut told: Vec<&QualifiedName> = Vec::new();
         for source in definition.sources.iter().flatten() {
             if told.contains(&&source.relation) || found.len() >= RELATIONS_MAX {
                 continue;
@@ -570,6 +612,7 @@ impl Report {
             because: Because::Allowed,
             summary: String::new(),
             relations: Vec::new(),
+            routines: Vec::new(),
             note: None,
         }
     }
@@ -606,6 +649,8 @@ impl Report {
             Because::Policy
         } else if is_error {
             Because::Error
+        } else if root.is_some_and(|root| root.row_security.applies && root.rows.is_none()) {
+            Because::Unknown
         } else {
             Because::Allowed
         };

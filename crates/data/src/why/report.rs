@@ -16,6 +16,9 @@ pub struct Report {
     /// The same in a sentence or two.
     pub summary: String,
     pub relations: Vec<Examined>,
+    /// The functions of the name that is called.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routines: Vec<Called>,
     /// What could not be looked at, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -53,6 +56,8 @@ pub enum Because {
     NoRows,
     /// The request fails for another reason.
     Error,
+    /// Row security applies, and the rows could not be looked at.
+    Unknown,
 }
 
 /// One relation of the request.
@@ -89,6 +94,15 @@ impl RowOf {
         let policies = self.gates.iter().flat_map(|gate| &gate.policies);
         policies.into_iter().any(|policy| policy.error.is_some())
     }
+}
+
+/// A function that may be meant by a call.
+#[derive(Clone, Debug, Serialize)]
+pub struct Called {
+    pub routine: String,
+    pub grants: Vec<Grant>,
+    /// The role that its statements run as: the owner's if it is `security definer`.
+    pub runs_as: String,
 }
 
 /// The view that reads a relation.

@@ -19,19 +19,35 @@ pub fn summary(report: &Report) -> String {
             Some(message) => format!("Neither a grant nor a policy decides: the request fails with \"{message}\"."),
             None => "Neither a grant nor a policy decides.".to_owned(),
         },
-        Because::Grant => match report.relations.iter().find_map(missing) {
-            Some((grant, told)) => {
-                let role = told.through.as_ref().map_or(role, |through| &through.role);
-                format!("{role} lacks {}.", spelled(grant, &grant.missing))
+        Because::Grant => {
+            let of_routines = report.routines.iter().flat_map(|called| &called.grants);
+            let of_routine = || of_routines.clone().find(|grant| !grant.held).map(|grant| (grant, role));
+            match report
+                .relations
+                .iter()
+                .find_map(|told| missing(told, role))
+                .or_else(of_routine)
+            {
+                Some((grant, role)) => format!("{role} lacks {}.", spelled(grant, &grant.missing)),
+                None => report.answer.message.clone().unwrap_or_default(),
             }
-            None => report.answer.message.clone().unwrap_or_default(),
-        },
+        }
         Because::Policy => policy_summary(report),
+        Because::Unknown => match root {
+            Some(told) => format!(
+                "Row security of {} applies, but {}.",
+                told.relation,
+                told.note.as_deref().unwrap_or("its rows could not be examined")
+            ),
+            None => "The rows could not be examined.".to_owned(),
+        },
     }
 }
 
-fn missing(told: &Examined) -> Option<(&Grant, &Examined)> {
-    told.grants.iter().find(|grant| !grant.held).map(|grant| (grant, told))
+/// A grant that is missing, and who lacks it.
+fn missing<'a>(told: &'a Examined, role: &'a String) -> Option<(&'a Grant, &'a String)> {
+    let role = told.through.as_ref().map_or(role, |through| &through.role);
+    told.grants.iter().find(|grant| !grant.held).map(|grant| (grant, role))
 }
 
 fn policy_summary(report: &Report) -> String {
@@ -156,6 +172,11 @@ impl Display for Report {
         if let Some(note) = &self.note {
             writeln!(f, "Note: {note}.")?;
         }
+        for called in &self.routines {
+            writeln!(f, "\n{} (call)", called.routine)?;
+            called.grants.iter().try_for_each(|grant| grant_line(f, grant))?;
+            writeln!(f, "  runs as {}", called.runs_as)?;
+        }
         self.relations.iter().try_for_each(|told| relation(f, told))
     }
 }
@@ -169,14 +190,7 @@ fn relation(f: &mut Formatter<'_>, told: &Examined) -> fmt::Result {
     if let Some(through) = &told.through {
         writeln!(f, "  read by the view {} as {}", through.view, through.role)?;
     }
-    for grant in &told.grants {
-        let held = if grant.held { "held" } else { "MISSING" };
-        let which = match grant.held {
-            true => spelled(grant, &grant.columns),
-            false => spelled(grant, &grant.missing),
-        };
-        writeln!(f, "  grant {held}: {which}")?;
-    }
+    told.grants.iter().try_for_each(|grant| grant_line(f, grant))?;
     writeln!(f, "  {}", told.row_security.reason)?;
     if told.row_security.enabled {
         for gate in &told.gates {
@@ -195,6 +209,13 @@ fn relation(f: &mut Formatter<'_>, told: &Examined) -> fmt::Result {
     match &told.note {
         Some(note) => writeln!(f, "  note: {note}"),
         None => Ok(()),
+    }
+}
+
+fn grant_line(f: &mut Formatter<'_>, grant: &Grant) -> fmt::Result {
+    match grant.held {
+        true => writeln!(f, "  grant held: {}", spelled(grant, &grant.columns)),
+        false => writeln!(f, "  grant MISSING: {}", spelled(grant, &grant.missing)),
     }
 }
 
