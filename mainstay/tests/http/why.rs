@@ -319,6 +319,57 @@ async fn odd_names_types_and_failing_policies_are_told() {
 }
 
 #[tokio::test]
+async fn an_upsert_tries_each_row_by_what_becomes_of_it() {
+    let schema = format!(
+        "create table todos (id int primary key, owner uuid default auth.uid(), task text unique);
+        alter table todos enable row level security;
+        grant select, insert, update on todos to authenticated;
+        create policy seen on todos for select to authenticated using (true);
+        create policy made on todos for insert to authenticated with check (owner = (select auth.uid()) and id < 100);
+        create policy changed on todos for update to authenticated using (owner = (select auth.uid()));
+        insert into todos values (1, '{ADA}', 'a'), (2, '{BRUNO}', 'b');"
+    );
+    let servers = servers(|| Project::of(&schema)).await;
+    let upsert = |body: &str| {
+        Ask::new("POST /todos?columns=id,task")
+            .json(body)
+            .prefer("resolution=merge-duplicates, missing=default")
+    };
+    // A statement that fails for two reasons may name either, so each has its own.
+    for (body, id, of, command) in [
+        (
+            r#"[{"id":1,"task":"x"},{"id":2,"task":"y"},{"id":9,"task":"z"}]"#,
+            "2",
+            "existing",
+            "update",
+        ),
+        (
+            r#"[{"id":1,"task":"x"},{"id":9,"task":"z"},{"id":100,"task":"w"}]"#,
+            "100",
+            "new",
+            "insert",
+        ),
+    ] {
+        for report in same(&servers, ADA, &upsert(body)).await {
+            assert_eq!(report["because"], "policy", "{report:#}");
+            let rows = &report["relations"][0]["rows"];
+            assert_eq!((&rows["found"], &rows["passing"]), (&json!(3), &json!(2)), "{report:#}");
+            let sample = rows["sample"].as_array().unwrap();
+            let refused: Vec<&Value> = sample.iter().filter(|row| row["passes"] == false).collect();
+            assert_eq!(refused.len(), 1, "{report:#}");
+            assert_eq!(refused[0]["key"]["id"], id);
+            assert_eq!(refused[0]["of"], of);
+            assert_eq!(refused[0]["gates"][0]["command"], command);
+        }
+    }
+    let fine = upsert(r#"[{"id":1,"task":"x"},{"id":9,"task":"z"}]"#);
+    for report in same(&servers, ADA, &fine).await {
+        assert_eq!(report["because"], "allowed", "{report:#}");
+        assert_eq!(report["answer"]["status"], 201);
+    }
+}
+
+#[tokio::test]
 async fn calls_tell_their_grants_and_no_superuser_is_tried() {
     let schema = "
         create function free() returns int language sql as 'select 1';
@@ -520,6 +571,29 @@ async fn the_command_says_the_same_while_the_database_is_served() {
         );
         let refused = told(&["--as", "two words"]);
         assert!(!refused.status.success());
+        // A write beside the server leaves it as it was.
+        let mut command = std::process::Command::new(PROGRAM);
+        command
+            .args([
+                "why",
+                "--json",
+                "--as",
+                ADA,
+                "--body",
+                r#"{"note":"beside"}"#,
+                "POST /orders",
+            ])
+            .arg(server.project.path());
+        if let Some(url) = server.database_url() {
+            command.args(["--database-url", &url]);
+        }
+        let report: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
+        assert_eq!(report["answer"]["status"], 201, "{report:#}");
+        let placed = Ask::new("POST /orders").json(r#"{"note":"served"}"#);
+        assert_eq!(placed.send(&server.user(ADA)).await.status, 201);
+        let notes = server.service().get("orders?select=note&note=in.(beside,served)").await;
+        assert_eq!(notes.json(), json!([{"note": "served"}]));
+        assert!(!server.log().contains("another program"), "{}", server.log());
     }
 }
 

@@ -30,6 +30,17 @@ pub struct Ask {
 /// What rows must pass for `needs`.
 pub fn asks(needs: &Needs) -> Vec<Ask> {
     let ask = |command, clause, of| Ask { command, clause, of };
+    if needs.insert.is_some() && needs.update.is_some() {
+        // An upsert: rows that are there already are updated.
+        let mut all = asks(&inserting(needs));
+        let updating = asks(&updating(needs));
+        all.extend(
+            updating
+                .into_iter()
+                .filter(|ask| ask.command != PolicyCommand::Select || ask.of == Side::Existing),
+        );
+        return all;
+    }
     let reads = needs.select_any || !needs.select.is_empty();
     let read = |of| reads.then(|| ask(PolicyCommand::Select, Clause::Using, of));
     let (own, sides): (Vec<Ask>, &[Side]) = if needs.insert.is_some() {
@@ -48,6 +59,22 @@ pub fn asks(needs: &Needs) -> Vec<Ask> {
     own.into_iter()
         .chain(sides.iter().filter_map(|side| read(*side)))
         .collect()
+}
+
+/// What an upsert asks for the rows that are new.
+pub fn inserting(needs: &Needs) -> Needs {
+    Needs {
+        update: None,
+        ..needs.clone()
+    }
+}
+
+/// What an upsert asks for the rows that are there already.
+pub fn updating(needs: &Needs) -> Needs {
+    Needs {
+        insert: None,
+        ..needs.clone()
+    }
 }
 
 /// The gate with every policy of its command, for whomever it is.

@@ -295,11 +295,6 @@ impl Looking<'_> {
             told.note = Some("it joins the rows of two relations; its own rows are not examined".to_owned());
             return told;
         }
-        if asked.needs.insert.is_some() && asked.needs.update.is_some() {
-            let note =
-                "an upsert: rows that are there already must pass the policies for update, too, which is not tried";
-            told.note = Some(note.to_owned());
-        }
         match self.rows(asked, &asks, seen).await {
             Ok(rows) => told.rows = rows,
             Err(reason) => told.note = Some(format!("rows could not be examined: {reason}")),
@@ -311,30 +306,44 @@ impl Looking<'_> {
         let mut rows = Rows::default();
         let mut tried = Vec::new();
         let is_root = asked.path.is_empty();
-        if asked.needs.insert.is_none() {
-            let samples = seen.existing.as_ref().map_err(Clone::clone)?;
-            let Some(sample) = samples.get(&asked.path) else {
-                return Ok(None);
-            };
-            (rows.found, rows.more) = (sample.rows.len(), sample.more);
-            tried.extend(self.tried(asked, asks, Side::Existing, &sample.rows).await?);
-        }
-        if is_root && let Some(sample) = seen.new.as_ref().map_err(Clone::clone)? {
-            if asked.needs.insert.is_some() {
-                (rows.found, rows.more) = (sample.rows.len(), sample.more);
+        let new = match is_root {
+            true => seen.new.as_ref().map_err(Clone::clone)?.as_ref(),
+            false => None,
+        };
+        let samples = seen.existing.as_ref().map_err(Clone::clone)?;
+        let existing = samples.get(&asked.path);
+        let (mut inserting, mut updating) = (asks.to_vec(), asks.to_vec());
+        let counted = match (asked.needs.insert.is_some(), asked.needs.update.is_some()) {
+            (true, is_upsert) => {
+                if is_upsert {
+                    inserting = gates::asks(&gates::inserting(&asked.needs));
+                    updating = gates::asks(&gates::updating(&asked.needs));
+                }
+                new
             }
+            (false, _) => existing,
+        };
+        let Some(counted) = counted else { return Ok(None) };
+        (rows.found, rows.more) = (counted.rows.len(), counted.more);
+        let key = |row: &Row| gates::key_of(&asked.relation, row);
+        let mut there = Vec::new();
+        if let Some(sample) = existing {
+            there = sample.rows.iter().map(key).collect();
+            tried.extend(self.tried(asked, &updating, Side::Existing, &sample.rows).await?);
+        }
+        if let Some(sample) = new {
             // What is skipped is not written.
             let skipped: Vec<_> = tried
                 .iter()
                 .filter(|row: &&report::RowOf| row.passes == Some(false))
-                .map(|row| &row.key)
+                .map(|row| row.key.clone())
                 .collect();
-            let written = sample.rows.iter();
-            let written: Vec<Row> = written
-                .filter(|row| !skipped.contains(&&gates::key_of(&asked.relation, row)))
+            let written = sample.rows.iter().filter(|row| !skipped.contains(&key(row)));
+            let (merged, inserted): (Vec<Row>, Vec<Row>) = written
                 .cloned()
-                .collect();
-            tried.extend(self.tried(asked, asks, Side::New, &written).await?);
+                .partition(|row| asked.needs.insert.is_none() || there.contains(&key(row)));
+            tried.extend(self.tried(asked, &updating, Side::New, &merged).await?);
+            tried.extend(self.tried(asked, &inserting, Side::New, &inserted).await?);
         }
         if asked.relation.kind.is_view() {
             // A view's rows are hidden by what it reads.
@@ -345,14 +354,7 @@ impl Looking<'_> {
                 .filter(|row| row.passes == Some(false))
                 .map(|row| &row.key)
                 .collect();
-            let base = if asked.needs.insert.is_some() {
-                Side::New
-            } else {
-                Side::Existing
-            };
-            let passing = tried
-                .iter()
-                .filter(|row| row.of == base && !refused.contains(&&row.key));
+            let passing = counted.rows.iter().filter(|row| !refused.contains(&&key(row)));
             rows.passing = Some(passing.count());
         }
         tried.sort_by_key(|row| row.passes == Some(true));
@@ -452,31 +454,51 @@ impl Looking<'_> {
             }
             _ => Ok(None),
         };
+        let existing = match (root, &new) {
+            (Some(root), Ok(Some(sample))) if is_insert && root.needs.update.is_some() => {
+                let there = self.with_keys(&overseer, &root.relation, &sample.rows).await;
+                there.map_err(|error| told(&error))
+            }
+            _ => existing,
+        };
         Seen {
             existing,
             new: new.map_err(|error| told(&error)),
         }
     }
 
-    /// The rows that the filters find, with what is embedded in them.
-    async fn existing(&self, overseer: &Caller) -> Result<Samples, Error> {
-        let head = Head {
-            action: Action::Read { head_only: false },
-            preferences: Preferences::default(),
-            accept: vec![MediaType::Json],
-            ..self.planner.head.clone()
-        };
+    /// The rows that are there already under the keys of `rows`.
+    async fn with_keys(&self, overseer: &Caller, relation: &Arc<Relation>, rows: &[Row]) -> Result<Samples, Error> {
         let notes = Notes::default();
-        let planner = Planner {
-            head: &head,
-            notes: Some(&notes),
-            ..self.planner
-        };
-        let mut planned = planner.read(self.name, false)?;
-        let PlanAction::Read(read) = &planned.plan.action else {
+        let head = self.reading();
+        let mut planned = self.overseeing(&head, &notes).read(self.name, false)?;
+        let only = sample::only(relation, rows, &mut planned.template);
+        let (PlanAction::Read(read), Some(only)) = (planned.plan.action.clone(), only) else {
             return Ok(Samples::new());
         };
-        let read: Read = sample::widened(read.clone(), &mut planned.template);
+        let read = Read {
+            filter: Some(only),
+            embeds: Vec::new(),
+            order: Vec::new(),
+            ..read
+        };
+        self.read(overseer, planned, read).await
+    }
+
+    /// The rows that the filters find, with what is embedded in them.
+    async fn existing(&self, overseer: &Caller) -> Result<Samples, Error> {
+        let notes = Notes::default();
+        let head = self.reading();
+        let planned = self.overseeing(&head, &notes).read(self.name, false)?;
+        match planned.plan.action.clone() {
+            PlanAction::Read(read) => self.read(overseer, planned, read).await,
+            _ => Ok(Samples::new()),
+        }
+    }
+
+    /// Runs `read` in place of what was planned.
+    async fn read(&self, overseer: &Caller, mut planned: Planned, read: Read) -> Result<Samples, Error> {
+        let read = sample::widened(read, &mut planned.template);
         planned.plan.action = PlanAction::Read(read.clone());
         let options = Options {
             read_only: true,
@@ -484,6 +506,25 @@ impl Looking<'_> {
         };
         let outcome = self.run(overseer, planned, None, options).await?;
         Ok(sample::samples(&read, &outcome.body))
+    }
+
+    /// The request as a read.
+    fn reading(&self) -> Head {
+        Head {
+            action: Action::Read { head_only: false },
+            preferences: Preferences::default(),
+            accept: vec![MediaType::Json],
+            ..self.planner.head.clone()
+        }
+    }
+
+    /// A planner that asks no leave.
+    fn overseeing<'h>(&'h self, head: &'h Head, notes: &'h Notes) -> Planner<'h> {
+        Planner {
+            head,
+            notes: Some(notes),
+            ..self.planner
+        }
     }
 
     /// The rows that a write would make, of an update those that it makes of `existing`; nothing is kept of it.
@@ -502,11 +543,7 @@ impl Looking<'_> {
             ..self.planner.head.clone()
         };
         let notes = Notes::default();
-        let planner = Planner {
-            head: &head,
-            notes: Some(&notes),
-            ..self.planner
-        };
+        let planner = self.overseeing(&head, &notes);
         let columns = self.planner.query.columns_of(self.payload, &head);
         let mut planned = planner.write(self.name, columns)?;
         if let (PlanAction::Update(update), Some(rows)) = (&mut planned.plan.action, existing) {
