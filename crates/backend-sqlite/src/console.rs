@@ -114,9 +114,9 @@ impl Script {
         if caller.is_some() {
             return Err(DatabaseError::new("42501", "permission denied: only the owner may change the schema").into());
         }
-        let catalog = schema::run_script(connection, &shared.catalog(), &self.text)?;
+        let (catalog, shown) = schema::run_shown(connection, &shared.catalog(), &self.text)?;
         shared.publish(catalog);
-        Ok(tag(last_tag(&self.statements)))
+        Ok(shown)
     }
 
     /// Runs statements without DDL, in the transaction that is open.
@@ -267,17 +267,67 @@ fn transaction_tag(control: &Transaction) -> &'static str {
     }
 }
 
-/// `CREATE TABLE`, `ALTER TABLE`: the last statement's first two words.
-fn last_tag(statements: &[ParsedStatement]) -> String {
-    let text = statements
-        .last()
-        .map(|statement| statement.text.as_str())
-        .unwrap_or_default();
-    text.split_whitespace()
-        .take(2)
-        .collect::<Vec<_>>()
-        .join(" ")
-        .to_ascii_uppercase()
+/// What PostgreSQL calls a statement when it is done: `CREATE TABLE`, `GRANT`, `DO`.
+pub fn command_tag(text: &str) -> String {
+    /// Words between a command and its object.
+    const BETWEEN: [&str; 9] = [
+        "OR",
+        "REPLACE",
+        "UNIQUE",
+        "TEMP",
+        "TEMPORARY",
+        "UNLOGGED",
+        "RECURSIVE",
+        "CONSTRAINT",
+        "TRUSTED",
+    ];
+    let is_letter = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let words = without_comments(text)
+        .split(|c| !is_letter(c))
+        .filter(|word| !word.is_empty());
+    let mut words = words.map(str::to_ascii_uppercase);
+    let Some(first) = words.next() else {
+        return String::new();
+    };
+    let objects = match first.as_str() {
+        "CREATE" | "ALTER" | "DROP" => {
+            let mut objects = words.filter(|word| !BETWEEN.contains(&word.as_str()));
+            let object = objects.next().unwrap_or_default();
+            match object.as_str() {
+                "DEFAULT" | "EVENT" | "FOREIGN" | "MATERIALIZED" | "TEXT" | "ACCESS" => {
+                    let next = objects.next().unwrap_or_default();
+                    // Of three words: `TEXT SEARCH CONFIGURATION`.
+                    let third = if object == "TEXT" { objects.next() } else { None };
+                    [Some(object), Some(next), third]
+                        .into_iter()
+                        .flatten()
+                        .collect::<Vec<_>>()
+                        .join(" ")
+                }
+                _ => object,
+            }
+        }
+        "TRUNCATE" => "TABLE".to_owned(),
+        "REFRESH" => "MATERIALIZED VIEW".to_owned(),
+        _ => String::new(),
+    };
+    match objects.is_empty() {
+        true => first,
+        false => [first, objects].join(" "),
+    }
+}
+
+/// The text from its first word on.
+fn without_comments(mut text: &str) -> &str {
+    loop {
+        text = text.trim_start();
+        let rest = match (text.strip_prefix("--"), text.strip_prefix("/*")) {
+            (Some(line), _) => line.split_once('\n'),
+            (_, Some(block)) => block.split_once("*/"),
+            _ => return text,
+        };
+        text = rest.map_or("", |(_, rest)| rest);
+    }
 }
 
 fn tag(text: impl Into<String>) -> QueryResult {
@@ -289,4 +339,42 @@ fn tag(text: impl Into<String>) -> QueryResult {
 
 fn unsupported(what: &mainstay_sql::ast::Unsupported) -> BackendError {
     DatabaseError::unavailable(&what.feature, &what.object, what.line, what.alternative.as_deref()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::command_tag;
+
+    #[test]
+    fn statements_are_called_as_postgresql_calls_them() {
+        for (text, tag) in [
+            ("create table t (a int)", "CREATE TABLE"),
+            (
+                "-- a note\n/* and\nmore */ create or replace function f() returns int",
+                "CREATE FUNCTION",
+            ),
+            ("CREATE UNIQUE INDEX ON t (a)", "CREATE INDEX"),
+            ("create temp table t()", "CREATE TABLE"),
+            ("create trigger x after insert on t", "CREATE TRIGGER"),
+            (
+                "alter default privileges grant select on tables to anon",
+                "ALTER DEFAULT PRIVILEGES",
+            ),
+            ("grant select, insert on t to anon", "GRANT"),
+            ("revoke all on t from anon", "REVOKE"),
+            ("do $$ begin end $$", "DO"),
+            ("comment on table t is 'x'", "COMMENT"),
+            ("truncate t", "TRUNCATE TABLE"),
+            ("drop policy p on t", "DROP POLICY"),
+            ("refresh materialized view v", "REFRESH MATERIALIZED VIEW"),
+            (
+                "create text search configuration c (copy = simple)",
+                "CREATE TEXT SEARCH CONFIGURATION",
+            ),
+            ("set a.b = 'c'", "SET"),
+            ("", ""),
+        ] {
+            assert_eq!(command_tag(text), tag, "{text}");
+        }
+    }
 }

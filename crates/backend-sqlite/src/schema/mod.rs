@@ -36,7 +36,7 @@ pub use carry_out::publications;
 pub use check::check;
 pub use mainstay_sql::ddl::DefaultGrants;
 pub use migrations::{is_empty, migrate, migrate_watched, migrations, record, reset};
-pub use script::run_script;
+pub use script::{run_script, run_shown};
 pub use sequences::positions;
 pub(crate) use store::broken;
 pub use store::{load_catalog, open, open_beside, open_with, set_default_grants};

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use mainstay_core::backend::Watch;
+use mainstay_core::backend::{QueryResult, Watch};
 use mainstay_core::catalog::{Catalog, Routine};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::plan::Outcome;
@@ -40,12 +40,24 @@ pub struct Failure {
 ///
 /// Errors: the failing statement's; then nothing is kept.
 pub fn run_script(conn: &mut Connection, catalog: &Arc<Catalog>, text: &str) -> Result<Catalog, BackendError> {
+    run_shown(conn, catalog, text).map(|(after, _)| after)
+}
+
+/// The same, with what the last statement answers.
+///
+/// Errors: the failing statement's; then nothing is kept.
+pub fn run_shown(
+    conn: &mut Connection,
+    catalog: &Arc<Catalog>,
+    text: &str,
+) -> Result<(Catalog, QueryResult), BackendError> {
+    let mut shown = QueryResult::default();
     let after = in_transaction(conn, catalog, |conn| {
-        run(conn, catalog, text)
-            .map(|(after, _)| after)
-            .map_err(|failure| failure.error)
+        let script = finished(conn, catalog, text, None).map_err(|failure| failure.error)?;
+        shown = script.last;
+        Ok::<_, BackendError>(Arc::unwrap_or_clone(Arc::clone(script.compiled.catalog())))
     })?;
-    Ok(after)
+    Ok((after, shown))
 }
 
 /// Runs `work` in one transaction, stores the catalog it gives, and commits.
@@ -106,6 +118,13 @@ pub(super) fn run_watched(
     text: &str,
     watch: Option<Watch>,
 ) -> Result<(Catalog, Vec<Notice>), Failure> {
+    let script = finished(conn, catalog, text, watch)?;
+    let catalog = Arc::unwrap_or_clone(Arc::clone(script.compiled.catalog()));
+    Ok((catalog, script.notices))
+}
+
+/// A script with all its statements run.
+fn finished(conn: &mut Connection, catalog: &Catalog, text: &str, watch: Option<Watch>) -> Result<Script, Failure> {
     let statements = parse::parse(text).map_err(|error| unreadable(text, error))?;
     let mut script = Script::new(catalog, watch);
     for (index, statement) in statements.iter().enumerate() {
@@ -120,8 +139,7 @@ pub(super) fn run_watched(
         line: statements.last().map_or(1, |statement| statement.line),
         error,
     })?;
-    let catalog = Arc::unwrap_or_clone(Arc::clone(script.compiled.catalog()));
-    Ok((catalog, script.notices))
+    Ok(script)
 }
 
 /// A text that cannot be parsed fails as a whole; the position says where, or else the statement that cannot be read.
@@ -159,6 +177,8 @@ struct Script {
     now: Timestamp,
     notices: Vec<Notice>,
     watch: Option<Watch>,
+    /// What the last statement answers.
+    last: QueryResult,
 }
 
 impl Script {
@@ -170,6 +190,7 @@ impl Script {
             now: Timestamp::now(),
             notices: Vec::new(),
             watch,
+            last: QueryResult::default(),
         }
     }
 
@@ -178,6 +199,10 @@ impl Script {
     }
 
     fn statement(&mut self, conn: &mut Connection, statement: &ParsedStatement) -> Result<(), BackendError> {
+        self.last = QueryResult {
+            tag: console::command_tag(&statement.text),
+            ..QueryResult::default()
+        };
         match &statement.ast {
             Statement::Ddl(_) | Statement::Set(_) | Statement::Unsupported(_) => self.change(conn, statement),
             Statement::Query(query) => {
@@ -193,7 +218,8 @@ impl Script {
                 if sequences::call(conn, &self.compiled, &self.session, &context, &typed)?.is_some() {
                     return Ok(());
                 }
-                console::select(conn, &self.compiled, &self.session, &context, &typed).map(drop)
+                self.last = console::select(conn, &self.compiled, &self.session, &context, &typed)?;
+                Ok(())
             }
             Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => self.write(conn, statement),
             Statement::Do(_) if self.session.is_replica => Err(not_in_replica("DO", statement.line)),
@@ -280,6 +306,9 @@ impl Script {
                 // The rows of a table made by a query, unless it was there already.
                 if made {
                     self.write(conn, &step)?;
+                    // `INSERT 0 3` of the rows is `SELECT 3` of the query.
+                    let rows = self.last.tag.rsplit(' ').next().unwrap_or("0");
+                    self.last.tag = ["SELECT", rows].join(" ");
                 }
                 continue;
             }
@@ -349,7 +378,10 @@ impl Script {
         let savepoint = conn.savepoint().map_err(broken)?;
         let done = write::run_statement(&savepoint, &compiled, user, &context, &typed);
         match done {
-            Ok(_) => savepoint.commit().map_err(broken),
+            Ok(shown) => {
+                self.last = shown;
+                savepoint.commit().map_err(broken)
+            }
             Err(BackendError::Refused(error)) if foreign_keys::is_unnamed(&error) => {
                 savepoint.finish().map_err(broken)?;
                 let catalog = compiled.catalog();
