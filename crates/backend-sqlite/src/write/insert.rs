@@ -166,6 +166,7 @@ fn table(
             };
             besides(Privilege::Select, &conflict.columns)?;
             if conflict.action == ConflictAction::Merge {
+                besides(Privilege::Select, &insert.columns)?;
                 besides(Privilege::Update, &insert.columns)?;
             }
             Some(match conflict.action {

@@ -58,7 +58,13 @@ pub fn compile<'c>(
     let uses = Uses::of(|visitor| walk::insert(visitor, insert));
     emitter().check_uses(&uses)?;
     let key = conflict_key(insert.on_conflict.as_ref());
+    // The proposed row's columns are the table's own: to name them in DO UPDATE is reading.
+    let proposed = match insert.on_conflict.as_ref().map(|conflict| &conflict.action) {
+        Some(ConflictAction::Update { excluded, .. }) => uses.columns_of(*excluded),
+        _ => Vec::new(),
+    };
     let mut select = uses.columns_of(insert.rte);
+    select.extend(&proposed);
     select.extend(key.iter().flat_map(|key| key.columns.iter().copied()));
     let needs = Needs {
         select,
@@ -77,6 +83,7 @@ pub fn compile<'c>(
         besides(Privilege::Select, &key.columns)?;
     }
     if let Some(updated) = &needs.update {
+        besides(Privilege::Select, &proposed)?;
         besides(Privilege::Update, updated)?;
     }
     let instead = Instead::compile(compiled, &target, Event::Insert, &[])?;

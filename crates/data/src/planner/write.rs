@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use mainstay_core::catalog::{ColumnIndex, Relation};
+use mainstay_core::catalog::{ColumnIndex, Identity, Relation};
 use mainstay_core::error::DatabaseError;
 use mainstay_core::plan::{
     Action as PlanAction, Conflict, ConflictAction, Delete, Insert, Missing, Predicate, Quantifier, Read, Returning,
@@ -34,7 +34,7 @@ pub struct WriteRequest<'a> {
 
 /// Plans a write to the relation at the root of `joined`.
 ///
-/// Errors: `PGRST105`, `PGRST204`, 42703, 42501.
+/// Errors: `PGRST105`, `PGRST115`, `PGRST204`, 42703, 428C9, 42501.
 pub fn plan(resolver: &mut Resolver<'_>, joined: &Joined<'_>, write: &WriteRequest<'_>) -> Result<PlanAction, Error> {
     let relation = joined.relation.clone();
     let shows_rows = write.preferences.representation == Some(Representation::Full);
@@ -110,12 +110,14 @@ fn put(
         return Err(Error::PutFilters);
     }
     let columns = set_columns(&relation, write.columns)?;
-    let action = if columns.is_empty() {
-        ConflictAction::Ignore
-    } else {
-        ConflictAction::Merge
-    };
-    let conflict = Some(Conflict { columns: key, action });
+    // A row that does not say its key is not the one in the URL.
+    if key.iter().any(|column| !columns.contains(column)) {
+        return Err(Error::PutMismatch);
+    }
+    let conflict = Some(Conflict {
+        columns: key,
+        action: ConflictAction::Merge,
+    });
     finish_insert(
         relation,
         draft,
@@ -149,8 +151,11 @@ fn finish_insert(
         select.columns.extend(&conflict.columns);
         if conflict.action == ConflictAction::Merge {
             updated = Some(columns.clone());
+            // The update takes its values from the proposed row, and that is reading (PostgreSQL, INSERT).
+            select.columns.extend(&columns);
         }
     }
+    refuse_given(&relation, &columns, Given::Inserted)?;
     let needs = Needs {
         insert: Some(columns.clone()),
         update: updated,
@@ -176,6 +181,7 @@ fn update(
     let columns = set_columns(&relation, write.columns)?;
     let mut select = Reads::default();
     let filter = root_filter(resolver, &relation, write.query, &mut select)?;
+    refuse_given(&relation, &columns, Given::Updated)?;
     let needs = Needs {
         update: Some(columns.clone()),
         ..Needs::default()
@@ -258,6 +264,39 @@ fn root_filter(
         all.push(resolver.logic(&place, None, tree, needs)?);
     }
     Ok(both(all))
+}
+
+/// How a value would come into a column.
+#[derive(Clone, Copy)]
+enum Given {
+    Inserted,
+    Updated,
+}
+
+/// Refuses values for columns that only the table gives values to. PostgreSQL does so before it looks at grants.
+///
+/// Errors: 428C9.
+fn refuse_given(relation: &Relation, columns: &[ColumnIndex], given: Given) -> Result<(), DatabaseError> {
+    for column in columns.iter().map(|index| &relation.columns[*index]) {
+        let name = &column.name;
+        let detail = match (column.identity, column.generated.is_some()) {
+            (Some(Identity::Always), _) => {
+                format!("Column \"{name}\" is an identity column defined as GENERATED ALWAYS.")
+            }
+            (_, true) => format!("Column \"{name}\" is a generated column."),
+            _ => continue,
+        };
+        let message = match given {
+            Given::Inserted => format!("cannot insert a non-DEFAULT value into column \"{name}\""),
+            Given::Updated => format!("column \"{name}\" can only be updated to DEFAULT"),
+        };
+        let refusal = DatabaseError::new("428C9", message).detail(detail);
+        return Err(match (given, column.generated.is_some()) {
+            (Given::Inserted, false) => refusal.hint("Use OVERRIDING SYSTEM VALUE to override."),
+            _ => refusal,
+        });
+    }
+    Ok(())
 }
 
 fn set_columns(relation: &Relation, names: &BTreeSet<String>) -> Result<Vec<ColumnIndex>, Error> {

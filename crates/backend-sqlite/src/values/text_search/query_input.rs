@@ -344,7 +344,8 @@ fn released(waiting: &mut Waiting, operator: &Item) -> Vec<Item> {
 
 fn wait(waiting: &mut Waiting, operator: Item) -> Result<()> {
     if waiting.len() == WAITING_MAX {
-        return Err(PgError::internal("tsquery stack too small"));
+        // PostgreSQL's code is XX000, which here would stand for a bug.
+        return Err(PgError::new("54000", "tsquery stack too small"));
     }
     waiting.push(operator);
     Ok(())

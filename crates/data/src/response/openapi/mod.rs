@@ -26,6 +26,8 @@ use crate::request::media::MediaType;
 pub const TITLE: &str = "PostgREST API";
 const DESCRIPTION: &str = "A REST API over the database's schema, as PostgREST speaks it, served by Mainstay";
 const JWT: &str = "JWT";
+/// The role of the secret key.
+const SERVICE_ROLE: &str = "service_role";
 
 /// Media types of rows, in and out.
 const ROWS: [&str; 4] = [
@@ -90,7 +92,7 @@ pub fn document(
         "info": {
             "title": title.unwrap_or(TITLE),
             "description": description.unwrap_or(DESCRIPTION),
-            "version": env!("CARGO_PKG_VERSION"),
+            "version": shown_version(role, config),
         },
         "externalDocs": {
             "description": "PostgREST Documentation",
@@ -124,6 +126,14 @@ pub fn document(
         response.body = document.to_string().into();
     }
     Ok(response)
+}
+
+/// The program's version to who holds the secret key; others learn which PostgREST's wire is spoken.
+pub fn shown_version(role: &Ident, config: &Config) -> String {
+    match role == SERVICE_ROLE {
+        true => env!("CARGO_PKG_VERSION").to_owned(),
+        false => config.version.number().to_string(),
+    }
 }
 
 /// Whose document of what it is.

@@ -20,7 +20,7 @@ use mainstay_core::policy;
 use mainstay_http::Response;
 use serde_json::{Map, Value as Json, json};
 
-use super::openapi::{Scope, TITLE, proxy, summary};
+use super::openapi::{Scope, TITLE, proxy, shown_version, summary};
 use super::{profile, typed};
 use crate::conditional;
 use crate::config::{Config, OpenApi};
@@ -130,7 +130,7 @@ fn document(catalog: &Catalog, role: &Ident, config: &Config, head: &Head) -> Js
         "info": {
             "title": title.unwrap_or(TITLE),
             "description": description.unwrap_or(DESCRIPTION),
-            "version": env!("CARGO_PKG_VERSION"),
+            "version": shown_version(role, config),
         },
         "servers": [{ "url": server }],
         "security": [{ "apikey": [] }, { "apikey": [], "bearer": [] }],
