@@ -256,6 +256,33 @@ mod tests {
         );
     }
 
+    #[tokio::test]
+    async fn what_waits_beyond_the_limit_is_refused() {
+        let passwords = Passwords::new().unwrap();
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let held: Vec<_> = (0..threads)
+            .map(|_| Arc::clone(&passwords.slots).try_acquire_owned().unwrap())
+            .collect();
+        let asked: Vec<_> = (0..WAITING_MAX)
+            .map(|_| {
+                let passwords = passwords.clone();
+                tokio::spawn(async move { passwords.hash("right").await.is_ok() })
+            })
+            .collect();
+        while passwords.waiting.load(Ordering::Relaxed) < WAITING_MAX {
+            tokio::task::yield_now().await;
+        }
+        let refused = passwords.verify("right", None).await;
+        assert!(matches!(refused, Err(Error::TooManyRequests { .. })));
+        assert_eq!(passwords.computed.load(Ordering::Relaxed), 0);
+        drop(held);
+        for one in asked {
+            assert!(one.await.unwrap());
+        }
+        assert_eq!(passwords.waiting.load(Ordering::Relaxed), 0);
+        assert_eq!(passwords.verify("right", None).await.unwrap(), Verdict::Wrong);
+    }
+
     #[test]
     fn old_hashes_are_verified_and_marked() {
         assert_eq!(verify("U*U", BCRYPT), Verdict::RightButOld);

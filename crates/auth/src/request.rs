@@ -12,6 +12,8 @@ use crate::error::Error;
 
 /// Bytes of a body, at most.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a user's own data, and of an administrator's, as JSON. Two of them fit into a token that is accepted.
+pub const METADATA_BYTES_MAX: usize = 5 * 1024;
 /// Bytes of an e-mail address, at most (RFC 5321 §4.5.3.1.3).
 const EMAIL_BYTES_MAX: usize = 254;
 /// Bytes of a user agent that are kept.
@@ -93,6 +95,18 @@ pub struct AdminBody {
 #[serde(default)]
 pub struct DeleteBody {
     pub should_soft_delete: Option<bool>,
+}
+
+/// Checks what users or administrators say of a user: all of it is in every access token.
+/// Errors: `Validation` above `METADATA_BYTES_MAX`.
+pub fn metadata(data: &Map<String, Value>) -> Result<(), Error> {
+    let bytes = Value::Object(data.clone()).to_string().len();
+    match bytes <= METADATA_BYTES_MAX {
+        true => Ok(()),
+        false => Err(Error::Validation(format!(
+            "metadata must not be larger than {METADATA_BYTES_MAX} bytes, for it is in every token"
+        ))),
+    }
 }
 
 /// Reads a JSON body; an empty one counts as `{}`.

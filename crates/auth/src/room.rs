@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use http::{HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
 use mainstay_core::backend::Backend;
+use mainstay_core::error::BackendError;
 use mainstay_http::signing::Signer;
 use mainstay_http::{Authenticated, Request, Response};
 use serde_json::{Value as Json, json};
@@ -44,6 +45,16 @@ impl AuthRoom {
             config,
             signer: RwLock::new(Arc::new(signer)),
         })
+    }
+
+    /// Tries whether the tables can be used. Errors: why not, for an operator.
+    pub async fn check(&self) -> Result<(), String> {
+        match crate::users::by_email(&self.store, "").await {
+            Ok(_) => Ok(()),
+            Err(BackendError::Refused(error)) => Err(format!("{} ({})", error.message, error.sqlstate)),
+            Err(BackendError::Internal(reason) | BackendError::Unavailable { reason }) => Err(reason),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// Signs with other keys from now on.

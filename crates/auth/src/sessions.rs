@@ -76,6 +76,12 @@ const REVOKE_TOKEN: &str = "UPDATE auth.refresh_tokens SET revoked = true, updat
 const REVOKE_FAMILY: &str = "UPDATE auth.refresh_tokens SET revoked = true, updated_at = now() \
      WHERE session_id = $1::uuid AND revoked = false";
 
+const SWEEP: &str = "DELETE FROM auth.refresh_tokens WHERE session_id = $1::uuid AND revoked = true \
+     AND updated_at < $2::timestamptz";
+
+/// How long a used refresh token is remembered, so that a second use of it ends its family.
+const USED_TOKENS_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
+
 /// A row of `auth.refresh_tokens`.
 #[derive(Clone, Debug)]
 pub struct RefreshToken {
@@ -185,8 +191,11 @@ pub async fn revoke_family(tx: &Tx, session: SessionId) -> Result<(), BackendErr
     tx.run(REVOKE_FAMILY, vec![text(session)]).await.map(drop)
 }
 
-/// Remembers that the session was refreshed now, and from where.
+/// Remembers that the session was refreshed now, and from where; forgets tokens that were used long ago.
 pub async fn refreshed(tx: &Tx, session: SessionId, now: Timestamp, client: &Client) -> Result<(), BackendError> {
+    if let Ok(before) = now.checked_sub(USED_TOKENS_KEPT) {
+        tx.run(SWEEP, vec![text(session), text(before)]).await?;
+    }
     // The column has no zone: UTC by convention.
     let now = now.strftime("%Y-%m-%d %H:%M:%S%.6f").to_string();
     let values = vec![

@@ -433,3 +433,23 @@ pub fn merge(into: &mut Map<String, Json>, changes: &Map<String, Json>) {
         }
     }
 }
+
+/// The same members in the order in which the database gives them back, so that what was stored and what was not look
+/// alike.
+pub fn in_stored_order(value: Json) -> Json {
+    match value {
+        Json::Object(object) => {
+            let mut members: Vec<(String, Json)> = object.into_iter().collect();
+            // As `jsonb` orders keys: by length, then by bytes.
+            members.sort_by(|(one, _), (other, _)| (one.len(), one).cmp(&(other.len(), other)));
+            Json::Object(
+                members
+                    .into_iter()
+                    .map(|(name, value)| (name, in_stored_order(value)))
+                    .collect(),
+            )
+        }
+        Json::Array(items) => Json::Array(items.into_iter().map(in_stored_order).collect()),
+        value => value,
+    }
+}

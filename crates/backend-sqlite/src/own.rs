@@ -60,14 +60,8 @@ impl Own {
     pub fn run(&self, connection: &Connection, compiled: &Compiled, input: &Input) -> Result<Outcome, BackendError> {
         let context = Context::of_owner(Timestamp::now());
         let sources = Sources::of_request(&context, &input.values);
-        let (cells, affected) = routine::enter(connection, compiled, &context, || {
+        routine::enter(connection, compiled, &context, || {
             self.program.cells(connection, compiled, &sources)
-        })?;
-        Ok(Outcome {
-            rows: cells.len() as u64,
-            affected: if self.reads_only { 0 } else { affected },
-            cells,
-            ..Outcome::default()
         })
     }
 }

@@ -18,7 +18,10 @@ pub async fn run(target: &Target) -> Result<(), CommandError> {
     keyring::load(&config)?;
     println!("ok    keys");
     let opened = super::open(target).await?;
-    let mut broken = 0;
+    let mut broken = config.auth_unmet.len();
+    for problem in &config.auth_unmet {
+        println!("FAIL  {problem}");
+    }
     match opened.backend.health().await {
         Ok(health) => {
             println!("ok    database: {} at {}", health.engine, opened.database.describe());

@@ -76,6 +76,11 @@ async fn serve_logged(serve: &Serve, mode: Mode, log: Log) -> Result<(), Command
     } = opened;
     let app = Arc::new(app(&config, backend.clone(), &keys, mode, log)?);
     follow_keys(&app, &config, &keys);
+    if let Some(auth) = &app.auth
+        && let Err(reason) = auth.check().await
+    {
+        tracing::warn!("nobody can sign in: {reason}");
+    }
     let _watch = if mode == Mode::Dev {
         let types = TypesFile::of(&config);
         if let Some(types) = &types {
@@ -85,7 +90,7 @@ async fn serve_logged(serve: &Serve, mode: Mode, log: Log) -> Result<(), Command
     } else {
         None
     };
-    announce(mode, address, &database.describe(), &keys);
+    announce(mode, address, &database.describe(), &keys, config.auth.is_some());
     server::serve(app, listener, server::stop_signal()).await;
     backend.close().await;
     tracing::info!("stopped");
@@ -124,12 +129,11 @@ fn auth_room(config: &Config, backend: Arc<dyn Backend>) -> Result<Option<mainst
     let Some(auth) = config.auth.clone() else {
         return Ok(None);
     };
-    if auth.confirmations {
-        return Err(CommandError::Other(
-            "`[auth.email] enable_confirmations = true` needs e-mail, which this version cannot send yet; \
-             set it to false, or switch sign-in off with `[auth] enabled = false`"
-                .into(),
-        ));
+    if !config.auth_unmet.is_empty() {
+        return Err(CommandError::Other(format!(
+            "{}; switch it off, or sign-in altogether with `[auth] enabled = false`",
+            config.auth_unmet.join("; ")
+        )));
     }
     mainstay_auth::AuthRoom::new(backend, auth, keyring::signer(config)?)
         .map(Some)
@@ -328,10 +332,13 @@ fn watch(
     Ok(Some(watcher))
 }
 
-fn announce(mode: Mode, address: SocketAddr, database: &str, keys: &keys::ApiKeys) {
+fn announce(mode: Mode, address: SocketAddr, database: &str, keys: &keys::ApiKeys, has_auth: bool) {
     println!("Mainstay is ready at http://{address}");
     if mode == Mode::Dev {
         println!("  REST             http://{address}/rest/v1");
+        if has_auth {
+            println!("  sign-in          http://{address}/auth/v1");
+        }
         println!("  database         {database}");
         println!("  publishable key  {}", keys.publishable.expose());
         println!("  anon key         {}", keys.anon.expose());

@@ -72,6 +72,36 @@ pub fn read(reader: &Reader<'_>) -> Result<Option<Config>, ConfigError> {
     }))
 }
 
+/// Hooks that decide who may sign in, or what a token says: without them more would be allowed than is meant.
+const HOOKS: &[&str] = &[
+    "before_user_created",
+    "after_user_created",
+    "custom_access_token",
+    "mfa_verification_attempt",
+    "password_verification_attempt",
+];
+
+/// Settings that are switched on and that this version cannot keep: to serve without them would be to serve less safely
+/// than is meant. Each with what it needs.
+pub fn unmet(reader: &Reader<'_>) -> Result<Vec<String>, ConfigError> {
+    let mut found = Vec::new();
+    if !reader.boolean("auth.enabled")?.unwrap_or(true) {
+        return Ok(found);
+    }
+    if reader.boolean("auth.email.enable_confirmations")?.unwrap_or(false) {
+        found.push("`[auth.email] enable_confirmations` needs e-mail, which this version cannot send yet".to_owned());
+    }
+    if reader.boolean("auth.captcha.enabled")?.unwrap_or(false) {
+        found.push("`[auth.captcha]` is not in this version yet".to_owned());
+    }
+    for hook in HOOKS {
+        if reader.boolean(&format!("auth.hook.{hook}.enabled"))?.unwrap_or(false) {
+            found.push(format!("`[auth.hook.{hook}]` is not in this version yet"));
+        }
+    }
+    Ok(found)
+}
+
 /// The address under which tokens are issued.
 fn issuer(reader: &Reader<'_>) -> Result<String, ConfigError> {
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());

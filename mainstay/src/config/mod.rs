@@ -80,6 +80,8 @@ pub struct Config {
     pub rest: Rest,
     /// `None`: sign-in is switched off.
     pub auth: Option<mainstay_auth::Config>,
+    /// Settings of sign-in that are switched on and cannot be kept: nothing is served with them.
+    pub auth_unmet: Vec<String>,
     /// How access tokens are signed.
     pub signing_algorithm: SigningAlgorithm,
     /// Private JWKs that sign access tokens, in place of the project's own.
@@ -164,6 +166,7 @@ impl Config {
             port: reader.integer("api.port")?.unwrap_or(DEFAULT_PORT),
             rest: Rest::read(&reader, environment)?,
             auth: auth::read(&reader)?,
+            auth_unmet: auth::unmet(&reader)?,
             signing_algorithm: match reader.text("mainstay.signing_algorithm")? {
                 None => SigningAlgorithm::Es256,
                 Some(name) => SigningAlgorithm::of_name(&name).ok_or_else(|| {
@@ -359,6 +362,16 @@ mod tests {
         assert_eq!(own.sessions.timebox.map(|time| time.as_secs()), Some(86_400));
         assert_eq!(own.sessions.inactivity_timeout, None);
         assert!(auth("[auth]\nenabled = false\n").is_none());
+        let unmet = |text: &str| parse(text, &[]).unwrap().auth_unmet.len();
+        assert_eq!(
+            unmet("[auth.email]\nenable_confirmations = false\n[auth.captcha]\nenabled = false\n"),
+            0
+        );
+        let protected = "[auth.email]\nenable_confirmations = true\n[auth.captcha]\nenabled = true\n\
+                         [auth.hook.before_user_created]\nenabled = true\nuri = \"pg-functions://postgres/public/f\"\n\
+                         [auth.hook.send_sms]\nenabled = true\n";
+        assert_eq!(unmet(protected), 3);
+        assert_eq!(unmet(&format!("[auth]\nenabled = false\n{protected}")), 0);
     }
 
     #[test]

@@ -135,6 +135,26 @@ async fn without_rotation_a_late_token_is_refused_and_the_family_lives() {
 }
 
 #[tokio::test]
+async fn tokens_used_long_ago_are_forgotten_and_refused() {
+    on_each_engine(project, async |_, auth: Auth| {
+        let ann = auth.sign_up("ann@example.com").await;
+        let second = session(&auth.refresh(&ann.refresh_token).await);
+        let third = session(&auth.refresh(&second.refresh_token).await);
+        auth.call("age", json!({"seconds": 8 * 24 * 3600})).await;
+        let fourth = session(&auth.refresh(&third.refresh_token).await);
+        let old = auth.refresh(&ann.refresh_token).await;
+        assert_eq!(refusal(&old), refused(400, "refresh_token_not_found"));
+        // The one before the active token is no old one, and what is active goes on.
+        assert_eq!(
+            session(&auth.refresh(&third.refresh_token).await).refresh_token,
+            fourth.refresh_token
+        );
+        session(&auth.refresh(&fourth.refresh_token).await);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn two_tabs_that_refresh_at_once_both_go_on() {
     on_each_engine(project, async |_, auth: Auth| {
         let ann = auth.sign_up("ann@example.com").await;
@@ -292,6 +312,7 @@ async fn a_user_changes_what_is_the_users_own() {
             (json!({"email": "new@example.com"}), 422, "email_provider_disabled"),
             (json!({"phone": "4799999999"}), 422, "email_provider_disabled"),
             (json!({"data": "x"}), 400, "bad_json"),
+            (json!({"data": {"big": "x".repeat(5120)}}), 400, "validation_failed"),
             (json!({"password": 123_456}), 400, "bad_json"),
         ] {
             let answer = update(&ann, body.clone()).await;

@@ -173,6 +173,11 @@ async fn sign_ups_that_cannot_be_are_refused() {
                 400,
                 "phone_provider_disabled",
             ),
+            (
+                json!({"email": "w@x.y", "password": PASSWORD, "data": {"big": "x".repeat(5120)}}),
+                400,
+                "validation_failed",
+            ),
             (json!({}), 422, "anonymous_provider_disabled"),
             (json!([]), 400, "bad_json"),
         ];
@@ -374,6 +379,31 @@ async fn nothing_of_the_schema_is_open_to_requests_and_no_secret_reaches_the_log
         assert!(log.contains("/auth/v1/signup"), "{log}");
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_protects_and_cannot_be_kept_keeps_the_server_from_starting() {
+    for (settings, named) in [
+        ("[auth.email]\nenable_confirmations = true", "enable_confirmations"),
+        (
+            "[auth.captcha]\nenabled = true\nprovider = \"hcaptcha\"",
+            "auth.captcha",
+        ),
+        (
+            "[auth.hook.before_user_created]\nenabled = true\nuri = \"pg-functions://postgres/public/only_us\"",
+            "before_user_created",
+        ),
+    ] {
+        let project = Project::new().config(settings);
+        let output = std::process::Command::new(crate::both::PROGRAM)
+            .args(["serve", "--listen", "127.0.0.1:0", "--migrate"])
+            .arg(project.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(named), "{said}");
+        assert!(said.contains("enabled = false"), "{said}");
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod alter;
 mod arrays;
 mod auth;
 mod auth_admin;
+mod auth_confirmations;
 mod auth_keys;
 mod auth_limits;
 mod auth_sessions;

@@ -26,6 +26,11 @@ const LOGGED: &str = "SELECT count(*) FROM public.log l";
 const ID: &str = "aaaaaaaa-0000-4000-8000-000000000001";
 
 async fn on_each_backend(test: impl AsyncFn(Arc<dyn Backend>)) {
+    on_each_database(SCHEMA, async |backend, _| test(backend).await).await;
+}
+
+/// A database of each engine with one migration, and the settings of its project.
+pub async fn on_each_database(schema: &str, test: impl AsyncFn(Arc<dyn Backend>, Config)) {
     for engine in engines() {
         let project = Project::new();
         let config = Config::load(project.path()).unwrap();
@@ -39,10 +44,10 @@ async fn on_each_backend(test: impl AsyncFn(Arc<dyn Backend>)) {
         let migration = Migration {
             version: "20240101000000".into(),
             name: "m".into(),
-            sql: SCHEMA.into(),
+            sql: schema.into(),
         };
         backend.migrate(&migration).await.unwrap();
-        test(backend.clone()).await;
+        test(backend.clone(), config).await;
         backend.close().await;
     }
 }

@@ -87,6 +87,9 @@ struct Wanted {
 }
 
 async fn wanted(room: &AuthRoom, body: AdminBody) -> Result<Wanted, Error> {
+    for metadata in [&body.user_metadata, &body.app_metadata].into_iter().flatten() {
+        request::metadata(metadata)?;
+    }
     let filled = |text: String| Some(text).filter(|text| !text.is_empty());
     let id = match filled(body.id) {
         None => None,
@@ -222,16 +225,16 @@ pub async fn change(room: &AuthRoom, id: UserId, request: &Request) -> Result<Re
         .transact(move |tx| apply(tx, id, wanted.clone()))
         .await
         .map_err(|error| unique(error, "Error updating user"))?;
-    let profile = changed.ok_or(Error::UserNotFound)?;
-    Ok(response::json(StatusCode::OK, &profile.json()))
+    Ok(response::json(StatusCode::OK, &changed?.json()))
 }
 
-async fn apply(tx: Tx, id: UserId, wanted: Wanted) -> Result<Decision<Option<Profile>>, BackendError> {
+async fn apply(tx: Tx, id: UserId, wanted: Wanted) -> Result<Decision<Result<Profile, Error>>, BackendError> {
+    let refused = |error| Ok(Decision::Rollback(Err(error)));
     if users::lock(&tx, id).await?.is_none() {
-        return Ok(Decision::Rollback(None));
+        return refused(Error::UserNotFound);
     }
     let Some(before) = users::profile_in(&tx, id).await? else {
-        return Ok(Decision::Rollback(None));
+        return refused(Error::UserNotFound);
     };
     let (user, known) = (before.user, before.identities);
     if let Some(role) = &wanted.role {
@@ -255,11 +258,17 @@ async fn apply(tx: Tx, id: UserId, wanted: Wanted) -> Result<Decision<Option<Pro
     }
     if let Some(changes) = &wanted.app_metadata {
         users::merge(&mut app, changes);
+        if let Err(error) = request::metadata(&app) {
+            return refused(error);
+        }
         users::set_app_metadata(&tx, id, &app).await?;
     }
     let mut own = user.user_metadata.clone();
     if let Some(changes) = &wanted.user_metadata {
         users::merge(&mut own, changes);
+        if let Err(error) = request::metadata(&own) {
+            return refused(error);
+        }
         users::set_user_metadata(&tx, id, &own).await?;
     }
     if wanted.confirms_email {
@@ -268,7 +277,10 @@ async fn apply(tx: Tx, id: UserId, wanted: Wanted) -> Result<Decision<Option<Pro
     if wanted.confirms_phone {
         users::confirm_phone(&tx, id).await?;
     }
-    Ok(Decision::Commit(users::profile_in(&tx, id).await?))
+    match users::profile_in(&tx, id).await? {
+        Some(profile) => Ok(Decision::Commit(Ok(profile))),
+        None => refused(Error::UserNotFound),
+    }
 }
 
 /// `DELETE /admin/users/{id}`

@@ -22,6 +22,9 @@ pub async fn sign_up(room: &AuthRoom, request: &Request, client: &Client) -> Res
         return Err(Error::SignupDisabled);
     }
     let body: SignUpBody = request::body(request)?;
+    if let Some(data) = &body.data {
+        request::metadata(data)?;
+    }
     match (body.email.is_empty(), body.phone.is_empty()) {
         (true, true) => return anonymous(room, body, client).await,
         (false, false) => {
@@ -183,7 +186,7 @@ fn taken(room: &AuthRoom, email: &str, data: Map<String, Json>) -> Result<Respon
         "email": email,
         "phone": "",
         "app_metadata": app_metadata(&["email"]),
-        "user_metadata": user_metadata,
+        "user_metadata": users::in_stored_order(Json::Object(user_metadata)),
         "identities": [],
         "created_at": now,
         "updated_at": now,

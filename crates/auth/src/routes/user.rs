@@ -137,6 +137,9 @@ async fn change(tx: Tx, changes: Changes) -> Result<Decision<Result<Profile, Err
     };
     if let Some(data) = &changes.data {
         users::merge(&mut user.user_metadata, data);
+        if let Err(error) = request::metadata(&user.user_metadata) {
+            return refused(error);
+        }
     }
     if let Some(email) = &changes.email {
         let own = identities::email_data(id, email);

@@ -12,7 +12,7 @@ use mainstay_core::backend::QueryResult;
 use mainstay_core::catalog::{Privilege, Relation, Routine, Volatility};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
-use mainstay_core::plan::Value;
+use mainstay_core::plan::{Outcome, Value};
 use mainstay_core::types::Type;
 use mainstay_sql::typed::{
     self, Distinct, Expr, ExprKind, Literal, OutputColumn, Query, Returning, RteId, SequenceCall, SetExpression,
@@ -139,21 +139,26 @@ impl ScriptProgram {
         })
     }
 
-    /// Runs it and gives its rows as text, and how many rows it gave or touched.
+    /// Runs it and gives its rows as text.
     pub fn cells(
         &self,
         conn: &Connection,
         compiled: &Compiled,
         sources: &Sources<'_>,
-    ) -> Result<(Vec<Vec<Option<String>>>, u64), BackendError> {
+    ) -> Result<Outcome, BackendError> {
         let columns = self.columns();
         let done = self.execute(conn, compiled, sources)?;
-        let rows = done
+        let cells: Vec<_> = done
             .rows
             .iter()
             .map(|row| texts(columns, row))
             .collect::<Result<_, _>>()?;
-        Ok((rows, done.affected))
+        Ok(Outcome {
+            rows: cells.len() as u64,
+            affected: if self.verb().is_some() { done.affected } else { 0 },
+            cells,
+            ..Outcome::default()
+        })
     }
 
     /// Runs it.
