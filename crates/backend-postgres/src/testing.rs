@@ -169,6 +169,7 @@ pub mod plans {
             offset: None,
             count: Count::None,
             grouping: None,
+            paging: None,
         }
     }
 

@@ -201,6 +201,15 @@ impl Relation {
             })
             .unwrap_or_default()
     }
+
+    /// The columns that tell each row from every other; empty if there are none that are known to. The key of a view that
+    /// joins tables may be there more than once.
+    pub fn unique_key(&self) -> &[ColumnIndex] {
+        match &self.view {
+            Some(view) if !view.is_row_wise => &[],
+            _ => self.primary_key(),
+        }
+    }
 }
 
 /// A column.
@@ -469,6 +478,9 @@ pub struct View {
     pub sources: Vec<Option<ColumnSource>>,
     /// Positions in the view of a base table's primary key, when all of its columns are there.
     pub key: Vec<ColumnIndex>,
+    /// Each row is a row of one base table: no joins, groups or sets, all the way down.
+    #[serde(default)]
+    pub is_row_wise: bool,
 }
 
 /// `WITH CHECK OPTION`.

@@ -9,6 +9,7 @@ pub mod caller;
 pub mod catalog;
 pub mod definition;
 pub mod error;
+pub mod keyset;
 pub mod name;
 pub mod plan;
 pub mod policy;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::catalog::{ColumnIndex, MediaHandler, Relation, Relationship, Routine};
+use crate::keyset::After;
 use crate::name::{Ident, QualifiedName};
 use crate::policy::Access;
 use crate::types::Type;
@@ -92,6 +93,24 @@ pub struct Read {
     /// With aggregates each row stands for a group of rows: then this says what is shown and sorted by, and `output` and
     /// `order` are empty.
     pub grouping: Option<Box<Grouping>>,
+    /// The rows come page by page; `order` ends with a key of the relation then. Only at a plan's root.
+    pub paging: Option<Paging>,
+}
+
+/// A read that goes on where another page ended.
+#[derive(Clone, Debug)]
+pub struct Paging {
+    /// `None`: from the beginning.
+    pub after: Option<Position>,
+}
+
+/// A place in an order. What is counted does not depend on it.
+#[derive(Clone, Debug)]
+pub struct Position {
+    /// For each key of the order its value there; `None` is null.
+    pub values: Vec<Option<ValueRef>>,
+    /// What the rows after it have in common.
+    pub condition: After,
 }
 
 /// How rows are put together: by every member that is not an aggregate.
@@ -562,6 +581,8 @@ pub struct Options {
     pub pre_request: Option<QualifiedName>,
     /// Rows up to which `Count::Estimated` is exact; `None`: [`ESTIMATED_ROWS_EXACT`].
     pub count_max: Option<u64>,
+    /// Rows of a page, with [`Paging`]. The plan's limit is one more: that row says that there is another page.
+    pub page_rows: Option<u64>,
 }
 
 /// Rows up to which an estimated count is exact where nobody has said more or less.
@@ -595,4 +616,6 @@ pub struct Outcome {
     pub response_status: Option<String>,
     /// The rows of a room's own statement, values as PostgreSQL's text output in UTC.
     pub cells: Vec<Vec<Option<String>>>,
+    /// With [`Paging`], if there is another page: the order's keys in the last row of this one, as text.
+    pub last_keys: Option<Vec<Option<String>>>,
 }

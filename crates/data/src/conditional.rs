@@ -21,6 +21,7 @@ use twox_hash::XxHash3_128;
 
 use crate::Prepared;
 use crate::cache::Cache;
+use crate::paging::NEXT_CURSOR;
 
 /// Bytes of the rows' digest in a tag. 2^64 answers until two of them are likely to share one.
 const ROWS_BYTES: usize = 16;
@@ -37,11 +38,13 @@ const TAGS_MAX: usize = 64;
 const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 
 /// What a 304 repeats of the answer that it stands for.
-const REPEATED: [HeaderName; 5] = [
+const REPEATED: [HeaderName; 7] = [
     header::ETAG,
     header::CACHE_CONTROL,
     header::CONTENT_LOCATION,
     header::CONTENT_RANGE,
+    header::LINK,
+    NEXT_CURSOR,
     header::VARY,
 ];
 

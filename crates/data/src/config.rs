@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mainstay_core::name::{Ident, QualifiedName};
+use mainstay_core::secret::Secret;
 
 /// What the data API is set to. Source: PostgREST documentation, "Configuration".
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ pub struct Config {
     /// `url-use-legacy-target-names`: filters may name an aliased embed by its relation.
     pub url_use_legacy_target_names: bool,
     pub version: PostgrestVersion,
+    /// What cursors are encrypted with; `None`: they end with the process.
+    pub cursor_secret: Option<Secret<String>>,
     /// Statements that take as long are logged with their plans; `None`: none are.
     pub slow_query: Option<Duration>,
     /// How long the answer to a request with an `Idempotency-Key` is kept.
@@ -65,6 +68,7 @@ impl Default for Config {
             error_verbosity: ErrorVerbosity::Verbose,
             url_use_legacy_target_names: true,
             version: PostgrestVersion::V14,
+            cursor_secret: None,
             slow_query: None,
             idempotency: IDEMPOTENCY,
         }

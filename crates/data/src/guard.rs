@@ -75,6 +75,7 @@ impl DataRoom {
             ..planner.head.clone()
         };
         head.preferences.count = None;
+        head.preferences.is_paged = false;
         let planned = Planner {
             head: &head,
             ..*planner

@@ -9,11 +9,13 @@ mod cache;
 mod conditional;
 mod config;
 mod context;
+mod cursor;
 pub mod error;
 #[cfg(test)]
 mod fixture;
 mod guard;
 mod idempotency;
+mod paging;
 mod pending;
 mod planner;
 mod request;
@@ -35,16 +37,18 @@ use mainstay_core::backend::{Backend, Statement};
 use mainstay_core::caller::Caller;
 use mainstay_core::catalog::{Catalog, Routine};
 use mainstay_core::error::BackendError;
-use mainstay_core::plan::{Action as PlanAction, Input, Options, Outcome, Value};
+use mainstay_core::plan::{Action as PlanAction, Input, Options, Outcome, Read, Value};
 use mainstay_core::transaction::{Isolation, Step};
 use mainstay_http::{Request, Response};
 
 use cache::Cache;
 use conditional::{Condition, Known};
 pub use config::{Config, ErrorVerbosity, OpenApi, PostgrestVersion, TxEnd};
+use cursor::Cursors;
 use error::{Error, ErrorContext};
 use guard::{Guarded, GuardedWrite};
 use idempotency::{Identity, Single, Turns};
+use paging::Page;
 use pending::Pending;
 use planner::call::{self, Arguments};
 use planner::{Planned, Planner};
@@ -75,6 +79,7 @@ pub struct DataRoom {
     known: Arc<Known>,
     told: Arc<Told>,
     turns: Arc<Turns>,
+    cursors: Arc<Cursors>,
 }
 
 /// A plan with its SQL.
@@ -89,6 +94,7 @@ impl DataRoom {
     pub fn new(backend: Arc<dyn Backend>, config: Config) -> Self {
         DataRoom {
             backend,
+            cursors: Arc::new(Cursors::new(config.cursor_secret.as_ref())),
             config: Arc::new(config),
             cache: Arc::default(),
             known: Arc::default(),
@@ -119,7 +125,8 @@ impl DataRoom {
 
     async fn answer(&self, caller: &Caller, request: &Request, timing: &mut Timing) -> Result<Response, Error> {
         let head = Head::read(&self.config, request)?;
-        let parameters = query::parameters(request.query.as_deref().unwrap_or_default())?;
+        let mut parameters = query::parameters(request.query.as_deref().unwrap_or_default())?;
+        let cursor = paging::take_cursor(&head, &mut parameters)?;
         let identity = match self.rolls_back(head.preferences.transaction) {
             // Nothing is written that could be written twice.
             true => None,
@@ -134,6 +141,7 @@ impl DataRoom {
             request,
             head: &head,
             parameters: &parameters,
+            cursor,
             identity,
         };
         match (&head.resource, &head.action) {
@@ -191,7 +199,9 @@ impl DataRoom {
     async fn relation(&self, exchange: &Exchange<'_>, name: &str, timing: &mut Timing) -> Result<Response, Error> {
         let head = exchange.head;
         let mut key = Vec::with_capacity(256);
-        let shape = shape::shape_of(exchange.parameters, &mut key);
+        let mut shape = shape::shape_of(exchange.parameters, &mut key);
+        let page = exchange.page(self, name, &mut shape)?;
+        Page::shape(page.as_ref(), &mut key);
         let mut windows = Some(range::windows(
             &exchange.request.method,
             exchange.parameters,
@@ -240,7 +250,10 @@ impl DataRoom {
             let prepared = match (kept, &query) {
                 (Some(prepared), _) => prepared,
                 (None, Some(query)) => {
-                    let planner = self.planner(exchange, &catalog, query, windows);
+                    let planner = Planner {
+                        page: page.as_ref(),
+                        ..self.planner(exchange, &catalog, query, windows)
+                    };
                     let planned = match &head.action {
                         Action::Read { head_only } => planner.read(name, *head_only)?,
                         _ => planner.write(name, query.columns_of(payload, head))?,
@@ -304,7 +317,11 @@ impl DataRoom {
                 outcome => outcome?,
             };
             timing.ran();
-            let answer = self.answer_with(exchange, &catalog, &prepared.planned, windows, outcome);
+            let answer = Answer {
+                page: page.as_ref().map(|page| (page, &*self.cursors)),
+                cursor: exchange.cursor.as_deref(),
+                ..self.answer_with(exchange, &catalog, &prepared.planned, windows, outcome)
+            };
             let Action::Read { head_only } = &head.action else {
                 return answer.write();
             };
@@ -328,6 +345,9 @@ impl DataRoom {
         timing: &mut Timing,
     ) -> Result<Response, Error> {
         exchange.guard()?;
+        if exchange.head.preferences.is_paged {
+            return Err(Error::NotPaged("the rows of a function"));
+        }
         let shape = shape::shape_of(exchange.parameters, &mut Vec::new());
         let query = Query::read(exchange.parameters, &shape.slots, method.is_safe())?;
         let windows = range::windows(&exchange.request.method, exchange.parameters, &exchange.request.headers)?;
@@ -409,6 +429,8 @@ impl DataRoom {
             has_conflict_target: has_conflict_target(exchange, planned),
             planned,
             outcome,
+            page: None,
+            cursor: None,
         }
     }
 
@@ -493,6 +515,10 @@ impl DataRoom {
             read_only,
             pre_request: self.config.pre_request.clone(),
             count_max: self.config.max_rows,
+            page_rows: match &prepared.planned.plan.action {
+                PlanAction::Read(Read { paging: Some(_), .. }) => windows.root.capped(self.config.max_rows).limit,
+                _ => None,
+            },
         };
         let values = prepared
             .planned
@@ -550,6 +576,7 @@ impl DataRoom {
             query,
             windows,
             notes: None,
+            page: None,
         }
     }
 
@@ -623,6 +650,8 @@ struct Exchange<'a> {
     request: &'a Request,
     head: &'a Head,
     parameters: &'a [Parameter<'a>],
+    /// Of a read, the page after which is asked for.
+    cursor: Option<String>,
     /// Of a write with a key.
     identity: Option<Identity>,
 }

@@ -32,6 +32,7 @@ impl Pending {
             request: &self.request,
             head: &self.head,
             parameters: &parameters,
+            cursor: None,
             identity: None,
         };
         let planned = &self.prepared.planned;

@@ -12,7 +12,7 @@ use crate::message::Response;
 const EXPOSED: &str = "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Server, \
      Transfer-Encoding, Range-Unit, ETag, Link, Preference-Applied, Proxy-Status, Retry-After, Server-Timing, \
      X-Request-Id, X-Total-Count, X-Supabase-Api-Version, X-Relay-Error, Content-Disposition, \
-     Idempotency-Replayed";
+     Idempotency-Replayed, Next-Cursor";
 
 /// Those of answers that count against a limit.
 const EXPOSED_OF_LIMITS: &str = "RateLimit, RateLimit-Policy";

@@ -196,7 +196,13 @@ fn follow_keys(app: &Arc<App>, config: &Config, keys: &ApiKeys) {
 
 fn app(config: &Config, backend: Arc<dyn Backend>, keys: &ApiKeys, mode: Mode, log: Log) -> Result<App, CommandError> {
     Ok(App {
-        data: DataRoom::new(backend.clone(), data_config(config)),
+        data: DataRoom::new(
+            backend.clone(),
+            mainstay_data::Config {
+                cursor_secret: Some(keys.jwt_secret.clone()),
+                ..data_config(config)
+            },
+        ),
         auth: auth_room(config, backend.clone())?,
         backend,
         authenticator: authenticator(config, keys)?,
@@ -267,6 +273,7 @@ pub(super) fn data_config(config: &Config) -> mainstay_data::Config {
         url_use_legacy_target_names: rest.legacy_target_names,
         version: mainstay_data::PostgrestVersion::from_number(rest.postgrest_version).unwrap_or_default(),
         slow_query: config.slow_query_ms.map(Duration::from_millis),
+        cursor_secret: None,
         idempotency: Duration::from_secs(config.idempotency_seconds),
     }
 }

@@ -45,6 +45,7 @@ mod oracle_columns;
 mod oracle_rows;
 mod order_of_checks;
 mod own_statements;
+mod paging;
 mod plpgsql;
 mod policies;
 mod policy_tests;

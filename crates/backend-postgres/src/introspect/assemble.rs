@@ -470,6 +470,7 @@ fn view(row: &RelationRow, context: &Context<'_>, origins: &Origins, keys: &Hash
         },
         sources,
         key: view_key(&bases, keys),
+        is_row_wise: row.is_row_wise,
     }
 }
 

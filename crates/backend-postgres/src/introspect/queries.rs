@@ -62,6 +62,7 @@ pub const ALL: [&str; 22] = [
         obj_description(c.oid, 'pg_class') AS comment, c.reloptions AS options,
         CASE WHEN c.relkind IN ('r', 'p') THEN 28 WHEN c.relkind = 'm' THEN 0
             ELSE pg_relation_is_updatable(c.oid, true) END AS updatable,
+        c.relkind = 'v' AND pg_relation_is_updatable(c.oid, false) & 16 <> 0 AS is_row_wise,
         (SELECT json_agg(json_build_array(a.grantee::int8, a.privilege_type, a.is_grantable))
             FROM aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a) AS acl
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -73,6 +73,8 @@ pub struct RelationRow {
     pub options: Option<Vec<String>>,
     /// Bits 2 update, 3 insert, 4 delete (`pg_relation_is_updatable`).
     pub updatable: i32,
+    /// A view through whose query alone rows can be deleted.
+    pub is_row_wise: bool,
     pub acl: Option<Vec<AclRow>>,
 }
 

@@ -199,6 +199,7 @@ fn plain(main: super::Part, result: ResultKind) -> Variant {
         result,
         formats: Vec::new(),
         location: Vec::new(),
+        keys_shown: 0,
         expected_oids: Vec::new(),
     }
 }

@@ -51,6 +51,7 @@ fn document(sql: Sql, is_binary: bool) -> Result<Variant> {
         result: ResultKind::Document,
         formats: vec![i16::from(is_binary), 1],
         location: Vec::new(),
+        keys_shown: 0,
         expected_oids: vec![&[], &[20]],
     })
 }

@@ -10,6 +10,7 @@ mod document;
 mod domains;
 mod filter;
 mod group;
+mod keyset;
 mod named;
 mod read;
 pub mod sql;
@@ -62,6 +63,8 @@ pub struct Variant {
     pub formats: Vec<i16>,
     /// Column names of the trailing text fields of each row, for `Location`.
     pub location: Vec<Ident>,
+    /// Trailing text fields of each row that are the order's keys.
+    pub keys_shown: usize,
     /// For each column the type OIDs it may have (empty: any); none at all: not checked.
     pub expected_oids: Vec<&'static [u32]>,
 }
@@ -211,6 +214,7 @@ fn explained(variant: Variant, explain: Explain) -> Variant {
         result: ResultKind::Explained,
         formats: vec![0],
         location: Vec::new(),
+        keys_shown: 0,
         expected_oids: Vec::new(),
     }
 }

@@ -9,6 +9,7 @@ use mainstay_core::plan::{
 use mainstay_core::types::Type;
 
 use super::group::Groups;
+use super::keyset;
 use super::sql::{Alias, Param, Sql};
 use super::{Renderer, ResultKind, Variant, part, wants_count, wire_formats};
 use crate::decode::{Cell, Member, Shape};
@@ -39,7 +40,7 @@ impl Renderer {
         let mut from = Sql::default();
         from.name(&read.source.relation.name).push(" AS ").alias(&alias);
 
-        let has_range = read.limit.is_some() || read.offset.is_some();
+        let has_range = read.limit.is_some() || read.offset.is_some() || keyset::position(read).is_some();
         let needs_count = match read.count {
             Count::Exact => has_range,
             Count::Estimated => true,
@@ -68,8 +69,10 @@ impl Renderer {
             });
         }
         let mut main = Sql::default();
-        let shape = self.select(&mut main, scope, from, Sql::default())?;
-        let (formats, expected_oids) = wire_formats(&shape, self.format, 0);
+        let keys = self.key_texts(scope)?;
+        let keys_shown = if keys.is_empty() { 0 } else { read.order.len() };
+        let shape = self.select(&mut main, scope, from, keys)?;
+        let (formats, expected_oids) = wire_formats(&shape, self.format, keys_shown);
         Ok(Variant {
             main: part(main)?,
             count,
@@ -77,6 +80,7 @@ impl Renderer {
             result: ResultKind::Rows(shape),
             formats,
             location: Vec::new(),
+            keys_shown,
             expected_oids,
         })
     }
@@ -98,7 +102,8 @@ impl Renderer {
             sql.append(extra);
         }
         sql.push(" FROM ").append(from);
-        self.tail(sql, scope, Sql::default())?;
+        let after = self.after_position(scope)?;
+        self.tail(sql, scope, after)?;
         Ok(shape)
     }
 
@@ -187,25 +192,31 @@ impl Renderer {
         ) in scope.read.order.iter().enumerate()
         {
             sql.push(if index == 0 { " ORDER BY " } else { ", " });
-            match target {
-                OrderTarget::Field(field) => {
-                    self.field(sql, scope.alias, &scope.read.source.relation, field)?;
-                }
-                OrderTarget::Related { embed, field } => {
-                    let embed = embed_at(scope.read, *embed)?;
-                    let alias = self.alias('t');
-                    sql.push("(SELECT ");
-                    self.field(sql, &alias, &embed.read.source.relation, field)?;
-                    self.embed_source(sql, scope, embed, &alias)?;
-                    sql.push(" LIMIT 1)");
-                }
-            }
+            self.order_target(sql, scope, target)?;
             sql.push(if *descending { " DESC" } else { " ASC" });
             match nulls_first {
                 Some(true) => sql.push(" NULLS FIRST"),
                 Some(false) => sql.push(" NULLS LAST"),
                 None => sql,
             };
+        }
+        Ok(())
+    }
+
+    /// What is sorted by.
+    pub(super) fn order_target(&mut self, sql: &mut Sql, scope: Scope<'_>, target: &OrderTarget) -> Result<()> {
+        match target {
+            OrderTarget::Field(field) => {
+                self.field(sql, scope.alias, &scope.read.source.relation, field)?;
+            }
+            OrderTarget::Related { embed, field } => {
+                let embed = embed_at(scope.read, *embed)?;
+                let alias = self.alias('t');
+                sql.push("(SELECT ");
+                self.field(sql, &alias, &embed.read.source.relation, field)?;
+                self.embed_source(sql, scope, embed, &alias)?;
+                sql.push(" LIMIT 1)");
+            }
         }
         Ok(())
     }

@@ -85,6 +85,7 @@ fn read(relation: Arc<Relation>, columns: &[usize]) -> Read {
         offset: None,
         count: Count::None,
         grouping: None,
+        paging: None,
     }
 }
 

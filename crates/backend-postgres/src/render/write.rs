@@ -354,6 +354,7 @@ impl Renderer {
             result: ResultKind::Rows(shape),
             formats,
             location: names,
+            keys_shown: 0,
             expected_oids,
         })
     }
@@ -387,6 +388,7 @@ fn tag_only(main: super::Part) -> Variant {
         result: ResultKind::Tag,
         formats: Vec::new(),
         location: Vec::new(),
+        keys_shown: 0,
         expected_oids: Vec::new(),
     }
 }
@@ -402,6 +404,7 @@ fn bare_read(source: mainstay_core::plan::Source) -> Read {
         offset: None,
         count: mainstay_core::plan::Count::None,
         grouping: None,
+        paging: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Answers into [`Outcome`].
 
+use bytes::Bytes;
 use mainstay_core::error::BackendError;
 use mainstay_core::plan::{Action, Count, Format, Input, Insert, Outcome};
 
@@ -58,13 +59,17 @@ pub fn outcome(variant: &Variant, rendered: &Rendered, input: &Input, answer: An
         }
         ResultKind::Rows(shape) => {
             if wants_body {
+                let rows = page(&main.rows, variant, input);
                 write_rows(
                     &mut outcome.body,
                     shape,
                     rendered.plan.format,
-                    main.rows.iter().map(|row| &row[..]),
+                    rows.iter().map(|row| &row[..]),
                 )?;
-                outcome.rows = main.rows.len() as u64;
+                outcome.rows = rows.len() as u64;
+                if let (true, Some(last)) = (rows.len() < main.rows.len(), rows.last()) {
+                    outcome.last_keys = Some(last_keys(last, variant)?);
+                }
             }
             if rendered.writes() {
                 outcome.affected = main.rows.len() as u64;
@@ -127,6 +132,21 @@ pub fn outcome(variant: &Variant, rendered: &Rendered, input: &Input, answer: An
         outcome.inserted = outcome.affected;
     }
     Ok(outcome)
+}
+
+/// The rows of the page, without the one that says that there is another.
+fn page<'a>(rows: &'a [Bytes], variant: &Variant, input: &Input) -> &'a [Bytes] {
+    match input.options.page_rows.map(usize::try_from) {
+        Some(Ok(max)) if variant.keys_shown > 0 && rows.len() > max => &rows[..max],
+        _ => rows,
+    }
+}
+
+fn last_keys(row: &[u8], variant: &Variant) -> Result<Vec<Option<String>>, Misfit> {
+    let first = variant.main_fields();
+    (first..first + variant.keys_shown)
+        .map(|field| Ok(decode::text_field(row, field)?.map(str::to_owned)))
+        .collect()
 }
 
 /// Upserts that merge count their new rows as they go; elsewhere every affected row is new.

@@ -428,6 +428,7 @@ async fn every_relation_of_the_conformance_fixtures_prints_as_postgresql_prints_
             offset: None,
             count: Count::None,
             grouping: None,
+            paging: None,
         };
         let columns = relation.columns.iter().enumerate();
         read.output = columns

@@ -20,6 +20,7 @@ use mainstay_sql::typed::{Expr, RteId};
 
 use super::filter::{Builder, Subject};
 use super::group;
+use super::keyset;
 use super::program::{Child, CountCap, CountPlan, Member, Node, Pace, Query, ReadProgram, any_query};
 use super::run::key_of;
 use crate::emit::binds::Bind;
@@ -272,8 +273,15 @@ fn node(compiled: &Compiled, read: &Read, root: Root, parent: Option<Parent<'_>>
             parent_relation: relation,
         })
         .collect();
-    select(&mut builder, read, rte, root, parent, &selected, &joined, None)?;
-    Ok(finished(builder, members, children))
+    let keys = select(&mut builder, read, rte, root, parent, &selected, &joined, None)?;
+    let mut finished = finished(builder, members, children);
+    let first_key = selected.len().max(1);
+    finished.node.keys = keys
+        .into_iter()
+        .enumerate()
+        .map(|(index, kind)| (first_key + index, kind))
+        .collect();
+    Ok(finished)
 }
 
 /// The node of a statement that is written.
@@ -292,6 +300,7 @@ pub(super) fn finished(builder: Builder<'_>, members: Vec<Member>, children: Vec
             query: Query { sql, binds },
             members,
             children,
+            keys: Vec::new(),
         },
         joins,
     }
@@ -312,7 +321,7 @@ pub(super) struct Groups {
     pub order: Vec<(Expr, bool, Option<bool>)>,
 }
 
-/// Writes the node's statement.
+/// Writes the node's statement. Gives the types of the keys that it selects after everything else.
 #[expect(
     clippy::too_many_arguments,
     reason = "the parts of one statement, named at both call sites"
@@ -326,7 +335,7 @@ pub(super) fn select(
     selected: &[Expr],
     embeds: &[JoinedEmbed<'_>],
     groups: Option<&Groups>,
-) -> Result<()> {
+) -> Result<Vec<Kind>> {
     builder.sql("SELECT ");
     for (index, expr) in selected.iter().enumerate() {
         if index > 0 {
@@ -337,6 +346,7 @@ pub(super) fn select(
     if selected.is_empty() {
         builder.sql("1");
     }
+    let keys = keyset::select_keys(builder, read, rte)?;
     builder.sql(" FROM ");
     let joined = parent
         .as_ref()
@@ -396,6 +406,7 @@ pub(super) fn select(
         builder.joined(embed, relation, parent_rte, rte, junction, &mut first)?;
     }
     builder.conditions(read, rte, &mut first)?;
+    keyset::after_position(builder, read, rte, &mut first)?;
     match groups {
         Some(groups) => group::tail(builder, groups)?,
         None => order(builder, read, rte, root)?,
@@ -416,7 +427,7 @@ pub(super) fn select(
     if let Some(offset) = read.offset {
         builder.sql(" OFFSET ").bind(Bind::Integer(offset));
     }
-    Ok(())
+    Ok(keys)
 }
 
 /// True if `embed` has at most one row for a row of its parent and nothing of its own to say about it: then it is read
@@ -589,7 +600,9 @@ fn sort_key(builder: &mut Builder<'_>, read: &Read, rte: RteId, key: &Order) -> 
 fn counting(compiled: &Compiled, read: &Read) -> Result<CountPlan> {
     let cap = match read.count {
         Count::None => return Ok(CountPlan::None),
-        _ if read.limit.is_none() && read.offset.is_none() => return Ok(CountPlan::Rows),
+        _ if read.limit.is_none() && read.offset.is_none() && keyset::position(read).is_none() => {
+            return Ok(CountPlan::Rows);
+        }
         Count::Exact => return Ok(CountPlan::Query(exact_count(compiled, read)?)),
         Count::Planned => CountCap::Fixed(PLANNED_ROWS_EXACT),
         Count::Estimated => CountCap::Response,

@@ -14,6 +14,7 @@
 pub mod compile;
 pub mod filter;
 mod group;
+mod keyset;
 pub mod prepared;
 pub mod program;
 pub mod run;

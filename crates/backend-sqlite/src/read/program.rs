@@ -139,6 +139,8 @@ pub struct Node {
     pub query: Query,
     pub members: Vec<Member>,
     pub children: Vec<Child>,
+    /// With pages: the columns of the statement that are the order's keys.
+    pub keys: Vec<(usize, Kind)>,
 }
 
 impl Node {

@@ -120,17 +120,19 @@ pub fn run(
         body: Vec::with_capacity(BODY_ROOM),
         ..Outcome::default()
     };
+    let mut page = Page::new(&program.root, options);
     outcome.rows = match program.format {
         Format::Json | Format::JsonStripNulls => {
-            printer.rows(&program.root, &mut prepared.root, b',', &mut outcome.body)?
+            printer.page(&program.root, &mut prepared.root, &mut page, &mut outcome.body)?
         }
-        Format::Csv => printer.csv(program, &mut prepared.root, &mut outcome.body)?,
+        Format::Csv => printer.csv(program, &mut prepared.root, &mut page, &mut outcome.body)?,
         // Only a routine's value is a document here: there are no aggregates of one's own.
         Format::Raw => return Err(BackendError::Internal("rows have no document".to_owned()).into()),
     };
     if options.singular && outcome.rows != 1 {
         return Err(BackendError::NotSingular { rows: outcome.rows }.into());
     }
+    outcome.last_keys = page.last_keys.filter(|_| page.has_more);
     outcome.total = count(program, prepared, sources, outcome.rows, options)?;
     Ok(outcome)
 }
@@ -190,6 +192,7 @@ fn count(
     options: &Options,
 ) -> Result<Option<u64>, RunError> {
     if !matches!(program.count, CountPlan::None)
+        && program.root.keys.is_empty()
         && let Some(total) = total_of_page(program, sources.values, rows)
     {
         return Ok(Some(total));
@@ -235,6 +238,30 @@ fn one_number(query: &Query, statement: &mut CachedStatement<'_>) -> Result<u64,
     Ok(u64::try_from(number).unwrap_or(0))
 }
 
+/// A page in the making.
+struct Page {
+    /// `None`: there are no pages.
+    rows_max: Option<u64>,
+    last_keys: Option<Vec<Option<String>>>,
+    has_more: bool,
+}
+
+impl Page {
+    fn new(root: &Node, options: &Options) -> Self {
+        Page {
+            rows_max: options.page_rows.filter(|_| !root.keys.is_empty()),
+            last_keys: None,
+            has_more: false,
+        }
+    }
+
+    /// True if one more row belongs to it, after `count`.
+    fn takes(&mut self, count: u64) -> bool {
+        self.has_more = self.rows_max == Some(count);
+        !self.has_more
+    }
+}
+
 /// What printing depends on besides the program.
 struct Printer {
     strip: bool,
@@ -243,6 +270,50 @@ struct Printer {
 }
 
 impl Printer {
+    /// Writes the root's rows as objects, up to the page's end. Returns how many.
+    fn page(
+        &self,
+        node: &Node,
+        prepared: &mut PreparedNode<'_>,
+        page: &mut Page,
+        out: &mut Vec<u8>,
+    ) -> Result<u64, RunError> {
+        if page.rows_max.is_none() {
+            return self.rows(node, prepared, b',', out);
+        }
+        let PreparedNode { statement, children } = prepared;
+        let mut rows = statement.raw_query();
+        let mut count = 0;
+        while let Some(row) = rows.next().map_err(failed(&node.query))? {
+            if !page.takes(count) {
+                break;
+            }
+            if count > 0 {
+                out.push(b',');
+            }
+            count += 1;
+            self.object(node, row, children, out)?;
+            self.keys(node, row, page, count)?;
+        }
+        Ok(count)
+    }
+
+    /// Remembers the order's keys of the page's last row.
+    fn keys(&self, node: &Node, row: &Row<'_>, page: &mut Page, count: u64) -> Result<(), RunError> {
+        if page.rows_max != Some(count) {
+            return Ok(());
+        }
+        let mut keys = Vec::with_capacity(node.keys.len());
+        for (column, kind) in &node.keys {
+            keys.push(match row.get_ref(*column).map_err(failed(&node.query))? {
+                Cell::Null => None,
+                value => Some(self.text(kind, value)?),
+            });
+        }
+        page.last_keys = Some(keys);
+        Ok(())
+    }
+
     /// Writes every row of a node as an object. Returns how many.
     fn rows(
         &self,
@@ -489,7 +560,13 @@ impl Printer {
         Ok(())
     }
 
-    fn csv(&self, program: &ReadProgram, prepared: &mut PreparedNode<'_>, out: &mut Vec<u8>) -> Result<u64, RunError> {
+    fn csv(
+        &self,
+        program: &ReadProgram,
+        prepared: &mut PreparedNode<'_>,
+        page: &mut Page,
+        out: &mut Vec<u8>,
+    ) -> Result<u64, RunError> {
         let node = &program.root;
         let PreparedNode { statement, children } = prepared;
         out.extend_from_slice(&program.header);
@@ -497,6 +574,9 @@ impl Printer {
         let mut count = 0;
         let mut cells = Vec::new();
         while let Some(row) = rows.next().map_err(failed(&node.query))? {
+            if !page.takes(count) {
+                break;
+            }
             count += 1;
             out.push(b'\n');
             cells.clear();
@@ -508,6 +588,7 @@ impl Printer {
                 let text = cell.as_deref().map(std::str::from_utf8).transpose();
                 render::csv_cell(out, text.map_err(|_| internal("a stored text is not UTF-8"))?);
             }
+            self.keys(node, row, page, count)?;
         }
         Ok(count)
     }

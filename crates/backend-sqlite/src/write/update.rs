@@ -477,6 +477,7 @@ pub fn matching(
         offset: None,
         count: Count::None,
         grouping: None,
+        paging: None,
     };
     let mut builder = Builder::new(compiled, source.access.role());
     let rte = builder.declare(&source.relation);

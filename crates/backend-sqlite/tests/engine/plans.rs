@@ -57,6 +57,7 @@ impl<'a> Reading<'a> {
             offset: None,
             count: Count::None,
             grouping: None,
+            paging: None,
         };
         Reading { catalog, role, read }
     }

@@ -19,6 +19,7 @@ use mainstay_core::transaction::{Isolation, Next, Script, Step};
 use mainstay_http::{Request, Response};
 
 use crate::error::{self, Error};
+use crate::paging;
 use crate::pending::Pending;
 use crate::planner::call::Arguments;
 use crate::request::query;
@@ -251,12 +252,17 @@ fn plan(room: &DataRoom, caller: &Caller, request: Request) -> Result<(Pending, 
             ));
         }
     };
-    let parameters = query::parameters(request.query.as_deref().unwrap_or_default())?;
+    let mut parameters = query::parameters(request.query.as_deref().unwrap_or_default())?;
+    let is_paged = head.preferences.is_paged && matches!(head.action, Action::Read { .. });
+    if is_paged || paging::take_cursor(&head, &mut parameters)?.is_some() {
+        return Err(Error::NotPaged("a read in a batch"));
+    }
     let exchange = Exchange {
         caller,
         request: &request,
         head: &head,
         parameters: &parameters,
+        cursor: None,
         identity: None,
     };
     let shape = shape::shape_of(&parameters, &mut Vec::new());

@@ -120,6 +120,12 @@ pub enum Error {
     AnswerTooLarge { bytes: usize, bytes_max: usize },
     #[error("This database keeps no answers for an Idempotency-Key")]
     NothingKept,
+    #[error("The cursor is not one of this request")]
+    Cursor,
+    #[error("Pages by cursor are not available for {0}")]
+    NotPaged(&'static str),
+    #[error("The sort keys of the page's last row have more than the {bytes_max} bytes that a cursor may hold")]
+    CursorTooLong { bytes_max: usize },
     /// Found by the planner, in the words and with the code the database would use.
     #[error(transparent)]
     Database(Box<DatabaseError>),
@@ -166,6 +172,9 @@ impl Error {
             | Error::NoCondition(_)
             | Error::Batch(_)
             | Error::IdempotencyKey
+            | Error::Cursor
+            | Error::NotPaged(_)
+            | Error::CursorTooLong { .. }
             | Error::AnswerTooLarge { .. } => StatusCode::BAD_REQUEST,
             Error::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Error::StillRunning => StatusCode::CONFLICT,
@@ -258,6 +267,9 @@ impl PublicError for Error {
             Error::StillRunning => Code::fixed("MS-DATA-010"),
             Error::AnswerTooLarge { .. } => Code::fixed("MS-DATA-011"),
             Error::NothingKept => Code::fixed("MS-DATA-012"),
+            Error::Cursor => Code::fixed("MS-DATA-013"),
+            Error::NotPaged(_) => Code::fixed("MS-DATA-014"),
+            Error::CursorTooLong { .. } => Code::fixed("MS-DATA-015"),
             Error::Database(error) => Code::dynamic(error.sqlstate.clone()),
             Error::Backend(error) => match error {
                 BackendError::Refused(error) => Code::dynamic(error.sqlstate.clone()),
@@ -417,6 +429,13 @@ impl PublicError for Error {
             Error::AnswerTooLarge { .. } => Some(
                 "Nothing was written. Ask for less, as with Prefer: return=minimal or select, or leave the key out.".into(),
             ),
+            Error::Cursor => Some(
+                "A cursor goes with the table, filters and order of the request whose answer it came in, and with its role. \
+                 Begin again without one."
+                    .into(),
+            ),
+            Error::NotPaged(_) => Some("Use limit and offset, or read a table, or a view of one, that has a key.".into()),
+            Error::CursorTooLong { .. } => Some("Order by shorter columns.".into()),
             Error::NothingKept => Some(
                 "Nothing was written. Let the role that Mainstay connects as create schemas, or create _mainstay for it; \
                  docs/guides/idempotent-writes.md shows how."

@@ -24,6 +24,7 @@ use mainstay_core::types::Type;
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::paging::Page;
 use crate::request::media::{self, Handlers, Negotiated};
 use crate::request::prefer::Preferences;
 use crate::request::range::Windows;
@@ -60,6 +61,8 @@ pub struct Planner<'a> {
     pub windows: &'a Windows,
     /// To explain: leave is not asked for, and what it would have been asked for stands here.
     pub notes: Option<&'a Notes>,
+    /// The page that a read asks for.
+    pub page: Option<&'a Page>,
 }
 
 impl Planner<'_> {
@@ -69,14 +72,23 @@ impl Planner<'_> {
         let branch = self.branch(name, Scope::Everything)?;
         let joined = embed::join(self.scope(), &branch, relation, None)?;
         let mut resolver = self.resolver(self.config.max_rows);
-        let draft = resolver.draft(&joined)?;
+        let mut draft = resolver.draft(&joined)?;
         let negotiated = self.negotiate(&self.handlers(Some(&joined.relation.name), &branch))?;
         self.check_preferences()?;
+        if let Some(page) = self.page {
+            if negotiated.handler.is_some() {
+                return Err(Error::NotPaged("rows that a function makes a document of"));
+            }
+            page.check(self.windows)?;
+            draft = resolver.paged(draft, page)?;
+        }
         let leave = self.leave();
         leave.role()?;
         let mut read = draft.authorize(&leave, None)?;
         read.count = self.head.preferences.count.unwrap_or_default();
-        let leaves_none_out = self.windows.root.is_all() && self.config.max_rows.is_none();
+        let leaves_none_out = self.windows.root.is_all()
+            && self.config.max_rows.is_none()
+            && self.page.is_none_or(|page| page.after.is_none());
         let mut total_is_rows = false;
         let mut rows_are_total = false;
         if read.count == Count::Exact && leaves_none_out {

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use mainstay_core::catalog::{Catalog, ColumnIndex, Enforcement, Relation, Relationship, RelationshipKind, Routine};
 use mainstay_core::error::DatabaseError;
+use mainstay_core::keyset::{self, Key};
 use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::plan::{
     Base, Cardinality, Cast, ComputedColumn, Count, Embed, EmbedIndex, Field, Grouping, IsValue, JsonStep, Operator,
-    Order, OrderTarget, Output, Predicate, Read, Source, Value,
+    Order, OrderTarget, Output, Paging, Position, Predicate, Read, Source, Value,
 };
 use mainstay_core::policy::{Access, Needs};
 use mainstay_core::types::Type;
@@ -23,6 +24,7 @@ use super::suggest;
 use super::template::{Form, Template, WindowRef};
 use super::tree::Condition;
 use crate::error::Error;
+use crate::paging::Page;
 use crate::request::range::{Window, Windows};
 use crate::request::syntax::{FieldRef, Filter, LogicOperator, LogicTree, Operation, PathOperand, SelectItem};
 
@@ -52,6 +54,7 @@ pub struct Draft {
     limit: Option<usize>,
     offset: Option<usize>,
     grouping: Option<Box<Grouping>>,
+    paging: Option<Paging>,
 }
 
 /// What a level's rows are read for.
@@ -153,6 +156,7 @@ impl Draft {
             offset: self.offset,
             count: Count::None,
             grouping: self.grouping,
+            paging: self.paging,
         })
     }
 }
@@ -293,7 +297,80 @@ impl Resolver<'_> {
             limit,
             offset,
             grouping,
+            paging: None,
         })
+    }
+
+    /// Makes pages of the root's rows: the order ends with a key, so that each row has a place of its own.
+    ///
+    /// Errors: `MS-DATA-013`, `MS-DATA-014`.
+    pub fn paged(&mut self, mut draft: Draft, page: &Page) -> Result<Draft, Error> {
+        if draft.grouping.is_some() {
+            return Err(Error::NotPaged("groups"));
+        }
+        let relation = draft.relation.clone();
+        let mut missing = relation.unique_key().to_vec();
+        if missing.is_empty() {
+            return Err(Error::NotPaged("a table or view without a key"));
+        }
+        let column_of = |order: &Order| match &order.target {
+            OrderTarget::Field(field) if field.path.is_empty() => field.base.column(),
+            _ => None,
+        };
+        // What is sorted by after a whole key changes nothing.
+        let mut end = draft.order.len();
+        for (position, order) in draft.order.iter().enumerate() {
+            missing.retain(|column| column_of(order) != Some(*column));
+            if missing.is_empty() {
+                end = position + 1;
+                break;
+            }
+        }
+        draft.order.truncate(end);
+        // In the last key's direction, so that one index may serve both.
+        let descending = draft.order.last().is_some_and(|order| order.descending);
+        for column in missing {
+            draft.needs.columns.insert(column);
+            draft.order.push(Order {
+                target: OrderTarget::Field(Field::column(column)),
+                descending,
+                nulls_first: None,
+            });
+        }
+        let keys: Vec<Key> = draft
+            .order
+            .iter()
+            .map(|order| Key {
+                descending: order.descending,
+                nulls_first: order.nulls_first.unwrap_or(order.descending),
+                may_be_null: column_of(order).is_none_or(|column| {
+                    !relation.columns[column].not_null && !relation.unique_key().contains(&column)
+                }),
+            })
+            .collect();
+        let after = match &page.after {
+            None => None,
+            // The table has another key by now.
+            Some(place) if place.nulls.len() != keys.len() => return Err(Error::Cursor),
+            Some(place) => {
+                let mut slot = place.first_slot;
+                let values = place.nulls.iter().map(|is_null| {
+                    (!is_null).then(|| {
+                        slot += 1;
+                        self.template.slot(slot - 1)
+                    })
+                });
+                Some(Position {
+                    values: values.collect(),
+                    condition: keyset::after(&keys, &place.nulls),
+                })
+            }
+        };
+        if draft.limit.is_some() {
+            draft.limit = Some(self.template.page_limit());
+        }
+        draft.paging = Some(Paging { after });
+        Ok(draft)
     }
 
     fn window(&mut self, joined: &Joined<'_>) -> (Option<usize>, Option<usize>) {

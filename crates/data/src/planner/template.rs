@@ -25,6 +25,8 @@ enum Supply {
     },
     /// The limit of the root, or of the embed at this position in [`Windows::embeds`].
     Limit(WindowRef),
+    /// The root's limit and one more.
+    PageLimit,
     Offset(WindowRef),
 }
 
@@ -63,6 +65,16 @@ impl Template {
             slot: operand.slot,
             form,
         })
+    }
+
+    /// Adds a value beside those of the query, such as a cursor's.
+    pub fn slot(&mut self, slot: Slot) -> ValueRef {
+        self.push(Supply::Slot { slot, form: Form::Text })
+    }
+
+    /// Adds the root's limit and one more.
+    pub fn page_limit(&mut self) -> ValueRef {
+        self.push(Supply::PageLimit)
     }
 
     /// Adds a limit.
@@ -104,6 +116,9 @@ impl Template {
                         None => Value::Null,
                     },
                     Supply::Limit(at) => Value::Integer(integer(window(*at).limit.unwrap_or(u64::MAX))),
+                    Supply::PageLimit => Value::Integer(integer(
+                        window(WindowRef::Root).limit.unwrap_or(u64::MAX).saturating_add(1),
+                    )),
                     Supply::Offset(at) => Value::Integer(integer(window(*at).offset)),
                 })
             })

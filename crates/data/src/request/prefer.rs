@@ -15,6 +15,8 @@ pub struct Preferences {
     pub handling: Option<Handling>,
     pub time_zone: Option<String>,
     pub max_affected: Option<u64>,
+    /// `paging=cursor`
+    pub is_paged: bool,
     /// Preferences that mean nothing to us, as written.
     pub unknown: Vec<String>,
 }
@@ -77,6 +79,7 @@ impl Preferences {
             "missing=default" => first(&mut self.missing, Missing::Default),
             "missing=null" => first(&mut self.missing, Missing::Null),
             "handling=strict" => first(&mut self.handling, Handling::Strict),
+            "paging=cursor" => self.is_paged = true,
             "handling=lenient" => first(&mut self.handling, Handling::Lenient),
             other => {
                 if let Some(zone) = other.strip_prefix("timezone=") {
@@ -138,6 +141,9 @@ impl Preferences {
         }
         if let (true, Some(rows)) = (self.is_strict(), self.max_affected) {
             say(&format!("max-affected={rows}"));
+        }
+        if self.is_paged {
+            say("paging=cursor");
         }
         (!parts.is_empty()).then(|| parts.join(", "))
     }

@@ -17,7 +17,9 @@ use mainstay_http::Response;
 
 use crate::conditional;
 use crate::config::{Config, ErrorVerbosity};
+use crate::cursor::Cursors;
 use crate::error::{Error, RangeError, error_body};
+use crate::paging::{self, Page};
 use crate::planner::Planned;
 use crate::request::media::{MediaType, Negotiated};
 use crate::request::prefer::{Preferences, Representation, Resolution};
@@ -41,6 +43,10 @@ pub struct Answer<'a> {
     pub outcome: Outcome,
     /// The relation has a primary key or the request names a conflict target, so that a resolution means something.
     pub has_conflict_target: bool,
+    /// The page that was asked for, and what makes the cursor of the next.
+    pub page: Option<(&'a Page, &'a Cursors)>,
+    /// The cursor that came with the request.
+    pub cursor: Option<&'a str>,
 }
 
 impl Answer<'_> {
@@ -51,11 +57,12 @@ impl Answer<'_> {
         let upper = lower + integer(rows) - 1;
         let status = range_status(lower, upper, total);
         let mut response = Response::empty(status);
-        set(
-            &mut response,
-            header::CONTENT_RANGE,
-            &content_range(lower, upper, total),
-        );
+        let range = match self.cursor {
+            None => content_range(lower, upper, total),
+            // Where in all rows the page is, nobody has counted.
+            Some(_) => content_range(1, 0, total),
+        };
+        set(&mut response, header::CONTENT_RANGE, &range);
         set(&mut response, header::CONTENT_LOCATION, &self.location());
         self.typed(&mut response);
         self.preferred(&mut response);
@@ -63,6 +70,9 @@ impl Answer<'_> {
         if status == StatusCode::RANGE_NOT_SATISFIABLE {
             response.body = self.out_of_bounds(total);
             return database::apply(response, &self.outcome);
+        }
+        if let Some((page, cursors)) = self.page {
+            page.tell(cursors, self.parameters, &self.outcome, &mut response)?;
         }
         if !self.planned.rows_are_total {
             conditional::tagged(&mut response, &self.outcome.body);
@@ -193,7 +203,17 @@ impl Answer<'_> {
         if let Resource::Relation(name) = &self.head.resource {
             query::encode(&mut text, name);
         }
-        let canonical = query::canonical(self.parameters);
+        let canonical = match self.cursor {
+            None => query::canonical(self.parameters),
+            Some(cursor) => {
+                let mut parameters = self.parameters.to_vec();
+                parameters.push(Parameter {
+                    name: paging::PARAMETER.into(),
+                    value: Some(cursor.into()),
+                });
+                query::canonical(&parameters)
+            }
+        };
         if !canonical.is_empty() {
             text.push('?');
             text.push_str(&canonical);
@@ -232,6 +252,7 @@ impl Answer<'_> {
         if !is_write {
             preferences.representation = None;
         }
+        preferences.is_paged &= self.page.is_some();
         if !is_create && *action != Action::Update {
             preferences.missing = None;
         }

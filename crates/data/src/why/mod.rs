@@ -29,6 +29,7 @@ use serde_json::Value;
 
 use crate::config::{Config, TxEnd};
 use crate::error::{self, Error};
+use crate::paging;
 use crate::planner::leave::{Asked, Notes};
 use crate::planner::{Planned, Planner};
 use crate::request::media::MediaType;
@@ -147,12 +148,14 @@ impl DataRoom {
 
     async fn examined(&self, caller: &Caller, request: &Request) -> Result<Found, Error> {
         let head = Head::read(&self.config, request)?;
-        let parameters = crate::query::parameters(request.query.as_deref().unwrap_or_default())?;
+        let mut parameters = crate::query::parameters(request.query.as_deref().unwrap_or_default())?;
+        let cursor = paging::take_cursor(&head, &mut parameters)?;
         let exchange = Exchange {
             caller,
             request,
             head: &head,
             parameters: &parameters,
+            cursor,
             identity: None,
         };
         let name = match (&head.resource, &head.action) {

@@ -120,6 +120,7 @@ impl DataRoom {
                 offset: None,
                 count: Count::Exact,
                 grouping: None,
+                paging: None,
             }),
         };
         let statement = self.backend.render(&plan)?;

@@ -81,6 +81,7 @@ pub fn telling(action: &mut Action) {
             offset: None,
             count: Count::None,
             grouping: None,
+            paging: None,
         }),
         location: Vec::new(),
     };

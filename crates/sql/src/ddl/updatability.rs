@@ -164,6 +164,13 @@ impl Run<'_> {
             let view = self.relation_mut(name)?;
             (view.insertable, view.updatable, view.deletable) = (now.insert, now.update, now.delete);
         }
+        // A row can be deleted through the view's query alone if and only if it is a row of one table.
+        let is_row_wise = writable(self.catalog, &view, false)?.delete;
+        if view.view.as_ref().is_some_and(|view| view.is_row_wise != is_row_wise)
+            && let Some(view) = &mut self.relation_mut(name)?.view
+        {
+            view.is_row_wise = is_row_wise;
+        }
         Ok(())
     }
 

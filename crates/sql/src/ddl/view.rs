@@ -55,6 +55,7 @@ impl Run<'_> {
             security_invoker: options.security_invoker.unwrap_or(false),
             check_option: options.check_option,
             sources,
+            is_row_wise: false,
         };
         let relation = match existing {
             Some(old) => {

@@ -76,6 +76,7 @@ impl Api {
             offset: None,
             count: Count::None,
             grouping: None,
+            paging: None,
         };
         Returning {
             read: Some(read),
