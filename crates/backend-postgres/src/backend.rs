@@ -9,7 +9,7 @@ use mainstay_core::backend::{
     RowSink, Statement, TableRows,
 };
 use mainstay_core::caller::Caller;
-use mainstay_core::catalog::Catalog;
+use mainstay_core::catalog::{Catalog, ColumnIndex, Relation};
 use mainstay_core::definition::{Definitions, Position};
 use mainstay_core::error::BackendError;
 use mainstay_core::name::{Ident, QualifiedName};
@@ -267,6 +267,10 @@ impl Backend for PostgresBackend {
         trial: &'a Trial,
     ) -> BoxFuture<'a, Result<Vec<Vec<Verdict>>, BackendError>> {
         Box::pin(mainstay_sql::trial::judge(self, caller, trial))
+    }
+
+    fn compared(&self, relation: &Relation, condition: &str) -> Vec<ColumnIndex> {
+        mainstay_sql::trial::compared(relation, condition)
     }
 
     fn overseer(&self) -> Option<Ident> {

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use crate::caller::Caller;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, ColumnIndex, Relation};
 use crate::definition::{Definitions, Position};
 use crate::error::{BackendError, DatabaseError};
 use crate::name::{Ident, QualifiedName};
@@ -106,6 +106,10 @@ pub trait Backend: Send + Sync + 'static {
         caller: &'a Caller,
         trial: &'a Trial,
     ) -> BoxFuture<'a, Result<Vec<Vec<Verdict>>, BackendError>>;
+
+    /// The columns of `relation` that a policy's `condition` compares for equality with what is the same for every row:
+    /// an index on one of them helps. Cheap enough for a log, not for every request.
+    fn compared(&self, relation: &Relation, condition: &str) -> Vec<ColumnIndex>;
 
     /// The role whose statements pass row security, to say what there is that a caller does not see. `None`: the
     /// connection has none.

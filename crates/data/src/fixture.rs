@@ -189,6 +189,10 @@ impl Backend for Fake {
         unimplemented!()
     }
 
+    fn compared(&self, _: &Relation, _: &str) -> Vec<mainstay_core::catalog::ColumnIndex> {
+        Vec::new()
+    }
+
     fn overseer(&self) -> Option<Ident> {
         None
     }

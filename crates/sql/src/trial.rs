@@ -32,6 +32,30 @@ pub async fn judge(backend: &dyn Backend, caller: &Caller, trial: &Trial) -> Res
     Ok(verdicts)
 }
 
+/// Answers [`Backend::compared`]: a condition that cannot be read compares nothing.
+pub fn compared(relation: &Relation, condition: &str) -> Vec<ColumnIndex> {
+    let mut found = Vec::new();
+    for column in parse::leaves(condition)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|leaf| leaf.equals.as_ref())
+    {
+        let is_own = column
+            .names
+            .iter()
+            .rev()
+            .nth(1)
+            .is_none_or(|qualifier| *qualifier == relation.name.name);
+        let named = column.names.last().and_then(|name| relation.column(name));
+        if let (true, Some((index, _))) = (is_own, named)
+            && !found.contains(&index)
+        {
+            found.push(index);
+        }
+    }
+    found
+}
+
 /// A condition with what it is made of.
 struct Condition<'a> {
     relation: &'a Relation,
@@ -265,6 +289,27 @@ mod tests {
             calls("case when auth.role() = 'x' then a else b end"),
             ["auth.role() = 'x'"]
         );
+    }
+
+    #[test]
+    fn a_column_that_must_equal_one_value_is_found() {
+        let equals = |text: &str| {
+            let leaves = parse::leaves(text).unwrap();
+            let names = leaves
+                .into_iter()
+                .filter_map(|leaf| leaf.equals)
+                .map(|column| column.names.last().cloned());
+            names.flatten().map(|name| name.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            equals("(t.owner = (select auth.uid())) and 'open' = status and a = b and c <> 1"),
+            ["owner", "status"]
+        );
+        assert_eq!(
+            equals("id in (select id from members where who = auth.uid())"),
+            owned(&[])
+        );
+        assert_eq!(equals("(auth.jwt() ->> 'org')::int = org"), ["org"]);
     }
 
     #[test]

@@ -80,6 +80,50 @@ async fn a_shape_is_logged_once_without_values_and_with_advice() {
 }
 
 #[tokio::test]
+async fn a_column_that_a_policy_compares_is_advised() {
+    let schema = "
+        create table notes (id int primary key, owner uuid, org int, at timestamptz);
+        alter table notes enable row level security;
+        grant select, delete on notes to authenticated, service_role;
+        create policy own on notes to authenticated using (owner = (select auth.uid()) and at is not null);
+        create policy mine on notes for delete to authenticated using (org = 7 or notes.owner = auth.uid());
+    ";
+    for engine in engines() {
+        let project = Project::of(schema).config("slow_query_ms = 0");
+        let server = Server::start(PROGRAM, engine, project).await;
+        let user = server.user("00000001-0000-4000-8000-000000000001");
+        assert_eq!(user.get("notes?select=id&order=at.desc").await.status, 200);
+        assert_eq!(
+            server.service().get("notes?select=id,org&order=at.desc").await.status,
+            200
+        );
+        let delete = Ask::new("DELETE /notes?org=eq.1").send(&user).await;
+        assert_eq!(delete.status, 204, "{}", delete.text());
+        let keyed = Ask::new("DELETE /notes?id=eq.1").send(&user).await;
+        assert_eq!(keyed.status, 204, "{}", keyed.text());
+        let end = Instant::now() + DEADLINE;
+        let slow = loop {
+            let slow = lines(&server, "public.notes").await;
+            if slow.len() == 4 {
+                break slow;
+            }
+            assert!(Instant::now() < end, "{slow:#?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        let advice: Vec<&Value> = slow.iter().map(|line| &line["advice"]).collect();
+        assert_eq!(
+            advice,
+            [
+                "create index on public.notes (owner, at desc);",
+                "create index on public.notes (at desc);",
+                "create index on public.notes (org, owner);",
+                "",
+            ]
+        );
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_logged_where_it_is_off() {
     for engine in engines() {
         let project = Project::of(SCHEMA).config("slow_query_ms = \"off\"");

@@ -1,28 +1,38 @@
 //! Which index a statement would be led by and does not have.
 //!
-//! Pure, and a suggestion: it knows the filters, joins and orders of the request, not how many rows there are, nor what
-//! policies look at.
+//! A suggestion: it knows the filters, joins and orders of the request and what the caller's policies compare, not how
+//! many rows there are.
 
 use std::collections::BTreeSet;
 
-use mainstay_core::catalog::{ColumnIndex, ConstraintKind, IndexPart, Relation, RelationKind};
-use mainstay_core::catalog::{Relationship, RelationshipKind};
+use mainstay_core::backend::Backend;
+use mainstay_core::catalog::{Catalog, ColumnIndex, ConstraintKind, IndexPart, Relation, RelationKind};
+use mainstay_core::catalog::{PolicyCommand, Relationship, RelationshipKind};
 use mainstay_core::name::Ident;
 use mainstay_core::plan::{Action, CallResult, Field, Operator, Order, OrderTarget, Plan, Predicate, Read};
+use mainstay_core::policy;
 
 /// Columns of an index that is suggested.
 const COLUMNS_MAX: usize = 3;
 
 /// The indexes that `plan` lacks, as statements.
-pub fn advice(plan: &Plan) -> Vec<String> {
+pub fn advice(backend: &dyn Backend, plan: &Plan) -> Vec<String> {
+    let catalog = backend.catalog();
+    let guarded = |relation: &Relation, command| guarded(backend, &catalog, &plan.role, relation, command);
     let mut found = BTreeSet::new();
     match &plan.action {
-        Action::Read(read) => of_read(read, Vec::new(), &mut found),
-        Action::Update(update) => of_filter(&update.source.relation, update.filter.as_ref(), &mut found),
-        Action::Delete(delete) => of_filter(&delete.source.relation, delete.filter.as_ref(), &mut found),
+        Action::Read(read) => of_read(&guarded, read, Vec::new(), &mut found),
+        Action::Update(update) => {
+            let guard = guarded(&update.source.relation, PolicyCommand::Update);
+            of_filter(&update.source.relation, update.filter.as_ref(), guard, &mut found)
+        }
+        Action::Delete(delete) => {
+            let guard = guarded(&delete.source.relation, PolicyCommand::Delete);
+            of_filter(&delete.source.relation, delete.filter.as_ref(), guard, &mut found)
+        }
         Action::Call(call) => {
             if let CallResult::Rows { read, .. } = &call.result {
-                of_embeds(read, &mut found);
+                of_embeds(&guarded, read, &mut found);
             }
         }
         Action::Insert(_) => {}
@@ -30,23 +40,57 @@ pub fn advice(plan: &Plan) -> Vec<String> {
     found.into_iter().collect()
 }
 
-fn of_filter(relation: &Relation, filter: Option<&Predicate>, found: &mut BTreeSet<String>) {
-    found.extend(suggestion(relation, &equalities(filter), &[]));
+/// The columns that the policies of a relation compare for a command.
+type Guarded<'a> = dyn Fn(&Relation, PolicyCommand) -> Vec<ColumnIndex> + 'a;
+
+fn guarded(
+    backend: &dyn Backend,
+    catalog: &Catalog,
+    role: &Ident,
+    relation: &Relation,
+    command: PolicyCommand,
+) -> Vec<ColumnIndex> {
+    if !policy::row_security_applies(catalog, role, relation) {
+        return Vec::new();
+    }
+    let applicable = policy::applicable(catalog, role, relation, command);
+    let mut policies: Vec<_> = applicable
+        .permissive
+        .into_iter()
+        .chain(applicable.restrictive)
+        .collect();
+    policies.sort_by(|one, other| one.name.cmp(&other.name));
+    let mut columns = Vec::new();
+    for condition in policies.iter().filter_map(|policy| policy.using.as_deref()) {
+        add(&mut columns, backend.compared(relation, condition));
+    }
+    columns
+}
+
+fn add(columns: &mut Vec<ColumnIndex>, more: impl IntoIterator<Item = ColumnIndex>) {
+    for column in more {
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+    }
+}
+
+fn of_filter(relation: &Relation, filter: Option<&Predicate>, guard: Vec<ColumnIndex>, found: &mut BTreeSet<String>) {
+    let mut equal = guard;
+    add(&mut equal, equalities(filter));
+    found.extend(suggestion(relation, &equal, &[]));
 }
 
 /// `joined`: the columns by which the rows of an embed are found.
-fn of_read(read: &Read, joined: Vec<ColumnIndex>, found: &mut BTreeSet<String>) {
+fn of_read(guarded: &Guarded<'_>, read: &Read, joined: Vec<ColumnIndex>, found: &mut BTreeSet<String>) {
     let mut equal = joined;
-    for column in equalities(read.filter.as_ref()) {
-        if !equal.contains(&column) {
-            equal.push(column);
-        }
-    }
+    add(&mut equal, guarded(&read.source.relation, PolicyCommand::Select));
+    add(&mut equal, equalities(read.filter.as_ref()));
     found.extend(suggestion(&read.source.relation, &equal, &read.order));
-    of_embeds(read, found);
+    of_embeds(guarded, read, found);
 }
 
-fn of_embeds(read: &Read, found: &mut BTreeSet<String>) {
+fn of_embeds(guarded: &Guarded<'_>, read: &Read, found: &mut BTreeSet<String>) {
     for embed in &read.embeds {
         let relationship: &Relationship = &embed.relationship;
         let far = match &relationship.kind {
@@ -67,7 +111,7 @@ fn of_embeds(read: &Read, found: &mut BTreeSet<String>) {
             }
             RelationshipKind::Computed { .. } => Vec::new(),
         };
-        of_read(&embed.read, far, found);
+        of_read(guarded, &embed.read, far, found);
     }
 }
 
@@ -86,11 +130,7 @@ fn equalities(filter: Option<&Predicate>) -> Vec<ColumnIndex> {
     match filter {
         Some(Predicate::And(all)) => {
             let mut columns = Vec::new();
-            for column in all.iter().flat_map(|part| equalities(Some(part))) {
-                if !columns.contains(&column) {
-                    columns.push(column);
-                }
-            }
+            add(&mut columns, all.iter().flat_map(|part| equalities(Some(part))));
             columns
         }
         Some(

@@ -124,7 +124,7 @@ impl DataRoom {
             times,
             statement = cut(&prepared.statement.sql),
             plan = steps,
-            advice = advice::advice(plan).join(" "),
+            advice = advice::advice(&*self.backend, plan).join(" "),
             "a slow statement"
         );
     }

@@ -2,7 +2,7 @@
 
 use mainstay_core::name::Ident;
 use pg_query::NodeEnum;
-use pg_query::protobuf::{BoolExprType, Node, SelectStmt, SubLinkType};
+use pg_query::protobuf::{AExprKind, BoolExprType, Node, SelectStmt, SubLinkType};
 
 use super::ddl::of_expression;
 use super::{Converted, kind};
@@ -18,6 +18,8 @@ pub struct Leaf {
     pub columns: Vec<ColumnName>,
     /// Its largest parts that name no column and call something: the same for every row.
     pub calls: Vec<String>,
+    /// It is a column that must equal something that is the same for every row.
+    pub equals: Option<ColumnName>,
 }
 
 /// A column's name as it stands.
@@ -50,12 +52,33 @@ fn gather(node: &Node, depth: usize, found: &mut Vec<Leaf>) -> Converted<()> {
         text: of_expression(node)?,
         columns: Vec::new(),
         calls: Vec::new(),
+        equals: equality(node),
     };
     columns(node, false, 0, &mut leaf.columns);
     calls(node, 0, &mut leaf.calls)?;
     leaf.calls.retain(|call| *call != leaf.text);
     found.push(leaf);
     Ok(())
+}
+
+fn equality(node: &Node) -> Option<ColumnName> {
+    let Some(NodeEnum::AExpr(compared)) = &node.node else {
+        return None;
+    };
+    let operator = compared.name.last().and_then(|name| name.node.as_ref());
+    let is_equal = matches!(operator, Some(NodeEnum::String(name)) if name.sval == "=");
+    let (left, right) = (compared.lexpr.as_deref()?, compared.rexpr.as_deref()?);
+    if compared.kind() != AExprKind::AexprOp || !is_equal {
+        return None;
+    }
+    for (column, other) in [(left, right), (right, left)] {
+        if let (Some(NodeEnum::ColumnRef(_)), false) = (&column.node, nature(other, 0).varies) {
+            let mut found = Vec::new();
+            columns(column, false, 0, &mut found);
+            return found.pop();
+        }
+    }
+    None
 }
 
 fn columns(node: &Node, is_inside: bool, depth: usize, found: &mut Vec<ColumnName>) {
