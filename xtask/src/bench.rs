@@ -4,6 +4,7 @@
 //! figure is CPU time per request of the server (on PostgreSQL: of the server and of the whole database); requests per
 //! second share the machine with the load.
 
+mod features;
 mod measure;
 mod report;
 
@@ -63,6 +64,8 @@ pub struct Results {
 
 pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
     let write = arguments.switch("--write");
+    let features = arguments.switch("--features");
+    let rows = arguments.number("--rows")?.unwrap_or(features::ROWS);
     let only = arguments.value("--only")?;
     let operations = OPERATIONS.iter().map(|(name, _)| *name);
     let chosen = |name: &&str| {
@@ -120,6 +123,21 @@ pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
         counts.orders, counts.customers
     ));
 
+    if features {
+        let settings = features::Settings {
+            seconds: settings.seconds,
+            warmup: settings.warmup,
+            rounds: settings.rounds,
+            rows,
+            engines: settings.engines,
+        };
+        let text = features::measure(&settings, &programs, &seed, &pairs)?;
+        println!("\n{text}");
+        if write {
+            report::write("features", &text)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut all = Vec::new();
     for &engine in &settings.engines {
         all.push(measure_engine(engine, &programs, &settings, &seed, &pairs)?);
@@ -128,7 +146,7 @@ pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
     let text = report::markdown(&all, size, &settings_line(&settings));
     println!("\n{text}");
     if write {
-        report::write(&text)?;
+        report::write("results", &text)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -153,30 +171,10 @@ fn measure_engine(
     seed: &Path,
     pairs: &Path,
 ) -> Result<Results> {
-    say(format_args!("── {}: loading", engine.title()));
-    let cluster = match engine {
-        Engine::Sqlite => None,
-        Engine::Postgres => {
-            ensure(&[Need::Postgres])?;
-            Some(Cluster::start(Durability::Full)?)
-        }
-    };
-    let mut project = Project::new("bench", engine, cluster.as_ref())?;
-    copy_folder(
-        &root().join("examples/shop/supabase"),
-        &project.path().join("supabase"),
-        &|_| true,
-    )?;
-    write_seeds(&project, seed)?;
-    project.set("PGRST_JWT_SECRET", SECRET);
-    // A line per request costs both sides' terminals, not the server: measured as a service would run, at `warn`.
-    project.set("RUST_LOG", "warn");
-    let url = project.database_url().to_owned();
-    project.command(&programs.mainstay, &["db", "reset"], &["--database-url", &url, "--yes"])?;
+    let (project, cluster) = load_shop(engine, programs, seed)?;
     if let Some(cluster) = &cluster {
         cluster.execute("xtask_bench", "vacuum analyze")?;
     }
-
     let (floor, _floor_folder) = start_floor(engine, programs, cluster.as_ref(), seed)?;
     let anon = project.keys(&programs.mainstay)?.anon;
     let start_ms = start_time(&project, programs)?;
@@ -251,6 +249,31 @@ fn measure_engine(
     }
     stop(server)?;
     Ok(results)
+}
+
+/// A project with the shop's schema and `seed`, in a database of its own.
+fn load_shop(engine: Engine, programs: &Programs, seed: &Path) -> Result<(Project, Option<Cluster>)> {
+    say(format_args!("── {}: loading", engine.title()));
+    let cluster = match engine {
+        Engine::Sqlite => None,
+        Engine::Postgres => {
+            ensure(&[Need::Postgres])?;
+            Some(Cluster::start(Durability::Full)?)
+        }
+    };
+    let mut project = Project::new("bench", engine, cluster.as_ref())?;
+    copy_folder(
+        &root().join("examples/shop/supabase"),
+        &project.path().join("supabase"),
+        &|_| true,
+    )?;
+    write_seeds(&project, seed)?;
+    project.set("PGRST_JWT_SECRET", SECRET);
+    // A line per request costs both sides' terminals, not the server: measured as a service would run, at `warn`.
+    project.set("RUST_LOG", "warn");
+    let url = project.database_url().to_owned();
+    project.command(&programs.mainstay, &["db", "reset"], &["--database-url", &url, "--yes"])?;
+    Ok((project, cluster))
 }
 
 /// Gives the project the seed in parts: a text of more than a mebibyte is not read at once.

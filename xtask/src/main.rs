@@ -49,7 +49,8 @@ Mainstay's tasks.
   cargo xtask types
       Typed programs with supabase-js under the TypeScript compiler, with the types that `mainstay types` writes.
   cargo xtask bench [--seconds N] [--rounds N] [--orders N] [--only OPERATIONS] [--engine sqlite|postgres] [--write]
-      The shop beside the same work written by hand; --write updates docs/benchmarks.md.
+      The shop beside the same work written by hand; --write updates docs/benchmarks.md. With --features [--rows N]
+      what the API offers beside the plain way: 304, cursors, batches, estimated counts.
   cargo xtask schemas --from DIR [--write]
       Public projects' migrations on the embedded engine; --write updates docs/portability.md.
   cargo xtask shop-data --orders N [--out FILE]

@@ -1,5 +1,6 @@
-//! The load of `cargo xtask bench`: keep-alive connections over loopback that ask one of five questions of the shop, as
-//! many customers, for a fixed time.
+//! The load of `cargo xtask bench`: keep-alive connections over loopback that ask one question of the shop, as many
+//! customers, for a fixed time. A question may be several requests one after the other, and may have been prepared by
+//! asking the server something first.
 //!
 //! Prints `measuring` when the warm-up is over and one line of JSON at the end. Any unexpected answer is counted as an
 //! error and the first is shown. Only loopback addresses are accepted.
@@ -25,6 +26,14 @@ const HISTORY: &str = "id,status,placed_at,note,order_items(quantity,unit_price,
 const BULK_ROWS: usize = 100;
 /// Different requests prepared at most.
 const REQUESTS_MAX: usize = 2_000;
+/// Questions that are prepared one by one, at most.
+const PREPARED_MAX: usize = 500;
+/// Rows of a batch, and of as many requests.
+const SMALL_ROWS: usize = 20;
+const PAGE_ROWS: u64 = 20;
+/// The page far back.
+const PAGE_FAR: u64 = 10_000;
+const LONG_PAGE_ROWS: u64 = 1_000;
 const TOKEN_SECONDS: u64 = 3_600;
 
 struct Options {
@@ -72,13 +81,29 @@ async fn run(options: &Options) -> Result<()> {
     if !address.ip().is_loopback() {
         return Err("only loopback is loaded".into());
     }
-    let requests = Arc::new(requests(options, address)?);
+    let mut connection = Connection::open(address).await?;
+    let questions = match options.text("operation")? {
+        name @ ("list_20_unchanged" | "insert_20_single" | "insert_20_batch") => {
+            let lists = requests(options, address, "list_20")?;
+            prepared(options, &mut connection, name, lists).await?
+        }
+        name if name.starts_with("page_") || name.starts_with("count_") => {
+            vec![vec![
+                of_numbers(&mut connection, address, options.text("anon-key")?, name).await?,
+            ]]
+        }
+        name => requests(options, address, name)?
+            .into_iter()
+            .map(|only| vec![only])
+            .collect(),
+    };
+    let requests = Arc::new(questions);
     if options.once {
-        let mut connection = Connection::open(address).await?;
-        let status = connection.ask(&requests[0]).await?;
+        let status = connection.ask(&requests[0][0]).await?;
         println!("{status}\n{}", String::from_utf8_lossy(&connection.body));
         return Ok(());
     }
+    drop(connection);
 
     let measuring = Arc::new(AtomicBool::new(false));
     let stopped = Arc::new(AtomicBool::new(false));
@@ -121,8 +146,7 @@ async fn run(options: &Options) -> Result<()> {
 }
 
 /// The requests as they go over the wire.
-fn requests(options: &Options, address: SocketAddr) -> Result<Vec<Vec<u8>>> {
-    let operation = options.text("operation")?;
+fn requests(options: &Options, address: SocketAddr, operation: &str) -> Result<Vec<Vec<u8>>> {
     let (key, anon) = (
         EncodingKey::from_secret(options.text("secret")?.as_bytes()),
         options.text("anon-key")?,
@@ -187,6 +211,86 @@ fn requests(options: &Options, address: SocketAddr) -> Result<Vec<Vec<u8>>> {
     }
 }
 
+/// Questions that need an answer first, or that are several requests.
+async fn prepared(
+    options: &Options,
+    connection: &mut Connection,
+    name: &str,
+    lists: Vec<Vec<u8>>,
+) -> Result<Vec<Vec<Vec<u8>>>> {
+    let mut questions = Vec::with_capacity(lists.len());
+    for (number, list) in lists.into_iter().take(PREPARED_MAX).enumerate() {
+        let list = String::from_utf8(list)?;
+        let (line, rest) = list.split_once("\r\n").ok_or("a request has no line")?;
+        let headers = rest.strip_suffix("\r\n\r\n").ok_or("a request has no end")?;
+        let post = |path: &str, body: &str| {
+            let length = body.len();
+            format!(
+                "POST /rest/v1/{path} HTTP/1.1\r\n{headers}\r\ncontent-type: application/json\r\n\
+                 prefer: return=minimal\r\ncontent-length: {length}\r\n\r\n{body}"
+            )
+            .into_bytes()
+        };
+        questions.push(match name {
+            "list_20_unchanged" => {
+                connection.ask(list.as_bytes()).await?;
+                let tag = connection.header("etag").ok_or("the list has no ETag")?.to_owned();
+                vec![format!("{line}\r\n{headers}\r\nif-none-match: {tag}\r\n\r\n").into_bytes()]
+            }
+            "insert_20_batch" => {
+                let items: Vec<String> = (0..SMALL_ROWS)
+                    .map(|row| {
+                        format!(r#"{{"method":"POST","path":"/orders","body":{{"note":"batch {number} {row}"}}}}"#)
+                    })
+                    .collect();
+                vec![post("batch", &format!(r#"{{"requests":[{}]}}"#, items.join(",")))]
+            }
+            _ => (0..SMALL_ROWS)
+                .map(|row| post("orders", &format!(r#"{{"note":"single {number} {row}"}}"#)))
+                .collect(),
+        });
+    }
+    match questions.is_empty() {
+        true => Err(format!("`{}` has no pairs", options.text("pairs")?).into()),
+        false => Ok(questions),
+    }
+}
+
+/// A question of the table `numbers`, which everybody may read.
+async fn of_numbers(connection: &mut Connection, address: SocketAddr, anon: &str, name: &str) -> Result<Vec<u8>> {
+    let request = |query: &str, prefer: &str| {
+        format!(
+            "GET /rest/v1/numbers?{query} HTTP/1.1\r\nhost: {address}\r\napikey: {anon}\r\naccept: */*\r\nprefer: {prefer}\r\n\r\n"
+        )
+        .into_bytes()
+    };
+    let page = format!("select=id,kind,note&order=kind.desc,id&limit={PAGE_ROWS}");
+    Ok(match name {
+        "page_offset_1" => request(&page, "count=none"),
+        "page_offset_far" => request(&format!("{page}&offset={}", PAGE_ROWS * (PAGE_FAR - 1)), "count=none"),
+        "page_cursor_1" => request(&page, "paging=cursor"),
+        "page_cursor_far" => {
+            // In long pages to the one before.
+            let mut cursor = String::new();
+            let mut left = PAGE_ROWS * (PAGE_FAR - 1);
+            while left > 0 {
+                let rows = left.min(LONG_PAGE_ROWS);
+                let query = format!("select=id&order=kind.desc,id&limit={rows}&{cursor}");
+                connection.ask(&request(&query, "paging=cursor")).await?;
+                let next = connection.header("next-cursor").ok_or("the table is too short")?;
+                cursor = format!("cursor={next}");
+                left -= rows;
+            }
+            request(&format!("{page}&{cursor}"), "paging=cursor")
+        }
+        "count_exact" => request("select=id&limit=1", "count=exact"),
+        "count_estimated" => request("select=id&limit=1", "count=estimated"),
+        "count_filtered_exact" => request("select=id&limit=1&note=like.*7*", "count=exact"),
+        "count_filtered_estimated" => request("select=id&limit=1&note=like.*7*", "count=estimated"),
+        other => return Err(format!("there is no operation `{other}`").into()),
+    })
+}
+
 fn token(key: &EncodingKey, customer: &str) -> Result<String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let claims = serde_json::json!({
@@ -198,7 +302,7 @@ fn token(key: &EncodingKey, customer: &str) -> Result<String> {
 /// Asks until it is told to stop. Returns the latencies in microseconds while measuring, and the unexpected answers.
 async fn drive(
     address: SocketAddr,
-    requests: &[Vec<u8>],
+    questions: &[Vec<Vec<u8>>],
     measuring: &AtomicBool,
     stopped: &AtomicBool,
     next: &AtomicUsize,
@@ -206,10 +310,16 @@ async fn drive(
     let mut connection = Connection::open(address).await?;
     let (mut latencies, mut errors) = (Vec::new(), 0);
     while !stopped.load(Ordering::Relaxed) {
-        let request = &requests[next.fetch_add(1, Ordering::Relaxed) % requests.len()];
+        let question = &questions[next.fetch_add(1, Ordering::Relaxed) % questions.len()];
         let start = Instant::now();
-        let status = connection.ask(request).await?;
-        if !(200..300).contains(&status) {
+        let mut status = 0;
+        for request in question {
+            status = connection.ask(request).await?;
+            if !matches!(status, 200..300 | 304) {
+                break;
+            }
+        }
+        if !matches!(status, 200..300 | 304) {
             errors += 1;
             if errors == 1 {
                 eprintln!("unexpected {status}: {}", String::from_utf8_lossy(&connection.body));
@@ -225,6 +335,8 @@ async fn drive(
 struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// Of the last answer.
+    head: String,
     body: Vec<u8>,
 }
 
@@ -235,8 +347,14 @@ impl Connection {
         Ok(Connection {
             stream,
             buffer: Vec::with_capacity(64 * 1024),
+            head: String::new(),
             body: Vec::new(),
         })
+    }
+
+    /// A header of the last answer.
+    fn header(&self, name: &str) -> Option<&str> {
+        header_of(&self.head, name)
     }
 
     /// Sends `request`, reads the whole answer into `body`, returns its status.
@@ -251,14 +369,15 @@ impl Connection {
         };
         let text = std::str::from_utf8(&self.buffer[..head])?;
         let status: u16 = text.get(9..12).ok_or("the answer has no status")?.parse()?;
-        let header = |name: &str| {
-            let mut lines = text.split("\r\n").filter_map(|line| line.split_once(':'));
-            lines
-                .find(|(found, _)| found.eq_ignore_ascii_case(name))
-                .map(|(_, value)| value.trim())
+        let is_empty = status == 304 || status == 204;
+        let length: Option<usize> = match is_empty {
+            true => None,
+            false => header_of(text, "content-length").map(str::parse).transpose()?,
         };
-        let length: Option<usize> = header("content-length").map(str::parse).transpose()?;
-        let is_chunked = header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
+        let is_chunked =
+            header_of(text, "transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
+        self.head.clear();
+        self.head.push_str(text);
         self.body.clear();
         if is_chunked {
             self.read_chunks(head).await?;
@@ -299,6 +418,13 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+fn header_of<'t>(head: &'t str, name: &str) -> Option<&'t str> {
+    let mut lines = head.split("\r\n").filter_map(|line| line.split_once(':'));
+    lines
+        .find(|(found, _)| found.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim())
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {

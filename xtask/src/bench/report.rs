@@ -17,12 +17,17 @@ durability, token check and access rules, and nothing else.
 
 <!-- results -->
 <!-- /results -->
+
+## What the API offers, beside the plain way
+
+<!-- features -->
+<!-- /features -->
 ";
 
-/// Writes the results into the document.
-pub fn write(text: &str) -> Result<()> {
+/// Writes a section of the document.
+pub fn write(section: &str, text: &str) -> Result<()> {
     let path = root().join("docs/benchmarks.md");
-    write_section(&path, EMPTY_DOCUMENT, "results", text)?;
+    write_section(&path, EMPTY_DOCUMENT, section, text)?;
     say(format_args!("wrote {}", path.display()));
     Ok(())
 }
@@ -101,7 +106,7 @@ fn middle(results: &Results, operation: &str, peer: Peer) -> Option<Tally> {
 }
 
 /// The processor and its cores, as far as the system tells.
-fn machine() -> String {
+pub fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info
@@ -116,7 +121,7 @@ fn machine() -> String {
     )
 }
 
-fn thousands(number: f64) -> String {
+pub fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -128,7 +133,7 @@ fn thousands(number: f64) -> String {
     text
 }
 
-fn capital(text: &str) -> String {
+pub fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters
         .next()
