@@ -210,6 +210,39 @@ async fn sign_ups_that_cannot_be_are_refused() {
 }
 
 #[tokio::test]
+async fn of_sign_ups_at_once_one_gets_the_address() {
+    on_each_engine(project, async |_, auth: Auth| {
+        let all = futures_util::future::join_all((0..6).map(|number| {
+            let email = if number % 2 == 0 {
+                "ann@example.com"
+            } else {
+                "ANN@example.com"
+            };
+            auth.try_sign_up(email, json!({"name": number.to_string()}))
+        }))
+        .await;
+        let (won, lost): (Vec<_>, Vec<_>) = all.iter().partition(|answer| answer.status == 200);
+        assert_eq!((won.len(), lost.len()), (1, 5));
+        for answer in lost {
+            assert_eq!(
+                refusal(answer),
+                refused(422, "user_already_exists"),
+                "{}",
+                answer.text()
+            );
+        }
+        let ann = crate::auth::session(won[0]);
+        let profiles = auth.server.service().get("profiles").await;
+        assert_eq!(
+            profiles.json(),
+            json!([{"id": ann.id(), "name": ann.user["user_metadata"]["name"]}])
+        );
+        assert_eq!(auth.sign_in("ann@example.com").await.id(), ann.id());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn protected_members_of_a_sign_up_are_not_stored() {
     on_each_engine(project, async |_, auth: Auth| {
         let body = json!({

@@ -14,6 +14,7 @@ mod auth_keys;
 mod auth_limits;
 mod auth_sessions;
 mod auth_sign_in;
+mod auth_supabase;
 mod bad_input;
 mod batch;
 mod both;
