@@ -17,7 +17,9 @@ mod json;
 mod licences;
 mod postgres;
 mod process;
+mod python;
 mod schemas;
+mod schemathesis;
 mod server;
 mod setup;
 mod shop_data;
@@ -48,6 +50,10 @@ Mainstay's tasks.
       The check with the published supabase-js.
   cargo xtask types
       Typed programs with supabase-js under the TypeScript compiler, with the types that `mainstay types` writes.
+  cargo xtask python [--engine sqlite|postgres]
+      The check with the published client of supabase-py.
+  cargo xtask schemathesis [--engine sqlite|postgres] [--examples N] [--no-coverage] [--seed S]
+      Requests generated from the OpenAPI 3.1 document: no 5xx, no answer that the document does not describe.
   cargo xtask bench [--seconds N] [--rounds N] [--orders N] [--only OPERATIONS] [--engine sqlite|postgres] [--write]
       The shop beside the same work written by hand; --write updates docs/benchmarks.md. With --features [--rows N]
       what the API offers beside the plain way: 304, cursors, batches, estimated counts.
@@ -124,6 +130,8 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
         "regress" => fuzz::regress(&mut arguments),
         "smoke" => smoke::run(&mut arguments),
         "types" => types::run(&mut arguments),
+        "python" => python::run(&mut arguments),
+        "schemathesis" => schemathesis::run(&mut arguments),
         "bench" => bench::run(&mut arguments),
         "schemas" => schemas::run(&mut arguments),
         "shop-data" => shop_data::run(&mut arguments),

@@ -24,10 +24,19 @@ pub enum Need {
     Node,
     /// Python 3: the conformance runner.
     Python,
+    /// Python's environments: the Python scripts of `e2e/`.
+    PythonVenv,
 }
 
 /// What `cargo xtask test` needs.
-pub const ALL: [Need; 5] = [Need::Libclang, Need::Postgres, Need::Chromium, Need::Node, Need::Python];
+pub const ALL: [Need; 6] = [
+    Need::Libclang,
+    Need::Postgres,
+    Need::Chromium,
+    Need::Node,
+    Need::Python,
+    Need::PythonVenv,
+];
 
 impl Need {
     fn is_met(self) -> bool {
@@ -38,6 +47,7 @@ impl Need {
             Need::Chromium => chromium().is_some(),
             Need::Node => find("node").is_some() && find("npm").is_some(),
             Need::Python => find("python3").is_some(),
+            Need::PythonVenv => has_venv(),
         }
     }
 
@@ -49,6 +59,7 @@ impl Need {
             Need::Chromium => &["chromium"],
             Need::Node => &["nodejs", "npm"],
             Need::Python => &["python3"],
+            Need::PythonVenv => &["python3", "python3-venv"],
         }
     }
 }
@@ -57,6 +68,7 @@ pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
     arguments.finish()?;
     ensure(&ALL)?;
     install_client()?;
+    crate::python::environment()?;
     say("everything the tests need is here");
     Ok(ExitCode::SUCCESS)
 }
@@ -109,6 +121,13 @@ fn apt_get(apt: &Path, arguments: &[&str]) -> Result<()> {
 pub fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output();
     id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+/// Debian ships `venv` without what it installs pip from.
+fn has_venv() -> bool {
+    let mut command = Command::new("python3");
+    command.args(["-c", "import venv, ensurepip"]).stdin(Stdio::null());
+    command.output().is_ok_and(|output| output.status.success())
 }
 
 fn has_libclang() -> bool {

@@ -8,7 +8,7 @@ use crate::process::{cargo, find, run as run_command, say};
 use crate::server::{ENGINES, Engine};
 use crate::workspace::{is_ci, shared};
 use crate::{Arguments, Error, Result};
-use crate::{conformance, e2e, fuzz, licences, setup, smoke, types};
+use crate::{conformance, e2e, fuzz, licences, python, schemathesis, setup, smoke, types};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -28,12 +28,17 @@ const STEPS: &[(&str, &str)] = &[
         "types",
         "typed programs under the TypeScript compiler, with the types from both engines",
     ),
+    ("python", "the published client of supabase-py on both engines"),
+    (
+        "schemathesis",
+        "requests generated from the OpenAPI 3.1 document on both engines",
+    ),
     ("smoke", "the published supabase-js on both engines"),
     ("conformance", "the portable conformance cases on both engines"),
 ];
 
 /// The steps that run the program.
-const NEED_PROGRAM: &[&str] = &["shop", "types", "smoke", "conformance"];
+const NEED_PROGRAM: &[&str] = &["shop", "types", "python", "schemathesis", "smoke", "conformance"];
 
 /// What became of a step.
 enum Fate {
@@ -71,7 +76,8 @@ pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
 
     run.step("setup", || {
         setup::ensure(&setup::ALL)?;
-        setup::install_client()
+        setup::install_client()?;
+        python::environment().map(drop)
     });
     run.step("format", || run_command(cargo().args(["fmt", "--all", "--check"])));
     run.step("lints", || {
@@ -115,6 +121,12 @@ fn run_against_the_program(run: &mut Run, shared: Option<&PathBuf>) {
     };
     run.step("shop", || e2e::check(&program, &cluster));
     run.step("types", || types::check(&program, &cluster));
+    for engine in ENGINES {
+        run.part("python", engine, || python::check(&program, engine, Some(&cluster)));
+        run.part("schemathesis", engine, || {
+            schemathesis::check(&program, engine, Some(&cluster), &schemathesis::Amount::SMALL)
+        });
+    }
     let Some(shared) = shared else { return };
     for engine in ENGINES {
         run.part("smoke", engine, || {

@@ -194,3 +194,28 @@ async fn embeds_of_what_was_not_written() {
     .await;
     ask(&both, shown("DELETE /sightings?id=eq.1&select=place,owned(name)")).await;
 }
+
+/// PostgREST answers 500. A generated request found it: nothing failed, the view has no such method.
+#[tokio::test]
+async fn a_view_that_takes_no_writes_refuses_the_method() {
+    let sql = "create table t (id int primary key, kind text);
+        create view kinds as select kind, count(*) as many from t group by kind;
+        grant all on t, kinds to anon;";
+    let both = Both::start(|| Project::of(sql)).await;
+    let asks = [
+        Ask::new("POST /kinds").json(r#"{"kind":"a"}"#),
+        Ask::new("PATCH /kinds?kind=eq.a").json(r#"{"kind":"b"}"#),
+        Ask::new("DELETE /kinds?kind=eq.a"),
+        Ask::new("DELETE /kinds?kind=eq.a").header("if-match", "*"),
+        Ask::new("POST /batch").json(r#"{"requests":[{"method":"DELETE","path":"/kinds"}]}"#),
+    ];
+    for ask in asks {
+        let answer = both.same(Server::anonymous, &ask).await;
+        assert!(
+            answer.text().contains("not automatically updatable"),
+            "{}",
+            answer.text()
+        );
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (405, "55000"));
+    }
+}

@@ -10,6 +10,8 @@ pub fn status(error: &DatabaseError, is_anonymous: bool) -> StatusCode {
     let code = error.sqlstate.as_str();
     match code {
         "23503" | "23505" => return StatusCode::CONFLICT,
+        // Not PostgREST's 500: the view takes no such method, as `Allow` says.
+        "55000" if is_of_view(&error.message) => return StatusCode::METHOD_NOT_ALLOWED,
         "25006" => return StatusCode::METHOD_NOT_ALLOWED,
         "21000" if error.message.ends_with("requires a WHERE clause") => return StatusCode::BAD_REQUEST,
         "21000" => return StatusCode::INTERNAL_SERVER_ERROR,
@@ -44,9 +46,29 @@ pub fn status(error: &DatabaseError, is_anonymous: bool) -> StatusCode {
     }
 }
 
+/// `cannot delete from view "v"`: no row can be traced through it, and no trigger takes it.
+fn is_of_view(message: &str) -> bool {
+    [
+        "cannot insert into view \"",
+        "cannot update view \"",
+        "cannot delete from view \"",
+    ]
+    .iter()
+    .any(|start| message.starts_with(start))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_view_that_takes_no_writes_has_no_such_method() {
+        let status_of = |message: &str| status(&DatabaseError::new("55000", message), false).as_u16();
+        assert_eq!(status_of("cannot insert into view \"v\""), 405);
+        assert_eq!(status_of("cannot update view \"v\""), 405);
+        assert_eq!(status_of("cannot delete from view \"v\""), 405);
+        assert_eq!(status_of("lastval is not yet defined in this session"), 500);
+    }
 
     #[test]
     fn statuses_follow_postgrest() {

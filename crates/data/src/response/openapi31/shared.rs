@@ -375,7 +375,7 @@ pub fn headers() -> Json {
             "schema": { "type": "string", "pattern": "^([0-9]+-[0-9]+|\\*)/([0-9]+|\\*)$" },
         },
         "Content-Location": text("The request's address with its query in one order"),
-        "ETag": { "description": "The rows as they are now", "schema": { "type": "string", "pattern": "^\"[0-9a-f.]+\"$" } },
+        "ETag": { "description": "The rows as they are now", "schema": { "type": "string", "pattern": "^\"[0-9a-f.]+(-[a-z]+)?\"$" } },
         "Location": text("Where the new row is"),
         "Preference-Applied": text("The preferences that were in force"),
         "Proxy-Status": text("The error's code once more"),

@@ -1,0 +1,104 @@
+//! The Python scripts of `e2e/`, in an environment of their own, and the check with `postgrest` of supabase-py.
+
+use crate::postgres::{Cluster, Durability};
+use crate::process::{run as run_command, say};
+use crate::server::{Engine, Keys, Mainstay, Project};
+use crate::setup::{Need, build_mainstay, ensure};
+use crate::workspace::{root, target};
+use crate::{Arguments, Context, Error, Result};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+const SECRET: &str = "a secret of forty characters for the client";
+
+/// The interpreter of the environment under `target/`, made and filled as `e2e/requirements.txt` says, unless it is.
+///
+/// Errors: Python or its `venv` is missing and cannot be installed; a package cannot be fetched.
+pub fn environment() -> Result<PathBuf> {
+    let wanted = root().join("e2e/requirements.txt");
+    let wanted_text = std::fs::read(&wanted).context("e2e/requirements.txt")?;
+    let folder = target().join("e2e-python");
+    let python = folder.join("bin").join("python");
+    // pip has no quick "is it all there": a copy of the list inside tells.
+    let mark = folder.join(".mainstay-requirements");
+    if python.is_file() && std::fs::read(&mark).is_ok_and(|installed| installed == wanted_text) {
+        return Ok(python);
+    }
+    ensure(&[Need::PythonVenv])?;
+    say("installing the Python packages of e2e/ (schemathesis, openapi-spec-validator, postgrest)");
+    let mut make = Command::new("python3");
+    make.args(["-m", "venv", "--clear"]).arg(&folder);
+    run_command(make.stdin(Stdio::null()))?;
+    let mut install = Command::new(&python);
+    install
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-input",
+            "--requirement",
+        ])
+        .arg(&wanted);
+    run_command(install.stdin(Stdio::null()))?;
+    std::fs::write(&mark, wanted_text).context(mark.display())?;
+    Ok(python)
+}
+
+/// Serves a project with one migration from `e2e/`, as production would. Returns it with its keys.
+pub fn serve(
+    binary: &Path,
+    name: &str,
+    migration: &str,
+    engine: Engine,
+    cluster: Option<&Cluster>,
+) -> Result<(Mainstay, Project, Keys)> {
+    let mut project = Project::new(name, engine, cluster)?;
+    let config = "project_id = \"e2e\"\n\n[api]\nschemas = [\"public\"]\n\n[mainstay]\ngrants = \"closed\"\n";
+    project.write("supabase/config.toml", config)?;
+    let path = root().join("e2e").join(migration);
+    let sql = std::fs::read_to_string(&path).context(path.display())?;
+    project.write("supabase/migrations/20260101000000_e2e.sql", &sql)?;
+    project.set("PGRST_JWT_SECRET", SECRET);
+    let server = project.serve(binary, &["serve", "--migrate"])?;
+    let keys = project.keys(binary)?;
+    Ok((server, project, keys))
+}
+
+pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
+    let engines = Engine::chosen(arguments)?;
+    arguments.finish()?;
+    let binary = build_mainstay("dev")?;
+    let cluster = match engines.contains(&Engine::Postgres) {
+        true => Some(Cluster::start(Durability::None)?),
+        false => None,
+    };
+    for engine in engines {
+        check(&binary, engine, cluster.as_ref())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the client's steps on one engine. Errors: a step failed.
+pub fn check(binary: &Path, engine: Engine, cluster: Option<&Cluster>) -> Result<()> {
+    let python = environment()?;
+    say(format_args!("postgrest of supabase-py on the {}", engine.title()));
+    let (server, project, keys) = serve(binary, "client", "client/orders.sql", engine, cluster)?;
+    let mut command = Command::new(python);
+    command
+        .args(["-W", "ignore"])
+        .arg(root().join("e2e/client/rest.py"))
+        .current_dir(project.path())
+        .env("REST_URL", format!("{}/rest/v1", server.url()))
+        .env("ANON_KEY", &keys.anon)
+        .env("SERVICE_KEY", &keys.service_role)
+        .env("JWT_SECRET", &keys.jwt_secret)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::null());
+    if let Err(error) = run_command(&mut command) {
+        let tail = server.log_tail();
+        return Err(Error::new(format!("{error}; the server's log ends:\n{tail}")));
+    }
+    server.stop()
+}
