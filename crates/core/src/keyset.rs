@@ -49,6 +49,19 @@ pub fn after(keys: &[Key], nulls: &[bool]) -> After {
     after_from(0, keys, nulls)
 }
 
+/// The same in two parts, whose rows come one after the other, where nulls of the first key stand on the other side of the
+/// position than its values: no index begins a range that has both.
+pub fn parts(keys: &[Key], nulls: &[bool]) -> (After, Option<After>) {
+    match (keys.first(), nulls.first()) {
+        (Some(key), Some(false)) if key.ends_with_nulls() => (beyond(0, keys, nulls), Some(After::IsNull(0))),
+        (Some(key), Some(true)) if key.nulls_first => (
+            all(vec![After::IsNull(0), after_from(1, keys, nulls)]),
+            Some(After::IsNotNull(0)),
+        ),
+        _ => (after(keys, nulls), None),
+    }
+}
+
 fn after_from(first: usize, keys: &[Key], nulls: &[bool]) -> After {
     let (Some(key), Some(is_null)) = (keys.get(first), nulls.get(first)) else {
         return After::Never;
@@ -206,11 +219,22 @@ mod tests {
                             let nulls: Vec<bool> = position.iter().map(Option::is_none).collect();
                             let condition = after(&keys, &nulls);
                             for row in &rows {
+                                let is_after = order(&keys, row, position) == Ordering::Greater;
                                 assert_eq!(
                                     holds(&condition, row, position) == Some(true),
-                                    order(&keys, row, position) == Ordering::Greater,
+                                    is_after,
                                     "{keys:?} {position:?} {row:?} {condition:?}"
                                 );
+                                let (first, rest) = parts(&keys, &nulls);
+                                let of_part = |part: &After| holds(part, row, position) == Some(true);
+                                let (in_first, in_rest) = (of_part(&first), rest.as_ref().is_some_and(of_part));
+                                assert_eq!(in_first || in_rest, is_after, "{keys:?} {position:?} {row:?}");
+                                assert!(!(in_first && in_rest));
+                                // Every row of the first part comes before every one of the rest.
+                                if let (true, Some(rest)) = (in_first, &rest) {
+                                    let later = rows.iter().filter(|other| holds(rest, other, position) == Some(true));
+                                    later.for_each(|other| assert_eq!(order(&keys, row, other), Ordering::Less));
+                                }
                             }
                         }
                     }

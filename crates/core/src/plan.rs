@@ -616,6 +616,8 @@ pub struct Outcome {
     pub response_status: Option<String>,
     /// The rows of a room's own statement, values as PostgreSQL's text output in UTC.
     pub cells: Vec<Vec<Option<String>>>,
-    /// With [`Paging`], if there is another page: the order's keys in the last row of this one, as text.
+    /// With [`Paging`], if the page is full: the order's keys in its last row, as text.
     pub last_keys: Option<Vec<Option<String>>>,
+    /// With [`Paging`]: there is a row after the page's last.
+    pub has_more: bool,
 }

@@ -48,7 +48,7 @@ use cursor::Cursors;
 use error::{Error, ErrorContext};
 use guard::{Guarded, GuardedWrite};
 use idempotency::{Identity, Single, Turns};
-use paging::Page;
+use paging::{Page, Rest};
 use pending::Pending;
 use planner::call::{self, Arguments};
 use planner::{Planned, Planner};
@@ -315,6 +315,25 @@ impl DataRoom {
             let outcome = match outcome {
                 Err(Error::Backend(BackendError::StaleCatalog)) if attempt < PLANS_MAX => continue,
                 outcome => outcome?,
+            };
+            let outcome = match &page {
+                Some(page) if prepared.planned.leaves_a_rest(&outcome) => {
+                    let rest = Rest {
+                        exchange,
+                        catalog: &catalog,
+                        relation: name,
+                        page,
+                        windows,
+                        shape: &shape,
+                        key: &key,
+                        format: prepared.planned.plan.format,
+                    };
+                    match self.rest(rest, outcome).await {
+                        Err(Error::Backend(BackendError::StaleCatalog)) if attempt < PLANS_MAX => continue,
+                        outcome => outcome?,
+                    }
+                }
+                _ => outcome,
             };
             timing.ran();
             let answer = Answer {

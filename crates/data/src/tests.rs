@@ -77,6 +77,45 @@ async fn values_are_apart_from_the_plan_and_the_plan_is_kept() {
 }
 
 #[tokio::test]
+async fn a_cursors_values_are_apart_from_the_plan_and_the_plan_is_kept() {
+    let fixture = Fixture::new();
+    let paged = [("prefer", "paging=cursor")];
+    let full = |keys: [&str; 2]| Outcome {
+        last_keys: Some(keys.map(|key| Some(key.to_owned())).to_vec()),
+        has_more: true,
+        ..rows("{},{}", 2)
+    };
+    let path = "GET /projects?select=id&name=neq.x&order=name.desc&limit=2";
+    let first = fixture.answers(full(["a", "7"])).send(path, &paged, "").await;
+    let (_, input) = fixture.last();
+    assert_eq!(input.values, [Value::Text("x".into()), Value::Integer(3)]);
+    assert_eq!(input.options.page_rows, Some(2));
+    let mut cursor = header(&first, "next-cursor").to_owned();
+    let mut seen = Vec::new();
+    for (keys, next) in [(["a", "7"], ["b", "9"]), (["b", "9"], ["c", "11"])] {
+        let page = fixture
+            .answers(full(next))
+            .send(&format!("{path}&cursor={cursor}"), &paged, "")
+            .await;
+        assert_eq!(page.status.as_u16(), 200, "{:?}", told(&page));
+        let (_, input) = fixture.last();
+        let text = |text: &str| Value::Text(text.into());
+        assert_eq!(
+            input.values,
+            [text("x"), Value::Integer(3), text(keys[0]), text(keys[1])]
+        );
+        cursor = header(&page, "next-cursor").to_owned();
+        assert!(!seen.contains(&cursor));
+        seen.push(cursor.clone());
+    }
+    assert_eq!(
+        *fixture.fake.renders.lock().unwrap(),
+        2,
+        "one for the first page, one for all others"
+    );
+}
+
+#[tokio::test]
 async fn embeds_follow_keys_junctions_and_hints() {
     let (read, _) = planned("GET /projects?select=name,clients(name),tasks(id,users(name))").await;
     assert_eq!(names(&read), ["name", "clients", "tasks"]);

@@ -610,6 +610,9 @@ async fn a_later_page_begins_in_the_index() {
             ("kind=eq.1&order=at.desc", "at"),
             ("order=at.desc,id", "at"),
             ("order=note.desc", "note"),
+            // Nulls come last: they are a part of their own.
+            ("order=note", "note"),
+            ("order=note.desc.nullslast", "note"),
             ("", "id"),
         ];
         for (order, column) in orders {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mainstay_core::catalog::{
     Argument, Column, Relation, RelationKind, Relationship, RelationshipKind, Returns, Routine, RowSecurity, Volatility,
 };
+use mainstay_core::keyset::{self, Key};
 use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::plan::*;
 use mainstay_core::policy::Access;
@@ -174,6 +175,54 @@ fn a_read_names_its_columns_and_binds_its_values() {
          WHERE (\"t1\".\"state\" = $1 AND NOT (\"t1\".\"id\" = ANY($2)) AND \
          (\"t1\".\"data\"->$3::pg_catalog.text->>$4::pg_catalog.int4) LIKE $5) \
          ORDER BY \"t1\".\"placed\" DESC NULLS LAST LIMIT $6::pg_catalog.int8"
+    );
+}
+
+#[test]
+fn a_page_shows_its_keys_and_begins_after_a_row_of_them() {
+    let by = |column, descending| Order {
+        target: OrderTarget::Field(Field::column(column)),
+        descending,
+        nulls_first: None,
+    };
+    let after = |order: Vec<Order>, values: Vec<Option<usize>>| {
+        let keys: Vec<Key> = order
+            .iter()
+            .map(|order| Key {
+                descending: order.descending,
+                nulls_first: order.descending,
+                may_be_null: matches!(&order.target, OrderTarget::Field(field) if *field != Field::column(0)),
+            })
+            .collect();
+        let nulls: Vec<bool> = values.iter().map(Option::is_none).collect();
+        let mut read = read(orders(), &[1]);
+        read.order = order;
+        read.limit = Some(9);
+        read.count = Count::Exact;
+        read.paging = Some(Paging {
+            after: Some(Position {
+                values,
+                condition: keyset::after(&keys, &nulls),
+            }),
+        });
+        let rendered = Rendered::new(plan(Action::Read(read), Format::Json), Arc::default()).unwrap();
+        let variant = rendered.variant(Situation::default()).unwrap();
+        let count = variant.count.as_ref().unwrap().statement.sql.to_string();
+        assert!(!count.contains('$'), "{count}");
+        assert_eq!((variant.keys_shown, variant.formats.as_slice()), (2, &[1][..]));
+        rendered.text().to_string()
+    };
+    assert_eq!(
+        after(vec![by(2, true), by(0, true)], vec![Some(0), Some(1)]),
+        "SELECT \"t1\".\"state\", (\"t1\".\"placed\")::pg_catalog.text, (\"t1\".\"id\")::pg_catalog.text \
+         FROM \"public\".\"orders\" AS \"t1\" WHERE (\"t1\".\"placed\", \"t1\".\"id\") < ($1, $2) \
+         ORDER BY \"t1\".\"placed\" DESC, \"t1\".\"id\" DESC LIMIT $3::pg_catalog.int8"
+    );
+    assert_eq!(
+        after(vec![by(2, false), by(0, false)], vec![None, Some(1)]),
+        "SELECT \"t1\".\"state\", (\"t1\".\"placed\")::pg_catalog.text, (\"t1\".\"id\")::pg_catalog.text \
+         FROM \"public\".\"orders\" AS \"t1\" WHERE (\"t1\".\"placed\" IS NULL AND (\"t1\".\"id\") > ($1)) \
+         ORDER BY \"t1\".\"placed\" ASC, \"t1\".\"id\" ASC LIMIT $2::pg_catalog.int8"
     );
 }
 

@@ -67,7 +67,11 @@ pub fn outcome(variant: &Variant, rendered: &Rendered, input: &Input, answer: An
                     rows.iter().map(|row| &row[..]),
                 )?;
                 outcome.rows = rows.len() as u64;
-                if let (true, Some(last)) = (rows.len() < main.rows.len(), rows.last()) {
+                outcome.has_more = rows.len() < main.rows.len();
+                if let (Some(last), Some(max)) = (rows.last(), input.options.page_rows)
+                    && variant.keys_shown > 0
+                    && outcome.rows == max
+                {
                     outcome.last_keys = Some(last_keys(last, variant)?);
                 }
             }

@@ -132,7 +132,7 @@ pub fn run(
     if options.singular && outcome.rows != 1 {
         return Err(BackendError::NotSingular { rows: outcome.rows }.into());
     }
-    outcome.last_keys = page.last_keys.filter(|_| page.has_more);
+    (outcome.last_keys, outcome.has_more) = (page.last_keys, page.has_more);
     outcome.total = count(program, prepared, sources, outcome.rows, options)?;
     Ok(outcome)
 }

@@ -18,13 +18,13 @@ use std::sync::Arc;
 
 use mainstay_core::catalog::{Catalog, Relation, Routine};
 use mainstay_core::name::{Ident, QualifiedName};
-use mainstay_core::plan::{Action as PlanAction, Call, CallResult, Count, Plan, Read};
+use mainstay_core::plan::{Action as PlanAction, Call, CallResult, Count, Outcome, Plan, Read};
 use mainstay_core::policy;
 use mainstay_core::types::Type;
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::paging::Page;
+use crate::paging::{Page, Part};
 use crate::request::media::{self, Handlers, Negotiated};
 use crate::request::prefer::Preferences;
 use crate::request::range::Windows;
@@ -47,8 +47,17 @@ pub struct Planned {
     pub total_is_rows: bool,
     /// HEAD with a count: only the total was asked of the database, and every row counts as returned.
     pub rows_are_total: bool,
+    /// Of a page: the rest of its rows is read by another statement ([`Part`]).
+    pub has_rest: bool,
     /// Embeds with an alias that were named by their relation: relation and alias.
     pub named_by_target: Vec<(String, String)>,
+}
+
+impl Planned {
+    /// True if the page is not whole with the rows of this statement.
+    pub fn leaves_a_rest(&self, outcome: &Outcome) -> bool {
+        self.has_rest && !outcome.has_more && self.plan.explain.is_none()
+    }
 }
 
 /// What planning looks at.
@@ -75,17 +84,22 @@ impl Planner<'_> {
         let mut draft = resolver.draft(&joined)?;
         let negotiated = self.negotiate(&self.handlers(Some(&joined.relation.name), &branch))?;
         self.check_preferences()?;
+        let mut has_rest = false;
         if let Some(page) = self.page {
             if negotiated.handler.is_some() {
                 return Err(Error::NotPaged("rows that a function makes a document of"));
             }
             page.check(self.windows)?;
-            draft = resolver.paged(draft, page)?;
+            (draft, has_rest) = resolver.paged(draft, page, negotiated.singular)?;
         }
         let leave = self.leave();
         leave.role()?;
         let mut read = draft.authorize(&leave, None)?;
-        read.count = self.head.preferences.count.unwrap_or_default();
+        read.count = match self.page {
+            // All rows were counted with the first part.
+            Some(Page { part: Part::Rest, .. }) => Count::None,
+            _ => self.head.preferences.count.unwrap_or_default(),
+        };
         let leaves_none_out = self.windows.root.is_all()
             && self.config.max_rows.is_none()
             && self.page.is_none_or(|page| page.after.is_none());
@@ -104,6 +118,7 @@ impl Planner<'_> {
         let mut planned = self.planned(PlanAction::Read(read), resolver, negotiated, &branch);
         planned.total_is_rows = total_is_rows;
         planned.rows_are_total = rows_are_total;
+        planned.has_rest = has_rest;
         Ok(planned)
     }
 
@@ -310,6 +325,7 @@ impl Planner<'_> {
             negotiated,
             total_is_rows: false,
             rows_are_total: false,
+            has_rest: false,
             named_by_target,
         }
     }

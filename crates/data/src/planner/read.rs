@@ -24,7 +24,7 @@ use super::suggest;
 use super::template::{Form, Template, WindowRef};
 use super::tree::Condition;
 use crate::error::Error;
-use crate::paging::Page;
+use crate::paging::{Page, Part};
 use crate::request::range::{Window, Windows};
 use crate::request::syntax::{FieldRef, Filter, LogicOperator, LogicTree, Operation, PathOperand, SelectItem};
 
@@ -303,8 +303,10 @@ impl Resolver<'_> {
 
     /// Makes pages of the root's rows: the order ends with a key, so that each row has a place of its own.
     ///
+    /// `whole`: by one statement. True: there is a rest for another.
+    ///
     /// Errors: `MS-DATA-013`, `MS-DATA-014`.
-    pub fn paged(&mut self, mut draft: Draft, page: &Page) -> Result<Draft, Error> {
+    pub fn paged(&mut self, mut draft: Draft, page: &Page, whole: bool) -> Result<(Draft, bool), Error> {
         if draft.grouping.is_some() {
             return Err(Error::NotPaged("groups"));
         }
@@ -348,6 +350,7 @@ impl Resolver<'_> {
                 }),
             })
             .collect();
+        let mut has_rest = false;
         let after = match &page.after {
             None => None,
             // The table has another key by now.
@@ -360,17 +363,24 @@ impl Resolver<'_> {
                         self.template.slot(slot - 1)
                     })
                 });
-                Some(Position {
-                    values: values.collect(),
-                    condition: keyset::after(&keys, &place.nulls),
-                })
+                let values = values.collect();
+                let condition = match (keyset::parts(&keys, &place.nulls), page.part) {
+                    ((first, None), _) => first,
+                    (_, Part::First) if whole => keyset::after(&keys, &place.nulls),
+                    ((first, Some(_)), Part::First) => {
+                        has_rest = true;
+                        first
+                    }
+                    ((_, Some(rest)), Part::Rest) => rest,
+                };
+                Some(Position { values, condition })
             }
         };
-        if draft.limit.is_some() {
-            draft.limit = Some(self.template.page_limit());
+        if let Some(limit) = draft.limit {
+            self.template.page_limit(limit);
         }
         draft.paging = Some(Paging { after });
-        Ok(draft)
+        Ok((draft, has_rest))
     }
 
     fn window(&mut self, joined: &Joined<'_>) -> (Option<usize>, Option<usize>) {

@@ -72,9 +72,11 @@ impl Template {
         self.push(Supply::Slot { slot, form: Form::Text })
     }
 
-    /// Adds the root's limit and one more.
-    pub fn page_limit(&mut self) -> ValueRef {
-        self.push(Supply::PageLimit)
+    /// Makes the root's limit one more.
+    pub fn page_limit(&mut self, limit: ValueRef) {
+        if let Some(supply) = self.supplies.get_mut(limit) {
+            *supply = Supply::PageLimit;
+        }
     }
 
     /// Adds a limit.
