@@ -11,7 +11,7 @@ use rusqlite::{Connection, ffi};
 
 use super::checks::{Checks, Moment};
 use super::disclosure::Disclosure;
-use super::rows::{Failing, RowWriter, null_in, texts};
+use super::rows::{Failing, Generated, RowWriter, completed, null_in, texts};
 use super::statement::{Prepared, scalars};
 use super::target::Target;
 use crate::emit::binds::{Bind, Sources};
@@ -31,6 +31,8 @@ pub struct Conflict {
     key: Vec<ColumnIndex>,
     /// Finds the number of the row with the proposed row's key.
     find: Option<Prepared>,
+    /// The table's CHECK constraints, which even a row that is not inserted must pass.
+    constraints: Option<Constraints>,
     action: Action,
 }
 
@@ -51,8 +53,6 @@ struct Update {
     existing: Option<Checks>,
     /// The row as it would be must pass.
     updated: Option<Checks>,
-    /// The table's CHECK constraints, which even a row that is not inserted must pass.
-    constraints: Option<Constraints>,
     statement: Prepared,
     disclosure: Disclosure,
 }
@@ -74,13 +74,14 @@ pub struct Written {
 
 impl Conflict {
     /// `DO NOTHING`. `key`: empty for any unique key.
-    pub fn ignore(relation: &Relation, key: Vec<ColumnIndex>) -> Self {
-        let find = (!key.is_empty()).then(|| find(relation, &key));
-        Conflict {
+    pub fn ignore(compiled: &Compiled, target: &Target, key: Vec<ColumnIndex>) -> Result<Self, DatabaseError> {
+        let find = (!key.is_empty()).then(|| find(&target.relation, &key));
+        Ok(Conflict {
             key,
             find,
+            constraints: Constraints::compile(compiled, target)?,
             action: Action::Ignore,
-        }
+        })
     }
 
     /// `DO UPDATE`. `values`: see [`Update::values`]; they bind the row's number after its columns.
@@ -96,7 +97,6 @@ impl Conflict {
         let update = Update {
             existing: Checks::compile(compiled, target, Moment::Existing, &commands)?,
             updated: Checks::compile(compiled, target, Moment::Updated(&columns), &commands)?,
-            constraints: Constraints::compile(compiled, target)?,
             statement: set(relation, &columns),
             disclosure: target.disclosure.clone(),
             columns,
@@ -106,6 +106,7 @@ impl Conflict {
         Ok(Conflict {
             key,
             find,
+            constraints: Constraints::compile(compiled, target)?,
             action: Action::Update(Box::new(update)),
         })
     }
@@ -119,16 +120,21 @@ impl Conflict {
     }
 
     /// The row that is in the way of a proposed one.
+    ///
+    /// Errors: 23514 for a proposed row that could never be.
     pub fn existing(
         &self,
         conn: &Connection,
+        relation: &Relation,
         row: &[Scalar],
         sources: &Sources<'_>,
     ) -> Result<Option<i64>, BackendError> {
-        match &self.find {
-            Some(find) => find.one(conn, &sources.with_row(row), |found| found.get(0)),
-            None => Ok(None),
+        let Some(find) = &self.find else { return Ok(None) };
+        let found: Option<i64> = find.one(conn, &sources.with_row(row), |found| found.get(0))?;
+        if let (Some(_), Some(constraints)) = (found, &self.constraints) {
+            constraints.run(conn, relation, row, sources)?;
         }
+        Ok(found)
     }
 
     /// True if any unique key counts, which only inserting finds out.
@@ -139,7 +145,7 @@ impl Conflict {
     /// What DO UPDATE makes of the row `number` for a proposed row: the values of the columns that it sets, each in its
     /// column's place. `None`: its WHERE leaves the row alone.
     ///
-    /// Errors: 23514 for a proposed row that could never be, 42501 for a row that may not be updated.
+    /// Errors: 42501 for a row that may not be updated.
     pub fn values(
         &self,
         conn: &Connection,
@@ -151,9 +157,6 @@ impl Conflict {
         let Action::Update(update) = &self.action else {
             return Ok(None);
         };
-        if let Some(constraints) = &update.constraints {
-            constraints.run(conn, relation, row, sources)?;
-        }
         let mut row = row.to_vec();
         row.truncate(relation.columns.len());
         row.push(Scalar::Integer(number));
@@ -207,13 +210,7 @@ impl Conflict {
     ) -> Result<Written, BackendError> {
         let mut written = Written::default();
         for row in rows {
-            let there = match &self.find {
-                Some(find) => find
-                    .one(conn, &sources.with_row(&row), |found| found.get::<_, i64>(0))?
-                    .is_some(),
-                None => false,
-            };
-            if there {
+            if self.existing(conn, relation, &row, sources)?.is_some() {
                 continue;
             }
             match writer.insert(conn, catalog, relation, sources, std::slice::from_ref(&row)) {
@@ -285,14 +282,9 @@ impl Conflict {
         sources: &Sources<'_>,
         update: &Update,
     ) -> Result<Place, BackendError> {
-        let Some(find) = &self.find else {
+        let Some(number) = self.existing(conn, relation, row, sources)? else {
             return Ok(Place::Insert);
         };
-        let found = find.one(conn, &sources.with_row(row), |found| found.get::<_, i64>(0))?;
-        let Some(number) = found else { return Ok(Place::Insert) };
-        if let Some(constraints) = &update.constraints {
-            constraints.run(conn, relation, row, sources)?;
-        }
         row.truncate(relation.columns.len());
         row.push(Scalar::Integer(number));
         let values = match &update.values {
@@ -429,6 +421,7 @@ fn find(relation: &Relation, key: &[ColumnIndex]) -> Prepared {
 #[derive(Debug)]
 struct Constraints {
     statement: Prepared,
+    generated: Option<Generated>,
     disclosure: Disclosure,
     names: Vec<mainstay_core::name::Ident>,
 }
@@ -462,6 +455,7 @@ impl Constraints {
         let disclosure = target.disclosure.clone();
         Ok(Some(Constraints {
             statement: Prepared::from(emitter.finish()),
+            generated: Generated::compile(compiled, relation)?,
             disclosure,
             names,
         }))
@@ -485,7 +479,8 @@ impl Constraints {
         );
         let mut error = DatabaseError::new("23514", message);
         if self.disclosure.allows_row() {
-            error = error.detail(errors::failing_row(&texts(relation, row)));
+            let row = completed(self.generated.as_ref(), conn, sources, row.to_vec());
+            error = error.detail(errors::failing_row(&texts(relation, &row)));
         }
         errors::place(&mut error, relation);
         error.constraint = Some(name.clone());

@@ -170,7 +170,7 @@ fn table(
                 besides(Privilege::Update, &insert.columns)?;
             }
             Some(match conflict.action {
-                ConflictAction::Ignore => Conflict::ignore(&target.relation, key),
+                ConflictAction::Ignore => Conflict::ignore(compiled, target, key)?,
                 ConflictAction::Merge => {
                     let columns = members.iter().map(|member| member.column).collect();
                     Conflict::update(compiled, target, key, columns, None)?

@@ -433,7 +433,7 @@ fn on_conflict<'c>(
         filter,
     } = &conflict.action
     else {
-        return Ok(Conflict::ignore(relation, key));
+        return Conflict::ignore(compiled, target, key);
     };
     let columns: Vec<ColumnIndex> = columns_of(assignments)
         .into_iter()

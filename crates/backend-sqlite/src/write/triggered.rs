@@ -269,7 +269,7 @@ impl Running<'_> {
             }
             plain.writer.check_not_null(env.conn, &relation, env.sources, &row)?;
             let existing = match plain.conflict {
-                Some(conflict) => conflict.existing(env.conn, &row, env.sources)?,
+                Some(conflict) => conflict.existing(env.conn, &relation, &row, env.sources)?,
                 None => None,
             };
             match (plain.conflict, existing) {
