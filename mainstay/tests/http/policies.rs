@@ -173,6 +173,33 @@ fn scenarios() -> Vec<(&'static str, Ask, &'static str)> {
         (A, ask("DELETE /shaded?id=eq.1"), ""),
         (A, ask("GET /half_shaded"), "42501"),
         (A, ask("PATCH /half_shaded?id=eq.1").json(r#"{"n":2}"#), "42501"),
+        (A, ask("POST /unread_invoker").json(r#"{"id":10}"#), ""),
+        (
+            A,
+            ask("POST /unread_invoker").json(r#"{"id":11}"#).prefer(representation),
+            "42501",
+        ),
+        (
+            A,
+            ask("POST /unread_invoker?select=n")
+                .json(r#"{"id":11}"#)
+                .prefer(representation),
+            "42501",
+        ),
+        (A, ask("PATCH /unread_invoker?id=eq.10").json(r#"{"n":2}"#), "42501"),
+        (A, ask("DELETE /unread_invoker?id=eq.10"), "42501"),
+        (
+            A,
+            ask("POST /unread_invoker")
+                .json(r#"{"id":11}"#)
+                .prefer("resolution=ignore-duplicates"),
+            "42501",
+        ),
+        (
+            A,
+            ask("POST /unread_owner").json(r#"{"id":12}"#).prefer(representation),
+            "",
+        ),
         (A, ask("GET /circular"), "42P17"),
         (A, ask("POST /circular").json(r#"{"id":10}"#), "42P17"),
         (A, ask("GET /hidden_column?select=id"), ""),

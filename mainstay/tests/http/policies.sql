@@ -54,6 +54,11 @@ create policy two on shaded for all to authenticated using (n > 0 or abs(-1) + 1
 create policy one on half_shaded for select to authenticated using (exists (select 1 from asked where asked.id = half_shaded.id));
 create policy two on half_shaded for update to authenticated using (true);
 create policy three on half_shaded as restrictive for select to authenticated using (true);
+create table unread (id int primary key, n int);
+create view unread_invoker with (security_invoker = true) as select id, n from unread;
+create view unread_owner as select id, n from unread;
+grant insert, update, delete on unread to authenticated;
+grant all on unread_invoker, unread_owner to authenticated;
 create policy one on circular for all to authenticated using (exists (select 1 from circular c where c.id = circular.id));
 create policy two on circular for all to authenticated using (true);
 

@@ -82,6 +82,9 @@ pub fn compile<'c>(
     if let Some(key) = &key {
         besides(Privilege::Select, &key.columns)?;
     }
+    if !needs.select.is_empty() {
+        target.check_reading(&mut emitter())?;
+    }
     if let Some(updated) = &needs.update {
         besides(Privilege::Select, &proposed)?;
         besides(Privilege::Update, updated)?;

@@ -16,9 +16,10 @@ use mainstay_sql::typed::{Expr, ExprKind, FromItem, Query, RteId, Select, SetExp
 
 use super::defaults::Fill;
 use super::disclosure::Disclosure;
-use crate::emit::Rte;
 use crate::emit::compiled::Compiled;
 use crate::emit::emitter::Scope;
+use crate::emit::privileges::Uses;
+use crate::emit::{Emitter, Rte, walk};
 
 /// How deep views may select from views.
 const VIEW_DEPTH_MAX: usize = 64;
@@ -70,6 +71,19 @@ impl Target {
         columns: &[ColumnIndex],
     ) -> Result<Target, DatabaseError> {
         Target::resolve_for(compiled, user, written, privilege, columns, privilege)
+    }
+
+    /// Checks that the views on the way may read what they select from. To read a column of a view asks for the right on
+    /// all that the view reads, as a SELECT of it does.
+    ///
+    /// Errors: 42501.
+    pub fn check_reading(&self, emitter: &mut Emitter<'_>) -> Result<(), DatabaseError> {
+        self.views.iter().try_for_each(|step| {
+            let uses = Uses::of(|visitor| walk::query(visitor, &step.query));
+            emitter.under(&step.role, |emitter| {
+                emitter.fragment(Scope::default(), |emitter| emitter.check_uses(&uses))
+            })
+        })
     }
 
     /// As [`resolve`](Self::resolve), for a right that a write by `event` (INSERT, UPDATE, DELETE) needs besides.
