@@ -299,7 +299,10 @@ fn write_seeds(project: &Project, seed: &Path) -> Result<()> {
     }
     let path = project.path().join("supabase/config.toml");
     let config = std::fs::read_to_string(&path).context(path.display())?;
-    let config = config.replace("[\"./seed.sql\"]", &format!("[{}]", paths.join(", ")));
+    let config = config.replace(
+        "[\"./seed.sql\", \"./accounts.sql\"]",
+        &format!("[{}]", paths.join(", ")),
+    );
     std::fs::write(&path, config).context(path.display())
 }
 

@@ -3,7 +3,7 @@
 
 'use strict';
 
-// The seed's customers. Choosing one stands in for signing in: `mainstay dev` issues a token for the id.
+// The seed's customers, who all have one password: choosing one signs in with the address in `accounts.sql`.
 const CUSTOMERS = [
   ['00000001-0000-4000-8000-000000000001', 'Ada Moreau', 'Lyon'],
   ['00000002-0000-4000-8000-000000000002', 'Bruno Keller', 'Graz'],
@@ -15,11 +15,12 @@ const CUSTOMERS = [
   ['00000008-0000-4000-8000-000000000008', 'Hugo Almeida', 'Porto'],
   ['00000009-0000-4000-8000-000000000009', 'Ines Castell', 'Girona'],
   ['00000010-0000-4000-8000-000000000010', 'Jonas Weber', 'Kassel'],
-].map(([id, name, city]) => ({ id, name, city }));
+].map(([id, name, city]) => ({ id, name, city, email: `${name.split(' ')[0].toLowerCase()}@example.com` }));
+const PASSWORD = 'hearthside';
 
 const STATUSES = ['pending', 'paid', 'shipped', 'delivered', 'cancelled'];
 const ORDERS_PER_PAGE = 20;
-const SESSION_KEY = 'shop-customer';
+const SESSION_KEY = 'shop-session';
 
 const money = new Intl.NumberFormat('en-GB', { style: 'currency', currency: 'EUR' });
 const date = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium' });
@@ -36,7 +37,6 @@ const who = document.getElementById('who');
 const state = {
   config: null,      // { url, anon_key }
   customer: null,    // one of CUSTOMERS
-  token: null,       // { access_token, expires_at }
   db: null,          // the Supabase client
   basket: new Map(), // product id → quantity
   note: '',
@@ -103,7 +103,7 @@ async function request(path, options) {
     throw new Error('The server does not answer.');
   }
   if (response.status === 404) {
-    throw new Error('This page signs customers in with development tokens, which only `mainstay dev` issues.');
+    throw new Error('This page asks for the project’s key, which only `mainstay dev` tells.');
   }
   if (!response.ok) {
     const body = await response.json().catch(() => ({}));
@@ -112,24 +112,13 @@ async function request(path, options) {
   return response.json();
 }
 
-async function accessToken() {
-  if (!state.customer) return null;
-  if (!state.token || state.token.expires_at < Date.now() + 60_000) {
-    const answer = await request('/dev/v1/token', {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ sub: state.customer.id, role: 'authenticated' }),
-    });
-    state.token = { access_token: answer.access_token, expires_at: Date.now() + answer.expires_in * 1000 };
-  }
-  return state.token.access_token;
-}
-
+/** One client for the page. It keeps the session of this tab, and refreshes it by itself. */
 async function connect() {
+  if (state.db) return;
   state.config ??= await request('/dev/v1/config');
-  const url = state.config.url || location.origin;
-  const options = state.customer ? { accessToken } : { auth: { persistSession: false, autoRefreshToken: false } };
-  state.db = window.supabase.createClient(url, state.config.anon_key, options);
+  state.db = window.supabase.createClient(state.config.url || location.origin, state.config.anon_key, {
+    auth: { storage: sessionStorage, storageKey: SESSION_KEY, detectSessionInUrl: false },
+  });
 }
 
 /** The rows of a query, or its error thrown. */
@@ -142,25 +131,32 @@ async function rows(query) {
 // ------------------------------------------------------------------ signing in
 
 async function signIn(customer) {
-  state.customer = customer;
-  state.token = null;
   state.basket.clear();
   state.note = '';
-  sessionStorage.setItem(SESSION_KEY, customer.id);
   await connect();
-  await accessToken();
+  const { error } = await state.db.auth.signInWithPassword({ email: customer.email, password: PASSWORD });
+  if (error) throw error;
+  state.customer = customer;
   drawWho();
   say(`Signed in as ${customer.name}`);
 }
 
 async function signOut() {
-  Object.assign(state, { customer: null, token: null, note: '' });
+  Object.assign(state, { customer: null, note: '' });
   state.basket.clear();
-  sessionStorage.removeItem(SESSION_KEY);
-  await connect();
+  await state.db.auth.signOut();
   drawWho();
   if (location.hash === '#/sign-in') route();
   else location.hash = '#/sign-in';
+}
+
+/** The customer whose session this tab has, if it has not ended. */
+async function signedIn() {
+  const { data: { session } } = await state.db.auth.getSession();
+  if (!session) return null;
+  const { data, error } = await state.db.auth.getUser();
+  if (error) await state.db.auth.signOut({ scope: 'local' });
+  return CUSTOMERS.find((customer) => customer.id === data.user?.id) ?? null;
 }
 
 function drawWho() {
@@ -184,7 +180,6 @@ function signInPage(next) {
       else location.hash = target;
     } catch (error) {
       state.customer = null;
-      sessionStorage.removeItem(SESSION_KEY);
       drawWho();
       showError('Who is shopping?', error, () => signInPage(next));
     }
@@ -459,8 +454,7 @@ async function start() {
   }
   try {
     await connect();
-    const known = CUSTOMERS.find((customer) => customer.id === sessionStorage.getItem(SESSION_KEY));
-    if (known) await signIn(known);
+    state.customer = await signedIn();
   } catch (error) {
     state.customer = null;
     showError('Hearthside', error, () => location.reload());
