@@ -1,12 +1,13 @@
 //! Moving a whole database to the other engine and back: `mainstay grow`.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use mainstay_testing::engine::postgres_url;
-use mainstay_testing::{Database, Project};
+use mainstay_testing::{Client, Database, Engine, Project, Server, token};
 
-use crate::both::PROGRAM;
+use crate::both::{Ask, PROGRAM};
 
 /// Every type, cyclic and self references, identities, generated columns, enums, awkward names and an empty table; row
 /// security that the copy must not be subject to; rows that the migration itself writes.
@@ -66,6 +67,48 @@ fn digests(printed: &str) -> Vec<(String, String)> {
         Some((table.to_owned(), digest.to_owned()))
     };
     printed.lines().filter_map(line).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_are_kept_for_retries_move_too() {
+    if postgres_url().is_none() {
+        return;
+    }
+    let project = Project::of(
+        "create table log (id serial primary key, what text); grant all on log to anon; grant usage on sequence log_id_seq to anon;",
+    );
+    let path = project.path().to_str().unwrap().to_owned();
+    let mut server = Server::start(PROGRAM, Engine::Sqlite, project).await;
+    let pay = Ask::new("POST /log")
+        .header("idempotency-key", "k")
+        .prefer("return=representation")
+        .json(r#"{"what":"once"}"#);
+    let first = pay.send(&server.anonymous()).await;
+    assert_eq!((first.status.as_u16(), first.header("idempotency-replayed")), (201, ""));
+    server.kill();
+    let database = Database::create().await;
+    succeeded(&["grow", &path, "--to", &database.url()]);
+    let mut moved = Command::new(PROGRAM)
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--database-url",
+            &database.url(),
+            &path,
+        ])
+        .env("PGRST_JWT_SECRET", token::SECRET)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(moved.stdout.take().unwrap()).lines();
+    let url = lines.find_map(|line| line.unwrap().strip_prefix("Mainstay is ready at ").map(str::to_owned));
+    let again = pay.send(&Client::new(&url.unwrap())).await;
+    moved.kill().unwrap();
+    moved.wait().unwrap();
+    assert_eq!(again.header("idempotency-replayed"), "true", "{}", again.text());
+    assert_eq!((again.status, again.text()), (first.status, first.text()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -384,6 +384,23 @@ async fn two_processes_on_one_database_commit_once() {
         });
         all_at_once(clients.collect(), &ask.json(r#"{"what":"x"}"#)).await;
     }
+    // A guarded write sees one moment throughout; what was kept after it began makes it begin again.
+    Ask::new("POST /orders")
+        .json(r#"{"note":"a","amount":1}"#)
+        .send(&other)
+        .await;
+    for round in 0..10 {
+        let tag = Ask::new("GET /orders?note=eq.a").send(&other).await;
+        let ask = keyed("PATCH /orders?note=eq.a", &format!("guarded{round}"))
+            .header("if-match", tag.header("etag"))
+            .prefer("return=representation")
+            .json(&format!(r#"{{"amount":{}}}"#, round + 2));
+        let clients = (0..20).map(|number| match number % 2 {
+            0 => server.user(ANN),
+            _ => other.clone(),
+        });
+        all_at_once(clients.collect(), &ask).await;
+    }
     let stored = server.service().get("log?select=id").await.json();
     second.kill().unwrap();
     second.wait().unwrap();

@@ -416,6 +416,62 @@ fn paged_once(line: &str, rest: &str) -> Ask {
 }
 
 #[tokio::test]
+async fn places_in_time_are_the_same_in_every_zone() {
+    let both = filled().await;
+    let whole = both
+        .same(Server::anonymous, &Ask::new("GET /rows?select=id&order=z.desc,s,id"))
+        .await;
+    let zones = ["Asia/Kolkata", "America/Lima", "UTC"];
+    let (mut seen, mut cursor, mut page) = (Vec::new(), String::new(), 0);
+    loop {
+        // Each page in another zone: a cursor is of a moment.
+        let ask = Ask::new(&format!("GET /rows?select=id,z&order=z.desc,s&limit=4{cursor}"));
+        let ask = ask.prefer(&format!("paging=cursor, timezone={}", zones[page % zones.len()]));
+        let answer = both.same(Server::anonymous, &ask).await;
+        seen.extend(ids(&answer));
+        page += 1;
+        match next(&answer) {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ids(&whole));
+}
+
+#[tokio::test]
+async fn texts_are_compared_as_they_are_sorted() {
+    if !mainstay_testing::engines().contains(&Engine::Postgres) {
+        return;
+    }
+    // The embedded engine has one order of texts, PostgreSQL one per column.
+    let project = Project::of(
+        "create collation folded (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+         create table words (id int primary key, word text collate \"und-x-icu\", folded text collate folded);
+         insert into words select v, w, w from
+           unnest(array['a', 'B', 'A', 'b', '\u{e4}', 'Z', 'z', '\u{c4}', '_', 'a b']) with ordinality as u(w, v);
+         grant select on words to anon;",
+    );
+    let server = Server::start(PROGRAM, Engine::Postgres, project).await;
+    for order in ["word", "word.desc", "folded", "folded.desc,word"] {
+        let direction = if order == "word.desc" { ".desc" } else { "" };
+        let whole = Ask::new(&format!("GET /words?select=id&order={order},id{direction}"));
+        let whole = whole.send(&server.anonymous()).await;
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let ask = paged(&format!("GET /words?select=id&order={order}&limit=2{cursor}"));
+            let page = ask.send(&server.anonymous()).await;
+            seen.extend(ids(&page));
+            match next(&page) {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(seen, ids(&whole), "{order}");
+        assert!(!seen.is_sorted(), "{order}: {seen:?}");
+    }
+}
+
+#[tokio::test]
 async fn policies_hold_on_every_page() {
     let both = Both::start(project).await;
     let walked = walk(&both, |server| server.user(ANN), "/mine?select=id&order=a.desc&limit=3").await;

@@ -245,12 +245,14 @@ impl Writer<'_> {
 
     fn read(&self, relation: &Relation, id: &str, filters: &[Json]) -> Json {
         let mut operation = self.operation(relation, id, "read");
+        // A column of that name has a filter of that name, and there is one parameter of a name.
+        let cursor = relation.column("cursor").is_none().then_some("cursor");
         let window = ["limit", "offset", "range", "range-unit", "if-none-match", "prefer-read"];
         let parameters = filters
             .iter()
             .cloned()
             .chain(self.shown(id, relation, &["select", "order", "and", "or"]))
-            .chain(window.map(parameter))
+            .chain(window.into_iter().chain(cursor).map(parameter))
             .chain(shared::profile(self.config, "accept-profile"));
         operation.insert("parameters".into(), parameters.collect());
         let mut answers = Map::new();
@@ -388,7 +390,9 @@ impl Writer<'_> {
     }
 }
 
-const READ_HEADERS: [&str; 5] = [
+const READ_HEADERS: [&str; 7] = [
+    "Next-Cursor",
+    "Link",
     "Content-Range",
     "Content-Location",
     "ETag",

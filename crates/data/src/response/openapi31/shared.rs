@@ -302,7 +302,16 @@ pub fn parameters(config: &Config) -> Vec<(String, Json)> {
                 json!({ "type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,255}$" }),
             ),
         ),
-        ("prefer-read", prefer(&[COUNT, HANDLING, TIME_ZONE])),
+        (
+            "cursor",
+            sent(
+                "query",
+                "cursor",
+                "The page after the one whose answer had this `Next-Cursor`; the same request else, without an offset",
+                json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]+$" }),
+            ),
+        ),
+        ("prefer-read", prefer(&[COUNT, HANDLING, TIME_ZONE, PAGING])),
         (
             "prefer-insert",
             prefer(&[RETURN, RESOLUTION, MISSING, COUNT, HANDLING, TIME_ZONE]),
@@ -340,6 +349,7 @@ fn tags() -> Json {
 }
 
 const COUNT: &str = "count=(exact|planned|estimated)";
+const PAGING: &str = "paging=cursor";
 const HANDLING: &str = "handling=(strict|lenient)";
 const TIME_ZONE: &str = "timezone=(UTC|Europe/Madrid|America/Lima|Asia/Kolkata)";
 const RETURN: &str = "return=(representation|minimal|headers-only)";
@@ -378,6 +388,8 @@ pub fn headers() -> Json {
         "ETag": { "description": "The rows as they are now", "schema": { "type": "string", "pattern": "^\"[0-9a-f.]+(-[a-z]+)?\"$" } },
         "Location": text("Where the new row is"),
         "Preference-Applied": text("The preferences that were in force"),
+        "Next-Cursor": text("With `Prefer: paging=cursor`, if there is another page: its `cursor`"),
+        "Link": text("The address of that page"),
         "Proxy-Status": text("The error's code once more"),
         "Idempotency-Replayed": text("`true`: this answer was kept, and nothing was written"),
         "X-Request-Id": text("The name under which the log has it"),
