@@ -234,22 +234,15 @@ impl Emitter<'_> {
         if call.distinct && call.function.name == "string_agg" {
             return self.distinct_string_agg(call);
         }
-        let structured = matches!(
-            call.function.implementation,
-            Implementation::LibraryJson("pg_agg_json_agg")
-        ) && call.arguments.first().is_some_and(is_structured);
-        if structured {
-            // PostgreSQL puts each row or array but the first on a line of its own.
-            self.sql("('[' || ltrim(substr(pg_agg_json_agg(char(10) || ' ' || ");
-            self.json_of(first(&call.arguments)?, false)?;
+        if sets_apart(call.function, &call.arguments) {
+            self.set_apart(first(&call.arguments)?)?;
             if !call.order.is_empty() {
                 self.sql(" ORDER BY ");
                 self.sort_keys(&call.order)?;
             }
             self.sql(")");
             self.aggregate_filter(call.filter.as_ref())?;
-            // Nulls are not put on lines of their own, wherever they stand.
-            self.sql(", 2), char(10) || ' '))");
+            self.sql(APART_END);
             return Ok(());
         }
         self.aggregate_name(call.function)?;
@@ -384,7 +377,12 @@ impl Emitter<'_> {
 
     /// A call with OVER.
     pub(super) fn window(&mut self, call: &Window) -> Result<()> {
+        let apart = matches!(call.function, WindowFunction::Aggregate(entry) if sets_apart(entry, &call.arguments));
         match call.function {
+            WindowFunction::Aggregate(_) if apart => {
+                self.set_apart(first(&call.arguments)?)?;
+                self.sql(")");
+            }
             WindowFunction::Window(entry) => {
                 self.call(entry.name, &call.arguments)?;
             }
@@ -416,7 +414,16 @@ impl Emitter<'_> {
             self.frame(frame, &call.order)?;
         }
         self.sql(")");
+        if apart {
+            self.sql(APART_END);
+        }
         Ok(())
+    }
+
+    /// Begins `json_agg` of rows or arrays: PostgreSQL puts each but the first on a line of its own.
+    fn set_apart(&mut self, element: &Expr) -> Result<()> {
+        self.sql("('[' || ltrim(substr(pg_agg_json_agg(char(10) || ' ' || ");
+        self.json_of(element, false)
     }
 
     /// Sort keys over expressions or, where they are [`Output`](mainstay_sql::typed::ExprKind::Output), positions.
@@ -440,6 +447,14 @@ impl Emitter<'_> {
         }
         Ok(())
     }
+}
+
+/// Ends what [`Emitter::set_apart`] begins. Nulls are not put on lines of their own, wherever they stand.
+const APART_END: &str = ", 2), char(10) || ' '))";
+
+fn sets_apart(function: &AggregateEntry, arguments: &[Expr]) -> bool {
+    let is_json_agg = matches!(function.implementation, Implementation::LibraryJson("pg_agg_json_agg"));
+    is_json_agg && arguments.first().is_some_and(is_structured)
 }
 
 fn is_row(expr: &Expr) -> bool {
