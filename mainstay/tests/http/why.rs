@@ -593,6 +593,12 @@ async fn the_command_says_the_same_while_the_database_is_served() {
         assert_eq!(placed.send(&server.user(ADA)).await.status, 201);
         let notes = server.service().get("orders?select=note&note=in.(beside,served)").await;
         assert_eq!(notes.json(), json!([{"note": "served"}]));
+        // The log is written in order: once it has the last request, it has all before.
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while server.log().matches("/rest/v1/orders").count() < 3 {
+            assert!(std::time::Instant::now() < end, "{}", server.log());
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
         assert!(!server.log().contains("another program"), "{}", server.log());
     }
 }
