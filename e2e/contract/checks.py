@@ -49,6 +49,14 @@ def answers_as_described(ctx, response, case):
         response_schema_conformance(ctx, response, case)
 
 
+@schemathesis.hook
+def map_query(context, query):
+    """Nobody can make a cursor, so a request that has one is refused. Most go without, to get further."""
+    if query and len(query.get("cursor", "")) % 8:
+        query.pop("cursor")
+    return query
+
+
 answers = collections.Counter()
 
 

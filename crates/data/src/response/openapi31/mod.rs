@@ -94,7 +94,10 @@ fn document(catalog: &Catalog, role: &Ident, config: &Config, head: &Head) -> Js
     };
     let mut parts = Parts::default();
     let own = QualifiedName::new(head.schema.clone(), PATH);
-    parts.paths.insert("/".into(), shared::root());
+    // A function may answer in the place of the other document.
+    if config.root_spec.is_none() {
+        parts.paths.insert("/".into(), shared::root());
+    }
     if catalog.relation(&own).is_none() {
         parts.paths.insert(format!("/{PATH}"), shared::this());
     }
@@ -179,7 +182,11 @@ impl Writer<'_> {
             schema,
             mode,
         } = self.scope;
-        mode == OpenApi::IgnorePrivileges || policy::authorize_schema(catalog, role, schema).is_ok()
+        let Some(entry) = catalog.schemas.get(schema) else {
+            return false;
+        };
+        mode == OpenApi::IgnorePrivileges
+            || policy::acl_allows(catalog, role, &entry.owner, &entry.acl, Privilege::Usage)
     }
 
     /// The columns of `relation` that the caller holds `privilege` on.

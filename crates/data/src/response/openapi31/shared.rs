@@ -6,7 +6,7 @@ use super::{parameter, schema};
 use crate::config::{Config, ErrorVerbosity};
 
 /// Statuses of refusals: number, component, when.
-const REFUSALS: [(u16, &str, &str); 18] = [
+const REFUSALS: [(u16, &str, &str); 19] = [
     (
         300,
         "Ambiguous",
@@ -66,6 +66,11 @@ const REFUSALS: [(u16, &str, &str); 18] = [
         "The `Idempotency-Key` was used with another request; nothing was written",
     ),
     (
+        429,
+        "TooMany",
+        "More requests than the caller's limit; `Retry-After` says when to come back",
+    ),
+    (
         500,
         "DatabaseFailed",
         "The statement took too long, or a function of the database failed; else a bug",
@@ -80,7 +85,7 @@ const REFUSALS: [(u16, &str, &str); 18] = [
 ];
 
 /// What every operation may be refused with.
-const ALWAYS: [u16; 10] = [400, 401, 403, 404, 405, 406, 414, 500, 503, 504];
+const ALWAYS: [u16; 11] = [400, 401, 403, 404, 405, 406, 414, 429, 500, 503, 504];
 
 /// What an operation does, as far as its refusals go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +138,11 @@ pub fn refusals() -> Json {
     let with_body = |description: &str| {
         json!({
             "description": description,
-            "headers": { "X-Request-Id": header("X-Request-Id"), "Proxy-Status": header("Proxy-Status") },
+            "headers": {
+                "X-Request-Id": header("X-Request-Id"),
+                "Proxy-Status": header("Proxy-Status"),
+                "Retry-After": header("Retry-After"),
+            },
             "content": { "application/json": { "schema": schema("Error") } },
         })
     };
@@ -391,6 +400,7 @@ pub fn headers() -> Json {
         "Next-Cursor": text("With `Prefer: paging=cursor`, if there is another page: its `cursor`"),
         "Link": text("The address of that page"),
         "Proxy-Status": text("The error's code once more"),
+        "Retry-After": text("Seconds after which to try again: 409, 429, 503"),
         "Idempotency-Replayed": text("`true`: this answer was kept, and nothing was written"),
         "X-Request-Id": text("The name under which the log has it"),
     })
