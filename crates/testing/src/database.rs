@@ -26,17 +26,20 @@ impl Database {
 
     /// Runs statements on it.
     pub async fn run(&self, sql: &str) {
-        let (client, connection) = tokio_postgres::connect(&self.url(), tokio_postgres::NoTls)
-            .await
-            .unwrap();
-        let driver = tokio::spawn(connection);
-        client
-            .batch_execute(sql)
-            .await
-            .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-        drop(client);
-        let _ = driver.await;
+        run_at(&self.url(), sql).await;
     }
+}
+
+/// Runs statements on the database at `url`.
+pub async fn run_at(url: &str, sql: &str) {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    let driver = tokio::spawn(connection);
+    client
+        .batch_execute(sql)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    drop(client);
+    let _ = driver.await;
 }
 
 /// The first value of a query's first row on the database at `url`; `None` where there is no row, or the query fails.

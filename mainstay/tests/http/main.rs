@@ -57,6 +57,7 @@ mod schema_pairs;
 mod shop;
 mod slow_log;
 mod sql_built;
+mod stale_grants;
 mod system_catalogs;
 mod transport_parity;
 mod triggers;
