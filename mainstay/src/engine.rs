@@ -119,6 +119,7 @@ async fn open_with(database: &Database, config: &Config, is_prepared: bool) -> R
                     Synchronous::Normal => sqlite::Synchronous::Normal,
                 },
                 statement_timeout,
+                cost_limits: config.costs.clone(),
                 default_grants: Some(if is_classic {
                     sqlite::DefaultGrants::Classic
                 } else {
@@ -132,6 +133,7 @@ async fn open_with(database: &Database, config: &Config, is_prepared: bool) -> R
             let settings = |(name, value): &(String, String)| (format!("app.settings.{name}"), value.clone());
             let options = postgres::Options {
                 statement_timeout: Some(statement_timeout),
+                cost_limits: config.costs.clone(),
                 schemas: config.rest.schemas.iter().map(Ident::new).collect(),
                 extra_search_path: config.rest.extra_search_path.iter().map(Ident::new).collect(),
                 app_settings: config.rest.app_settings.iter().map(settings).collect(),

@@ -90,6 +90,9 @@ pub fn unreachable(error: &ConnectError) -> BackendError {
     }
 }
 
+/// The state that stands for an answer of which the rest was thrown away.
+pub const ANSWER_TOO_LARGE: &str = "MSA01";
+
 /// The server's refusal. The guard of a move says with two states of ours that writes are held. What ends the connection, or says that the server is going down or full, is worth a retry.
 pub fn refused(error: ServerError) -> BackendError {
     let state = error.error.sqlstate.as_str();
@@ -97,6 +100,9 @@ pub fn refused(error: ServerError) -> BackendError {
         return BackendError::WritesHeld {
             is_moved: state == "MSH02",
         };
+    }
+    if state == ANSWER_TOO_LARGE {
+        return BackendError::AnswerTooLarge;
     }
     let is_about_connection =
         error.fatal || matches!(state, "57P01" | "57P02" | "57P03" | "53300") || state.starts_with("08");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mainstay_core::backend::CostLimits;
 use mainstay_core::name::Ident;
 
 use crate::bootstrap::Grants;
@@ -19,6 +20,8 @@ pub struct Options {
     pub exclusive_connections_max: usize,
     /// For roles without a `statement_timeout` of their own; `None` leaves it to the database.
     pub statement_timeout: Option<Duration>,
+    /// What a statement may cost, as the planner estimates it.
+    pub cost_limits: CostLimits,
     /// The schemas of the API, the default first. They are the search path where a request names none.
     pub schemas: Vec<Ident>,
     /// Appended to every request's search path.
@@ -42,6 +45,7 @@ impl Options {
             write_connections_max: 8,
             exclusive_connections_max: 4,
             statement_timeout: None,
+            cost_limits: CostLimits::default(),
             schemas: vec![Ident::new("public")],
             extra_search_path: Vec::new(),
             app_settings: Vec::new(),

@@ -24,7 +24,7 @@ use mainstay_core::transfer::Transfer;
 use mainstay_core::trial::{Trial, Verdict};
 use rusqlite::Connection;
 
-use crate::connection::{OpenError, Options};
+use crate::connection::{Allowance, OpenError, Options};
 use crate::emit::binds::Sources;
 use crate::emit::context::Context;
 use crate::engine::{Engine, Tried};
@@ -91,18 +91,36 @@ impl SqliteBackend {
         &self.engine.shared
     }
 
-    /// The longest that a statement of `role` may run.
-    fn timeout(&self, role: &str) -> Duration {
-        let longest = self.shared().options.statement_timeout;
+    /// What a statement of `role` may use.
+    fn allowance(&self, role: &str) -> Allowance {
+        let options = &self.shared().options;
+        let longest = options.statement_timeout;
         let own = self
             .shared()
             .catalog()
             .roles
             .get(role)
             .and_then(|role| role.statement_timeout_ms);
-        match own {
+        let time = match own {
             Some(milliseconds) if milliseconds > 0 => longest.min(Duration::from_millis(milliseconds)),
             _ => longest,
+        };
+        Allowance {
+            time,
+            cost: self.cost_max(role),
+        }
+    }
+
+    /// What a statement of `role` may cost.
+    fn cost_max(&self, role: &str) -> Option<u64> {
+        self.shared().options.cost_limits.of(role)
+    }
+
+    /// What the console's statements may use; the owner's have no limit but time.
+    fn allowance_of(&self, caller: Option<&Caller>) -> Allowance {
+        match caller {
+            Some(caller) => self.allowance(&caller.role),
+            None => Allowance::of_time(self.allowance("postgres").time),
         }
     }
 
@@ -115,7 +133,7 @@ impl SqliteBackend {
             false => program.pace.place(),
         };
         if place != Place::ReaderThread {
-            let tried = self.engine.read_here(|reader| {
+            let tried = self.engine.read_here(self.cost_max(&caller.role), |reader| {
                 if place == Place::Unknown && !self.look_at_plan(reader, program)? {
                     return Ok(None);
                 }
@@ -129,9 +147,9 @@ impl SqliteBackend {
             }
         }
         let (shared, program, caller) = (Arc::clone(&self.engine.shared), Arc::clone(program), caller.clone());
-        let timeout = self.timeout(&caller.role);
+        let allowance = self.allowance(&caller.role);
         self.engine
-            .read_there(timeout, move |reader| {
+            .read_there(allowance, move |reader| {
                 read_on(reader, &shared, &program, &caller, &input)
             })
             .await
@@ -154,16 +172,16 @@ impl SqliteBackend {
         program: &Arc<write::Program>,
         input: Input,
     ) -> Result<Outcome, BackendError> {
-        let timeout = self.timeout(&caller.role);
+        let allowance = self.allowance(&caller.role);
         if input.options.read_only || !program.needs_writer() {
-            return self.call(caller, program, input, timeout).await;
+            return self.call(caller, program, input, allowance).await;
         }
         let rollback = input.options.rollback;
         let (program, asking) = (Arc::clone(program), caller.clone());
         let (version, compiled) = (program.catalog_version(), self.shared().compiled());
         let work =
             Box::new(move |connection: &Connection| write::execute(connection, &compiled, &program, &asking, &input));
-        let mut result = self.engine.write(version, timeout, rollback, work).await;
+        let mut result = self.engine.write(version, allowance, rollback, work).await;
         if let Err(BackendError::Refused(error)) = &mut result {
             foreign_keys::conceal(error, &self.shared().catalog(), &caller.role);
         }
@@ -176,7 +194,7 @@ impl SqliteBackend {
         caller: &Caller,
         program: &Arc<write::Program>,
         input: Input,
-        timeout: Duration,
+        allowance: Allowance,
     ) -> Result<Outcome, BackendError> {
         let compiled = self.shared().compiled();
         if compiled.catalog().version != program.catalog_version() {
@@ -184,7 +202,7 @@ impl SqliteBackend {
         }
         // Routines call each other deep and loop without SQLite's steps: a thread of its own bounds both.
         if !program.runs_routine() && input.options.pre_request.is_none() {
-            let here = self.engine.read_here(|reader| {
+            let here = self.engine.read_here(allowance.cost, |reader| {
                 reader.expect_catalog(program.catalog_version())?;
                 write::execute(reader.connection(), &compiled, program, caller, &input)
             });
@@ -194,7 +212,7 @@ impl SqliteBackend {
         }
         let (program, caller) = (Arc::clone(program), caller.clone());
         self.engine
-            .read_there(timeout, move |reader| {
+            .read_there(allowance, move |reader| {
                 reader.expect_catalog(program.catalog_version())?;
                 write::execute(reader.connection(), &compiled, &program, &caller, &input)
             })
@@ -208,13 +226,13 @@ impl SqliteBackend {
             return Err(BackendError::StaleCatalog);
         }
         let compiled = self.shared().compiled();
-        let timeout = self.shared().options.statement_timeout;
+        let allowance = Allowance::of_time(self.shared().options.statement_timeout);
         if !own.reads_only() {
             let (own, compiled) = (Arc::clone(own), compiled);
             let work = Box::new(move |connection: &Connection| own.run(connection, &compiled, &input));
-            return self.engine.write(version, timeout, false, work).await;
+            return self.engine.write(version, allowance, false, work).await;
         }
-        let here = self.engine.read_here(|reader| {
+        let here = self.engine.read_here(allowance.cost, |reader| {
             reader.expect_catalog(version)?;
             own.run(reader.connection(), &compiled, &input)
         });
@@ -223,7 +241,7 @@ impl SqliteBackend {
         }
         let own = Arc::clone(own);
         self.engine
-            .read_there(timeout, move |reader| {
+            .read_there(allowance, move |reader| {
                 reader.expect_catalog(version)?;
                 own.run(reader.connection(), &compiled, &input)
             })
@@ -240,7 +258,7 @@ impl SqliteBackend {
                 .await?;
         }
         let version = shared.catalog_version();
-        let timeout = self.timeout(caller.as_ref().map_or("postgres", |caller| &caller.role));
+        let allowance = self.allowance_of(caller.as_ref());
         let shown: Arc<Mutex<Option<QueryResult>>> = Arc::default();
         let place = Arc::clone(&shown);
         let work = Box::new(move |connection: &Connection| {
@@ -248,7 +266,7 @@ impl SqliteBackend {
             *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
             Ok(Outcome::default())
         });
-        self.engine.write(version, timeout, false, work).await?;
+        self.engine.write(version, allowance, false, work).await?;
         let result = shown.lock().unwrap_or_else(PoisonError::into_inner).take();
         result.ok_or_else(|| BackendError::Internal("the console's statements left no result".into()))
     }
@@ -363,7 +381,7 @@ impl Backend for SqliteBackend {
                             explained.tell(connection)
                         })
                     };
-                    self.engine.read_there(self.timeout(&caller.role), tell).await
+                    self.engine.read_there(self.allowance(&caller.role), tell).await
                 }
                 None => Err(foreign()),
             }
@@ -376,7 +394,7 @@ impl Backend for SqliteBackend {
         _: Isolation,
         script: Arc<Mutex<dyn Script>>,
     ) -> BoxFuture<'a, Result<Ended, BackendError>> {
-        Box::pin(transact::transact(&self.engine, role, self.timeout(role), script))
+        Box::pin(transact::transact(&self.engine, role, self.allowance(role), script))
     }
 
     fn validity(&self, statement: &Statement) -> Option<u64> {
@@ -396,11 +414,11 @@ impl Backend for SqliteBackend {
             let (shared, sql, caller) = (Arc::clone(&self.engine.shared), sql.to_owned(), caller.cloned());
             match mode {
                 QueryMode::ReadOnly => {
-                    let timeout = self.timeout(caller.as_ref().map_or("postgres", |caller| &caller.role));
+                    let allowance = self.allowance_of(caller.as_ref());
                     let read = move |reader: &mut Reader| {
                         console::read(reader.connection(), &shared.compiled(), caller.as_ref(), &sql)
                     };
-                    self.engine.read_there(timeout, read).await
+                    self.engine.read_there(allowance, read).await
                 }
                 QueryMode::ReadWrite => self.script(console::Script::parse(sql)?, caller).await,
             }
@@ -425,9 +443,9 @@ impl Backend for SqliteBackend {
 
     fn migrations<'a>(&'a self) -> BoxFuture<'a, Result<Vec<AppliedMigration>, BackendError>> {
         Box::pin(async move {
-            let timeout = self.shared().options.statement_timeout;
+            let allowance = Allowance::of_time(self.shared().options.statement_timeout);
             self.engine
-                .read_there(timeout, |reader| schema::migrations(reader.connection()))
+                .read_there(allowance, |reader| schema::migrations(reader.connection()))
                 .await
         })
     }
@@ -493,9 +511,10 @@ impl Backend for SqliteBackend {
 
     fn is_empty<'a>(&'a self) -> BoxFuture<'a, Result<bool, BackendError>> {
         Box::pin(async move {
-            let (shared, timeout) = (Arc::clone(&self.engine.shared), self.shared().options.statement_timeout);
+            let shared = Arc::clone(&self.engine.shared);
+            let allowance = Allowance::of_time(self.shared().options.statement_timeout);
             self.engine
-                .read_there(timeout, move |reader| {
+                .read_there(allowance, move |reader| {
                     schema::is_empty(reader.connection(), &shared.catalog())
                 })
                 .await
@@ -512,9 +531,10 @@ impl Backend for SqliteBackend {
 
     fn definitions<'a>(&'a self) -> BoxFuture<'a, Result<Definitions, BackendError>> {
         Box::pin(async move {
-            let (shared, timeout) = (Arc::clone(&self.engine.shared), self.shared().options.statement_timeout);
+            let shared = Arc::clone(&self.engine.shared);
+            let allowance = Allowance::of_time(self.shared().options.statement_timeout);
             self.engine
-                .read_there(timeout, move |reader| {
+                .read_there(allowance, move |reader| {
                     export::definitions(reader.connection(), &shared.compiled())
                 })
                 .await
@@ -529,10 +549,12 @@ impl Backend for SqliteBackend {
         Box::pin(async move {
             let (shared, tables) = (Arc::clone(&self.engine.shared), tables.to_vec());
             let (batches, mut coming) = tokio::sync::mpsc::channel(EXPORT_BATCHES_MAX);
-            let reading = self.engine.read_there(EXPORT_TIMEOUT, move |reader| {
-                let mut take = |table, rows| batches.blocking_send((table, rows)).is_ok();
-                export::export(reader.connection(), &shared.compiled(), &tables, &mut take)
-            });
+            let reading = self
+                .engine
+                .read_there(Allowance::of_time(EXPORT_TIMEOUT), move |reader| {
+                    let mut take = |table, rows| batches.blocking_send((table, rows)).is_ok();
+                    export::export(reader.connection(), &shared.compiled(), &tables, &mut take)
+                });
             let taking = async {
                 while let Some((table, rows)) = coming.recv().await {
                     // Dropping the receiver ends the reading.

@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use mainstay_core::backend::CostLimits;
 use mainstay_core::catalog::Catalog;
+use mainstay_core::error::BackendError;
 use mainstay_sql::ddl::DefaultGrants;
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
@@ -21,6 +23,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 
 use crate::emit;
 use crate::emit::types::enum_collation;
+use crate::errors;
 use crate::routine;
 use crate::routine::running::set_deadline;
 use crate::values;
@@ -57,6 +60,8 @@ pub struct Options {
     pub read_threads: usize,
     /// The longest a statement may run, whoever asks; a role's own timeout may be shorter.
     pub statement_timeout: Duration,
+    /// What a statement may cost.
+    pub cost_limits: CostLimits,
     /// Page cache of the writing connection, KiB.
     pub writer_cache_kib: u32,
     /// Page cache of each reading connection, KiB.
@@ -81,6 +86,7 @@ impl Options {
             synchronous: Synchronous::Full,
             read_threads: READ_THREADS,
             statement_timeout: Duration::from_secs(30),
+            cost_limits: CostLimits::default(),
             writer_cache_kib: 16 * 1024,
             reader_cache_kib: reader_cache_kib(),
             write_queue: 4_096,
@@ -276,6 +282,38 @@ pub fn register_collations(connection: &Connection, catalog: &Catalog) -> rusqli
     Ok(())
 }
 
+/// Virtual machine steps that are taken for one unit of PostgreSQL's cost. A row that a scan looks at costs PostgreSQL
+/// some 0.02 and here some five steps.
+const STEPS_PER_COST: u64 = 250;
+
+/// What a request may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    pub time: Duration,
+    /// In PostgreSQL's units.
+    pub cost: Option<u64>,
+}
+
+impl Allowance {
+    /// Bounded by time alone.
+    pub fn of_time(time: Duration) -> Self {
+        Allowance { time, cost: None }
+    }
+
+    /// Why a request was ended that has spent it.
+    pub fn refusal(self, spent: Spent) -> BackendError {
+        match (spent, self.cost) {
+            (Spent::Steps, Some(cost_max)) => BackendError::TooCostly { cost_max },
+            _ => errors::timeout().into(),
+        }
+    }
+}
+
+/// The virtual machine steps that a cost stands for.
+pub fn steps_of(cost: Option<u64>) -> Option<u64> {
+    cost.map(|cost| cost.saturating_mul(STEPS_PER_COST))
+}
+
 /// What a statement may still use. Set before it runs, asked by SQLite's progress handler while it runs.
 ///
 /// One thread uses a connection at a time, so the orderings are relaxed; atomics only let the handler be `Send`.
@@ -311,8 +349,9 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Allows `time` from now, and about `steps` virtual machine steps if given.
-    pub fn allow(&self, time: Duration, steps: Option<u64>) {
+    /// Allows what `allowance` has from now; steps are counted by the thousand.
+    pub fn allow(&self, allowance: Allowance) {
+        let (time, steps) = (allowance.time, steps_of(allowance.cost));
         let now = self.start.elapsed().saturating_add(time);
         self.deadline
             .store(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -441,9 +480,20 @@ mod tests {
         let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
         assert!(connection.query_row(endless, [], |row| row.get::<_, i64>(0)).is_err());
         assert_eq!(budget.spent(), Some(Spent::Steps));
-        budget.allow(Duration::from_millis(20), None);
+        budget.allow(Allowance::of_time(Duration::from_millis(20)));
         assert!(connection.query_row(endless, [], |row| row.get::<_, i64>(0)).is_err());
         assert_eq!(budget.spent(), Some(Spent::Time));
+        let little = Allowance {
+            time: Duration::from_secs(600),
+            cost: Some(10),
+        };
+        budget.allow(little);
+        assert!(connection.query_row(endless, [], |row| row.get::<_, i64>(0)).is_err());
+        assert_eq!(budget.spent(), Some(Spent::Steps));
+        assert!(matches!(
+            little.refusal(Spent::Steps),
+            BackendError::TooCostly { cost_max: 10 }
+        ));
         budget.lift();
         assert_eq!(
             connection

@@ -4,7 +4,6 @@
 //! Not here: what the work is.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use mainstay_core::catalog::Catalog;
 use mainstay_core::error::BackendError;
@@ -12,8 +11,7 @@ use mainstay_core::plan::Outcome;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::connection::{self, Budget, FileLock, OpenError, Options, Purpose, Spent};
-use crate::errors;
+use crate::connection::{self, Allowance, Budget, FileLock, OpenError, Options, Purpose, Spent};
 use crate::keeper::Keeper;
 use crate::reader::{ReadThreads, Reader, Slots};
 use crate::shared::Shared;
@@ -89,7 +87,7 @@ impl Engine {
     pub async fn write(
         &self,
         catalog_version: u64,
-        timeout: Duration,
+        allowance: Allowance,
         rollback: bool,
         work: Work,
     ) -> Result<Outcome, BackendError> {
@@ -97,7 +95,7 @@ impl Engine {
         self.writer.submit(Request {
             work,
             rollback,
-            timeout,
+            allowance,
             catalog_version,
             answer,
         })?;
@@ -114,11 +112,16 @@ impl Engine {
         self.writer.task(task).await
     }
 
-    /// Runs a read on this thread, unless it turns out to be long.
-    pub fn read_here<T>(&self, read: impl FnOnce(&mut Reader) -> Result<T, BackendError>) -> Tried<T> {
+    /// Runs a read on this thread, unless it turns out to be long; whether it costs too much is found out there then.
+    pub fn read_here<T>(
+        &self,
+        cost_max: Option<u64>,
+        read: impl FnOnce(&mut Reader) -> Result<T, BackendError>,
+    ) -> Tried<T> {
         let mut long = false;
+        let steps = connection::steps_of(cost_max).unwrap_or(u64::MAX).min(STEPS_HERE_MAX);
         let result = Slots::on_this_thread(&self.shared, |reader| {
-            reader.budget.allow_steps(STEPS_HERE_MAX);
+            reader.budget.allow_steps(steps);
             let result = read(reader);
             long = reader.budget.spent() == Some(Spent::Steps);
             result
@@ -130,22 +133,21 @@ impl Engine {
         }
     }
 
-    /// Runs a read on a reader thread. Errors: 57014 after `timeout`, `Busy`.
+    /// Runs a read on a reader thread. Errors: 57014 and `TooCostly` beyond `allowance`, `Busy`.
     pub async fn read_there<T: Send + 'static>(
         &self,
-        timeout: Duration,
+        allowance: Allowance,
         read: impl FnOnce(&mut Reader) -> Result<T, BackendError> + Send + 'static,
     ) -> Result<T, BackendError> {
         self.threads
             .run(&self.shared, move |reader| {
-                reader.budget.allow(timeout, None);
+                reader.budget.allow(allowance);
                 let result = read(reader);
-                let late = reader.budget.spent() == Some(Spent::Time);
+                let spent = reader.budget.spent();
                 reader.budget.lift();
-                if late && result.is_err() {
-                    Err(errors::timeout().into())
-                } else {
-                    result
+                match spent {
+                    Some(spent) if result.is_err() => Err(allowance.refusal(spent)),
+                    _ => result,
                 }
             })
             .await

@@ -4,7 +4,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use mainstay_core::error::BackendError;
@@ -14,6 +13,7 @@ use mainstay_core::transaction::{Ended, Next, Script, Step};
 use rusqlite::Connection;
 
 use crate::backend::{Program, foreign, refusal};
+use crate::connection::Allowance;
 use crate::emit::binds::Sources;
 use crate::emit::compiled::Compiled;
 use crate::emit::context::Context;
@@ -28,7 +28,7 @@ use crate::{errors, foreign_keys, kept, routine, surroundings, write};
 pub async fn transact(
     engine: &Engine,
     role: &Ident,
-    timeout: Duration,
+    allowance: Allowance,
     script: Arc<Mutex<dyn Script>>,
 ) -> Result<Ended, BackendError> {
     let shared = Arc::clone(&engine.shared);
@@ -53,7 +53,7 @@ pub async fn transact(
             }
         }
     });
-    let mut result = engine.write(version, timeout, false, work).await;
+    let mut result = engine.write(version, allowance, false, work).await;
     if gave_up.load(Ordering::Acquire) && matches!(result, Err(BackendError::Internal(_))) {
         return Ok(Ended::RolledBack);
     }

@@ -21,7 +21,7 @@ use mainstay_core::plan::Outcome;
 use rusqlite::{Connection, ffi};
 use tokio::sync::oneshot;
 
-use crate::connection::{Budget, Spent, register_collations};
+use crate::connection::{Allowance, Budget, Spent, register_collations};
 use crate::departure::recorder::Departing;
 use crate::errors;
 use crate::foreign_keys;
@@ -52,7 +52,7 @@ pub struct Request {
     pub work: Work,
     /// Undo it after it succeeded (`Prefer: tx=rollback`).
     pub rollback: bool,
-    pub timeout: Duration,
+    pub allowance: Allowance,
     /// The catalog that the work was compiled for.
     pub catalog_version: u64,
     pub answer: oneshot::Sender<Result<Outcome, BackendError>>,
@@ -350,24 +350,27 @@ impl Worker {
         if let Err(error) = self.control("SAVEPOINT request") {
             return self.after_loss(error);
         }
-        self.budget.allow(request.timeout, None);
+        self.budget.allow(request.allowance);
         let mut result = self.guarded(&mut request.work);
         if result.is_ok() && self.deferred_keys_are_broken() {
             result = Err(foreign_keys::unnamed().into());
         }
-        let timed_out = self.budget.spent() == Some(Spent::Time);
+        let spent = self.budget.spent();
         self.budget.lift();
         if self.connection.is_autocommit() {
             let error = result
                 .err()
                 .unwrap_or_else(|| BackendError::Internal("the transaction vanished".into()));
             return Ended::TransactionLost {
-                fatal: !timed_out,
-                error: if timed_out { errors::timeout().into() } else { error },
+                fatal: spent.is_none(),
+                error: spent.map_or(error, |spent| request.allowance.refusal(spent)),
             };
         }
-        if timed_out && matches!(result, Err(BackendError::Internal(_))) {
-            result = Err(errors::timeout().into());
+        match (spent, &result) {
+            (Some(Spent::Time), Err(BackendError::Internal(_))) | (Some(Spent::Steps), Err(_)) => {
+                result = spent.map_or(result, |spent| Err(request.allowance.refusal(spent)));
+            }
+            _ => {}
         }
         if let Err(BackendError::Refused(error)) = &result
             && foreign_keys::is_unnamed(error)
@@ -394,7 +397,7 @@ impl Worker {
         request: &mut Request,
     ) -> rusqlite::Result<Option<mainstay_core::error::DatabaseError>> {
         self.control("ROLLBACK TO request")?;
-        self.budget.allow(request.timeout, None);
+        self.budget.allow(request.allowance);
         let catalog = self.shared.catalog();
         let work = &mut request.work;
         let named = foreign_keys::diagnose(&mut self.connection, &catalog, |connection| {
@@ -452,7 +455,7 @@ impl Worker {
 
     fn run_task(&mut self, task: Task) {
         self.refresh_collations();
-        self.budget.allow(TASK_TIME, None);
+        self.budget.allow(Allowance::of_time(TASK_TIME));
         let connection = &mut self.connection;
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task(connection))) {
             tracing::error!(panic = panic_text(&*panic), "a task on the writer panicked");

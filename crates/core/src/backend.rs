@@ -39,6 +39,27 @@ impl fmt::Debug for Statement {
     }
 }
 
+/// Bytes of rows that one statement may answer with. Embeds multiply rows, so few rows can ask for all memory.
+pub const ANSWER_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// What one statement may cost, by the role that asks. A unit is what PostgreSQL's planner counts in: the reading of a page in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CostLimits {
+    /// Of roles that are not in `by_role`; `None`: no limit.
+    pub default: Option<u64>,
+    pub by_role: BTreeMap<Ident, Option<u64>>,
+}
+
+impl CostLimits {
+    /// The limit of `role`.
+    pub fn of(&self, role: &str) -> Option<u64> {
+        match self.by_role.get(role) {
+            Some(own) => *own,
+            None => self.default,
+        }
+    }
+}
+
 /// One database engine.
 pub trait Backend: Send + Sync + 'static {
     /// The catalog as it is now. Cheap: a pointer is cloned.

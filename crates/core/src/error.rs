@@ -154,6 +154,12 @@ pub enum BackendError {
     /// The catalog changed since the plan was made; plan again.
     #[error("the catalog has changed")]
     StaleCatalog,
+    /// The statement costs more than its role may spend; nothing was written.
+    #[error("the query costs more than {cost_max}, which is the most for its role")]
+    TooCostly { cost_max: u64 },
+    /// The rows take more than [`ANSWER_BYTES_MAX`](crate::backend::ANSWER_BYTES_MAX). A write may have been done.
+    #[error("the answer is larger than {} MiB", crate::backend::ANSWER_BYTES_MAX / (1024 * 1024))]
+    AnswerTooLarge,
     /// The request's body could not be read as rows of the table.
     #[error("{0}")]
     BadPayload(String),

@@ -34,6 +34,7 @@ const OPEN: &[&str] = &[
     "auth.web3",
     "auth.webauthn",
     "rest.app_settings",
+    "mainstay.limits.query_cost_by_role",
 ];
 
 const KEYS: &[&str] = &[
@@ -89,6 +90,7 @@ const KEYS: &[&str] = &[
     "mainstay.postgrest_version",
     "mainstay.slow_query_ms",
     "mainstay.types_file",
+    "mainstay.limits.query_cost_max",
     "mainstay.limits.per_address",
     "mainstay.limits.per_user",
     "mainstay.limits.per_key",

@@ -1,12 +1,18 @@
 //! `[mainstay.limits]`.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
+
+use mainstay_core::backend::CostLimits;
+use mainstay_core::name::Ident;
 
 use mainstay_http::limits::{Network, Rate, Rates};
 
 use super::{ConfigError, Reader};
 
-/// Reads the limits. Errors name the setting.
+const BY_ROLE: &str = "mainstay.limits.query_cost_by_role";
+
+/// Reads the rates. Errors name the setting.
 pub fn rates(reader: &Reader<'_>) -> Result<Rates, ConfigError> {
     Ok(Rates {
         per_address: rate(reader, "mainstay.limits.per_address")?,
@@ -15,6 +21,30 @@ pub fn rates(reader: &Reader<'_>) -> Result<Rates, ConfigError> {
         trusted_proxies: networks(reader, "mainstay.limits.trusted_proxies")?,
         exempt: networks(reader, "mainstay.limits.exempt")?,
     })
+}
+
+/// What a statement may cost, by role. Errors name the setting.
+pub fn costs(reader: &Reader<'_>) -> Result<CostLimits, ConfigError> {
+    let mut by_role = BTreeMap::new();
+    for role in reader.keys(BY_ROLE)? {
+        let cost = cost(reader, &format!("{BY_ROLE}.{role}"))?;
+        by_role.insert(Ident::new(role), cost);
+    }
+    Ok(CostLimits {
+        default: cost(reader, "mainstay.limits.query_cost_max")?,
+        by_role,
+    })
+}
+
+/// A cost, or `"off"`.
+fn cost(reader: &Reader<'_>, key: &str) -> Result<Option<u64>, ConfigError> {
+    match reader.text(key)?.as_deref() {
+        None | Some("off") => Ok(None),
+        Some(_) => match reader.integer(key)? {
+            Some(0) => Err(ConfigError::setting(key, "must be greater than 0, or \"off\"")),
+            cost => Ok(cost),
+        },
+    }
 }
 
 /// A rate, or `"off"`.

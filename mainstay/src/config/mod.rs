@@ -13,6 +13,7 @@ pub mod rest;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use mainstay_core::backend::CostLimits;
 use mainstay_core::secret::Secret;
 use mainstay_http::limits::Rates;
 use mainstay_http::signing::SigningAlgorithm;
@@ -104,6 +105,8 @@ pub struct Config {
     pub types_file: Option<PathBuf>,
     /// How many requests one caller may send.
     pub rates: Rates,
+    /// What a statement may cost.
+    pub costs: CostLimits,
     /// Keys of the file that nothing in Mainstay knows.
     pub unknown_keys: Vec<String>,
 }
@@ -200,6 +203,7 @@ impl Config {
             idempotency_seconds,
             types_file: types_file(&reader)?,
             rates: limits::rates(&reader)?,
+            costs: limits::costs(&reader)?,
             unknown_keys,
         })
     }
@@ -218,6 +222,15 @@ pub struct Reader<'a> {
 impl Reader<'_> {
     fn find(&self, key: &str) -> Option<&Value> {
         key.split('.').try_fold(self.file, |value, part| value.get(part))
+    }
+
+    /// The names in a section.
+    pub fn keys(&self, section: &str) -> Result<Vec<String>, ConfigError> {
+        match self.find(section) {
+            None => Ok(Vec::new()),
+            Some(Value::Table(table)) => Ok(table.keys().cloned().collect()),
+            Some(_) => Err(ConfigError::setting(section, "must be a section")),
+        }
     }
 
     /// A text setting.
@@ -390,6 +403,9 @@ mod tests {
             ("per_key", "\"0/second\""),
             ("trusted_proxies", "[\"everybody\"]"),
             ("exempt", "[\"10.0.0.0/40\"]"),
+            ("query_cost_max", "0"),
+            ("query_cost_by_role", "7"),
+            ("query_cost_by_role.anon", "\"much\""),
         ] {
             let found = message(&format!("[mainstay.limits]\n{key} = {value}\n"));
             assert!(found.contains(&format!("mainstay.limits.{key}")), "{found}");

@@ -425,6 +425,57 @@ async fn every_bomb_gets_an_answer_or_a_code_and_memory_is_bounded() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_too_large_is_refused_before_it_fills_the_memory() {
+    for engine in engines() {
+        let project = project().migration(
+            "create table pages (id int primary key, text text);
+             create table lines (id int primary key, page int references pages (id));
+             insert into pages values (1, repeat('x', 1000000));
+             insert into lines select g, 1 from generate_series(1, 400) g;
+             insert into lines select g, null from generate_series(401, 402) g;
+             create function copies(many int) returns setof text language sql stable as
+               'select text from pages, generate_series(1, many)';
+             grant select on pages, lines to anon, service_role; grant update on lines to anon;",
+        );
+        let mut server = Server::start(PROGRAM, engine, project).await;
+        let anonymous = server.anonymous();
+        let json = [("content-type", "application/json")];
+        for _ in 0..2 {
+            for (path, kind) in [
+                ("lines?select=id,pages(text)", "application/json"),
+                ("lines?select=id,...pages(text)", "text/csv"),
+                ("pages?select=id,lines(pages(text))", "application/json"),
+                ("rpc/copies?many=400", "application/json"),
+            ] {
+                let answer = anonymous
+                    .send(Method::GET, &format!("/rest/v1/{path}"), &[("accept", kind)], "")
+                    .await;
+                assert_eq!(
+                    (answer.status.as_u16(), answer.code().as_str()),
+                    (400, "MS-DATA-017"),
+                    "{engine:?} {path}: {}",
+                    &answer.text()[..answer.text().len().min(200)]
+                );
+                // The connection goes on.
+                assert_eq!(
+                    anonymous.get("lines?select=id&limit=1&order=id").await.text(),
+                    "[{\"id\":1}]"
+                );
+            }
+            let batch = r#"{"requests":[{"method":"GET","path":"/lines?select=id,pages(text)"}]}"#;
+            let answer = anonymous.send(Method::POST, "/rest/v1/batch", &json, batch).await;
+            assert_eq!(answer.code(), "MS-DATA-017");
+        }
+        let part = anonymous.get("lines?select=id,pages(text)&limit=20&order=id").await;
+        assert_eq!(part.status, 200);
+        assert!(part.body.len() > 20_000_000);
+        assert!(server.is_running());
+        let peak = peak_kib(&server);
+        assert!(peak < MEMORY_KIB_MAX, "{engine:?}: {peak} KiB");
+    }
+}
+
+#[tokio::test]
 async fn what_no_other_limit_ends_the_timeout_ends_and_others_are_served() {
     for engine in engines() {
         let project = project().file(

@@ -4,10 +4,11 @@
 use std::time::{Duration, Instant};
 
 use http::Method;
-use mainstay_testing::{Answer, Client, Project, Server, engines, token};
+use mainstay_testing::database::run_at;
+use mainstay_testing::{Answer, Client, Engine, Project, Server, engines, token};
 use serde_json::json;
 
-use crate::both::{Both, PROGRAM};
+use crate::both::{Ask, Both, PROGRAM};
 
 const SCHEMA: &str = "
     create table notes (id int primary key, body text);
@@ -200,4 +201,122 @@ async fn without_a_limit_no_answer_speaks_of_one() {
         assert!(!answer.headers.contains_key("ratelimit-policy"));
         assert!(!answer.header("access-control-expose-headers").contains("RateLimit"));
     }
+}
+
+const LARGE: &str = "
+    create table large (id int primary key, name text, n int);
+    create table small (id int primary key, large int references large (id));
+    insert into large select g, 'name ' || g, g from generate_series(1, 20000) g;
+    insert into small select g, g from generate_series(1, 20) g;
+    create index on large (n);
+    grant select, insert, update, delete on large, small to anon, authenticated, service_role;
+";
+
+/// A costly request of each kind, and a cheap one.
+fn costly_and_cheap() -> Vec<(Ask, Ask)> {
+    let ask = Ask::new;
+    let batch =
+        |path: &str| Ask::new("POST /batch").json(&format!(r#"{{"requests":[{{"method":"GET","path":"{path}"}}]}}"#));
+    vec![
+        (ask("GET /large?name=eq.x"), ask("GET /large?n=eq.7")),
+        (
+            ask("GET /large?name=like.*9&limit=1&order=name"),
+            ask("GET /large?limit=3"),
+        ),
+        (
+            ask("GET /large?or=(name.eq.x,n.eq.1)&limit=1").prefer("count=exact"),
+            ask("GET /large?id=eq.1").prefer("count=exact"),
+        ),
+        (
+            ask("GET /large?select=id&id=gt.0&limit=1").prefer("count=exact"),
+            ask("GET /large?select=id&n=lt.4").prefer("count=exact"),
+        ),
+        (
+            ask("GET /large?select=id,small(id)&name=eq.x"),
+            ask("GET /small?select=id,large(name)&id=eq.3"),
+        ),
+        (
+            ask("PATCH /large?name=eq.name 9").json(r#"{"n":0}"#),
+            ask("PATCH /large?id=eq.9").json(r#"{"n":9}"#),
+        ),
+        (
+            ask("PATCH /large?name=eq.name 9")
+                .json(r#"{"n":0}"#)
+                .header("idempotency-key", "a"),
+            ask("PATCH /large?id=eq.9")
+                .json(r#"{"n":9}"#)
+                .header("idempotency-key", "b"),
+        ),
+        (
+            ask("PATCH /large?name=eq.name 9")
+                .json(r#"{"n":0}"#)
+                .prefer("max-affected=1, handling=strict"),
+            ask("PATCH /large?id=eq.9")
+                .json(r#"{"n":9}"#)
+                .prefer("max-affected=1, handling=strict"),
+        ),
+        (ask("DELETE /large?name=eq.name 9"), ask("DELETE /large?id=eq.20001")),
+        (batch("/large?name=eq.x"), batch("/large?n=eq.7")),
+        (
+            batch("/large?name=eq.x"),
+            ask("POST /large").json(r#"[{"id":30001},{"id":30002}]"#),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn what_costs_too_much_is_refused_to_roles_with_a_limit() {
+    let limits =
+        "query_cost_max = 100\n[mainstay.limits.query_cost_by_role]\nauthenticated = \"off\"\nservice_role = \"off\"";
+    for engine in engines() {
+        let project = Project::of(LARGE).config(&format!("[mainstay.limits]\n{limits}"));
+        let server = Server::start(PROGRAM, engine, project).await;
+        if let Some(url) = server.database_url() {
+            run_at(&url, "analyze").await;
+        }
+        let (anonymous, user) = (server.anonymous(), server.user("ann"));
+        for (costly, cheap) in costly_and_cheap() {
+            for _ in 0..2 {
+                let refused = costly.send(&anonymous).await;
+                assert_eq!(
+                    (refused.status.as_u16(), refused.code().as_str()),
+                    (400, "MS-DATA-016"),
+                    "{engine:?} {costly:?}: {}",
+                    refused.text()
+                );
+            }
+            assert_eq!(
+                server.service().get("large?select=n&id=eq.9").await.text(),
+                "[{\"n\":9}]",
+                "{engine:?} {costly:?}"
+            );
+            let answer = cheap.send(&anonymous).await;
+            assert!(answer.status.is_success(), "{engine:?} {cheap:?}: {}", answer.text());
+        }
+        for (costly, _) in costly_and_cheap()
+            .into_iter()
+            .filter(|(ask, _)| ask.method == Method::GET)
+        {
+            let answer = costly.send(&user).await;
+            assert!(answer.status.is_success(), "{engine:?} {costly:?}: {}", answer.text());
+        }
+        // What is wrong with a statement is said as ever.
+        let wrong = anonymous.get("large?id=eq.x").await;
+        assert_eq!(wrong.code(), "22P02", "{}", wrong.text());
+    }
+}
+
+#[tokio::test]
+async fn a_role_may_have_less_time_than_others() {
+    // A role's settings are the whole cluster's on PostgreSQL, whose own tests make them for one database.
+    let project = Project::of(&format!(
+        "{LARGE}
+         create view slow with (security_invoker = true) as select count(*) as n from large, small where large.n <> small.large;
+         grant select on slow to anon, authenticated;
+         alter role anon set statement_timeout = '1ms';"
+    ));
+    let server = Server::start(PROGRAM, Engine::Sqlite, project).await;
+    let refused = server.anonymous().get("slow").await;
+    assert_eq!(refused.code(), "57014", "{}", refused.text());
+    assert_eq!(server.user("ann").get("slow").await.text(), "[{\"n\":399980}]");
 }

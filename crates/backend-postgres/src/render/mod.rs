@@ -39,7 +39,20 @@ pub struct Rendered {
     pub plan: Plan,
     representations: Arc<Vec<Representation>>,
     variants: [OnceLock<Arc<Variant>>; 4],
+    /// The same plan, explained with its count.
+    costed: OnceLock<Arc<Rendered>>,
+    is_estimate: bool,
 }
+
+/// The planner's numbers, as JSON.
+const ESTIMATE: Explain = Explain {
+    json: true,
+    analyze: false,
+    verbose: false,
+    settings: false,
+    buffers: false,
+    wal: false,
+};
 
 /// What the same plan's text depends on besides the plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,10 +121,20 @@ impl Variant {
 impl Rendered {
     /// Renders the usual variant at once, so that a plan that cannot be spelled fails here.
     pub fn new(plan: Plan, representations: Arc<Vec<Representation>>) -> Result<Self, BackendError> {
+        Rendered::rendered(plan, representations, false)
+    }
+
+    fn rendered(
+        plan: Plan,
+        representations: Arc<Vec<Representation>>,
+        is_estimate: bool,
+    ) -> Result<Self, BackendError> {
         let rendered = Rendered {
             plan,
             representations,
             variants: Default::default(),
+            costed: OnceLock::new(),
+            is_estimate,
         };
         rendered.variant(Situation::default())?;
         Ok(rendered)
@@ -125,6 +148,19 @@ impl Rendered {
         }
         let variant = Arc::new(render(self, situation)?);
         Ok(slot.get_or_init(|| variant).clone())
+    }
+
+    /// The statement that estimates what this one costs, its count included.
+    pub fn costed(&self) -> Result<Arc<Rendered>, BackendError> {
+        if let Some(costed) = self.costed.get() {
+            return Ok(costed.clone());
+        }
+        let plan = Plan {
+            explain: Some(ESTIMATE),
+            ..self.plan.clone()
+        };
+        let costed = Arc::new(Rendered::rendered(plan, self.representations.clone(), true)?);
+        Ok(self.costed.get_or_init(|| costed).clone())
     }
 
     /// The main statement's text as usually sent.
@@ -185,12 +221,16 @@ fn render(rendered: &Rendered, situation: Situation) -> Result<Variant, BackendE
         Action::Call(call) => renderer.call_statement(call),
     }?;
     Ok(match plan.explain {
-        Some(explain) => explained(variant, explain),
+        Some(explain) if rendered.is_estimate => explained(variant, explain),
+        Some(explain) => Variant {
+            count: None,
+            ..explained(variant, explain)
+        },
         None => variant,
     })
 }
 
-/// The same statement's plan.
+/// The plans of the same statement and its count.
 fn explained(variant: Variant, explain: Explain) -> Variant {
     let mut text = format!("EXPLAIN (FORMAT {}", if explain.json { "JSON" } else { "TEXT" });
     for (is_wanted, option) in [
@@ -203,13 +243,13 @@ fn explained(variant: Variant, explain: Explain) -> Variant {
         text.push_str(if is_wanted { option } else { "" });
     }
     text.push_str(") ");
-    text.push_str(&variant.main.statement.sql);
+    let explained = |part: Part| Part {
+        statement: StatementText::new(format!("{text}{}", part.statement.sql)),
+        params: part.params,
+    };
     Variant {
-        main: Part {
-            statement: StatementText::new(text),
-            params: variant.main.params,
-        },
-        count: None,
+        main: explained(variant.main),
+        count: variant.count.map(explained),
         explain: None,
         result: ResultKind::Explained,
         formats: vec![0],

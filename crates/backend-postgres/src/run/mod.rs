@@ -8,6 +8,7 @@
 //! it commits; the last needs a connection of its own.
 
 mod bind;
+mod cost;
 mod kept;
 mod outcome;
 mod own;
@@ -168,6 +169,7 @@ async fn attempt(ctx: &Context<'_>, caller: &Caller, rendered: &Rendered, input:
         Lane::Read
     };
     let connection = ctx.pool.shared(lane).await?;
+    cost::check(ctx, caller, rendered, input, &connection, Ending::Commit).await?;
     let burst = Burst::new(ctx, caller, rendered, input, &connection, ending)?;
     let parsed = burst.send(&connection).await?;
     let answer = burst.read(parsed, &connection)?;
@@ -180,6 +182,7 @@ async fn attempt(ctx: &Context<'_>, caller: &Caller, rendered: &Rendered, input:
 async fn judged(ctx: &Context<'_>, caller: &Caller, rendered: &Rendered, input: &Input) -> Result<Outcome, Attempt> {
     let exclusive = ctx.pool.exclusive().await?;
     let connection = exclusive.connection();
+    cost::check(ctx, caller, rendered, input, connection, Ending::Commit).await?;
     let burst = Burst::new(ctx, caller, rendered, input, connection, Ending::Judged)?;
     let result = async {
         let parsed = burst.send(connection).await?;

@@ -11,7 +11,7 @@ use mainstay_core::plan::Outcome;
 use mainstay_core::transaction::{Ended, Isolation, Next, Script, Step as ScriptStep};
 
 use super::{
-    Attempt, BEGIN, BEGIN_SNAPSHOT, Burst, COMMIT, Context, Ending, Failure, Own, ROLLBACK, kept, outcome, own,
+    Attempt, BEGIN, BEGIN_SNAPSHOT, Burst, COMMIT, Context, Ending, Failure, Own, ROLLBACK, cost, kept, outcome, own,
 };
 use crate::bootstrap;
 use crate::errors::refused;
@@ -113,6 +113,7 @@ async fn run(
     if rendered.plan.catalog_version != catalog_version {
         return Err(BackendError::StaleCatalog.into());
     }
+    cost::check(ctx, &step.caller, rendered, &step.input, connection, Ending::Within).await?;
     let burst = Burst::new(ctx, &step.caller, rendered, &step.input, connection, Ending::Within)?;
     let parsed = burst.send(connection).await?;
     let answer = burst.read(parsed, connection)?;

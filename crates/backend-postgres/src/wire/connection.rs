@@ -5,16 +5,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use mainstay_core::backend::ANSWER_BYTES_MAX;
 use postgres_protocol::IsNull;
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::reply::message;
+use super::reply::{head, message};
 use super::startup::{ConnectError, Opened, ReadHalf, Target, WriteHalf};
 use super::statement::{Preparation, StatementCache, StatementText};
 use super::{Closed, ReplyReader};
+use crate::errors::ANSWER_TOO_LARGE;
 
 /// Bytes asked from the socket at a time, at least.
 const READ_BYTES: usize = 16 * 1024;
@@ -320,11 +322,34 @@ async fn write_loop(shared: Arc<Shared>, mut writer: WriteHalf) {
 async fn read_loop(shared: Arc<Shared>, mut reader: ReadHalf, mut buffer: BytesMut) {
     let mut scanned = 0;
     let mut parses_done = 0;
+    // Bytes of a row that are thrown away, and whether some of this answer were.
+    let mut unwanted = 0;
+    let mut is_cut = false;
     loop {
-        while let Some((tag, body, next)) = message(&buffer, scanned) {
+        let thrown = buffer.len().min(unwanted);
+        buffer.advance(thrown);
+        unwanted -= thrown;
+        while unwanted == 0
+            && let Some((tag, length)) = head(&buffer, scanned)
+        {
+            if tag == b'D' && (is_cut || scanned + length > ANSWER_BYTES_MAX) {
+                is_cut = true;
+                buffer.advance(scanned);
+                scanned = 0;
+                let thrown = buffer.len().min(length);
+                buffer.advance(thrown);
+                unwanted = length - thrown;
+                continue;
+            }
+            let Some((tag, body, next)) = message(&buffer, scanned) else {
+                break;
+            };
             match tag {
                 b'Z' => {
-                    let answer = buffer.split_to(next).freeze();
+                    let mut answer = buffer.split_to(next).freeze();
+                    if std::mem::take(&mut is_cut) {
+                        answer = cut_short(&answer[scanned..]);
+                    }
                     scanned = 0;
                     complete(&shared, answer, std::mem::take(&mut parses_done));
                     continue;
@@ -356,6 +381,17 @@ async fn read_loop(shared: Arc<Shared>, mut reader: ReadHalf, mut buffer: BytesM
         }
     }
     shared.fail();
+}
+
+/// The answer that says that its rows were too many; `ready` is its last message.
+fn cut_short(ready: &[u8]) -> Bytes {
+    let fields = format!("SERROR\0C{ANSWER_TOO_LARGE}\0Mthe answer is too large\0\0");
+    let mut answer = BytesMut::with_capacity(fields.len() + ready.len() + 5);
+    answer.put_u8(b'E');
+    answer.put_u32(fields.len() as u32 + 4);
+    answer.put_slice(fields.as_bytes());
+    answer.put_slice(ready);
+    answer.freeze()
 }
 
 fn complete(shared: &Shared, answer: Bytes, parses_done: usize) {

@@ -101,10 +101,16 @@ impl ReplyReader {
 
 /// The message at `at`: tag, where its body begins, where the next message begins.
 pub(super) fn message(bytes: &[u8], at: usize) -> Option<(u8, usize, usize)> {
+    let (tag, length) = head(bytes, at)?;
+    let next = at + length;
+    (next <= bytes.len()).then_some((tag, at + 5, next))
+}
+
+/// Tag and whole length of the message at `at`, which need not have arrived.
+pub(super) fn head(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
     let head = bytes.get(at..at + 5)?;
     let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
-    let next = at + 1 + length.max(4);
-    (next <= bytes.len()).then_some((head[0], at + 5, next))
+    Some((head[0], 1 + length.max(4)))
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -4,6 +4,7 @@
 //!
 //! Source: `data-path.md` §4 (1).
 
+use mainstay_core::backend::ANSWER_BYTES_MAX;
 use mainstay_core::error::BackendError;
 use mainstay_core::plan::{Cardinality, Format, Options, Outcome, Value, ValueRef};
 use mainstay_core::render;
@@ -135,6 +136,14 @@ pub fn run(
     (outcome.last_keys, outcome.has_more) = (page.last_keys, page.has_more);
     outcome.total = count(program, prepared, sources, outcome.rows, options)?;
     Ok(outcome)
+}
+
+/// Errors: `AnswerTooLarge`.
+fn bounded(out: &[u8]) -> Result<(), RunError> {
+    match out.len() > ANSWER_BYTES_MAX {
+        true => Err(BackendError::AnswerTooLarge.into()),
+        false => Ok(()),
+    }
 }
 
 fn failed(query: &Query) -> impl Fn(rusqlite::Error) -> RunError + '_ {
@@ -293,6 +302,7 @@ impl Printer {
             }
             count += 1;
             self.object(node, row, children, out)?;
+            bounded(out)?;
             self.keys(node, row, page, count)?;
         }
         Ok(count)
@@ -331,6 +341,7 @@ impl Printer {
             }
             count += 1;
             self.object(node, row, children, out)?;
+            bounded(out)?;
         }
         Ok(count)
     }
@@ -589,6 +600,7 @@ impl Printer {
                 render::csv_cell(out, text.map_err(|_| internal("a stored text is not UTF-8"))?);
             }
             self.keys(node, row, page, count)?;
+            bounded(out)?;
         }
         Ok(count)
     }

@@ -6,6 +6,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use mainstay_core::backend::ANSWER_BYTES_MAX;
 use mainstay_core::catalog::{Routine, Volatility};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
@@ -238,9 +239,15 @@ pub fn execute(
         Shape::Scalar(_) | Shape::ScalarSet(_) => 1,
         Shape::Rows(_, width) => *width,
     };
+    let mut bytes = 0;
     let rows = match &program.body {
         Body::Query(query) => query.all(conn, sources, |row| {
-            scalars(row, 0, width).map_err(|error| query.failed(&error))
+            let row = scalars(row, 0, width).map_err(|error| query.failed(&error))?;
+            bytes += row.iter().map(weight).sum::<usize>();
+            match bytes > ANSWER_BYTES_MAX {
+                true => Err(BackendError::AnswerTooLarge),
+                false => Ok(row),
+            }
         })?,
         Body::Run(run) => run.rows(conn, sources)?,
     };
@@ -249,6 +256,16 @@ pub fn execute(
         Some(max) if outcome.rows > max => Err(BackendError::TooManyAffected { affected: outcome.rows }),
         _ => Ok(outcome),
     }
+}
+
+/// Bytes that a value takes, about.
+fn weight(value: &Scalar) -> usize {
+    size_of::<Scalar>()
+        + match value {
+            Scalar::Text(text) => text.len(),
+            Scalar::Blob(bytes) => bytes.len(),
+            Scalar::Null | Scalar::Integer(_) | Scalar::Real(_) => 0,
+        }
 }
 
 /// The rows as what the call gives back.

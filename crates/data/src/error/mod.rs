@@ -191,9 +191,11 @@ impl Error {
             Error::Database(error) => sqlstate::status(error, is_anonymous),
             Error::Backend(error) => match error {
                 BackendError::Refused(error) => sqlstate::status(error, is_anonymous),
-                BackendError::TooManyAffected { .. } | BackendError::PutMismatch | BackendError::BadPayload(_) => {
-                    StatusCode::BAD_REQUEST
-                }
+                BackendError::TooManyAffected { .. }
+                | BackendError::PutMismatch
+                | BackendError::TooCostly { .. }
+                | BackendError::AnswerTooLarge
+                | BackendError::BadPayload(_) => StatusCode::BAD_REQUEST,
                 BackendError::NotSingular { .. } => StatusCode::NOT_ACCEPTABLE,
                 BackendError::Unavailable { .. } | BackendError::StaleCatalog | BackendError::WritesHeld { .. } => {
                     StatusCode::SERVICE_UNAVAILABLE
@@ -280,6 +282,8 @@ impl PublicError for Error {
                 BackendError::Busy => Code::fixed("PGRST003"),
                 BackendError::StaleCatalog => Code::fixed("PGRST002"),
                 BackendError::WritesHeld { .. } => Code::fixed("MS-DATA-006"),
+                BackendError::TooCostly { .. } => Code::fixed("MS-DATA-016"),
+                BackendError::AnswerTooLarge => Code::fixed("MS-DATA-017"),
                 BackendError::BadPayload(_) => Code::fixed("PGRST102"),
                 BackendError::Internal(_) => Code::fixed("MS-DATA-500"),
             },
@@ -301,7 +305,11 @@ impl PublicError for Error {
                 BackendError::WritesHeld { is_moved: true } => {
                     "The database has been moved and takes no more writes here.".into()
                 }
-                BackendError::Refused(_) | BackendError::BadPayload(_) | BackendError::Internal(_) => error.to_string(),
+                BackendError::Refused(_)
+                | BackendError::TooCostly { .. }
+                | BackendError::AnswerTooLarge
+                | BackendError::BadPayload(_)
+                | BackendError::Internal(_) => error.to_string(),
             },
             other => other.to_string(),
         }
@@ -412,6 +420,12 @@ impl PublicError for Error {
                 }
                 .into(),
             ),
+            Error::Backend(BackendError::AnswerTooLarge) => {
+                Some("Ask for fewer rows with `limit`, also in embeds, or for fewer columns.".into())
+            }
+            Error::Backend(BackendError::TooCostly { .. }) => {
+                Some("Filter by a column that has an index, embed less, or ask for fewer rows.".into())
+            }
             Error::TooDeep { .. } => Some("Nest less deeply, or ask in several requests.".into()),
             Error::Changed => Some(
                 "They have changed, or there are none: read again with the same query string, and send the new ETag."
