@@ -370,6 +370,32 @@ async fn an_upsert_tries_each_row_by_what_becomes_of_it() {
 }
 
 #[tokio::test]
+async fn long_values_are_cut_and_a_table_without_a_key_is_told_of() {
+    let schema = "
+        create table keyless (a int, body text);
+        alter table keyless enable row level security;
+        grant select, update on keyless to authenticated;
+        create policy short on keyless to authenticated using (length(body) < 10) with check (length(body) < 10);
+        insert into keyless values (1, repeat('é', 2000)), (2, 'short');
+    ";
+    let servers = servers(|| Project::of(schema)).await;
+    for report in same(&servers, ADA, &Ask::new("GET /keyless?select=a&order=a")).await {
+        let rows = &report["relations"][0]["rows"];
+        assert_eq!((&rows["found"], &rows["passing"]), (&json!(2), &json!(1)), "{report:#}");
+        let tried = &rows["sample"][0]["gates"][0]["policies"][0];
+        let shown = saw(tried, "body").as_str().unwrap();
+        assert_eq!(shown.chars().count(), 501, "{shown}");
+    }
+    let update = Ask::new("PATCH /keyless?a=eq.2").json(r#"{"body":"much too long"}"#);
+    for report in same(&servers, ADA, &update).await {
+        assert_eq!(report["because"], "policy", "{report:#}");
+        assert_eq!(report["answer"]["code"], "42501");
+        let note = report["relations"][0]["note"].as_str().unwrap();
+        assert!(note.contains("no key"), "{note}");
+    }
+}
+
+#[tokio::test]
 async fn calls_tell_their_grants_and_no_superuser_is_tried() {
     let schema = "
         create function free() returns int language sql as 'select 1';

@@ -16,6 +16,8 @@ use serde_json::{Map, Value};
 use super::report::{Clause, Gate, PolicyOf, RowOf, RowSecurity, Side, Tried, TriedPart, TriedPolicy};
 use super::sample::Row;
 
+/// Characters of a value that are shown.
+const VALUE_CHARS_MAX: usize = 500;
 /// Columns that tell a row without a key.
 const KEYLESS_COLUMNS: usize = 3;
 
@@ -218,9 +220,21 @@ fn told(policy: &Policy, verdict: &Verdict) -> TriedPolicy {
             .map(|part| TriedPart {
                 expression: part.text.clone(),
                 value: part.value,
-                saw: part.saw.iter().cloned().collect(),
+                saw: part
+                    .saw
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.as_deref().map(cut)))
+                    .collect(),
             })
             .collect(),
+    }
+}
+
+/// The beginning of a long value.
+fn cut(value: &str) -> String {
+    match value.char_indices().nth(VALUE_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
     }
 }
 

@@ -298,6 +298,11 @@ impl Looking<'_> {
             told.note = Some("it joins the rows of two relations; its own rows are not examined".to_owned());
             return told;
         }
+        let is_update = asked.needs.update.is_some() && asked.needs.insert.is_none();
+        if is_update && relation.primary_key().is_empty() {
+            let note = "the relation has no key, so the rows that the update would make are not tried";
+            told.note = Some(note.to_owned());
+        }
         match self.rows(asked, &asks, seen).await {
             Ok(rows) => told.rows = rows,
             Err(reason) => told.note = Some(format!("rows could not be examined: {reason}")),
