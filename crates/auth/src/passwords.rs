@@ -26,6 +26,8 @@ const MEMORY_KIB_MAX: u32 = 256 * 1024;
 const ROUNDS_MAX: u32 = 16;
 /// The cost that an imported bcrypt hash may ask for: about a second.
 const BCRYPT_COST_MAX: u32 = 14;
+/// Bytes of a hash, at most: what the column takes.
+const HASH_BYTES_MAX: usize = 255;
 /// Bytes of a password, at most, as the protocol has it.
 const PASSWORD_BYTES_MAX: usize = 72;
 /// Passwords waiting to be hashed, at most.
@@ -150,6 +152,9 @@ fn is_bcrypt(stored: &str) -> bool {
 
 /// True if a hash from elsewhere can be verified here.
 pub fn is_importable(stored: &str) -> bool {
+    if stored.len() > HASH_BYTES_MAX {
+        return false;
+    }
     if is_bcrypt(stored) {
         return stored
             .parse::<bcrypt::HashParts>()

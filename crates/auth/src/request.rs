@@ -14,6 +14,8 @@ use crate::error::Error;
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of a user's own data, and of an administrator's, as JSON. Two of them fit into a token that is accepted.
 pub const METADATA_BYTES_MAX: usize = 5 * 1024;
+/// Bytes of a role's name, at most: what PostgreSQL takes.
+const ROLE_BYTES_MAX: usize = 63;
 /// Bytes of an e-mail address, at most (RFC 5321 §4.5.3.1.3).
 const EMAIL_BYTES_MAX: usize = 254;
 /// Bytes of a user agent that are kept.
@@ -98,14 +100,37 @@ pub struct DeleteBody {
 }
 
 /// Checks what users or administrators say of a user: all of it is in every access token.
-/// Errors: `Validation` above `METADATA_BYTES_MAX`.
+/// Errors: `Validation` above `METADATA_BYTES_MAX`, and for the character that no text in a database may hold.
 pub fn metadata(data: &Map<String, Value>) -> Result<(), Error> {
+    if data.iter().any(|(name, value)| name.contains('\0') || has_nul(value)) {
+        return Err(Error::Validation("metadata must not hold the character U+0000".into()));
+    }
     let bytes = Value::Object(data.clone()).to_string().len();
     match bytes <= METADATA_BYTES_MAX {
         true => Ok(()),
         false => Err(Error::Validation(format!(
             "metadata must not be larger than {METADATA_BYTES_MAX} bytes, for it is in every token"
         ))),
+    }
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(members) => members
+            .iter()
+            .any(|(name, value)| name.contains('\0') || has_nul(value)),
+        _ => false,
+    }
+}
+
+/// The name of a role that users may be given.
+pub fn role(text: &str) -> Result<String, Error> {
+    let role = text.trim();
+    match role.len() <= ROLE_BYTES_MAX && !role.chars().any(char::is_control) {
+        true => Ok(role.to_owned()),
+        false => Err(Error::Validation("role is no name of a role".into())),
     }
 }
 
@@ -203,6 +228,21 @@ mod tests {
             assert!(email(bad).is_err(), "{bad:?}");
         }
         assert!(email(&format!("{}@x", "a".repeat(300))).is_err());
+    }
+
+    #[test]
+    fn metadata_is_bounded_and_can_be_stored() {
+        let data = |value: Value| metadata(value.as_object().unwrap());
+        assert!(data(serde_json::json!({"a": [{"b": "c"}, 1, null]})).is_ok());
+        for bad in [
+            serde_json::json!({"a\0": 1}),
+            serde_json::json!({"a": [{"b": "c\0"}]}),
+            serde_json::json!({"a": {"\0": 1}}),
+            serde_json::json!({"a": "x".repeat(METADATA_BYTES_MAX)}),
+        ] {
+            assert!(data(bad).is_err());
+        }
+        assert!(role("a\0").is_err() && role(&"x".repeat(64)).is_err() && role(" clerk ").unwrap() == "clerk");
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //! asked itself.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Method};
-use mainstay_auth::{AuthRoom, From};
+use mainstay_auth::{AuthRoom, Config, From};
+use mainstay_core::backend::Backend;
 use mainstay_core::caller::Caller;
 use mainstay_core::plan::Input;
 use mainstay_http::signing::{Signer, SigningAlgorithm, SigningKey};
@@ -15,7 +17,7 @@ use serde_json::{Value, json};
 use crate::auth::PASSWORD;
 use crate::own_statements::on_each_database;
 
-async fn post(room: &AuthRoom, path: &str, query: Option<&str>, body: Value) -> Response {
+pub async fn post(room: &AuthRoom, path: &str, query: Option<&str>, body: Value) -> Response {
     let mut headers = HeaderMap::new();
     headers.insert("x-supabase-api-version", "2024-01-01".parse().unwrap());
     let request = Request {
@@ -35,7 +37,12 @@ async fn post(room: &AuthRoom, path: &str, query: Option<&str>, body: Value) -> 
     room.handle(&who, &request, from).await
 }
 
-fn json_of(response: &Response) -> Value {
+pub fn room_on(backend: &Arc<dyn Backend>, settings: Config) -> AuthRoom {
+    let key = SigningKey::generate(SigningAlgorithm::Es256, 0).unwrap();
+    AuthRoom::new(backend.clone(), settings, Signer::of_keys(vec![key])).unwrap()
+}
+
+pub fn json_of(response: &Response) -> Value {
     serde_json::from_slice(&response.body).unwrap()
 }
 
@@ -46,10 +53,9 @@ fn members(value: &Value) -> Vec<String> {
 #[tokio::test]
 async fn a_sign_up_waits_for_confirmation_and_tells_nobody_who_is_there() {
     on_each_database("select 1", async |backend, config| {
-        let key = SigningKey::generate(SigningAlgorithm::Es256, 0).unwrap();
         let mut settings = config.auth.unwrap();
         settings.confirmations = true;
-        let room = AuthRoom::new(backend.clone(), settings, Signer::of_keys(vec![key])).unwrap();
+        let room = room_on(&backend, settings);
         let sign_up = async |email: &str| {
             let body = json!({"email": email, "password": PASSWORD, "data": {"name": "Ann", "z": {"bb": 1, "a": [{"yy": 1, "x": 2}]}}});
             post(&room, "/signup", None, body).await

@@ -12,6 +12,7 @@ mod auth_admin;
 mod auth_confirmations;
 mod auth_keys;
 mod auth_limits;
+mod auth_routes;
 mod auth_sessions;
 mod auth_sign_in;
 mod auth_supabase;

@@ -129,7 +129,7 @@ async fn wanted(room: &AuthRoom, body: AdminBody) -> Result<Wanted, Error> {
     };
     Ok(Wanted {
         id,
-        role: filled(body.role).map(|role| role.trim().to_owned()),
+        role: filled(body.role).map(|role| request::role(&role)).transpose()?,
         email: filled(body.email).map(|email| request::email(&email)).transpose()?,
         phone: filled(body.phone).map(|phone| request::phone(&phone)).transpose()?,
         hash,

@@ -40,7 +40,7 @@ async fn password(room: &AuthRoom, request: &Request, client: &Client) -> Result
         // What is no address has no user; it is looked for all the same.
         (false, true) => {
             room.limits.account(&address)?;
-            users::by_email(&room.store, &address).await?
+            users::by_email(&room.store, &request::email(&address).unwrap_or_default()).await?
         }
     };
     let stored = user.as_ref().map(|user| user.password_hash.expose().as_str());
