@@ -285,7 +285,10 @@ fn code(answer: &Answer) -> String {
     }
 }
 
-fn callers() -> [(&'static str, fn(&Server) -> Client); 3] {
+/// What a caller is called, and its client.
+type Named = (&'static str, fn(&Server) -> Client);
+
+fn callers() -> [Named; 3] {
     [
         ("anon", Server::anonymous),
         ("a", |server| server.user(A)),

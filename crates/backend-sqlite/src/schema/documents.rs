@@ -29,6 +29,9 @@ const INSERTED: &str = ":i";
 const UPDATED: &str = ":u";
 const DELETED: &str = ":d";
 
+/// Names, each with the table that the trigger is on and its text.
+type Triggers = BTreeMap<String, (String, String)>;
+
 /// What one index is made of.
 struct Wanted {
     /// The table of its rows, in the file.
@@ -115,7 +118,7 @@ pub fn remove(conn: &Connection) -> Result<()> {
 }
 
 /// The names of the indexes' tables, and all triggers with the table they are on and their text.
-fn present(conn: &Connection) -> Result<(Vec<String>, BTreeMap<String, (String, String)>)> {
+fn present(conn: &Connection) -> Result<(Vec<String>, Triggers)> {
     let mut statement = conn
         .prepare_cached(
             "SELECT type, name, tbl_name, sql FROM sqlite_schema \
