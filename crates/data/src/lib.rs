@@ -635,7 +635,10 @@ impl DataRoom {
 }
 
 /// How a relation's request is run.
-#[expect(clippy::large_enum_variant, reason = "one per request; the plain one is nearly all of them")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one per request; the plain one is nearly all of them"
+)]
 enum Work<'a> {
     Plain(Ready<'a>),
     Guarded(Arc<Mutex<Guarded>>),
