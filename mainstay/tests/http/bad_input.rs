@@ -7,7 +7,7 @@ use mainstay_testing::{Engine, Project, Server, engines};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::both::PROGRAM;
+use crate::both::{Ask, Both, PROGRAM};
 
 /// Resident memory that a hail of bad requests may leave behind, in KiB.
 const MEMORY_KIB_MAX: u64 = 400 * 1024;
@@ -214,4 +214,42 @@ async fn a_slow_client_is_let_go() {
     let mut rest = Vec::new();
     let closed = tokio::time::timeout(Duration::from_secs(40), slow[0].read_to_end(&mut rest)).await;
     assert!(closed.is_ok(), "a head that never ends keeps its connection");
+}
+
+/// A generated request found it: an offset next to the largest number ended the connection.
+#[tokio::test]
+async fn windows_at_the_end_of_numbers_are_answered_alike() {
+    let sql = "create table t (id int primary key, name text);
+        insert into t values (1, 'x'), (2, 'y');
+        create function names() returns setof text language sql stable as $$ select name from t order by 1 $$;
+        create function all_t() returns setof t language sql stable as $$ select * from t order by id $$;
+        create function pairs() returns table (a int, b text) language sql stable as $$ select id, name from t order by 1 $$;
+        create function one() returns int language sql stable as $$ select 1 $$;
+        grant select on t to anon;";
+    let both = Both::start(|| Project::of(sql)).await;
+    let last = i64::MAX;
+    for path in ["t", "rpc/names", "rpc/all_t", "rpc/pairs", "rpc/one"] {
+        for window in [
+            format!("offset={last}"),
+            format!("offset={}", last - 1),
+            format!("limit=1&offset={last}"),
+            format!("limit=1&offset={}", last - 1),
+            format!("limit={last}&offset=1"),
+            format!("limit={last}&offset={last}"),
+            format!("limit={last}"),
+            "limit=0&offset=5".to_owned(),
+        ] {
+            for count in ["count=exact", "count=estimated", "handling=lenient"] {
+                let ask = Ask::new(&format!("GET /{path}?{window}")).prefer(count);
+                let answer = both.same(Server::anonymous, &ask).await;
+                assert!(
+                    matches!(answer.status.as_u16(), 200 | 206 | 416),
+                    "{path}?{window}: {}",
+                    answer.text()
+                );
+            }
+        }
+        let ask = Ask::new(&format!("GET /{path}")).header("range", &format!("{}-{last}", last - 1));
+        both.same(Server::anonymous, &ask).await;
+    }
 }

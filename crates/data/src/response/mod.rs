@@ -54,7 +54,7 @@ impl Answer<'_> {
     pub fn read(mut self, head_only: bool) -> Result<Response, Error> {
         let (total, rows) = self.counts();
         let lower = integer(self.window.offset);
-        let upper = lower + integer(rows) - 1;
+        let upper = last(lower, rows);
         let status = range_status(lower, upper, total);
         let mut response = Response::empty(status);
         let range = match self.cursor {
@@ -145,7 +145,7 @@ impl Answer<'_> {
             false => (is_counted.then_some(1), 1),
         };
         let lower = integer(self.window.offset);
-        let upper = lower + integer(rows) - 1;
+        let upper = last(lower, rows);
         let is_explained = self.planned.negotiated.explain.is_some();
         let is_void = routine.returns.ty == Type::Void && !routine.returns.set && !is_explained;
         let status = range_status(lower, upper, total);
@@ -315,13 +315,22 @@ fn integer(rows: u64) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX / 2)
 }
 
+/// The number of the last of so many rows from `lower` on; one less than `lower` if there are none. An offset may be
+/// as large as a number can be.
+fn last(lower: i64, rows: u64) -> i64 {
+    lower
+        .saturating_add(integer(rows))
+        .saturating_sub(1)
+        .max(lower.saturating_sub(1))
+}
+
 fn range_status(lower: i64, upper: i64, total: Option<u64>) -> StatusCode {
     let Some(total) = total.map(integer) else {
         return StatusCode::OK;
     };
     if lower > total {
         StatusCode::RANGE_NOT_SATISFIABLE
-    } else if 1 + upper - lower < total {
+    } else if (upper - lower).saturating_add(1) < total {
         StatusCode::PARTIAL_CONTENT
     } else {
         StatusCode::OK

@@ -52,7 +52,7 @@ impl Writer<'_> {
             parameters.extend(shared::profile(self.config, "content-profile"));
             operation.insert("requestBody".into(), self.request_body(overloads));
         }
-        if overloads.iter().all(|routine| routine.returns.set) {
+        if overloads.iter().all(|routine| routine.returns.set && has_rows(routine)) {
             parameters.extend(["limit", "offset"].map(parameter));
         }
         parameters.push(parameter("prefer-call"));
@@ -236,6 +236,11 @@ impl Writer<'_> {
             }
         }
     }
+}
+
+/// Its results are rows, which have pages; a set of single values is answered whole.
+fn has_rows(routine: &Routine) -> bool {
+    !routine.returns.columns.is_empty() || matches!(routine.returns.ty, Type::Composite(_) | Type::Record)
 }
 
 /// The type of an argument without a name, whose value is the body.
