@@ -27,10 +27,11 @@ use mainstay_http::{Request, Response};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::DataRoom;
 use crate::error::Error;
-use crate::guard::CONFLICTS;
+use crate::guard::{CONFLICTS, Guarded};
+use crate::pending::Pending;
 use crate::request::{Action, CallMethod, Head};
+use crate::{DataRoom, Ready, Work};
 pub use turns::Turns;
 
 /// Characters of a key.
@@ -162,6 +163,49 @@ impl Parts {
 pub(crate) type Answering<S> = Box<dyn FnMut(&mut S) -> Result<Response, Error> + Send>;
 
 impl DataRoom {
+    /// Runs a write that has a key, once.
+    pub(crate) async fn run_once(
+        &self,
+        identity: &Identity,
+        caller: &Caller,
+        pending: Pending,
+        work: Work<'_>,
+    ) -> Result<Response, Error> {
+        let pending = Arc::new(pending);
+        let (room, asking, of) = (self.clone(), caller.clone(), pending.clone());
+        match work {
+            Work::Plain(Ready::Known(outcome)) => pending.respond(self, caller, outcome),
+            Work::Plain(Ready::Run { caller, input }) => {
+                let step = Step {
+                    caller: caller.into_owned(),
+                    statement: pending.prepared.statement.clone(),
+                    input,
+                };
+                let answer = Box::new(move |single: &mut Single| {
+                    of.respond(&room, &asking, single.outcome.take().unwrap_or_default())
+                });
+                let (role, single) = (step.caller.role.clone(), Single::new(step));
+                let answered = self
+                    .once(identity, &role, Isolation::ReadCommitted, &single, answer)
+                    .await?;
+                answered.ok_or_else(|| BackendError::Internal("a write that gave up".into()).into())
+            }
+            Work::Guarded(guarded) => {
+                let answer = Box::new(move |guarded: &mut Guarded| of.respond(&room, &asking, guarded.outcome()?));
+                let answered = self
+                    .once(identity, &caller.role, Isolation::RepeatableRead, &guarded, answer)
+                    .await?;
+                match answered {
+                    Some(response) => Ok(response),
+                    None => {
+                        let outcome = guarded.lock().unwrap_or_else(PoisonError::into_inner).outcome()?;
+                        pending.respond(self, caller, outcome)
+                    }
+                }
+            }
+        }
+    }
+
     /// Runs `work` and keeps what `answer` makes of it, or gives the answer that was kept before. `None`: the work gave
     /// up; it knows why.
     ///

@@ -29,7 +29,7 @@ pub mod why;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
@@ -38,7 +38,6 @@ use mainstay_core::caller::Caller;
 use mainstay_core::catalog::{Catalog, Routine};
 use mainstay_core::error::BackendError;
 use mainstay_core::plan::{Action as PlanAction, Input, Options, Outcome, Read, Value};
-use mainstay_core::transaction::{Isolation, Step};
 use mainstay_http::{Request, Response};
 
 use cache::Cache;
@@ -47,7 +46,7 @@ pub use config::{Config, ErrorVerbosity, OpenApi, PostgrestVersion, TxEnd};
 use cursor::Cursors;
 use error::{Error, ErrorContext};
 use guard::{Guarded, GuardedWrite};
-use idempotency::{Identity, Single, Turns};
+use idempotency::{Identity, Turns};
 use paging::{Page, Rest};
 use pending::Pending;
 use planner::call::{self, Arguments};
@@ -458,49 +457,6 @@ impl DataRoom {
         match ready {
             Ready::Run { caller, input } => Ok(self.backend.run(&caller, statement, input).await?),
             Ready::Known(outcome) => Ok(outcome),
-        }
-    }
-
-    /// Runs a write that has a key, once.
-    async fn run_once(
-        &self,
-        identity: &Identity,
-        caller: &Caller,
-        pending: Pending,
-        work: Work<'_>,
-    ) -> Result<Response, Error> {
-        let pending = Arc::new(pending);
-        let (room, asking, of) = (self.clone(), caller.clone(), pending.clone());
-        match work {
-            Work::Plain(Ready::Known(outcome)) => pending.respond(self, caller, outcome),
-            Work::Plain(Ready::Run { caller, input }) => {
-                let step = Step {
-                    caller: caller.into_owned(),
-                    statement: pending.prepared.statement.clone(),
-                    input,
-                };
-                let answer = Box::new(move |single: &mut Single| {
-                    of.respond(&room, &asking, single.outcome.take().unwrap_or_default())
-                });
-                let (role, single) = (step.caller.role.clone(), Single::new(step));
-                let answered = self
-                    .once(identity, &role, Isolation::ReadCommitted, &single, answer)
-                    .await?;
-                answered.ok_or_else(|| BackendError::Internal("a write that gave up".into()).into())
-            }
-            Work::Guarded(guarded) => {
-                let answer = Box::new(move |guarded: &mut Guarded| of.respond(&room, &asking, guarded.outcome()?));
-                let answered = self
-                    .once(identity, &caller.role, Isolation::RepeatableRead, &guarded, answer)
-                    .await?;
-                match answered {
-                    Some(response) => Ok(response),
-                    None => {
-                        let outcome = guarded.lock().unwrap_or_else(PoisonError::into_inner).outcome()?;
-                        pending.respond(self, caller, outcome)
-                    }
-                }
-            }
         }
     }
 
