@@ -31,5 +31,5 @@ mod users;
 pub use config::Config;
 pub use error::Error;
 pub use limits::From;
-pub use room::{AuthRoom, OpenError};
+pub use room::AuthRoom;
 pub use routes::JWKS_SECONDS;

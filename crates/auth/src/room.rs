@@ -30,21 +30,16 @@ pub struct AuthRoom {
     signer: RwLock<Arc<Signer>>,
 }
 
-/// The room cannot be opened: the system gave no random bytes.
-#[derive(Debug, thiserror::Error)]
-#[error("the room of sign-in cannot be opened: {0}")]
-pub struct OpenError(String);
-
 impl AuthRoom {
     /// Opens the room.
-    pub fn new(backend: Arc<dyn Backend>, config: Config, signer: Signer) -> Result<Self, OpenError> {
-        Ok(AuthRoom {
-            passwords: Passwords::new().map_err(|error| OpenError(format!("{error:?}")))?,
+    pub fn new(backend: Arc<dyn Backend>, config: Config, signer: Signer) -> Self {
+        AuthRoom {
+            passwords: Passwords::new(),
             store: Store::new(backend),
             limits: Limits::new(&config.rates),
             config,
             signer: RwLock::new(Arc::new(signer)),
-        })
+        }
     }
 
     /// Tries whether the tables can be used. Errors: why not, for an operator.

@@ -135,9 +135,8 @@ fn auth_room(config: &Config, backend: Arc<dyn Backend>) -> Result<Option<mainst
             config.auth_unmet.join("; ")
         )));
     }
-    mainstay_auth::AuthRoom::new(backend, auth, keyring::signer(config)?)
-        .map(Some)
-        .map_err(|error| CommandError::Other(error.to_string()))
+    let signer = keyring::signer(config)?;
+    Ok(Some(mainstay_auth::AuthRoom::new(backend, auth, signer)))
 }
 
 /// Accepts the tokens of the project's secret, and those that the room of sign-in issues.

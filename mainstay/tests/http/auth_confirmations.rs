@@ -39,7 +39,7 @@ pub async fn post(room: &AuthRoom, path: &str, query: Option<&str>, body: Value)
 
 pub fn room_on(backend: &Arc<dyn Backend>, settings: Config) -> AuthRoom {
     let key = SigningKey::generate(SigningAlgorithm::Es256, 0).unwrap();
-    AuthRoom::new(backend.clone(), settings, Signer::of_keys(vec![key])).unwrap()
+    AuthRoom::new(backend.clone(), settings, Signer::of_keys(vec![key]))
 }
 
 pub fn json_of(response: &Response) -> Value {

@@ -93,7 +93,7 @@ async fn its_users_sign_in_and_its_sessions_go_on() {
             role_claim: vec!["role".into()],
             require_key: false,
         },
-        room: AuthRoom::new(backend.clone(), config.auth.unwrap(), signer).unwrap(),
+        room: AuthRoom::new(backend.clone(), config.auth.unwrap(), signer),
     };
     served.room.check().await.unwrap();
     let password = |password: &str| json!({"email": "ann@example.com", "password": password});
