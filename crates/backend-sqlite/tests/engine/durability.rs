@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mainstay_backend_sqlite::Options;
+use mainstay_backend_sqlite::connection::Allowance;
 use mainstay_core::error::BackendError;
 use mainstay_core::plan::Outcome;
 
-use crate::harness::{TIMEOUT, insert, number, open, open_with, sqlstate, write, write_for};
+use crate::harness::{PLENTY, insert, number, open, open_with, sqlstate, write, write_for};
 
 /// Counts its rows for ever.
 const ENDLESS: &str = "INSERT INTO t (who) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
@@ -58,7 +59,7 @@ async fn a_write_that_runs_too_long_is_cancelled_and_the_others_stand() {
         let engine = Arc::clone(&engine);
         tasks.push(tokio::spawn(async move {
             if id == 10 {
-                write_for(&engine, ENDLESS, Duration::from_millis(50)).await
+                write_for(&engine, ENDLESS, Allowance::of_time(Duration::from_millis(50))).await
             } else {
                 insert(&engine, id, "x").await
             }
@@ -82,7 +83,7 @@ async fn a_panic_in_a_write_is_an_error_and_the_writer_lives() {
         connection.execute("INSERT INTO t (id) VALUES (7)", []).unwrap();
         panic!("on purpose");
     });
-    let error = engine.write(0, TIMEOUT, false, work).await.unwrap_err();
+    let error = engine.write(0, PLENTY, false, work).await.unwrap_err();
     assert!(matches!(error, BackendError::Internal(_)), "{error:?}");
     insert(&engine, 8, "after").await.unwrap();
     assert_eq!(number(&engine, "SELECT sum(id) FROM t"), 8);
@@ -116,7 +117,7 @@ async fn a_request_may_be_rolled_back_after_it_succeeded() {
             ..Outcome::default()
         })
     });
-    assert_eq!(engine.write(0, TIMEOUT, true, work).await.unwrap().affected, 1);
+    assert_eq!(engine.write(0, PLENTY, true, work).await.unwrap().affected, 1);
     assert_eq!(number(&engine, "SELECT count(*) FROM t"), 0);
 }
 
@@ -125,7 +126,7 @@ async fn a_write_for_an_old_catalog_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let engine = open(&folder.path().join("data.db"));
     let work = Box::new(|_: &rusqlite::Connection| Ok(Outcome::default()));
-    let error = engine.write(99, TIMEOUT, false, work).await.unwrap_err();
+    let error = engine.write(99, PLENTY, false, work).await.unwrap_err();
     assert!(matches!(error, BackendError::StaleCatalog), "{error:?}");
 }
 

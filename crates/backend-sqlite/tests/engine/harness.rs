@@ -4,13 +4,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use mainstay_backend_sqlite::Options;
+use mainstay_backend_sqlite::connection::Allowance;
 use mainstay_backend_sqlite::engine::{Engine, Tried};
 use mainstay_core::catalog::{Catalog, Enforcement};
 use mainstay_core::error::BackendError;
 use mainstay_core::plan::Outcome;
 
 /// Enough for everything but the tests of time.
-pub const TIMEOUT: Duration = Duration::from_secs(30);
+pub const PLENTY: Allowance = Allowance {
+    time: Duration::from_secs(30),
+    cost: None,
+};
 
 /// The engine on `path`, with the table `t (id, who)`.
 pub fn open(path: &Path) -> Engine {
@@ -34,11 +38,11 @@ pub fn open_with(options: Options) -> Engine {
 
 /// Runs one statement as a write.
 pub async fn write(engine: &Engine, sql: &'static str) -> Result<Outcome, BackendError> {
-    write_for(engine, sql, TIMEOUT).await
+    write_for(engine, sql, PLENTY).await
 }
 
-/// The same with a time limit.
-pub async fn write_for(engine: &Engine, sql: &'static str, timeout: Duration) -> Result<Outcome, BackendError> {
+/// The same within limits.
+pub async fn write_for(engine: &Engine, sql: &'static str, allowed: Allowance) -> Result<Outcome, BackendError> {
     let work = Box::new(move |connection: &rusqlite::Connection| {
         let affected = connection
             .prepare_cached(sql)
@@ -54,7 +58,7 @@ pub async fn write_for(engine: &Engine, sql: &'static str, timeout: Duration) ->
             }
         }
     });
-    engine.write(0, timeout, false, work).await
+    engine.write(0, allowed, false, work).await
 }
 
 /// Inserts one row.
@@ -73,12 +77,12 @@ pub async fn insert(engine: &Engine, id: i64, who: &str) -> Result<Outcome, Back
                 mainstay_backend_sqlite::errors::refusal(&catalog, None, "INSERT", &error)
             })
     });
-    engine.write(0, TIMEOUT, false, work).await
+    engine.write(0, PLENTY, false, work).await
 }
 
 /// One number, read on this thread.
 pub fn number(engine: &Engine, sql: &str) -> i64 {
-    let tried = engine.read_here(|reader| {
+    let tried = engine.read_here(None, |reader| {
         reader
             .connection()
             .query_row(sql, [], |row| row.get(0))

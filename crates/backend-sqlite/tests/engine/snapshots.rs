@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use mainstay_backend_sqlite::connection::Allowance;
 use mainstay_backend_sqlite::engine::Tried;
 use mainstay_core::error::BackendError;
 
-use crate::harness::{TIMEOUT, insert, number, open, sqlstate, write};
+use crate::harness::{PLENTY, insert, number, open, sqlstate, write};
 
 const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
 
@@ -53,8 +54,11 @@ async fn a_long_read_leaves_the_thread_and_is_cancelled_in_time() {
             .query_row(ENDLESS, [], |row| row.get::<_, i64>(0))
             .map_err(|error| BackendError::Internal(error.to_string()))
     };
-    assert!(matches!(engine.read_here(run), Tried::TooLong));
-    let error = engine.read_there(Duration::from_millis(50), run).await.unwrap_err();
+    assert!(matches!(engine.read_here(None, run), Tried::TooLong));
+    let error = engine
+        .read_there(Allowance::of_time(Duration::from_millis(50)), run)
+        .await
+        .unwrap_err();
     assert_eq!(sqlstate(&error), "57014");
     insert(&engine, 1, "x").await.unwrap();
     assert_eq!(number(&engine, "SELECT count(*) FROM t"), 1);
@@ -64,10 +68,10 @@ async fn a_long_read_leaves_the_thread_and_is_cancelled_in_time() {
 async fn a_panic_in_a_read_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let engine = open(&folder.path().join("data.db"));
-    let tried = engine.read_here(|_| -> Result<(), BackendError> { panic!("on purpose") });
+    let tried = engine.read_here(None, |_| -> Result<(), BackendError> { panic!("on purpose") });
     assert!(matches!(tried, Tried::Done(Err(BackendError::Internal(_)))));
     let there = engine
-        .read_there(TIMEOUT, |_| -> Result<(), BackendError> { panic!("on purpose") })
+        .read_there(PLENTY, |_| -> Result<(), BackendError> { panic!("on purpose") })
         .await;
     assert!(matches!(there, Err(BackendError::Internal(_))));
     assert_eq!(number(&engine, "SELECT count(*) FROM t"), 0);
@@ -82,7 +86,7 @@ async fn a_reader_thread_sees_what_was_acknowledged() {
     for id in 0..100 {
         insert(&engine, id, "x").await.unwrap();
         let seen = engine
-            .read_there(TIMEOUT, |reader| {
+            .read_there(PLENTY, |reader| {
                 reader
                     .connection()
                     .query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))
