@@ -121,14 +121,10 @@ impl Variant {
 impl Rendered {
     /// Renders the usual variant at once, so that a plan that cannot be spelled fails here.
     pub fn new(plan: Plan, representations: Arc<Vec<Representation>>) -> Result<Self, BackendError> {
-        Rendered::rendered(plan, representations, false)
+        Rendered::of(plan, representations, false)
     }
 
-    fn rendered(
-        plan: Plan,
-        representations: Arc<Vec<Representation>>,
-        is_estimate: bool,
-    ) -> Result<Self, BackendError> {
+    fn of(plan: Plan, representations: Arc<Vec<Representation>>, is_estimate: bool) -> Result<Self, BackendError> {
         let rendered = Rendered {
             plan,
             representations,
@@ -159,7 +155,7 @@ impl Rendered {
             explain: Some(ESTIMATE),
             ..self.plan.clone()
         };
-        let costed = Arc::new(Rendered::rendered(plan, self.representations.clone(), true)?);
+        let costed = Arc::new(Rendered::of(plan, self.representations.clone(), true)?);
         Ok(self.costed.get_or_init(|| costed).clone())
     }
 
