@@ -51,6 +51,31 @@ async fn a_refused_request_takes_nobody_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_costs_too_much_is_undone_and_the_writer_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = open(&folder.path().join("data.db"));
+    let little = Allowance {
+        cost: Some(100),
+        ..PLENTY
+    };
+    for sql in [
+        ENDLESS,
+        "INSERT INTO t (who) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 1000000) SELECT i FROM n",
+    ] {
+        let refused = write_for(&engine, sql, little).await.unwrap_err();
+        assert!(
+            matches!(refused, BackendError::TooCostly { cost_max: 100 }),
+            "{refused:?}"
+        );
+        assert_eq!(number(&engine, "SELECT count(*) FROM t"), 0);
+    }
+    write_for(&engine, "INSERT INTO t (id) VALUES (1)", little)
+        .await
+        .unwrap();
+    assert_eq!(number(&engine, "SELECT count(*) FROM t"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_runs_too_long_is_cancelled_and_the_others_stand() {
     let folder = tempfile::tempdir().unwrap();
     let engine = Arc::new(open(&folder.path().join("data.db")));

@@ -60,6 +60,13 @@ async fn a_long_read_leaves_the_thread_and_is_cancelled_in_time() {
         .await
         .unwrap_err();
     assert_eq!(sqlstate(&error), "57014");
+    let little = Allowance {
+        cost: Some(10),
+        ..PLENTY
+    };
+    assert!(matches!(engine.read_here(little.cost, run), Tried::TooLong));
+    let error = engine.read_there(little, run).await.unwrap_err();
+    assert!(matches!(error, BackendError::TooCostly { cost_max: 10 }), "{error:?}");
     insert(&engine, 1, "x").await.unwrap();
     assert_eq!(number(&engine, "SELECT count(*) FROM t"), 1);
 }
