@@ -44,6 +44,20 @@ pub enum After {
     Never,
 }
 
+impl After {
+    /// True if the first key of no such row is null, so that where nulls stand in its order does not matter.
+    pub fn is_past_nulls(&self) -> bool {
+        match self {
+            After::Beyond { keys, .. } | After::Equal { keys } => keys.start == 0,
+            After::IsNotNull(key) => *key == 0,
+            After::All(parts) => parts.iter().any(After::is_past_nulls),
+            After::Any(parts) => parts.iter().all(After::is_past_nulls),
+            After::IsNull(_) => false,
+            After::Never => true,
+        }
+    }
+}
+
 /// The condition for rows after a position; `nulls` says for each key whether its value is null there.
 pub fn after(keys: &[Key], nulls: &[bool]) -> After {
     after_from(0, keys, nulls)
@@ -230,6 +244,10 @@ mod tests {
                                 let (in_first, in_rest) = (of_part(&first), rest.as_ref().is_some_and(of_part));
                                 assert_eq!(in_first || in_rest, is_after, "{keys:?} {position:?} {row:?}");
                                 assert!(!(in_first && in_rest));
+                                let is_past = [(in_first, Some(&first)), (in_rest, rest.as_ref())];
+                                for (_, part) in is_past.iter().filter(|(is_in, _)| *is_in) {
+                                    assert!(row[0].is_some() || !part.is_some_and(After::is_past_nulls));
+                                }
                                 // Every row of the first part comes before every one of the rest.
                                 if let (true, Some(rest)) = (in_first, &rest) {
                                     let later = rows.iter().filter(|other| holds(rest, other, position) == Some(true));

@@ -430,8 +430,9 @@ async fn tables_that_may_not_be_recorded_are_named_before_anything_is_done() {
         .run(&format!(
             "create role {mover} login bypassrls;
              grant create on database {} to {mover};
-             grant usage on schema public, auth, storage, realtime, supabase_migrations to {mover};
-             grant select, trigger on all tables in schema public, storage, realtime, supabase_migrations to {mover};
+             grant usage on schema public, auth, storage, realtime, supabase_migrations, _mainstay to {mover};
+             grant select, trigger on all tables in schema public, storage, realtime, supabase_migrations, _mainstay
+               to {mover};
              grant select on all tables in schema auth to {mover};
              grant select on all sequences in schema public, auth, storage, realtime to {mover};
              grant anon, authenticated, service_role to {mover};",

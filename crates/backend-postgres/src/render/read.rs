@@ -182,6 +182,7 @@ impl Renderer {
     }
 
     pub(super) fn order(&mut self, sql: &mut Sql, scope: Scope<'_>) -> Result<()> {
+        let is_past_nulls = keyset::position(scope.read).is_some_and(|position| position.condition.is_past_nulls());
         for (
             index,
             Order {
@@ -195,10 +196,12 @@ impl Renderer {
             self.order_target(sql, scope, target)?;
             sql.push(if *descending { " DESC" } else { " ASC" });
             match nulls_first {
-                Some(true) => sql.push(" NULLS FIRST"),
-                Some(false) => sql.push(" NULLS LAST"),
-                None => sql,
-            };
+                // An index gives its rows in the usual order alone.
+                _ if index == 0 && is_past_nulls => {}
+                Some(true) => _ = sql.push(" NULLS FIRST"),
+                Some(false) => _ = sql.push(" NULLS LAST"),
+                None => {}
+            }
         }
         Ok(())
     }

@@ -317,6 +317,10 @@ impl Printer {
         for (column, kind) in &node.keys {
             keys.push(match row.get_ref(*column).map_err(failed(&node.query))? {
                 Cell::Null => None,
+                // `::text` spells booleans out, where their output function does not.
+                value if *kind == Kind::Bool => {
+                    Some(cast::cast_text(kind, value).map_err(|PgError { message, .. }| internal(&message))?)
+                }
                 value => Some(self.text(kind, value)?),
             });
         }

@@ -79,7 +79,8 @@ pub fn complete(catalog: &mut Catalog) {
     for name in std::iter::once(&"public").chain(platform::SCHEMAS) {
         catalog.schemas.entry(Ident::new(name)).or_insert_with(|| Schema {
             owner: Ident::new(OWNER),
-            comment: None,
+            // What `initdb` says of it, and PostgREST's document with it.
+            comment: (*name == "public").then(|| "standard public schema".into()),
             acl: schema_acl(name),
         });
     }
