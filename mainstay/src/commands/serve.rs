@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mainstay_core::backend::Backend;
+use mainstay_core::error::BackendError;
 use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_data::DataRoom;
 use mainstay_http::cors::Cors;
@@ -36,6 +37,9 @@ const SETTLE: Duration = Duration::from_millis(200);
 
 /// How often the file of signing keys is looked at.
 const KEYS_LOOKED_AT: Duration = Duration::from_secs(2);
+
+/// SQLSTATE `insufficient_privilege`.
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
 /// For whom the server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +114,20 @@ async fn prepare(opened: &Opened, mode: Mode, migrate: bool) -> Result<(), Comma
             tracing::info!(count, "migrations applied");
         }
     } else {
-        let pending = opened.migrator.pending(true).await?.len();
+        let pending = match opened.migrator.pending(true).await {
+            Ok(pending) => pending.len(),
+            // A role that only answers requests need not see what was recorded.
+            Err(mainstay_schema::Error::Backend(BackendError::Refused(error)))
+                if error.sqlstate == INSUFFICIENT_PRIVILEGE =>
+            {
+                tracing::warn!(
+                    "whether migrations are still to apply cannot be told: {}",
+                    error.message
+                );
+                0
+            }
+            Err(error) => return Err(error.into()),
+        };
         if pending > 0 {
             return Err(mainstay_schema::Error::Pending(pending).into());
         }

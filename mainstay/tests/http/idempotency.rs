@@ -584,7 +584,7 @@ async fn a_database_that_may_not_be_given_the_table_says_so() {
         .arg(server.project.path())
         .env("PGRST_JWT_SECRET", token::SECRET)
         .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(limited.stdout.take().unwrap()).lines();
