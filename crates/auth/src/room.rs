@@ -6,8 +6,9 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
 use mainstay_core::backend::Backend;
 use mainstay_core::error::BackendError;
+use mainstay_http::outgoing::Guard;
 use mainstay_http::signing::Signer;
-use mainstay_http::{Authenticated, Request, Response};
+use mainstay_http::{Authenticated, Outgoing, Request, Response};
 use serde_json::{Value as Json, json};
 
 use crate::config::Config;
@@ -27,6 +28,8 @@ pub struct AuthRoom {
     pub(crate) store: Store,
     pub(crate) passwords: Passwords,
     pub(crate) limits: Limits,
+    /// Sends the room's own requests.
+    pub outgoing: Outgoing,
     signer: RwLock<Arc<Signer>>,
 }
 
@@ -38,8 +41,15 @@ impl AuthRoom {
             store: Store::new(backend),
             limits: Limits::new(&config.rates),
             config,
+            outgoing: Outgoing::new(Guard::default()),
             signer: RwLock::new(Arc::new(signer)),
         }
+    }
+
+    /// Sends the room's own requests by `outgoing`, which may reach further than the internet.
+    pub fn reaching(mut self, outgoing: Outgoing) -> Self {
+        self.outgoing = outgoing;
+        self
     }
 
     /// Tries whether the tables can be used. Errors: why not, for an operator.

@@ -1,6 +1,7 @@
 //! Who is calling, and how answers leave: request context, token verification, errors, CORS.
 //!
-//! Lives here: what every room needs of HTTP. Not here: any room's routes, headers or statuses.
+//! Lives here: what every room needs of HTTP, also where the server itself asks ([`outgoing`]).
+//! Not here: any room's routes, headers or statuses.
 
 pub mod authenticate;
 pub mod cors;
@@ -8,6 +9,7 @@ pub mod error;
 pub mod keys;
 pub mod limits;
 pub mod message;
+pub mod outgoing;
 mod recent;
 pub mod signing;
 pub mod token;
@@ -16,3 +18,4 @@ pub use authenticate::{Authenticated, Authenticator, Credential, STAND_IN, Verif
 pub use error::{Error, codes};
 pub use limits::Limits;
 pub use message::{Request, Response};
+pub use outgoing::Outgoing;

@@ -56,6 +56,9 @@ pub enum KeyError {
 /// RFC 7518 §3.2 wants 32 bytes for HS256; PostgREST refuses less as well.
 pub const SECRET_BYTES_MIN: usize = 32;
 
+/// Keys of a published set that are looked at.
+const PUBLISHED_KEYS_MAX: usize = 64;
+
 /// A verified token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verified {
@@ -109,6 +112,29 @@ impl Verifier {
             recent: Recent::default(),
             audience: None,
             issuer: None,
+        })
+    }
+
+    /// The keys that an issuer elsewhere publishes to verify its signatures with. Keys that nothing here can use, and
+    /// keys for other uses, are left out; what is secret has no place in a published set and is left out too.
+    ///
+    /// Errors: `BadJwk` if nothing is left.
+    pub fn from_published(set: &Value) -> Result<Self, KeyError> {
+        let listed = set.get("keys").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let keys: Vec<Key> = listed
+            .iter()
+            .take(PUBLISHED_KEYS_MAX)
+            .filter(|key| key.get("use").and_then(Value::as_str).is_none_or(|used| used == "sig"))
+            .filter_map(|key| Jwk::deserialize(key).ok())
+            .filter_map(|jwk| key_of(&jwk).ok())
+            .filter(|key| key.family != AlgorithmFamily::Hmac)
+            .collect();
+        if keys.is_empty() {
+            return Err(KeyError::BadJwk("the published set has no key that verifies".into()));
+        }
+        Ok(Verifier {
+            keys,
+            ..Verifier::without_keys()
         })
     }
 
@@ -491,6 +517,33 @@ mod tests {
                 Err(TokenError::NoKey),
                 "{algorithm:?}"
             );
+        }
+    }
+
+    #[test]
+    fn published_keys_verify_and_shared_ones_have_no_place_among_them() {
+        let (pair, jwk) = key_pair(Algorithm::ES256);
+        let shared = json!({"kty": "oct", "kid": "s", "alg": "HS256", "k": URL_SAFE_NO_PAD.encode(SECRET)});
+        let encrypting = json!({"kty": "RSA", "kid": "e", "use": "enc", "n": "AQAB", "e": "AQAB"});
+        let strange = json!({"kty": "new", "kid": "n"});
+        let published = json!({"keys": [strange, shared, encrypting, jwk]});
+        let verifier = Verifier::from_published(&published).unwrap();
+        assert_eq!(verifier.keys.len(), 1);
+        let header = jsonwebtoken::Header {
+            kid: Some("k".into()),
+            ..jsonwebtoken::Header::new(Algorithm::ES256)
+        };
+        let good = encode(&header, &json!({"sub": "x"}), &pair).unwrap();
+        assert!(verifier.verify(&good, NOW).is_ok());
+        assert_eq!(verifier.verify(&sign(json!({"sub": "x"})), NOW), Err(TokenError::NoKey));
+        for nothing in [
+            json!({}),
+            json!({"keys": []}),
+            json!({"keys": [shared]}),
+            json!([]),
+            json!({"keys": "x"}),
+        ] {
+            assert!(Verifier::from_published(&nothing).is_err(), "{nothing}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! `mainstay serve` and `mainstay dev`.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,8 +11,10 @@ use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_data::DataRoom;
 use mainstay_http::cors::Cors;
 use mainstay_http::keys::ApiKeys;
+use mainstay_http::limits::Network;
+use mainstay_http::outgoing::Guard;
 use mainstay_http::token::Verifier;
-use mainstay_http::{Authenticator, Limits, Verifying, keys};
+use mainstay_http::{Authenticator, Limits, Outgoing, Verifying, keys};
 use mainstay_schema::Migrator;
 use notify::{RecursiveMode, Watcher};
 use tokio::net::TcpListener;
@@ -141,8 +143,22 @@ async fn prepare(opened: &Opened, mode: Mode, migrate: bool) -> Result<(), Comma
     Ok(())
 }
 
+/// What sends the server's own requests. In development this machine may be asked, too: what a project is tried with
+/// runs beside it.
+fn outgoing(config: &Config, mode: Mode) -> Outgoing {
+    let mut allowed = config.outgoing_allowed.clone();
+    if mode == Mode::Dev {
+        allowed.extend([IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)].map(Network::from));
+    }
+    Outgoing::new(Guard::new(allowed))
+}
+
 /// The room of sign-in, unless it is switched off. Errors: settings that it cannot keep.
-fn auth_room(config: &Config, backend: Arc<dyn Backend>) -> Result<Option<mainstay_auth::AuthRoom>, CommandError> {
+fn auth_room(
+    config: &Config,
+    backend: Arc<dyn Backend>,
+    mode: Mode,
+) -> Result<Option<mainstay_auth::AuthRoom>, CommandError> {
     let Some(auth) = config.auth.clone() else {
         return Ok(None);
     };
@@ -153,7 +169,8 @@ fn auth_room(config: &Config, backend: Arc<dyn Backend>) -> Result<Option<mainst
         )));
     }
     let signer = keyring::signer(config)?;
-    Ok(Some(mainstay_auth::AuthRoom::new(backend, auth, signer)))
+    let room = mainstay_auth::AuthRoom::new(backend, auth, signer);
+    Ok(Some(room.reaching(outgoing(config, mode))))
 }
 
 /// Accepts the tokens of the project's secret, and those that the room of sign-in issues.
@@ -219,7 +236,7 @@ fn app(config: &Config, backend: Arc<dyn Backend>, keys: &ApiKeys, mode: Mode, l
                 ..data_config(config)
             },
         ),
-        auth: auth_room(config, backend.clone())?,
+        auth: auth_room(config, backend.clone(), mode)?,
         backend,
         authenticator: authenticator(config, keys)?,
         cors: Cors {

@@ -96,6 +96,7 @@ const KEYS: &[&str] = &[
     "mainstay.limits.per_key",
     "mainstay.limits.trusted_proxies",
     "mainstay.limits.exempt",
+    "mainstay.outgoing.allow",
     "rest.db_schemas",
     "rest.db_anon_role",
     "rest.db_extra_search_path",

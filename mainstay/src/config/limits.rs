@@ -1,4 +1,4 @@
-//! `[mainstay.limits]`.
+//! `[mainstay.limits]` and `[mainstay.outgoing]`.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -21,6 +21,11 @@ pub fn rates(reader: &Reader<'_>) -> Result<Rates, ConfigError> {
         trusted_proxies: networks(reader, "mainstay.limits.trusted_proxies")?,
         exempt: networks(reader, "mainstay.limits.exempt")?,
     })
+}
+
+/// Networks inside which the server itself may ask.
+pub fn outgoing(reader: &Reader<'_>) -> Result<Vec<Network>, ConfigError> {
+    networks(reader, "mainstay.outgoing.allow")
 }
 
 /// What a statement may cost, by role. Errors name the setting.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use mainstay_core::backend::CostLimits;
 use mainstay_core::secret::Secret;
-use mainstay_http::limits::Rates;
+use mainstay_http::limits::{Network, Rates};
 use mainstay_http::signing::SigningAlgorithm;
 use toml::Value;
 
@@ -107,6 +107,8 @@ pub struct Config {
     pub rates: Rates,
     /// What a statement may cost.
     pub costs: CostLimits,
+    /// Networks, beside the internet, that the server itself may send requests to.
+    pub outgoing_allowed: Vec<Network>,
     /// Keys of the file that nothing in Mainstay knows.
     pub unknown_keys: Vec<String>,
 }
@@ -204,6 +206,7 @@ impl Config {
             types_file: types_file(&reader)?,
             rates: limits::rates(&reader)?,
             costs: limits::costs(&reader)?,
+            outgoing_allowed: limits::outgoing(&reader)?,
             unknown_keys,
         })
     }
@@ -410,5 +413,6 @@ mod tests {
             let found = message(&format!("[mainstay.limits]\n{key} = {value}\n"));
             assert!(found.contains(&format!("mainstay.limits.{key}")), "{found}");
         }
+        assert!(message("[mainstay.outgoing]\nallow = [\"localhost\"]\n").contains("mainstay.outgoing.allow"));
     }
 }

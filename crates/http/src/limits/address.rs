@@ -44,6 +44,16 @@ impl FromStr for Network {
     }
 }
 
+impl From<IpAddr> for Network {
+    /// The network of this address alone.
+    fn from(address: IpAddr) -> Self {
+        Network {
+            address,
+            prefix_bits: bits(address).1,
+        }
+    }
+}
+
 impl Network {
     /// True if `address` is in the network. An IPv4 address is the same in IPv6's clothes.
     pub fn contains(&self, address: IpAddr) -> bool {
