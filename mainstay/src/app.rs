@@ -217,6 +217,11 @@ impl App {
             Ok(who) => who,
             Err(error) => return refused(error, &quota),
         };
+        if let Some(auth) = &self.auth
+            && let Err(error) = auth.admits(&who).await
+        {
+            return refused(error, &quota);
+        }
         let explained = match self.explained(peer, &parts.headers, &who.caller) {
             Ok(explained) => explained,
             Err(error) => return refused(error, &quota),

@@ -6,6 +6,7 @@
 //! | [`request`] [`response`] | bodies read and written |
 //! | [`users`] [`identities`] | who there is |
 //! | [`sessions`] | sessions, their refresh tokens, the claims of access tokens |
+//! | [`standing`] | whose tokens still hold, in every room |
 //! | [`passwords`] | rules, hashing off the request's path |
 //! | [`limits`] | how often one address, and one account, may try |
 //! | [`store`] | statements of our own, run on either engine |
@@ -25,6 +26,7 @@ mod response;
 mod room;
 mod routes;
 mod sessions;
+mod standing;
 mod store;
 mod users;
 

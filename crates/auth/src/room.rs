@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::limits::{From, Limits};
 use crate::passwords::Passwords;
 use crate::sessions::{Granted, claims};
+use crate::standing::Claim;
 use crate::store::Store;
 use crate::{response, routes};
 
@@ -59,6 +60,31 @@ impl AuthRoom {
             Err(BackendError::Refused(error)) => Err(format!("{} ({})", error.message, error.sqlstate)),
             Err(BackendError::Internal(reason) | BackendError::Unavailable { reason }) => Err(reason),
             Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Refuses a token whose session has ended, whose user was banned or deleted, or has another role by now. Every room
+    /// asks before it answers. A caller without a session of this room's passes. Cheap: one look into memory, but for a
+    /// session that this process has not seen.
+    ///
+    /// Errors: `Token`; `SessionUnread` if the database cannot be asked.
+    pub async fn admits(&self, who: &Authenticated) -> Result<(), mainstay_http::Error> {
+        let Some(claim) = Claim::of(who, true) else {
+            return Ok(());
+        };
+        match self.store.standing().admits(&self.store, &claim).await {
+            Ok(verdict) => verdict.map_err(mainstay_http::Error::Token),
+            Err(error) => {
+                tracing::warn!(%error, "auth: a session could not be looked up");
+                Err(mainstay_http::Error::SessionUnread)
+            }
+        }
+    }
+
+    /// Looks again at the sessions that are in use: other processes may have ended them. To be called every second.
+    pub async fn look_again(&self) {
+        if let Err(error) = self.store.standing().look_again(&self.store).await {
+            tracing::debug!(%error, "auth: sessions could not be looked at again");
         }
     }
 

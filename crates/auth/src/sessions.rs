@@ -217,6 +217,7 @@ pub enum Scope {
 
 /// Ends sessions of a user; their refresh tokens go with them.
 pub async fn end(tx: &Tx, user: UserId, scope: Scope) -> Result<(), BackendError> {
+    tx.revoke(user.0);
     match scope {
         Scope::Global => tx.run(DELETE_ALL, vec![text(user)]).await,
         Scope::Local(session) => tx.run(DELETE, vec![text(session), text(user)]).await,

@@ -16,6 +16,8 @@ use mainstay_core::transaction::{Decision, Isolation, Step, Steps, Written};
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
+use crate::standing::Standing;
+
 /// How often something is tried anew because the catalog changed under it.
 const ATTEMPTS: usize = 5;
 
@@ -24,6 +26,7 @@ const ATTEMPTS: usize = 5;
 pub struct Store {
     backend: Arc<dyn Backend>,
     prepared: Arc<Mutex<Prepared>>,
+    standing: Arc<Standing>,
 }
 
 #[derive(Default)]
@@ -37,7 +40,13 @@ impl Store {
         Store {
             backend,
             prepared: Arc::default(),
+            standing: Arc::default(),
         }
+    }
+
+    /// Whose tokens still hold.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     fn statement(&self, sql: &'static str) -> Result<Statement, BackendError> {
@@ -84,18 +93,24 @@ impl Store {
         F: Future<Output = Result<Decision<T>, BackendError>> + Send + 'static,
     {
         let role = Caller::system().role;
+        let revoked = Arc::new(Revoked {
+            standing: Arc::clone(&self.standing),
+            users: Mutex::default(),
+        });
         for _ in 0..ATTEMPTS {
-            let (store, body) = (self.clone(), body.clone());
+            let (store, body, own) = (self.clone(), body.clone(), Arc::clone(&revoked));
             let script = Arc::new(Mutex::new(Written::new(move |steps| {
                 body(Tx {
                     store: store.clone(),
                     steps,
+                    revoked: Arc::clone(&own),
                 })
             })));
             let ended = self
                 .backend
                 .transact(&role, Isolation::ReadCommitted, script.clone())
                 .await;
+            revoked.take_effect();
             match ended {
                 Err(BackendError::StaleCatalog) => self.forget(),
                 Err(error) => return Err(error),
@@ -109,13 +124,41 @@ impl Store {
     }
 }
 
+/// Users of whom a transaction has taken something away; once it has ended, nothing that was known of them counts.
+struct Revoked {
+    standing: Arc<Standing>,
+    users: Mutex<Vec<Uuid>>,
+}
+
+impl Revoked {
+    fn take_effect(&self) {
+        for user in self.users.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            self.standing.revoke(user);
+        }
+    }
+}
+
+impl Drop for Revoked {
+    /// Nobody waited for the end: the engine lets go of the transaction once it has ended.
+    fn drop(&mut self) {
+        self.take_effect();
+    }
+}
+
 /// A transaction that is open.
 pub struct Tx {
     store: Store,
     steps: Steps,
+    revoked: Arc<Revoked>,
 }
 
 impl Tx {
+    /// Says that a session or a right of the user's ends with this transaction, so that its tokens are refused at once.
+    pub fn revoke(&self, user: Uuid) {
+        let mut users = self.revoked.users.lock().unwrap_or_else(PoisonError::into_inner);
+        users.push(user);
+    }
+
     /// Runs one statement. What the database refuses ends the transaction.
     pub async fn run(&self, sql: &'static str, values: Vec<Value>) -> Result<Rows, BackendError> {
         let step = Step {

@@ -374,11 +374,13 @@ pub async fn page(store: &Store, limit: u64, offset: u64) -> Result<(Vec<Profile
 }
 
 pub async fn set_role(tx: &Tx, id: UserId, role: &str) -> Result<(), BackendError> {
+    tx.revoke(id.0);
     tx.run(SET_ROLE, vec![text(id), text(role)]).await.map(drop)
 }
 
 /// Bans the user until then; `None`: not any more.
 pub async fn set_ban(tx: &Tx, id: UserId, until: Option<Timestamp>) -> Result<(), BackendError> {
+    tx.revoke(id.0);
     tx.run(SET_BAN, vec![text(id), optional(until)]).await.map(drop)
 }
 
@@ -392,11 +394,13 @@ pub async fn confirm_phone(tx: &Tx, id: UserId) -> Result<(), BackendError> {
 
 /// Deletes the user with everything that goes with it.
 pub async fn delete(tx: &Tx, id: UserId) -> Result<(), BackendError> {
+    tx.revoke(id.0);
     tx.run(DELETE, vec![text(id)]).await.map(drop)
 }
 
 /// Leaves a row that says nothing of whom it was, so that what refers to it may stay.
 pub async fn bury(tx: &Tx, user: &User) -> Result<(), BackendError> {
+    tx.revoke(user.id.0);
     let gone = |value: &str| (!value.is_empty()).then(|| obscure(user.id, value));
     let values = vec![text(user.id), optional(gone(&user.email)), optional(gone(&user.phone))];
     tx.run(BURY, values).await?;

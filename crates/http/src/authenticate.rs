@@ -47,6 +47,12 @@ impl Authenticated {
         let subject = self.verified.as_ref()?.claims.get("sub")?.as_str()?;
         (!subject.is_empty()).then_some(subject)
     }
+
+    /// True if the caller has the secret key. A user whose role is the key's has a session, which ends; the key does not.
+    fn is_secret(&self) -> bool {
+        let session = self.verified.as_ref().and_then(|token| token.claims.get("session_id"));
+        self.caller.role == SECRET_ROLE && session.is_none()
+    }
 }
 
 /// The verifier in force; another one may take its place at any time.
@@ -98,8 +104,7 @@ impl Authenticator {
 
     /// True if the request carries the secret key (as key or as token).
     pub fn is_service(&self, headers: &HeaderMap, now: i64) -> bool {
-        self.authenticate(headers, None, now)
-            .is_ok_and(|who| who.caller.role == SECRET_ROLE)
+        self.authenticate(headers, None, now).is_ok_and(|who| who.is_secret())
     }
 
     /// True if the request carries the secret key, beside a user's token or alone.
@@ -110,7 +115,7 @@ impl Authenticator {
                 true => self.by_key(key),
                 false => self.by_token(key, now),
             };
-            who.ok().filter(|who| who.caller.role == SECRET_ROLE)
+            who.ok().filter(Authenticated::is_secret)
         };
         self.is_service(headers, now) || by_key().is_some()
     }

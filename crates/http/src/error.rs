@@ -39,6 +39,8 @@ pub mod codes {
     pub const LOOPBACK_ONLY: Code = Code::fixed("MS-HTTP-009");
     /// Too many bytes of answers wait for slow clients.
     pub const TOO_MUCH_WAITING: Code = Code::fixed("MS-HTTP-010");
+    /// Whether the session of the token has ended could not be found out.
+    pub const SESSION_UNREAD: Code = Code::fixed("MS-HTTP-012");
     /// More requests than the caller's limit allows.
     pub const TOO_MANY_REQUESTS: Code = Code::fixed("MS-HTTP-011");
 }
@@ -74,6 +76,14 @@ pub enum TokenError {
     NotANumber(&'static str),
     #[error("The JWT 'aud' claim must be a string or an array of strings")]
     AudienceType,
+    /// Signed out, or ended by a new password or an administrator.
+    #[error("JWT session has ended")]
+    SessionEnded,
+    #[error("JWT user is banned")]
+    UserBanned,
+    /// An administrator has given the user another one since.
+    #[error("JWT role is not the user's any more")]
+    RoleChanged,
 }
 
 impl TokenError {
@@ -86,7 +96,10 @@ impl TokenError {
             | TokenError::Issuer
             | TokenError::Claims
             | TokenError::NotANumber(_)
-            | TokenError::AudienceType => true,
+            | TokenError::AudienceType
+            | TokenError::SessionEnded
+            | TokenError::UserBanned
+            | TokenError::RoleChanged => true,
             TokenError::Empty
             | TokenError::Parts(_)
             | TokenError::NoKey
@@ -126,6 +139,8 @@ pub enum Error {
     LoopbackOnly,
     #[error("too many large answers are still being sent")]
     TooMuchWaiting,
+    #[error("the session of the token could not be looked up")]
+    SessionUnread,
     #[error("too many requests")]
     TooManyRequests { retry_seconds: u64 },
 }
@@ -142,7 +157,7 @@ impl Error {
             Error::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Error::BadHeader(..) => StatusCode::BAD_REQUEST,
             Error::LoopbackOnly => StatusCode::FORBIDDEN,
-            Error::TooMuchWaiting => StatusCode::SERVICE_UNAVAILABLE,
+            Error::TooMuchWaiting | Error::SessionUnread => StatusCode::SERVICE_UNAVAILABLE,
             Error::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
         }
     }
@@ -159,7 +174,7 @@ impl Error {
             response.headers.insert(http::header::WWW_AUTHENTICATE, value);
         }
         match self {
-            Error::TooMuchWaiting => retry_after(&mut response.headers, 1),
+            Error::TooMuchWaiting | Error::SessionUnread => retry_after(&mut response.headers, 1),
             Error::TooManyRequests { retry_seconds } => retry_after(&mut response.headers, *retry_seconds),
             _ => {}
         }
@@ -184,6 +199,7 @@ impl PublicError for Error {
             Error::Internal => codes::INTERNAL,
             Error::LoopbackOnly => codes::LOOPBACK_ONLY,
             Error::TooMuchWaiting => codes::TOO_MUCH_WAITING,
+            Error::SessionUnread => codes::SESSION_UNREAD,
             Error::TooManyRequests { .. } => codes::TOO_MANY_REQUESTS,
         }
     }

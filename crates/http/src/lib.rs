@@ -15,7 +15,7 @@ pub mod signing;
 pub mod token;
 
 pub use authenticate::{Authenticated, Authenticator, Credential, STAND_IN, Verifying};
-pub use error::{Error, codes};
+pub use error::{Error, TokenError, codes};
 pub use limits::Limits;
 pub use message::{Request, Response};
 pub use outgoing::Outgoing;

@@ -19,6 +19,7 @@ use mainstay_schema::Migrator;
 use notify::{RecursiveMode, Watcher};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
 use super::migrate::up;
 use super::types::TypesFile;
@@ -36,6 +37,9 @@ use crate::site::Site;
 
 /// Files change in bursts; this long after the last change they are looked at.
 const SETTLE: Duration = Duration::from_millis(200);
+
+/// How often the sessions in use are looked at.
+const SESSIONS_LOOKED_AT: Duration = Duration::from_secs(1);
 
 /// How often the file of signing keys is looked at.
 const KEYS_LOOKED_AT: Duration = Duration::from_secs(2);
@@ -82,6 +86,7 @@ async fn serve_logged(serve: &Serve, mode: Mode, log: Log) -> Result<(), Command
     } = opened;
     let app = Arc::new(app(&config, backend.clone(), &keys, mode, log)?);
     follow_keys(&app, &config, &keys);
+    follow_sessions(&app);
     if let Some(auth) = &app.auth
         && let Err(reason) = auth.check().await
     {
@@ -222,6 +227,25 @@ fn follow_keys(app: &Arc<App>, config: &Config, keys: &ApiKeys) {
                 }
                 (Err(error), _) => tracing::error!(%error, "the signing keys stay as they were"),
                 (_, Err(error)) => tracing::error!(%error, "the signing keys stay as they were"),
+            }
+        }
+    });
+}
+
+/// Finds sessions that other processes have ended. Ends with the app.
+fn follow_sessions(app: &Arc<App>) {
+    if app.auth.is_none() {
+        return;
+    }
+    let app = Arc::downgrade(app);
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(SESSIONS_LOOKED_AT);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let Some(app) = app.upgrade() else { return };
+            if let Some(auth) = &app.auth {
+                auth.look_again().await;
             }
         }
     });

@@ -53,6 +53,7 @@ mod policies;
 mod policy_tests;
 mod program;
 mod response_settings;
+mod revocation_live;
 mod routines;
 mod schema_pairs;
 mod shop;

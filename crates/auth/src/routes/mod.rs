@@ -10,7 +10,7 @@ mod sign_up;
 mod user;
 
 use http::{HeaderValue, Method, StatusCode, header};
-use mainstay_http::{Credential, Request, Response};
+use mainstay_http::{Credential, Request, Response, TokenError};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
@@ -121,7 +121,7 @@ pub async fn answer(room: &AuthRoom, who: &Who, request: &Request, from: From) -
         key_holds(who)?;
     }
     if access == Access::Admin {
-        is_admin(who)?;
+        is_admin(room, who).await?;
     }
     Ok(match route {
         Route::Health => health(),
@@ -155,12 +155,16 @@ fn key_holds(who: &Who) -> Result<(), Refused> {
 /// Roles that may do everything here.
 const ADMIN_ROLES: &[&str] = &["service_role", "supabase_admin"];
 
-/// Errors: nobody, a broken token, or somebody without the secret key.
-fn is_admin(who: &Who) -> Result<(), Error> {
+/// Errors: nobody, a broken token, one of an ended session, or somebody without the secret key.
+async fn is_admin(room: &AuthRoom, who: &Who) -> Result<(), Refused> {
     claims(who)?;
     match who {
-        Ok(who) if ADMIN_ROLES.contains(&who.caller.role.as_str()) => Ok(()),
-        _ => Err(Error::NotAdmin),
+        Ok(who) if ADMIN_ROLES.contains(&who.caller.role.as_str()) => match room.admits(who).await {
+            Err(mainstay_http::Error::Token(TokenError::UserBanned)) => Err(Error::TokenUserBanned.into()),
+            Err(mainstay_http::Error::Token(_)) => Err(Error::TokenSessionNotFound.into()),
+            other => other.map_err(Refused::Before),
+        },
+        _ => Err(Error::NotAdmin.into()),
     }
 }
 
