@@ -2,6 +2,8 @@
 
 use jiff::SignedDuration;
 
+use crate::hooks::Hooks;
+
 /// All of them, as the binary reads them from `config.toml`.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -22,6 +24,7 @@ pub struct Config {
     pub passwords: PasswordRules,
     pub sessions: SessionRules,
     pub rates: Rates,
+    pub hooks: Hooks,
 }
 
 /// What a password must be.

@@ -3,6 +3,8 @@
 use http::StatusCode;
 use mainstay_core::error::{BackendError, Code, PublicError};
 
+use crate::hooks::HookError;
+
 /// What the room answers instead of what was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -88,6 +90,8 @@ pub enum Error {
     NotServed(String),
     #[error("this path does not take {0}")]
     MethodNotAllowed(String),
+    #[error(transparent)]
+    Hook(HookError),
     #[error("the database is being moved and takes no writes")]
     WritesHeld,
     #[error("the database is not available")]
@@ -112,6 +116,9 @@ impl From<BackendError> for Error {
 impl Error {
     /// A failure of the database, `what` being what was done.
     pub fn of_database(what: &'static str, source: BackendError) -> Self {
+        if let Some(error) = HookError::ended(&source) {
+            return Error::Hook(error);
+        }
         match source {
             BackendError::Unavailable { .. } | BackendError::Busy | BackendError::StaleCatalog => {
                 Error::Unavailable(source)
@@ -159,6 +166,7 @@ impl Error {
             | Error::SamePassword
             | Error::SsoManaged
             | Error::NoProvider(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Error::Hook(error) => error.status(),
             Error::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::WritesHeld | Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Error::Database { .. } | Error::Unexpected(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -193,6 +201,7 @@ impl Error {
             Error::ReauthenticationNeeded => "reauthentication_needed",
             Error::InsufficientAal => "insufficient_aal",
             Error::SsoManaged => "user_sso_managed",
+            Error::Hook(error) => error.name(),
             Error::TooManyRequests { .. } => "over_request_rate_limit",
             Error::NotServed(_) => "feature_disabled",
             Error::MethodNotAllowed(_) => "validation_failed",

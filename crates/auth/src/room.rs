@@ -3,7 +3,6 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use http::{HeaderName, HeaderValue, StatusCode};
-use jiff::Timestamp;
 use mainstay_core::backend::Backend;
 use mainstay_core::error::BackendError;
 use mainstay_http::outgoing::Guard;
@@ -11,11 +10,14 @@ use mainstay_http::signing::Signer;
 use mainstay_http::{Authenticated, Outgoing, Request, Response};
 use serde_json::{Value as Json, json};
 
+use crate::asked::Asked;
 use crate::config::Config;
 use crate::error::Error;
+use crate::hooks::Point;
+use crate::issuing::Issuing;
 use crate::limits::{From, Limits};
 use crate::passwords::Passwords;
-use crate::sessions::{Granted, claims};
+use crate::sessions::Granted;
 use crate::standing::Claim;
 use crate::store::Store;
 use crate::{response, routes};
@@ -37,9 +39,14 @@ pub struct AuthRoom {
 impl AuthRoom {
     /// Opens the room.
     pub fn new(backend: Arc<dyn Backend>, config: Config, signer: Signer) -> Self {
+        let issuing = Issuing {
+            issuer: config.issuer.clone(),
+            expiry_seconds: config.jwt_expiry_seconds,
+            hooks: config.hooks.clone(),
+        };
         AuthRoom {
             passwords: Passwords::new(),
-            store: Store::new(backend),
+            store: Store::new(backend, issuing),
             limits: Limits::new(&config.rates),
             config,
             outgoing: Outgoing::new(Guard::default()),
@@ -63,13 +70,19 @@ impl AuthRoom {
         }
     }
 
+    /// Hooks that cannot be called, and why, for an operator.
+    pub fn hook_problems(&self) -> Vec<String> {
+        self.config.hooks.problems(&self.store)
+    }
+
     /// Refuses a token whose session has ended, whose user was banned or deleted, or has another role by now. Every room
     /// asks before it answers. A caller without a session of this room's passes. Cheap: one look into memory, but for a
     /// session that this process has not seen.
     ///
     /// Errors: `Token`; `SessionUnread` if the database cannot be asked.
     pub async fn admits(&self, who: &Authenticated) -> Result<(), mainstay_http::Error> {
-        let Some(claim) = Claim::of(who, true) else {
+        let decides_alone = !self.config.hooks.has(Point::CustomAccessToken);
+        let Some(claim) = Claim::of(who, decides_alone) else {
             return Ok(());
         };
         match self.store.standing().admits(&self.store, &claim).await {
@@ -99,7 +112,10 @@ impl AuthRoom {
 
     /// Answers one request below the room's prefix.
     pub async fn handle(&self, who: &Who, request: &Request, from: From) -> Response {
-        match routes::answer(self, who, request, from).await {
+        let asked = Asked {
+            address: Some(from.address),
+        };
+        match asked.during(routes::answer(self, who, request, from)).await {
             Ok(response) => response,
             Err(routes::Refused::Here(error)) => response::error(&error, &request.headers),
             Err(routes::Refused::Before(error)) => error.response(),
@@ -108,17 +124,15 @@ impl AuthRoom {
 
     /// The answer that signs somebody in: tokens and the user.
     pub(crate) fn signed_in(&self, granted: &Granted) -> Result<Response, Error> {
-        let now = Timestamp::now().as_second();
-        let expires = now + self.config.jwt_expiry_seconds;
         let token = self
             .signer()
-            .sign(&claims(granted, &self.config.issuer, now, expires), now)
+            .sign(&Json::Object(granted.claims.clone()), granted.issued_at)
             .map_err(|error| Error::Unexpected(error.to_string()))?;
         let body: Json = json!({
             "access_token": token.expose(),
             "token_type": "bearer",
             "expires_in": self.config.jwt_expiry_seconds,
-            "expires_at": expires,
+            "expires_at": granted.expires_at,
             "refresh_token": granted.refresh_token.expose(),
             "user": granted.profile.json(),
         });

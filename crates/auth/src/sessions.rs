@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::config::SessionRules;
 use crate::error::Error;
+use crate::hooks;
 use crate::store::{Row, Rows, Store, Tx, optional, text};
 use crate::users::{Profile, UserId};
 
@@ -235,6 +236,12 @@ pub struct Granted {
     /// Newest first: method and time.
     pub methods: Vec<(String, i64)>,
     pub refresh_token: Secret<String>,
+    /// What the access token says.
+    pub claims: Map<String, Json>,
+    /// Seconds since 1970.
+    pub issued_at: i64,
+    /// Seconds since 1970.
+    pub expires_at: i64,
 }
 
 /// The session, if there is one.
@@ -276,12 +283,23 @@ pub async fn insert_token(
     tx.run(INSERT_TOKEN, values).await.map(drop)
 }
 
-/// The session as it now stands, for an answer. `None`: the user or the session is gone.
+/// The session as it now stands, for an answer, with what its access token says. `None`: the user or the session is gone.
 pub async fn granted(
     tx: &Tx,
     user: UserId,
     session: SessionId,
     refresh_token: Secret<String>,
+) -> Result<Option<Granted>, BackendError> {
+    granted_by(tx, user, session, refresh_token, None).await
+}
+
+/// The same; `means` is why the token is issued, where that is not the session's newest method.
+pub async fn granted_by(
+    tx: &Tx,
+    user: UserId,
+    session: SessionId,
+    refresh_token: Secret<String>,
+    means: Option<&str>,
 ) -> Result<Option<Granted>, BackendError> {
     let Some(profile) = crate::users::profile_in(tx, user).await? else {
         return Ok(None);
@@ -289,13 +307,21 @@ pub async fn granted(
     let Some(found) = tx.run(BY_ID, vec![text(session)]).await?.first(Session::read)? else {
         return Ok(None);
     };
-    Ok(Some(Granted {
+    let issued_at = Timestamp::now().as_second();
+    let mut granted = Granted {
         profile,
         session,
         aal: found.aal,
         methods: methods(tx.run(METHODS, vec![text(session)]).await?)?,
         refresh_token,
-    }))
+        claims: Map::new(),
+        issued_at,
+        expires_at: issued_at + tx.issuing().expiry_seconds,
+    };
+    let method = means.or(granted.methods.first().map(|(method, _)| method.as_str()));
+    let claims = claims(&granted, &tx.issuing().issuer);
+    granted.claims = hooks::customised(tx, user, claims, method.unwrap_or_default()).await?;
+    Ok(Some(granted))
 }
 
 fn methods(rows: Rows) -> Result<Vec<(String, i64)>, BackendError> {
@@ -333,7 +359,7 @@ pub fn refresh_token() -> Result<Secret<String>, Error> {
 }
 
 /// The claims of an access token.
-pub fn claims(granted: &Granted, issuer: &str, now: i64, expires: i64) -> Json {
+fn claims(granted: &Granted, issuer: &str) -> Map<String, Json> {
     let user = &granted.profile.user;
     let methods: Vec<Json> = granted
         .methods
@@ -347,8 +373,8 @@ pub fn claims(granted: &Granted, issuer: &str, now: i64, expires: i64) -> Json {
     put("iss", json!(issuer));
     put("sub", json!(user.id.to_string()));
     put("aud", json!(user.aud));
-    put("exp", json!(expires));
-    put("iat", json!(now));
+    put("exp", json!(granted.expires_at));
+    put("iat", json!(granted.issued_at));
     put("email", json!(user.email));
     put("phone", json!(user.phone));
     put("app_metadata", Json::Object(user.app_metadata.clone()));
@@ -358,7 +384,7 @@ pub fn claims(granted: &Granted, issuer: &str, now: i64, expires: i64) -> Json {
     put("amr", Json::Array(methods));
     put("session_id", json!(granted.session.to_string()));
     put("is_anonymous", json!(user.is_anonymous));
-    Json::Object(claims)
+    claims
 }
 
 #[cfg(test)]

@@ -16,6 +16,9 @@ use mainstay_core::transaction::{Decision, Isolation, Step, Steps, Written};
 use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
+use crate::asked::Asked;
+use crate::hooks;
+use crate::issuing::Issuing;
 use crate::standing::Standing;
 
 /// How often something is tried anew because the catalog changed under it.
@@ -27,6 +30,7 @@ pub struct Store {
     backend: Arc<dyn Backend>,
     prepared: Arc<Mutex<Prepared>>,
     standing: Arc<Standing>,
+    issuing: Arc<Issuing>,
 }
 
 #[derive(Default)]
@@ -36,12 +40,23 @@ struct Prepared {
 }
 
 impl Store {
-    pub fn new(backend: Arc<dyn Backend>) -> Self {
+    pub fn new(backend: Arc<dyn Backend>, issuing: Issuing) -> Self {
         Store {
             backend,
             prepared: Arc::default(),
             standing: Arc::default(),
+            issuing: Arc::new(issuing),
         }
+    }
+
+    /// How access tokens are made.
+    pub fn issuing(&self) -> &Issuing {
+        &self.issuing
+    }
+
+    /// Tries whether a statement can be run, as far as the engine can tell without running it.
+    pub fn check(&self, sql: &'static str) -> Result<(), BackendError> {
+        self.statement(sql).map(drop)
     }
 
     /// Whose tokens still hold.
@@ -93,27 +108,30 @@ impl Store {
         F: Future<Output = Result<Decision<T>, BackendError>> + Send + 'static,
     {
         let role = Caller::system().role;
-        let revoked = Arc::new(Revoked {
+        let asked = Asked::now();
+        let course = Arc::new(Course {
             standing: Arc::clone(&self.standing),
-            users: Mutex::default(),
+            revoked: Mutex::default(),
+            hook: Mutex::default(),
         });
         for _ in 0..ATTEMPTS {
-            let (store, body, own) = (self.clone(), body.clone(), Arc::clone(&revoked));
+            let (store, body, own) = (self.clone(), body.clone(), Arc::clone(&course));
             let script = Arc::new(Mutex::new(Written::new(move |steps| {
                 body(Tx {
                     store: store.clone(),
                     steps,
-                    revoked: Arc::clone(&own),
+                    asked,
+                    course: Arc::clone(&own),
                 })
             })));
             let ended = self
                 .backend
                 .transact(&role, Isolation::ReadCommitted, script.clone())
                 .await;
-            revoked.take_effect();
+            course.revoke();
             match ended {
                 Err(BackendError::StaleCatalog) => self.forget(),
-                Err(error) => return Err(error),
+                Err(error) => return Err(course.named(error)),
                 Ok(_) => {
                     let result = script.lock().unwrap_or_else(PoisonError::into_inner).take();
                     return result.ok_or_else(|| BackendError::Internal("a transaction left no result".into()));
@@ -124,24 +142,40 @@ impl Store {
     }
 }
 
-/// Users of whom a transaction has taken something away; once it has ended, nothing that was known of them counts.
-struct Revoked {
+/// What a transaction has told of itself, for when it has ended.
+struct Course {
     standing: Arc<Standing>,
-    users: Mutex<Vec<Uuid>>,
+    /// Users of whom it has taken something away: nothing that was known of them counts any more.
+    revoked: Mutex<Vec<Uuid>>,
+    /// The hook that it is asking. What the database refuses meanwhile is the hook's failure.
+    hook: Mutex<Option<String>>,
 }
 
-impl Revoked {
-    fn take_effect(&self) {
-        for user in self.users.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+impl Course {
+    fn revoke(&self) {
+        for user in self.revoked.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             self.standing.revoke(user);
+        }
+    }
+
+    fn asks(&self, hook: Option<&str>) {
+        *self.hook.lock().unwrap_or_else(PoisonError::into_inner) = hook.map(str::to_owned);
+    }
+
+    /// The error with which the transaction ended, or its hook's.
+    fn named(&self, error: BackendError) -> BackendError {
+        let hook = self.hook.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (hook, &error) {
+            (Some(uri), BackendError::Refused(_) | BackendError::Internal(_)) => hooks::failed(&uri, &error).end(),
+            _ => error,
         }
     }
 }
 
-impl Drop for Revoked {
-    /// Nobody waited for the end: the engine lets go of the transaction once it has ended.
+impl Drop for Course {
+    /// Nobody waited for the end: the engine lets go of a transaction once it has ended.
     fn drop(&mut self) {
-        self.take_effect();
+        self.revoke();
     }
 }
 
@@ -149,14 +183,35 @@ impl Drop for Revoked {
 pub struct Tx {
     store: Store,
     steps: Steps,
-    revoked: Arc<Revoked>,
+    asked: Asked,
+    course: Arc<Course>,
 }
 
 impl Tx {
     /// Says that a session or a right of the user's ends with this transaction, so that its tokens are refused at once.
     pub fn revoke(&self, user: Uuid) {
-        let mut users = self.revoked.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut users = self.course.revoked.lock().unwrap_or_else(PoisonError::into_inner);
         users.push(user);
+    }
+
+    /// The request for which it was begun.
+    pub fn asked(&self) -> Asked {
+        self.asked
+    }
+
+    /// How access tokens are made.
+    pub fn issuing(&self) -> &Issuing {
+        &self.store.issuing
+    }
+
+    /// Runs the statement that calls a hook; what the database refuses is told as that hook's failure.
+    pub async fn run_hook(&self, sql: &'static str, values: Vec<Value>, uri: &str) -> Result<Rows, BackendError> {
+        self.course.asks(Some(uri));
+        let rows = self.run(sql, values).await;
+        if rows.is_ok() {
+            self.course.asks(None);
+        }
+        rows
     }
 
     /// Runs one statement. What the database refuses ends the transaction.

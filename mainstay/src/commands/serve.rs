@@ -92,6 +92,9 @@ async fn serve_logged(serve: &Serve, mode: Mode, log: Log) -> Result<(), Command
     {
         tracing::warn!("nobody can sign in: {reason}");
     }
+    for problem in app.auth.iter().flat_map(mainstay_auth::AuthRoom::hook_problems) {
+        tracing::warn!("a hook cannot be called: {problem}");
+    }
     let _watch = if mode == Mode::Dev {
         let types = TypesFile::of(&config);
         if let Some(types) = &types {

@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use mainstay_auth::config::{Config, PasswordRules, Rates, SessionRules};
 use mainstay_auth::duration;
+use mainstay_auth::hooks::{Function, Hooks, Point};
 
 use super::{ConfigError, DEFAULT_PORT, Reader};
 
@@ -69,17 +70,34 @@ pub fn read(reader: &Reader<'_>) -> Result<Option<Config>, ConfigError> {
                 .integer("auth.rate_limit.anonymous_users")?
                 .unwrap_or(usual.anonymous_users),
         },
+        hooks: hooks(reader)?,
     }))
 }
 
-/// Hooks that decide who may sign in, or what a token says: without them more would be allowed than is meant.
-const HOOKS: &[&str] = &[
-    "before_user_created",
-    "after_user_created",
-    "custom_access_token",
-    "mfa_verification_attempt",
-    "password_verification_attempt",
-];
+/// The hooks that are switched on. Errors: a URI that is none.
+fn hooks(reader: &Reader<'_>) -> Result<Hooks, ConfigError> {
+    let mut hooks = Hooks::default();
+    for point in Point::ALL {
+        let key = |name: &str| format!("auth.hook.{}.{name}", point.setting());
+        if !reader.boolean(&key("enabled"))?.unwrap_or(false) {
+            continue;
+        }
+        let uri = reader.text(&key("uri"))?.unwrap_or_default();
+        if is_web(&uri) {
+            continue;
+        }
+        let function = Function::of_uri(&uri).map_err(|problem| ConfigError::setting(&key("uri"), problem))?;
+        hooks.set(point, function);
+    }
+    Ok(hooks)
+}
+
+fn is_web(uri: &str) -> bool {
+    uri.starts_with("https://") || uri.starts_with("http://")
+}
+
+/// Hooks that are not in this version. Without them more would be allowed than is meant, or messages would go another way.
+const HOOKS_MISSING: &[&str] = &["after_user_created", "send_email", "send_sms"];
 
 /// Settings that are switched on and that this version cannot keep: to serve without them would be to serve less safely
 /// than is meant. Each with what it needs.
@@ -94,9 +112,19 @@ pub fn unmet(reader: &Reader<'_>) -> Result<Vec<String>, ConfigError> {
     if reader.boolean("auth.captcha.enabled")?.unwrap_or(false) {
         found.push("`[auth.captcha]` is not in this version yet".to_owned());
     }
-    for hook in HOOKS {
+    for hook in HOOKS_MISSING {
         if reader.boolean(&format!("auth.hook.{hook}.enabled"))?.unwrap_or(false) {
             found.push(format!("`[auth.hook.{hook}]` is not in this version yet"));
+        }
+    }
+    for point in Point::ALL {
+        let key = |name: &str| format!("auth.hook.{}.{name}", point.setting());
+        let is_web = is_web(&reader.text(&key("uri"))?.unwrap_or_default());
+        if is_web && reader.boolean(&key("enabled"))?.unwrap_or(false) {
+            found.push(format!(
+                "`[auth.hook.{}]` by HTTP is not in this version yet",
+                point.setting()
+            ));
         }
     }
     Ok(found)

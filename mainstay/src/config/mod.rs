@@ -385,8 +385,21 @@ mod tests {
         );
         let protected = "[auth.email]\nenable_confirmations = true\n[auth.captcha]\nenabled = true\n\
                          [auth.hook.before_user_created]\nenabled = true\nuri = \"pg-functions://postgres/public/f\"\n\
-                         [auth.hook.send_sms]\nenabled = true\n";
+                         [auth.hook.after_user_created]\nenabled = true\n";
         assert_eq!(unmet(protected), 3);
+        let hooks = auth(protected).unwrap().hooks;
+        assert!(hooks.has(mainstay_auth::hooks::Point::BeforeUserCreated));
+        assert!(!hooks.has(mainstay_auth::hooks::Point::CustomAccessToken));
+        for uri in ["", "pg-functions://postgres/public", "file:///etc/passwd"] {
+            let bad = format!("[auth.hook.custom_access_token]\nenabled = true\nuri = \"{uri}\"\n");
+            assert!(
+                parse(&bad, &[])
+                    .unwrap_err()
+                    .to_string()
+                    .contains("custom_access_token.uri"),
+                "{uri}"
+            );
+        }
         assert_eq!(unmet(&format!("[auth]\nenabled = false\n{protected}")), 0);
     }
 

@@ -431,8 +431,8 @@ async fn what_protects_and_cannot_be_kept_keeps_the_server_from_starting() {
             "auth.captcha",
         ),
         (
-            "[auth.hook.before_user_created]\nenabled = true\nuri = \"pg-functions://postgres/public/only_us\"",
-            "before_user_created",
+            "[auth.hook.after_user_created]\nenabled = true\nuri = \"pg-functions://postgres/public/greet\"",
+            "after_user_created",
         ),
     ] {
         let project = Project::new().config(settings);

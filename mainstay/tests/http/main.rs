@@ -10,6 +10,7 @@ mod arrays;
 mod auth;
 mod auth_admin;
 mod auth_confirmations;
+mod auth_hooks;
 mod auth_keys;
 mod auth_limits;
 mod auth_routes;

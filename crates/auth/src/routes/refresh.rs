@@ -115,6 +115,6 @@ async fn swap(tx: Tx, asked: Asked) -> Result<Swapped, BackendError> {
         sessions::insert_token(&tx, user.id, session.id, &issued, Some(token.token.expose())).await?;
     }
     sessions::refreshed(&tx, session.id, asked.now, &asked.client).await?;
-    let granted = sessions::granted(&tx, user.id, session.id, issued).await?;
+    let granted = sessions::granted_by(&tx, user.id, session.id, issued, Some("token_refresh")).await?;
     Ok(Decision::Commit(granted.ok_or(Error::RefreshSessionNotFound)))
 }

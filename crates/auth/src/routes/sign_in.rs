@@ -6,6 +6,7 @@ use mainstay_core::transaction::Decision;
 use mainstay_http::{Request, Response};
 
 use crate::error::Error;
+use crate::hooks;
 use crate::passwords::Verdict;
 use crate::request::{self, PasswordBody};
 use crate::room::AuthRoom;
@@ -45,6 +46,16 @@ async fn password(room: &AuthRoom, request: &Request, client: &Client) -> Result
     };
     let stored = user.as_ref().map(|user| user.password_hash.expose().as_str());
     let verdict = room.passwords.verify(&body.password, stored).await?;
+    if let Some(user) = &user
+        && user.deleted_at.is_none()
+        && !user.password_hash.expose().is_empty()
+    {
+        hooks::password_tried(room, user.id, verdict != Verdict::Wrong)
+            .await
+            .inspect_err(|_| {
+                room.limits.failed(&address);
+            })?;
+    }
     let Some(user) = user.filter(|user| verdict != Verdict::Wrong && user.deleted_at.is_none()) else {
         room.limits.failed(&address);
         return Err(Error::InvalidCredentials);

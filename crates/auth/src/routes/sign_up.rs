@@ -14,7 +14,7 @@ use crate::room::AuthRoom;
 use crate::sessions::{self, Client, Granted, Method};
 use crate::store::Tx;
 use crate::users::{self, AUDIENCE, NewUser, Profile, ROLE, UserId};
-use crate::{identities, passwords, response};
+use crate::{hooks, identities, passwords, response};
 
 /// Makes a user. With confirmations switched off the answer is a session, else the user alone.
 pub async fn sign_up(room: &AuthRoom, request: &Request, client: &Client) -> Result<Response, Error> {
@@ -63,6 +63,7 @@ pub async fn sign_up(room: &AuthRoom, request: &Request, client: &Client) -> Res
         user_metadata,
         is_anonymous: false,
     };
+    hooks::before_user_created(room, &user).await?;
     if room.config.confirmations {
         let made = room
             .store
@@ -111,6 +112,7 @@ async fn anonymous(room: &AuthRoom, body: SignUpBody, client: &Client) -> Result
         own: None,
         method: Method::Anonymous,
     };
+    hooks::before_user_created(room, &begun.user).await?;
     let (token, client) = (sessions::refresh_token()?, client.clone());
     let granted = room
         .store

@@ -1,0 +1,156 @@
+//! What can go wrong with a hook, and a hook's own refusal.
+
+use http::StatusCode;
+use mainstay_core::error::{BackendError, DatabaseError};
+
+/// The SQLSTATE under which a hook's failure leaves a transaction; of a class that nobody else has.
+const SQLSTATE: &str = "MSAH0";
+
+/// Why a hook gave no answer that can be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HookError {
+    /// The hook refuses, in its own words.
+    #[error("{message}")]
+    Rejected { status: StatusCode, message: String },
+    #[error("{0}")]
+    PasswordRejected(String),
+    #[error("{0}")]
+    FactorRejected(String),
+    /// It could not be run; the log says why.
+    #[error("Error running hook URI: {uri}")]
+    Failed { uri: String },
+    #[error("Payload size exceeded size limit of {} bytes", super::ANSWER_BYTES_MAX)]
+    TooLarge,
+    /// The answer is not what this hook answers.
+    #[error("{0}")]
+    BadAnswer(String),
+}
+
+impl HookError {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            HookError::Rejected { status, .. } => *status,
+            HookError::PasswordRejected(_) => StatusCode::BAD_REQUEST,
+            HookError::FactorRejected(_) => StatusCode::FORBIDDEN,
+            HookError::Failed { .. } | HookError::BadAnswer(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            HookError::TooLarge => StatusCode::UNPROCESSABLE_ENTITY,
+        }
+    }
+
+    /// The published code.
+    pub fn name(&self) -> &'static str {
+        match self {
+            HookError::PasswordRejected(_) => "invalid_credentials",
+            HookError::FactorRejected(_) => "mfa_verification_rejected",
+            HookError::TooLarge => "hook_payload_over_size_limit",
+            _ if self.status() == StatusCode::INTERNAL_SERVER_ERROR => "unexpected_failure",
+            _ => "unknown",
+        }
+    }
+
+    /// A hook's refusal, `{"error": {"http_code": …, "message": …}}`. A status that is none of an error's counts as 500,
+    /// as one that is missing does; an error without a message is none.
+    pub fn in_answer(answer: &serde_json::Map<String, serde_json::Value>) -> Option<Self> {
+        let error = answer.get("error")?.as_object()?;
+        let message = error.get("message")?.as_str().filter(|text| !text.is_empty())?;
+        let status = error
+            .get("http_code")
+            .and_then(serde_json::Value::as_u64)
+            .and_then(|code| u16::try_from(code).ok())
+            .filter(|code| (400..600).contains(code))
+            .and_then(|code| StatusCode::from_u16(code).ok());
+        Some(HookError::Rejected {
+            status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            message: message.to_owned(),
+        })
+    }
+
+    /// The error that ends a transaction, and that [`HookError::ended`] knows again.
+    pub fn end(self) -> BackendError {
+        let kind = match &self {
+            HookError::Rejected { status, .. } => status.as_str(),
+            HookError::Failed { .. } => "failed",
+            HookError::TooLarge => "too large",
+            HookError::BadAnswer(_) => "bad answer",
+            HookError::PasswordRejected(_) => "password",
+            HookError::FactorRejected(_) => "factor",
+        };
+        let text = match &self {
+            HookError::Failed { uri } => uri.clone(),
+            other => other.to_string(),
+        };
+        DatabaseError::new(SQLSTATE, text).detail(kind).into()
+    }
+
+    /// The hook's failure that ended a transaction, if one did.
+    pub fn ended(error: &BackendError) -> Option<Self> {
+        let BackendError::Refused(error) = error else {
+            return None;
+        };
+        if error.sqlstate != SQLSTATE {
+            return None;
+        }
+        let message = error.message.clone();
+        Some(match error.detail.as_deref()? {
+            "failed" => HookError::Failed { uri: message },
+            "too large" => HookError::TooLarge,
+            "bad answer" => HookError::BadAnswer(message),
+            "password" => HookError::PasswordRejected(message),
+            "factor" => HookError::FactorRejected(message),
+            status => HookError::Rejected {
+                status: status.parse().unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+                message,
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_has_the_status_that_the_hook_gives_it() {
+        let read =
+            |text: &str| HookError::in_answer(serde_json::from_str::<serde_json::Value>(text).unwrap().as_object()?);
+        let rejected = |status: u16| {
+            Some(HookError::Rejected {
+                status: StatusCode::from_u16(status).unwrap(),
+                message: "no".into(),
+            })
+        };
+        for (answer, found) in [
+            (r#"{"error":{"http_code":403,"message":"no"}}"#, rejected(403)),
+            (r#"{"error":{"message":"no"}}"#, rejected(500)),
+            (r#"{"error":{"http_code":200,"message":"no"}}"#, rejected(500)),
+            (r#"{"error":{"http_code":99999,"message":"no"}}"#, rejected(500)),
+            (r#"{"error":{"http_code":"403","message":"no"}}"#, rejected(500)),
+            (r#"{"error":{"http_code":403,"message":""}}"#, None),
+            (r#"{"error":{"http_code":403}}"#, None),
+            (r#"{"error":"no"}"#, None),
+            ("{}", None),
+        ] {
+            assert_eq!(read(answer), found, "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_failure_is_known_again_after_it_ended_a_transaction() {
+        for error in [
+            HookError::Rejected {
+                status: StatusCode::FORBIDDEN,
+                message: "no".into(),
+            },
+            HookError::Failed {
+                uri: "pg-functions://postgres/public/f".into(),
+            },
+            HookError::TooLarge,
+            HookError::BadAnswer("what".into()),
+            HookError::PasswordRejected("no".into()),
+            HookError::FactorRejected("no".into()),
+        ] {
+            assert_eq!(HookError::ended(&error.clone().end()), Some(error));
+        }
+        assert_eq!(HookError::ended(&DatabaseError::new("23505", "no").into()), None);
+    }
+}

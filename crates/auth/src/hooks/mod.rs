@@ -1,0 +1,162 @@
+//! Hooks: what a project has to say before something happens, by an SQL function or by HTTP.
+//!
+//! A function takes one JSON object and returns one. `custom_access_token` runs in the transaction that begins or
+//! refreshes the session: if it refuses, nothing has happened. The others run in a transaction of their own before the
+//! thing itself, so that what they write stays, whatever they answer.
+//! Lives here: which hooks there are, calling functions, reading their answers. Not here: who asks them (`routes`).
+//!
+//! Source: Supabase Auth, "Auth Hooks".
+
+mod access_token;
+mod attempts;
+mod error;
+mod function;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value as Json, json};
+use uuid::Uuid;
+
+pub use access_token::customised;
+pub use attempts::{factor_tried, password_tried};
+pub use error::HookError;
+pub use function::{Function, failed};
+
+use crate::asked::Asked;
+use crate::error::Error;
+use crate::response::time;
+use crate::room::AuthRoom;
+use crate::store::{Store, Tx};
+use crate::users::NewUser;
+
+/// Bytes of a hook's answer, at most.
+pub const ANSWER_BYTES_MAX: usize = 200 * 1024;
+
+/// Where a project may have its say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Point {
+    BeforeUserCreated,
+    CustomAccessToken,
+    PasswordVerificationAttempt,
+    MfaVerificationAttempt,
+}
+
+impl Point {
+    pub const ALL: [Point; 4] = [
+        Point::BeforeUserCreated,
+        Point::CustomAccessToken,
+        Point::PasswordVerificationAttempt,
+        Point::MfaVerificationAttempt,
+    ];
+
+    /// As `config.toml` names it, below `auth.hook`.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Point::BeforeUserCreated => "before_user_created",
+            Point::CustomAccessToken => "custom_access_token",
+            Point::PasswordVerificationAttempt => "password_verification_attempt",
+            Point::MfaVerificationAttempt => "mfa_verification_attempt",
+        }
+    }
+
+    /// As the hook is told.
+    fn name(self) -> &'static str {
+        match self {
+            Point::BeforeUserCreated => "before-user-created",
+            Point::CustomAccessToken => "customize-access-token",
+            Point::PasswordVerificationAttempt => "password-verification",
+            Point::MfaVerificationAttempt => "mfa-verification",
+        }
+    }
+}
+
+/// The hooks of a project.
+#[derive(Clone, Debug, Default)]
+pub struct Hooks(BTreeMap<Point, Function>);
+
+/// A JSON object that a hook is given, or gives.
+type Object = Map<String, Json>;
+
+impl Hooks {
+    /// Asks `function` from now on.
+    pub fn set(&mut self, point: Point, function: Function) {
+        self.0.insert(point, function);
+    }
+
+    pub fn has(&self, point: Point) -> bool {
+        self.0.contains_key(&point)
+    }
+
+    /// Asks within a transaction. `None`: there is no such hook. Errors end the transaction.
+    async fn ask_in(&self, tx: &Tx, point: Point, event: Object) -> Result<Option<Object>, HookError> {
+        let Some(function) = self.0.get(&point) else {
+            return Ok(None);
+        };
+        function
+            .call(tx, &with_metadata(point, tx.asked(), event))
+            .await
+            .map(Some)
+    }
+
+    /// Asks in a transaction of its own. `None`: there is no such hook.
+    async fn ask(&self, store: &Store, point: Point, event: Object) -> Result<Option<Object>, Error> {
+        let Some(function) = self.0.get(&point) else {
+            return Ok(None);
+        };
+        let event = with_metadata(point, Asked::now(), event);
+        function.call_alone(store, event).await.map(Some).map_err(Error::Hook)
+    }
+
+    /// Tries whether the functions can be called. Errors: why not, one for each.
+    pub fn problems(&self, store: &Store) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (point, function) in &self.0 {
+            if let Err(reason) = function.check(store) {
+                problems.push(format!("`[auth.hook.{}]`: {reason}", point.setting()));
+            }
+        }
+        problems
+    }
+}
+
+/// The event with what every hook is told.
+fn with_metadata(point: Point, asked: Asked, event: Object) -> Object {
+    let metadata = json!({
+        "uuid": Uuid::new_v4().to_string(),
+        "time": time(Timestamp::now()),
+        "name": point.name(),
+        "ip_address": asked.address_text(),
+    });
+    let mut whole = Map::from_iter([("metadata".to_owned(), metadata)]);
+    whole.extend(event);
+    whole
+}
+
+/// Asks whether the user may be made, before anything of it is written. Every way to become a user asks; users whom an
+/// administrator makes are not asked about.
+///
+/// Errors: `Hook`.
+pub async fn before_user_created(room: &AuthRoom, user: &NewUser) -> Result<(), Error> {
+    let hooks = room.store.issuing().hooks();
+    if !hooks.has(Point::BeforeUserCreated) {
+        return Ok(());
+    }
+    // A time that is not yet, as the protocol writes it.
+    const NOT_YET: &str = "0001-01-01T00:00:00Z";
+    let shown = json!({
+        "id": user.id.to_string(),
+        "aud": crate::users::AUDIENCE,
+        "role": user.role,
+        "email": user.email.clone().unwrap_or_default(),
+        "phone": user.phone.clone().unwrap_or_default(),
+        "app_metadata": user.app_metadata,
+        "user_metadata": user.user_metadata,
+        "identities": [],
+        "created_at": NOT_YET,
+        "updated_at": NOT_YET,
+        "is_anonymous": user.is_anonymous,
+    });
+    let event = Map::from_iter([("user".to_owned(), shown)]);
+    hooks.ask(&room.store, Point::BeforeUserCreated, event).await.map(drop)
+}
