@@ -97,9 +97,20 @@ pub fn email_data(user: UserId, email: &str) -> Map<String, Json> {
 
 /// Makes an identity whose subject is the user itself.
 pub async fn insert(tx: &Tx, user: UserId, provider: &str, data: &Map<String, Json>) -> Result<(), BackendError> {
+    insert_as(tx, user, provider, &user.to_string(), data).await
+}
+
+/// Makes an identity whose subject is the provider's.
+pub async fn insert_as(
+    tx: &Tx,
+    user: UserId,
+    provider: &str,
+    provider_id: &str,
+    data: &Map<String, Json>,
+) -> Result<(), BackendError> {
     let values = vec![
         text(Uuid::new_v4()),
-        text(user),
+        text(provider_id),
         text(user),
         object(data),
         text(provider),

@@ -8,6 +8,7 @@
 //! | [`sessions`] | sessions, their refresh tokens, the claims of access tokens |
 //! | [`standing`] | whose tokens still hold, in every room |
 //! | [`passwords`] | rules, hashing off the request's path |
+//! | [`audit`] | the log of what has happened |
 //! | [`hooks`] | what a project has to say before something happens |
 //! | [`limits`] | how often one address, and one account, may try |
 //! | [`store`] | statements of our own, run on either engine |
@@ -17,9 +18,11 @@
 //! Source: Supabase Auth's published HTTP interface; differences are listed in `docs/guides/sign-in.md`.
 
 mod asked;
+mod audit;
 pub mod config;
 pub mod duration;
 pub mod error;
+mod firebase_scrypt;
 pub mod hooks;
 mod identities;
 mod issuing;

@@ -1,6 +1,6 @@
 //! Passwords: what they must be, and hashing them off the request's path.
 //!
-//! New hashes are Argon2id with OWASP's parameters. Hashes that came from elsewhere (bcrypt, other Argon2 parameters)
+//! New hashes are Argon2id with OWASP's parameters. Hashes that came from elsewhere (bcrypt, other Argon2 parameters, Firebase's scrypt)
 //! are verified and made anew at the next sign-in.
 //! Invariant: a sign-in computes one hash whether or not there is a user, and whether or not the user has a password.
 //!
@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::{Characters, PasswordRules};
 use crate::error::Error;
+use crate::firebase_scrypt;
 
 /// KiB, rounds, lanes.
 const PARAMETERS: (u32, u32, u32) = (19 * 1024, 2, 1);
@@ -127,6 +128,12 @@ fn verify(password: &str, stored: &str) -> Verdict {
             _ => Verdict::Wrong,
         };
     }
+    if firebase_scrypt::is_firebase(stored) {
+        return match firebase_scrypt::verify(password, stored) {
+            true => Verdict::RightButOld,
+            false => Verdict::Wrong,
+        };
+    }
     let Ok(parsed) = PasswordHash::new(stored) else {
         return Verdict::Wrong;
     };
@@ -160,6 +167,9 @@ pub fn is_importable(stored: &str) -> bool {
         return stored
             .parse::<bcrypt::HashParts>()
             .is_ok_and(|parts| parts.get_cost() <= BCRYPT_COST_MAX);
+    }
+    if firebase_scrypt::is_firebase(stored) {
+        return firebase_scrypt::is_valid(stored);
     }
     PasswordHash::new(stored).is_ok_and(|parsed| {
         Params::try_from(&parsed)

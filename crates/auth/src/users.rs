@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::identities::{self, Identity};
 use crate::response::time;
+use crate::routes::Imported;
 use crate::store::{Row, Rows, Store, Tx, optional, text};
 
 /// A user's id.
@@ -67,12 +68,31 @@ const SET_EMAIL: &str = "UPDATE auth.users SET email = $2::text, is_anonymous = 
 const SET_APP_METADATA: &str =
     "UPDATE auth.users SET raw_app_meta_data = $2::jsonb, updated_at = now() WHERE id = $1::uuid";
 
+const INSERT_IMPORTED: &str = "INSERT INTO auth.users (instance_id, id, aud, role, email, phone, encrypted_password, \
+     confirmation_token, recovery_token, email_change_token_new, email_change, raw_app_meta_data, raw_user_meta_data, \
+     is_sso_user, is_anonymous, email_confirmed_at, phone_confirmed_at, last_sign_in_at, banned_until, created_at, \
+     updated_at) \
+     VALUES ('00000000-0000-0000-0000-000000000000', $1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text, \
+     '', '', '', '', $7::jsonb, $8::jsonb, false, $9::boolean, $10::timestamptz, $11::timestamptz, $12::timestamptz, \
+     $13::timestamptz, coalesce($14::timestamptz, now()), now())";
+const IS_THERE: &str = "SELECT u.id FROM auth.users u WHERE u.id = $1::uuid \
+     OR (u.email = $2::text AND u.is_sso_user = false) OR u.phone = $3::text LIMIT 1";
+
 const PAGE: &str = concat!(
     "SELECT ",
     columns!(),
     " FROM auth.users u WHERE u.aud = $1::text ORDER BY u.created_at DESC, u.id LIMIT $2::bigint OFFSET $3::bigint"
 );
 const COUNT: &str = "SELECT count(*) FROM auth.users u WHERE u.aud = $1::text";
+const PAGE_WITH: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM auth.users u WHERE u.aud = $1::text AND (strpos(lower(u.email), $4::text) > 0 \
+     OR strpos(lower(u.raw_user_meta_data ->> 'full_name'), $4::text) > 0) \
+     ORDER BY u.created_at DESC, u.id LIMIT $2::bigint OFFSET $3::bigint"
+);
+const COUNT_WITH: &str = "SELECT count(*) FROM auth.users u WHERE u.aud = $1::text \
+     AND (strpos(lower(u.email), $2::text) > 0 OR strpos(lower(u.raw_user_meta_data ->> 'full_name'), $2::text) > 0)";
 const SET_ROLE: &str = "UPDATE auth.users SET role = $2::text, updated_at = now() WHERE id = $1::uuid";
 const SET_BAN: &str = "UPDATE auth.users SET banned_until = $2::timestamptz, updated_at = now() WHERE id = $1::uuid";
 const SET_PHONE: &str = "UPDATE auth.users SET phone = $2::text, updated_at = now() WHERE id = $1::uuid";
@@ -319,6 +339,36 @@ pub async fn insert(tx: &Tx, user: &NewUser) -> Result<(), BackendError> {
     tx.run(INSERT, values).await.map(drop)
 }
 
+/// True if somebody has the id, the address or the number.
+pub async fn is_there(tx: &Tx, id: UserId, email: Option<&str>, phone: Option<&str>) -> Result<bool, BackendError> {
+    let found = tx
+        .run(IS_THERE, vec![text(id), optional(email), optional(phone)])
+        .await?;
+    Ok(found.first(|row| row.uuid())?.is_some())
+}
+
+/// Makes a user as another system kept it.
+pub async fn insert_imported(tx: &Tx, user: &Imported) -> Result<(), BackendError> {
+    let hash = user.password_hash.as_ref().map(|hash| hash.expose().as_str());
+    let values = vec![
+        text(user.id),
+        text(AUDIENCE),
+        text(&user.role),
+        optional(user.email.as_ref()),
+        optional(user.phone.as_ref()),
+        text(hash.unwrap_or_default()),
+        object(&user.app_metadata),
+        object(&user.user_metadata),
+        text(user.is_anonymous),
+        optional(user.email_confirmed_at),
+        optional(user.phone_confirmed_at),
+        optional(user.last_sign_in_at),
+        optional(user.banned_until),
+        optional(user.created_at),
+    ];
+    tx.run(INSERT_IMPORTED, values).await.map(drop)
+}
+
 /// The user's address is the user's own.
 pub async fn confirm_email(tx: &Tx, id: UserId, metadata: &Map<String, Json>) -> Result<(), BackendError> {
     tx.run(CONFIRM_EMAIL, vec![text(id)]).await?;
@@ -356,11 +406,27 @@ pub async fn set_app_metadata(tx: &Tx, id: UserId, metadata: &Map<String, Json>)
         .map(drop)
 }
 
-/// One page of users, newest first, and how many there are in all.
-pub async fn page(store: &Store, limit: u64, offset: u64) -> Result<(Vec<Profile>, u64), BackendError> {
-    let total = store.run(COUNT, vec![text(AUDIENCE)]).await?.first(Row::integer)?;
-    let values = vec![text(AUDIENCE), text(limit), text(offset)];
-    let users = store.run(PAGE, values).await?.all(User::read)?;
+/// One page of users, newest first, and how many there are in all. `word`: only those whose address or full name has it
+/// in it, in any case.
+pub async fn page(
+    store: &Store,
+    word: Option<&str>,
+    limit: u64,
+    offset: u64,
+) -> Result<(Vec<Profile>, u64), BackendError> {
+    let mut counted = vec![text(AUDIENCE)];
+    let mut paged = vec![text(AUDIENCE), text(limit), text(offset)];
+    let (count, page) = match word {
+        None => (COUNT, PAGE),
+        Some(word) => {
+            let word = text(word.to_lowercase());
+            counted.push(word.clone());
+            paged.push(word);
+            (COUNT_WITH, PAGE_WITH)
+        }
+    };
+    let total = store.run(count, counted).await?.first(Row::integer)?;
+    let users = store.run(page, paged).await?.all(User::read)?;
     let mut profiles = Vec::with_capacity(users.len());
     let mut identities = identities::of_users(store, users.iter().map(|user| user.id)).await?;
     for user in users {

@@ -9,6 +9,7 @@ mod alter;
 mod arrays;
 mod auth;
 mod auth_admin;
+mod auth_audit;
 mod auth_confirmations;
 mod auth_hooks;
 mod auth_keys;

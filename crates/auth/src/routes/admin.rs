@@ -1,6 +1,6 @@
 //! `/admin/users`: users as whoever has the secret key sees and makes them.
 
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::StatusCode;
 use jiff::Timestamp;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
@@ -9,7 +9,9 @@ use mainstay_http::{Request, Response};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
+use super::pages::Page;
 use super::sign_up::{app_metadata, is_taken};
+use crate::audit::{self, Action, Actor};
 use crate::error::Error;
 use crate::request::{self, AdminBody, DeleteBody};
 use crate::room::AuthRoom;
@@ -18,48 +20,22 @@ use crate::store::Tx;
 use crate::users::{self, AUDIENCE, NewUser, Profile, ROLE, UserId};
 use crate::{duration, identities, passwords, response};
 
-/// Users of a page, unless the request says otherwise.
-const PAGE_USERS: u64 = 50;
-/// Users of a page, at most.
-const PAGE_USERS_MAX: u64 = 1_000;
-
-const TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
-
 /// The id in a path.
 pub fn user_id(text: &str) -> Result<UserId, Error> {
     text.parse().map(UserId).map_err(|_| Error::BadUserId)
 }
 
-/// `GET /admin/users?page=&per_page=`
+/// `GET /admin/users?page=&per_page=&filter=`
 pub async fn list(room: &AuthRoom, request: &Request) -> Result<Response, Error> {
-    let number =
-        |name: &str, usual: u64| match request::parameter(request, name).filter(|text| !text.is_empty()) {
-            None => Ok(usual),
-            Some(text) => text.parse().ok().filter(|number| *number > 0).ok_or_else(|| {
-                Error::Validation(format!("Bad Pagination Parameters: {name} must be a number above 0"))
-            }),
-        };
-    let page = number("page", 1)?;
-    let per_page = number("per_page", PAGE_USERS)?.min(PAGE_USERS_MAX);
-    let offset = (page - 1).saturating_mul(per_page).min(i64::MAX as u64);
-    let (profiles, total) = users::page(&room.store, per_page, offset)
+    let page = Page::of(request)?;
+    let word = request::parameter(request, "filter").filter(|word| !word.is_empty());
+    let (profiles, total) = users::page(&room.store, word.as_deref(), page.size, page.offset())
         .await
         .map_err(|error| Error::of_database("Database error finding users", error))?;
     let users: Vec<Json> = profiles.iter().map(Profile::json).collect();
     let mut response = response::json(StatusCode::OK, &json!({"users": users, "aud": AUDIENCE}));
     response.rows = Some(users.len() as u64);
-    response.headers.insert(TOTAL_COUNT, HeaderValue::from(total));
-    let last = total.div_ceil(per_page);
-    // Clients take the first `=` of a link for that of the page.
-    let link = |page: u64, name: &str| format!("</admin/users?page={page}&per_page={per_page}>; rel=\"{name}\"");
-    let mut links = Vec::new();
-    if page < last {
-        links.push(link(page + 1, "next"));
-    }
-    links.push(link(last, "last"));
-    if let Ok(value) = HeaderValue::from_str(&links.join(", ")) {
-        response.headers.insert(header::LINK, value);
-    }
+    page.describe(&mut response, "/admin/users", total);
     Ok(response)
 }
 
@@ -112,7 +88,7 @@ async fn wanted(room: &AuthRoom, body: AdminBody) -> Result<Wanted, Error> {
             Some(room.passwords.hash(&password).await?)
         }
         (None, Some(hash)) if !passwords::is_importable(&hash) => {
-            let message = "password_hash is neither bcrypt nor Argon2, or costs too much";
+            let message = "password_hash is neither bcrypt nor Argon2 nor Firebase's scrypt, or costs too much";
             return Err(Error::Validation(message.into()));
         }
         (None, Some(hash)) => Some(Secret::new(hash)),
@@ -142,7 +118,7 @@ async fn wanted(room: &AuthRoom, body: AdminBody) -> Result<Wanted, Error> {
 }
 
 /// `POST /admin/users`
-pub async fn create(room: &AuthRoom, request: &Request) -> Result<Response, Error> {
+pub async fn create(room: &AuthRoom, admin: Actor, request: &Request) -> Result<Response, Error> {
     let body: AdminBody = request::body(request)?;
     let wanted = wanted(room, body).await?;
     let providers: Vec<&str> = [(&wanted.email, "email"), (&wanted.phone, "phone")]
@@ -172,13 +148,13 @@ pub async fn create(room: &AuthRoom, request: &Request) -> Result<Response, Erro
     };
     let made = room
         .store
-        .transact(move |tx| insert(tx, user.clone(), wanted.clone()))
+        .transact(move |tx| insert(tx, admin.clone(), user.clone(), wanted.clone()))
         .await
         .map_err(|error| unique(error, "Database error creating new user"))?;
     Ok(response::json(StatusCode::OK, &made.json()))
 }
 
-async fn insert(tx: Tx, user: NewUser, wanted: Wanted) -> Result<Decision<Profile>, BackendError> {
+async fn insert(tx: Tx, admin: Actor, user: NewUser, wanted: Wanted) -> Result<Decision<Profile>, BackendError> {
     let id = user.id;
     users::insert(&tx, &user).await?;
     if let Some(email) = &user.email {
@@ -198,6 +174,9 @@ async fn insert(tx: Tx, user: NewUser, wanted: Wanted) -> Result<Decision<Profil
         users::set_ban(&tx, id, until).await?;
     }
     let made = users::profile_in(&tx, id).await?.ok_or_else(gone)?;
+    let mut traits = audit::about(&made.user);
+    traits["provider"] = made.user.app_metadata.get("provider").cloned().unwrap_or_default();
+    audit::record(&tx, &admin, Action::SignedUp, traits).await?;
     Ok(Decision::Commit(made))
 }
 
@@ -206,7 +185,7 @@ fn gone() -> BackendError {
 }
 
 /// `PUT /admin/users/{id}`
-pub async fn change(room: &AuthRoom, id: UserId, request: &Request) -> Result<Response, Error> {
+pub async fn change(room: &AuthRoom, admin: Actor, id: UserId, request: &Request) -> Result<Response, Error> {
     let body: AdminBody = request::body(request)?;
     let user = users::by_id(&room.store, id).await?.ok_or(Error::UserNotFound)?;
     if !body.password.is_empty() {
@@ -222,13 +201,18 @@ pub async fn change(room: &AuthRoom, id: UserId, request: &Request) -> Result<Re
     }
     let changed = room
         .store
-        .transact(move |tx| apply(tx, id, wanted.clone()))
+        .transact(move |tx| apply(tx, admin.clone(), id, wanted.clone()))
         .await
         .map_err(|error| unique(error, "Error updating user"))?;
     Ok(response::json(StatusCode::OK, &changed?.json()))
 }
 
-async fn apply(tx: Tx, id: UserId, wanted: Wanted) -> Result<Decision<Result<Profile, Error>>, BackendError> {
+async fn apply(
+    tx: Tx,
+    admin: Actor,
+    id: UserId,
+    wanted: Wanted,
+) -> Result<Decision<Result<Profile, Error>>, BackendError> {
     let refused = |error| Ok(Decision::Rollback(Err(error)));
     if users::lock(&tx, id).await?.is_none() {
         return refused(Error::UserNotFound);
@@ -278,36 +262,68 @@ async fn apply(tx: Tx, id: UserId, wanted: Wanted) -> Result<Decision<Result<Pro
         users::confirm_phone(&tx, id).await?;
     }
     match users::profile_in(&tx, id).await? {
-        Some(profile) => Ok(Decision::Commit(Ok(profile))),
+        Some(profile) => {
+            audit::record(&tx, &admin, Action::Modified, audit::about(&profile.user)).await?;
+            Ok(Decision::Commit(Ok(profile)))
+        }
         None => refused(Error::UserNotFound),
     }
 }
 
+/// `POST /admin/users/{id}/logout`: ends every session of the user.
+pub async fn sign_out(room: &AuthRoom, admin: Actor, id: UserId) -> Result<Response, Error> {
+    let found = room
+        .store
+        .transact(move |tx| end_all(tx, admin.clone(), id))
+        .await
+        .map_err(|error| Error::of_database("Error logging out user", error))?;
+    match found {
+        true => Ok(response::nothing()),
+        false => Err(Error::UserNotFound),
+    }
+}
+
+/// True if there is such a user.
+async fn end_all(tx: Tx, admin: Actor, id: UserId) -> Result<Decision<bool>, BackendError> {
+    let Some(user) = users::by_id_in(&tx, id).await? else {
+        return Ok(Decision::Rollback(false));
+    };
+    sessions::end(&tx, id, Scope::Global).await?;
+    audit::record(&tx, &admin, Action::Logout, audit::about(&user)).await?;
+    Ok(Decision::Commit(true))
+}
+
 /// `DELETE /admin/users/{id}`
-pub async fn delete(room: &AuthRoom, id: UserId, request: &Request) -> Result<Response, Error> {
+pub async fn delete(room: &AuthRoom, admin: Actor, id: UserId, request: &Request) -> Result<Response, Error> {
     let body: DeleteBody = request::body(request)?;
     let stays = body.should_soft_delete.unwrap_or(false);
     let found = room
         .store
-        .transact(move |tx| async move {
-            if users::lock(&tx, id).await?.is_none() {
-                return Ok(Decision::Rollback(false));
-            }
-            match users::by_id_in(&tx, id).await? {
-                Some(user) if stays => {
-                    users::bury(&tx, &user).await?;
-                    sessions::end(&tx, id, Scope::Global).await?;
-                }
-                _ => users::delete(&tx, id).await?,
-            }
-            Ok(Decision::Commit(true))
-        })
+        .transact(move |tx| remove(tx, admin.clone(), id, stays))
         .await
         .map_err(|error| Error::of_database("Database error deleting user", error))?;
     match found {
         true => Ok(response::json(StatusCode::OK, &json!({}))),
         false => Err(Error::UserNotFound),
     }
+}
+
+/// True if there was such a user.
+async fn remove(tx: Tx, admin: Actor, id: UserId, stays: bool) -> Result<Decision<bool>, BackendError> {
+    if users::lock(&tx, id).await?.is_none() {
+        return Ok(Decision::Rollback(false));
+    }
+    let Some(user) = users::by_id_in(&tx, id).await? else {
+        return Ok(Decision::Rollback(false));
+    };
+    if stays {
+        users::bury(&tx, &user).await?;
+        sessions::end(&tx, id, Scope::Global).await?;
+    } else {
+        users::delete(&tx, id).await?;
+    }
+    audit::record(&tx, &admin, Action::Deleted, audit::about(&user)).await?;
+    Ok(Decision::Commit(true))
 }
 
 /// The address, the number or the id has a user already.

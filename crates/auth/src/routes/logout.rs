@@ -1,12 +1,17 @@
 //! `POST /logout`: ends sessions.
 
+use mainstay_core::error::BackendError;
 use mainstay_core::transaction::Decision;
 use mainstay_http::{Request, Response};
+use serde_json::Value as Json;
 
 use super::Signed;
+use crate::audit::{self, Action, Actor};
 use crate::error::Error;
 use crate::room::AuthRoom;
 use crate::sessions::{self, Scope};
+use crate::store::Tx;
+use crate::users::UserId;
 use crate::{request, response};
 
 /// Ends the sessions that `scope` names: all of the user's, this one, or all but this one.
@@ -21,13 +26,16 @@ pub async fn logout(room: &AuthRoom, signed: Signed, request: &Request) -> Resul
         ("local" | "others", None) => Scope::Global,
         (other, _) => return Err(Error::Validation(format!("Unsupported logout scope {other:?}"))),
     };
-    let user = signed.user.id;
+    let (user, actor) = (signed.user.id, Actor::from(&signed.user));
     room.store
-        .transact(move |tx| async move {
-            sessions::end(&tx, user, scope).await?;
-            Ok(Decision::Commit(()))
-        })
+        .transact(move |tx| end(tx, user, actor.clone(), scope))
         .await
         .map_err(|error| Error::of_database("Error logging out user", error))?;
     Ok(response::nothing())
+}
+
+async fn end(tx: Tx, user: UserId, actor: Actor, scope: Scope) -> Result<Decision<()>, BackendError> {
+    audit::record(&tx, &actor, Action::Logout, Json::Null).await?;
+    sessions::end(&tx, user, scope).await?;
+    Ok(Decision::Commit(()))
 }

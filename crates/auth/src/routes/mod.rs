@@ -3,7 +3,10 @@
 //! Invariant: every route stands in [`TABLE`] with its [`Access`], which is settled before the body is read.
 
 mod admin;
+mod audit;
+mod import;
 mod logout;
+mod pages;
 mod refresh;
 mod sign_in;
 mod sign_up;
@@ -14,6 +17,7 @@ use mainstay_http::{Credential, Request, Response, TokenError};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
+use crate::audit::Actor;
 use crate::error::Error;
 use crate::limits::From;
 use crate::request;
@@ -21,6 +25,8 @@ use crate::response;
 use crate::room::{AuthRoom, Who};
 use crate::sessions::{self, Client, Session, SessionId};
 use crate::users::{self, User, UserId};
+
+pub use import::Imported;
 
 /// Why a request got no answer of a route's.
 pub enum Refused {
@@ -59,8 +65,11 @@ pub enum Route {
     GetUser,
     UpdateUser,
     Logout,
+    ListAudit,
     ListUsers,
     CreateUser,
+    ImportUsers,
+    SignOutUser,
     ShowUser,
     ChangeUser,
     DeleteUser,
@@ -76,8 +85,16 @@ const TABLE: &[(Method, &str, Access, Route)] = &[
     (Method::GET, "/user", Access::User, Route::GetUser),
     (Method::PUT, "/user", Access::User, Route::UpdateUser),
     (Method::POST, "/logout", Access::User, Route::Logout),
+    (Method::GET, "/admin/audit", Access::Admin, Route::ListAudit),
     (Method::GET, "/admin/users", Access::Admin, Route::ListUsers),
     (Method::POST, "/admin/users", Access::Admin, Route::CreateUser),
+    (Method::POST, "/admin/users/import", Access::Admin, Route::ImportUsers),
+    (
+        Method::POST,
+        "/admin/users/{id}/logout",
+        Access::Admin,
+        Route::SignOutUser,
+    ),
     (Method::GET, "/admin/users/{id}", Access::Admin, Route::ShowUser),
     (Method::PUT, "/admin/users/{id}", Access::Admin, Route::ChangeUser),
     (Method::DELETE, "/admin/users/{id}", Access::Admin, Route::DeleteUser),
@@ -90,9 +107,10 @@ fn find<'a>(method: &Method, path: &'a str) -> Result<Found<'a>, Error> {
     let method = if method == Method::HEAD { &Method::GET } else { method };
     let mut known = false;
     for (own, at, access, route) in TABLE {
-        let id = match at.strip_suffix("{id}") {
-            Some(before) => path
+        let id = match at.split_once("{id}") {
+            Some((before, after)) => path
                 .strip_prefix(before)
+                .and_then(|rest| rest.strip_suffix(after))
                 .filter(|id| !id.is_empty() && !id.contains('/')),
             None => (*at == path).then_some(""),
         };
@@ -120,9 +138,10 @@ pub async fn answer(room: &AuthRoom, who: &Who, request: &Request, from: From) -
     if access != Access::Open {
         key_holds(who)?;
     }
-    if access == Access::Admin {
-        is_admin(room, who).await?;
-    }
+    let admin = match access {
+        Access::Admin => is_admin(room, who).await?,
+        _ => Actor::role(""),
+    };
     Ok(match route {
         Route::Health => health(),
         Route::Jwks => jwks(room),
@@ -132,11 +151,14 @@ pub async fn answer(room: &AuthRoom, who: &Who, request: &Request, from: From) -
         Route::GetUser => user::get(room, signed_in(room, who).await?).await?,
         Route::UpdateUser => user::update(room, signed_in(room, who).await?, request).await?,
         Route::Logout => logout::logout(room, signed_in(room, who).await?, request).await?,
+        Route::ListAudit => audit::list(room, request).await?,
         Route::ListUsers => admin::list(room, request).await?,
-        Route::CreateUser => admin::create(room, request).await?,
+        Route::CreateUser => admin::create(room, admin, request).await?,
+        Route::ImportUsers => import::import(room, admin, request).await?,
+        Route::SignOutUser => admin::sign_out(room, admin, admin::user_id(id)?).await?,
         Route::ShowUser => admin::show(room, admin::user_id(id)?).await?,
-        Route::ChangeUser => admin::change(room, admin::user_id(id)?, request).await?,
-        Route::DeleteUser => admin::delete(room, admin::user_id(id)?, request).await?,
+        Route::ChangeUser => admin::change(room, admin, admin::user_id(id)?, request).await?,
+        Route::DeleteUser => admin::delete(room, admin, admin::user_id(id)?, request).await?,
     })
 }
 
@@ -155,14 +177,15 @@ fn key_holds(who: &Who) -> Result<(), Refused> {
 /// Roles that may do everything here.
 const ADMIN_ROLES: &[&str] = &["service_role", "supabase_admin"];
 
-/// Errors: nobody, a broken token, one of an ended session, or somebody without the secret key.
-async fn is_admin(room: &AuthRoom, who: &Who) -> Result<(), Refused> {
+/// Who it is, for the audit log. Errors: nobody, a broken token, one of an ended session, or somebody without the secret key.
+async fn is_admin(room: &AuthRoom, who: &Who) -> Result<Actor, Refused> {
     claims(who)?;
     match who {
         Ok(who) if ADMIN_ROLES.contains(&who.caller.role.as_str()) => match room.admits(who).await {
             Err(mainstay_http::Error::Token(TokenError::UserBanned)) => Err(Error::TokenUserBanned.into()),
             Err(mainstay_http::Error::Token(_)) => Err(Error::TokenSessionNotFound.into()),
-            other => other.map_err(Refused::Before),
+            Err(error) => Err(Refused::Before(error)),
+            Ok(()) => Ok(Actor::role(who.caller.role.as_str())),
         },
         _ => Err(Error::NotAdmin.into()),
     }
@@ -297,7 +320,7 @@ mod tests {
     #[test]
     fn every_route_is_found_and_nothing_else_is() {
         for (method, path, access, route) in TABLE {
-            let id = if path.ends_with("{id}") { "{id}" } else { "" };
+            let id = if path.contains("{id}") { "{id}" } else { "" };
             assert_eq!(find(method, path).ok(), Some((*access, *route, id)));
             assert!(matches!(find(&Method::TRACE, path), Err(Error::MethodNotAllowed(_))));
         }
@@ -308,7 +331,7 @@ mod tests {
             "/signup/x",
             "/admin",
             "/admin/users/",
-            "/admin/users/a/b",
+            "/admin/users/a/b/c",
             "/user/../token",
         ] {
             assert!(matches!(find(&Method::GET, path), Err(Error::NotServed(_))), "{path}");

@@ -12,7 +12,9 @@ use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use mainstay_core::transaction::Decision;
 use mainstay_http::{Request, Response};
+use serde_json::Value as Json;
 
+use crate::audit::{self, Action, Actor};
 use crate::config::Config;
 use crate::error::Error;
 use crate::request::{self, RefreshBody};
@@ -108,8 +110,11 @@ async fn swap(tx: Tx, asked: Asked) -> Result<Swapped, BackendError> {
             }
         }
     }
+    let actor = Actor::from(&user);
+    audit::record(&tx, &actor, Action::TokenRefreshed, Json::Null).await?;
     if is_new {
         if !token.is_revoked {
+            audit::record(&tx, &actor, Action::TokenRevoked, Json::Null).await?;
             sessions::revoke_token(&tx, &token).await?;
         }
         sessions::insert_token(&tx, user.id, session.id, &issued, Some(token.token.expose())).await?;

@@ -5,6 +5,7 @@ use mainstay_core::secret::Secret;
 use mainstay_core::transaction::Decision;
 use mainstay_http::{Request, Response};
 
+use crate::audit::{self, Action, Actor};
 use crate::error::Error;
 use crate::hooks;
 use crate::passwords::Verdict;
@@ -94,6 +95,7 @@ async fn begin(
         users::set_hash(&tx, user.id, hash).await?;
     }
     users::signed_in(&tx, user.id).await?;
+    audit::record(&tx, &Actor::from(&user), Action::Login, audit::by_provider("email")).await?;
     let session = sessions::begin(&tx, user.id, Method::Password, &client, &token).await?;
     let granted = sessions::granted(&tx, user.id, session, token).await?;
     Ok(Decision::Commit(granted))

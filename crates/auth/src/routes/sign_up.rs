@@ -8,6 +8,7 @@ use mainstay_http::{Request, Response};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
+use crate::audit::{self, Action, Actor};
 use crate::error::Error;
 use crate::request::{self, SignUpBody};
 use crate::room::AuthRoom;
@@ -147,6 +148,10 @@ async fn confirmed(
         users::confirm_email(&tx, id, &made.user.user_metadata).await?;
     }
     users::signed_in(&tx, id).await?;
+    let provider = if begun.own.is_some() { "email" } else { "anonymous" };
+    for action in [Action::SignedUp, Action::Login] {
+        audit::record_own(&tx, id, action, audit::by_provider(provider)).await?;
+    }
     let session = sessions::begin(&tx, id, begun.method, &client, &token).await?;
     let granted = sessions::granted(&tx, id, session, token).await?.ok_or_else(vanished)?;
     Ok(Decision::Commit(granted))
@@ -157,6 +162,8 @@ async fn unconfirmed(tx: Tx, user: NewUser, own: Map<String, Json>) -> Result<De
     users::insert(&tx, &user).await?;
     identities::insert(&tx, user.id, "email", &own).await?;
     let made = users::profile_in(&tx, user.id).await?.ok_or_else(vanished)?;
+    let actor = Actor::from(&made.user);
+    audit::record(&tx, &actor, Action::ConfirmationRequested, audit::by_provider("email")).await?;
     Ok(Decision::Commit(made))
 }
 

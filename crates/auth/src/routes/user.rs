@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::Signed;
 use super::sign_up::{app_metadata, is_taken};
+use crate::audit::{self, Action, Actor};
 use crate::error::Error;
 use crate::passwords::Verdict;
 use crate::request::UpdateBody;
@@ -154,7 +155,14 @@ async fn change(tx: Tx, changes: Changes) -> Result<Decision<Result<Profile, Err
         users::set_user_metadata(&tx, id, &user.user_metadata).await?;
     }
     match users::profile_in(&tx, id).await? {
-        Some(profile) => Ok(Decision::Commit(Ok(profile))),
+        Some(profile) => {
+            let actor = Actor::from(&profile.user);
+            if changes.hash.is_some() {
+                audit::record(&tx, &actor, Action::UpdatedPassword, Json::Null).await?;
+            }
+            audit::record(&tx, &actor, Action::Modified, Json::Null).await?;
+            Ok(Decision::Commit(Ok(profile)))
+        }
         None => refused(Error::TokenUserNotFound),
     }
 }
