@@ -11,6 +11,7 @@
 //! | [`audit`] | the log of what has happened |
 //! | [`hooks`] | what a project has to say before something happens |
 //! | [`limits`] | how often one address, and one account, may try |
+//! | [`sweep`] | what nobody can use any more goes |
 //! | [`store`] | statements of our own, run on either engine |
 //!
 //! Not here: verifying tokens and keeping keys (`http`), the tables' text (`sql::platform`).
@@ -35,6 +36,7 @@ mod routes;
 mod sessions;
 mod standing;
 mod store;
+mod sweep;
 mod users;
 
 pub use config::Config;

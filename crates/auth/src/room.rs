@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use http::{HeaderName, HeaderValue, StatusCode};
+use jiff::Timestamp;
 use mainstay_core::backend::Backend;
 use mainstay_core::error::BackendError;
 use mainstay_http::outgoing::Guard;
@@ -20,6 +21,7 @@ use crate::passwords::Passwords;
 use crate::sessions::Granted;
 use crate::standing::Claim;
 use crate::store::Store;
+use crate::sweep::{self, Swept};
 use crate::{response, routes};
 
 /// Who asks, as far as `http` could tell.
@@ -98,6 +100,19 @@ impl AuthRoom {
     pub async fn look_again(&self) {
         if let Err(error) = self.store.standing().look_again(&self.store).await {
             tracing::debug!(%error, "auth: sessions could not be looked at again");
+        }
+    }
+
+    /// Takes away what nobody can use any more. To be called every hour.
+    pub async fn sweep(&self) {
+        match sweep::sweep(&self.store, &self.config.sessions, Timestamp::now()).await {
+            Ok(swept) if swept == Swept::default() => {}
+            Ok(swept) => tracing::info!(
+                sessions = swept.sessions,
+                refresh_tokens = swept.refresh_tokens,
+                "auth: what had ended was swept"
+            ),
+            Err(error) => tracing::warn!(%error, "auth: nothing was swept"),
         }
     }
 

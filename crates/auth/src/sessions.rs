@@ -81,7 +81,7 @@ const SWEEP: &str = "DELETE FROM auth.refresh_tokens WHERE session_id = $1::uuid
      AND updated_at < $2::timestamptz";
 
 /// How long a used refresh token is remembered, so that a second use of it ends its family.
-const USED_TOKENS_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
+pub const USED_TOKENS_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// A row of `auth.refresh_tokens`.
 #[derive(Clone, Debug)]

@@ -41,6 +41,10 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// How often the sessions in use are looked at.
 const SESSIONS_LOOKED_AT: Duration = Duration::from_secs(1);
 
+/// How often ended sessions are swept, and how long after the start the first time.
+const SWEPT_EVERY: Duration = Duration::from_secs(3_600);
+const SWEPT_FIRST: Duration = Duration::from_secs(1);
+
 /// How often the file of signing keys is looked at.
 const KEYS_LOOKED_AT: Duration = Duration::from_secs(2);
 
@@ -235,21 +239,33 @@ fn follow_keys(app: &Arc<App>, config: &Config, keys: &ApiKeys) {
     });
 }
 
-/// Finds sessions that other processes have ended. Ends with the app.
+/// Finds sessions that other processes have ended, and sweeps those that have ended by themselves. Ends with the app.
 fn follow_sessions(app: &Arc<App>) {
     if app.auth.is_none() {
         return;
     }
-    let app = Arc::downgrade(app);
+    let (looking, sweeping) = (Arc::downgrade(app), Arc::downgrade(app));
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(SESSIONS_LOOKED_AT);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let Some(app) = app.upgrade() else { return };
+            let Some(app) = looking.upgrade() else { return };
             if let Some(auth) = &app.auth {
                 auth.look_again().await;
             }
+        }
+    });
+    tokio::spawn(async move {
+        tokio::time::sleep(SWEPT_FIRST).await;
+        loop {
+            {
+                let Some(app) = sweeping.upgrade() else { return };
+                if let Some(auth) = &app.auth {
+                    auth.sweep().await;
+                }
+            }
+            tokio::time::sleep(SWEPT_EVERY).await;
         }
     });
 }

@@ -18,6 +18,7 @@ mod auth_routes;
 mod auth_sessions;
 mod auth_sign_in;
 mod auth_supabase;
+mod auth_sweeps;
 mod bad_input;
 mod batch;
 mod both;

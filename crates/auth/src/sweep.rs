@@ -1,0 +1,94 @@
+//! Takes away what nobody can use any more: sessions that ended by themselves, refresh tokens that were used long ago.
+//!
+//! Users stay, whatever they are: unconfirmed, anonymous, banned.
+//! What is to go is looked for on a reader and taken away a thousand rows at a time, so that nobody waits behind it.
+//! Several processes may sweep one database at once.
+
+use jiff::{SignedDuration, Timestamp};
+use mainstay_core::error::BackendError;
+use mainstay_core::plan::Value;
+
+use crate::config::SessionRules;
+use crate::sessions::USED_TOKENS_KEPT;
+use crate::store::{Store, optional, text};
+
+/// Rows that are taken away at once.
+const BATCH: usize = 1_000;
+/// Batches of one kind in one sweep, at most; the next sweep goes on.
+const BATCHES_MAX: usize = 100;
+/// How long an ended session is still told from one that never was.
+const ENDED_SESSIONS_KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+const USED_TOKENS: &str = "SELECT t.id::text FROM auth.refresh_tokens t WHERE t.revoked = true \
+     AND t.updated_at < $1::timestamptz LIMIT 1000";
+const DELETE_TOKENS: &str = "DELETE FROM auth.refresh_tokens WHERE id = ANY ($1::bigint[]) AND revoked = true";
+const ENDED_SESSIONS: &str = "SELECT s.id::text FROM auth.sessions s WHERE s.not_after < $1::timestamptz \
+     OR s.created_at < $2::timestamptz OR s.refreshed_at < $3::timestamp \
+     OR (s.refreshed_at IS NULL AND s.created_at < $4::timestamptz) LIMIT 1000";
+// Whoever has used a session since it was looked at keeps it.
+const DELETE_SESSIONS: &str = "DELETE FROM auth.sessions WHERE id = ANY ($1::uuid[]) \
+     AND (not_after < $2::timestamptz OR created_at < $3::timestamptz OR refreshed_at < $4::timestamp \
+     OR (refreshed_at IS NULL AND created_at < $5::timestamptz))";
+
+/// How many rows a sweep took away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    pub refresh_tokens: usize,
+    pub sessions: usize,
+}
+
+/// Sweeps once.
+pub async fn sweep(store: &Store, rules: &SessionRules, now: Timestamp) -> Result<Swept, BackendError> {
+    let before = |kept: SignedDuration| optional(now.checked_sub(kept).ok());
+    let refresh_tokens = take(store, USED_TOKENS, DELETE_TOKENS, vec![before(USED_TOKENS_KEPT)], 0).await?;
+    let ended = |length: Option<SignedDuration>| match length.and_then(|length| length.checked_add(ENDED_SESSIONS_KEPT))
+    {
+        Some(length) => before(length),
+        None => Value::Null,
+    };
+    let idle = ended(rules.inactivity_timeout);
+    let bounds = vec![
+        before(ENDED_SESSIONS_KEPT),
+        ended(rules.timebox),
+        without_zone(&idle),
+        idle,
+    ];
+    let sessions = take(store, ENDED_SESSIONS, DELETE_SESSIONS, bounds.clone(), bounds.len()).await?;
+    Ok(Swept {
+        refresh_tokens,
+        sessions,
+    })
+}
+
+/// The same moment for a column without a zone, which is UTC by convention.
+fn without_zone(time: &Value) -> Value {
+    match time {
+        Value::Text(time) => text(time.trim_end_matches('Z')),
+        _ => Value::Null,
+    }
+}
+
+/// Takes away what `find` finds for `bounds`. `delete` gets the ids, then the first `repeated` bounds.
+async fn take(
+    store: &Store,
+    find: &'static str,
+    delete: &'static str,
+    bounds: Vec<Value>,
+    repeated: usize,
+) -> Result<usize, BackendError> {
+    let mut taken = 0;
+    for _ in 0..BATCHES_MAX {
+        let ids = store.run(find, bounds.clone()).await?.all(|row| row.text())?;
+        if ids.is_empty() {
+            break;
+        }
+        let mut values = vec![text(format!("{{{}}}", ids.join(",")))];
+        values.extend_from_slice(&bounds[..repeated]);
+        store.run(delete, values).await?;
+        taken += ids.len();
+        if ids.len() < BATCH {
+            break;
+        }
+    }
+    Ok(taken)
+}

@@ -1,0 +1,134 @@
+//! What nobody can use any more goes by itself; what can be used stays.
+
+use std::time::{Duration, Instant};
+
+use http::Method;
+use mainstay_testing::Project;
+use serde_json::{Value, json};
+
+use crate::auth::{Auth, on_each_engine, refusal, refused, session};
+
+/// Functions with which a test moves one user's time, and looks where requests may not.
+const CLOCK: &str = "
+    create function public.age(who uuid, hours integer) returns void language sql security definer set search_path = ''
+    as $$
+        update auth.refresh_tokens set updated_at = updated_at - make_interval(hours => hours)
+            where session_id in (select s.id from auth.sessions s where s.user_id = who);
+        update auth.sessions set created_at = created_at - make_interval(hours => hours),
+            refreshed_at = refreshed_at - make_interval(hours => hours) where user_id = who;
+    $$;
+    create function public.end_at(who uuid, ago integer) returns void language sql security definer set search_path = ''
+    as $$ update auth.sessions set not_after = now() - make_interval(hours => ago) where user_id = who $$;
+    create function public.left_of(who uuid) returns jsonb language sql security definer set search_path = '' as $$
+        select jsonb_build_object(
+            'users', (select count(*) from auth.users u where u.id = who),
+            'sessions', (select count(*) from auth.sessions s where s.user_id = who),
+            'tokens', (select count(*) from auth.refresh_tokens t where t.user_id = who::text))
+    $$;
+    grant execute on function public.age, public.end_at, public.left_of to service_role;";
+
+/// How long a sweep may take before the test gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn project() -> Project {
+    Project::of(CLOCK).config(
+        "[auth]\nenable_anonymous_sign_ins = true\n[auth.sessions]\ntimebox = \"200h\"\ninactivity_timeout = \"100h\"",
+    )
+}
+
+async fn left(auth: &Auth, who: &str) -> Value {
+    auth.call("left_of", json!({"who": who})).await
+}
+
+#[tokio::test]
+async fn what_has_ended_is_swept_and_the_rest_stays() {
+    on_each_engine(project, async |_, mut auth: Auth| {
+        let mut users = Vec::new();
+        // Hours of age, or since a session's own end; whether it stays.
+        for (name, age, ended, stays) in [
+            ("fresh", 0, None, true),
+            ("idle", 123, None, true),
+            ("long-idle", 125, None, false),
+            ("dated", 0, Some(23), true),
+            ("long-dated", 0, Some(25), false),
+        ] {
+            let user = auth.sign_up(&format!("{name}@example.com")).await;
+            auth.call("age", json!({"who": user.id(), "hours": age})).await;
+            if let Some(ago) = ended {
+                auth.call("end_at", json!({"who": user.id(), "ago": ago})).await;
+            }
+            users.push((name, user, stays));
+        }
+        // Refreshed often enough, and yet too old.
+        let boxed = auth.sign_up("boxed@example.com").await;
+        auth.call("age", json!({"who": boxed.id(), "hours": 90})).await;
+        let boxed = session(&auth.refresh(&boxed.refresh_token).await);
+        auth.call("age", json!({"who": boxed.id(), "hours": 90})).await;
+        let boxed = session(&auth.refresh(&boxed.refresh_token).await);
+        assert_eq!(left(&auth, boxed.id()).await["tokens"], 3);
+        auth.call("age", json!({"who": boxed.id(), "hours": 50})).await;
+        users.push(("boxed", boxed, false));
+        // A used token that is old goes, the one that is active stays, however old.
+        let ann = auth.sign_up("ann@example.com").await;
+        let ann = session(&auth.refresh(&ann.refresh_token).await);
+        let nobody = session(&auth.post("/signup", json!({})).await);
+        auth.call("age", json!({"who": nobody.id(), "hours": 130})).await;
+
+        auth.server.kill();
+        auth.server.run().unwrap();
+        let begun = Instant::now();
+        while left(&auth, nobody.id()).await["sessions"] != 0 {
+            assert!(begun.elapsed() < PATIENCE, "nothing was swept: {}", auth.server.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        // An anonymous user without a session is still a user.
+        assert_eq!(
+            left(&auth, nobody.id()).await,
+            json!({"users": 1, "sessions": 0, "tokens": 0})
+        );
+        for (name, user, stays) in &users {
+            let kept = i64::from(*stays);
+            let found = left(&auth, user.id()).await;
+            assert_eq!(found["sessions"], kept, "{name}");
+            assert_eq!(found["users"], 1, "{name}");
+            let answer = auth.user(&user.access_token).await;
+            match stays {
+                true => assert_eq!(answer.status, 200, "{name}"),
+                false => assert_eq!(refusal(&answer), refused(403, "session_not_found"), "{name}"),
+            }
+        }
+        assert_eq!(left(&auth, ann.id()).await["tokens"], 2);
+        session(&auth.refresh(&ann.refresh_token).await);
+        let data = auth
+            .ask(Method::GET, "/user", Some(&ann.access_token), Value::Null)
+            .await;
+        assert_eq!(data.status, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_used_refresh_token_is_forgotten_after_a_week_and_the_active_one_is_not() {
+    let project = || Project::of(CLOCK);
+    on_each_engine(project, async |_, mut auth: Auth| {
+        let ann = auth.sign_up("ann@example.com").await;
+        let next = session(&auth.refresh(&ann.refresh_token).await);
+        auth.call("age", json!({"who": ann.id(), "hours": 24 * 7 - 1})).await;
+        let bob = auth.sign_up("bob@example.com").await;
+        session(&auth.refresh(&bob.refresh_token).await);
+        auth.call("age", json!({"who": bob.id(), "hours": 24 * 7 + 1})).await;
+        auth.server.kill();
+        auth.server.run().unwrap();
+        let begun = Instant::now();
+        while left(&auth, bob.id()).await["tokens"] != 1 {
+            assert!(begun.elapsed() < PATIENCE, "nothing was swept: {}", auth.server.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(left(&auth, bob.id()).await["sessions"], 1);
+        assert_eq!(left(&auth, ann.id()).await["tokens"], 2);
+        let again = session(&auth.refresh(&ann.refresh_token).await);
+        assert_eq!(again.refresh_token, next.refresh_token);
+        session(&auth.refresh(&next.refresh_token).await);
+    })
+    .await;
+}
