@@ -49,7 +49,7 @@ const WAYS: &[(&str, &str, &str)] = &[
     ("GET", "/rest/v1/", ""),
 ];
 
-async fn by(client: &Client, way: &(&str, &str, &str)) -> Answer {
+async fn by(client: &Client, way: &(&str, &str, &'static str)) -> Answer {
     let headers = [("content-type", "application/json")];
     client.send(way.0.parse().unwrap(), way.1, &headers, way.2).await
 }
@@ -58,8 +58,8 @@ async fn by(client: &Client, way: &(&str, &str, &str)) -> Answer {
 async fn expect(auth: &Auth, of: &Session, reason: Option<&str>) {
     let bearer = auth.client(Some(&of.access_token));
     let by_key = auth.client(None).with("apikey", &of.access_token);
-    for way in WAYS {
-        for client in [&bearer, &by_key] {
+    for client in [&bearer, &by_key] {
+        for way in WAYS {
             let answer = by(client, way).await;
             match reason {
                 None => assert!(
