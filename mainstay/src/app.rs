@@ -383,6 +383,9 @@ impl App {
                 if dev::is_from_here(peer, &parts.headers)
                     || self.authenticator.is_service(&parts.headers, now_seconds()) =>
             {
+                if let Some(auth) = &self.auth {
+                    self.metrics.hashed(auth.hashes());
+                }
                 Response::body(
                     StatusCode::OK,
                     "application/openmetrics-text; version=1.0.0; charset=utf-8",

@@ -39,6 +39,7 @@ pub struct Metrics {
     duration: Histogram,
     rows: Counter,
     pub limited: Counter,
+    password_hashes: Counter,
     pub in_flight: Gauge,
     pub connections: Gauge,
 }
@@ -66,6 +67,12 @@ impl Metrics {
             "Requests over their caller's limit",
             limited.clone(),
         );
+        let password_hashes = Counter::default();
+        registry.register(
+            "password_hashes",
+            "Passwords hashed, to be stored or to be compared",
+            password_hashes.clone(),
+        );
         let in_flight = Gauge::default();
         registry.register("http_requests_in_flight", "Requests being answered", in_flight.clone());
         let connections = Gauge::default();
@@ -76,6 +83,7 @@ impl Metrics {
             duration,
             rows,
             limited,
+            password_hashes,
             in_flight,
             connections,
         }
@@ -89,6 +97,12 @@ impl Metrics {
         }
         self.duration.observe(took.as_secs_f64());
         self.rows.inc_by(rows);
+    }
+
+    /// Takes over how many passwords were hashed so far.
+    pub fn hashed(&self, so_far: u64) {
+        self.password_hashes
+            .inc_by(so_far.saturating_sub(self.password_hashes.get()));
     }
 
     /// The text of `/metrics`.

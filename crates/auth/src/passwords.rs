@@ -66,6 +66,11 @@ impl Passwords {
         }
     }
 
+    /// Hashes computed so far.
+    pub fn computed(&self) -> u64 {
+        self.computed.load(Ordering::Relaxed)
+    }
+
     /// Hashes a password for storage. Errors: `TooManyRequests` when too many wait.
     pub async fn hash(&self, password: &str) -> Result<Secret<String>, Error> {
         let password = Secret::new(password.to_owned());

@@ -1,6 +1,6 @@
 //! Answers: JSON, and errors in the two shapes that clients know.
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use mainstay_http::Response;
 use serde_json::{Map, Value, json};
@@ -14,11 +14,19 @@ const ERROR_CODE_HEADER: HeaderName = HeaderName::from_static("x-sb-error-code")
 
 /// A JSON answer.
 pub fn json(status: StatusCode, body: &Value) -> Response {
-    let mut response = Response::body(status, "application/json", body.to_string());
-    response
-        .headers
-        .insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    Response::body(status, "application/json", body.to_string())
+}
+
+/// Says what holds for every answer of the room that does not say otherwise: no cache keeps it, no browser guesses what it is
+/// or tells other sites where it was.
+pub fn keep_private(headers: &mut HeaderMap) {
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
 }
 
 /// 204.

@@ -130,11 +130,18 @@ impl AuthRoom {
         let asked = Asked {
             address: Some(from.address),
         };
-        match asked.during(routes::answer(self, who, request, from)).await {
+        let mut response = match asked.during(routes::answer(self, who, request, from)).await {
             Ok(response) => response,
             Err(routes::Refused::Here(error)) => response::error(&error, &request.headers),
             Err(routes::Refused::Before(error)) => error.response(),
-        }
+        };
+        response::keep_private(&mut response.headers);
+        response
+    }
+
+    /// Passwords that were hashed so far, to be stored or to be compared.
+    pub fn hashes(&self) -> u64 {
+        self.passwords.computed()
     }
 
     /// The answer that signs somebody in: tokens and the user.
