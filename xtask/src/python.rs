@@ -1,4 +1,5 @@
-//! The Python scripts of `e2e/`, in an environment of their own, and the check with `postgrest` of supabase-py.
+//! The Python scripts of `e2e/`, in an environment of their own, and the checks with `postgrest` and `supabase_auth` of
+//! supabase-py.
 
 use crate::postgres::{Cluster, Durability};
 use crate::process::{run as run_command, say};
@@ -25,7 +26,7 @@ pub fn environment() -> Result<PathBuf> {
         return Ok(python);
     }
     ensure(&[Need::PythonVenv])?;
-    say("installing the Python packages of e2e/ (schemathesis, openapi-spec-validator, postgrest)");
+    say("installing the Python packages of e2e/ (schemathesis, openapi-spec-validator, postgrest, supabase_auth)");
     let mut make = Command::new("python3");
     make.args(["-m", "venv", "--clear"]).arg(&folder);
     run_command(make.stdin(Stdio::null()))?;
@@ -80,25 +81,28 @@ pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs the client's steps on one engine. Errors: a step failed.
+/// Runs the clients' steps on one engine. Errors: a step failed.
 pub fn check(binary: &Path, engine: Engine, cluster: Option<&Cluster>) -> Result<()> {
     let python = environment()?;
-    say(format_args!("postgrest of supabase-py on the {}", engine.title()));
     let (server, project, keys) = serve(binary, "client", "client/orders.sql", engine, cluster)?;
-    let mut command = Command::new(python);
-    command
-        .args(["-W", "ignore"])
-        .arg(root().join("e2e/client/rest.py"))
-        .current_dir(project.path())
-        .env("REST_URL", format!("{}/rest/v1", server.url()))
-        .env("ANON_KEY", &keys.anon)
-        .env("SERVICE_KEY", &keys.service_role)
-        .env("JWT_SECRET", &keys.jwt_secret)
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .stdin(Stdio::null());
-    if let Err(error) = run_command(&mut command) {
-        let tail = server.log_tail();
-        return Err(Error::new(format!("{error}; the server's log ends:\n{tail}")));
+    for (client, script) in [("postgrest", "rest.py"), ("supabase_auth", "auth.py")] {
+        say(format_args!("{client} of supabase-py on the {}", engine.title()));
+        let mut command = Command::new(&python);
+        command
+            .args(["-W", "ignore"])
+            .arg(root().join("e2e/client").join(script))
+            .current_dir(project.path())
+            .env("REST_URL", format!("{}/rest/v1", server.url()))
+            .env("AUTH_URL", format!("{}/auth/v1", server.url()))
+            .env("ANON_KEY", &keys.anon)
+            .env("SERVICE_KEY", &keys.service_role)
+            .env("JWT_SECRET", &keys.jwt_secret)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(Stdio::null());
+        if let Err(error) = run_command(&mut command) {
+            let tail = server.log_tail();
+            return Err(Error::new(format!("{error}; the server's log ends:\n{tail}")));
+        }
     }
     server.stop()
 }
