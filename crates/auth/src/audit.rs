@@ -60,6 +60,12 @@ pub enum Action {
     Deleted,
     TokenRefreshed,
     TokenRevoked,
+    FactorInProgress,
+    FactorUpdated,
+    FactorUnenrolled,
+    FactorDeleted,
+    ChallengeCreated,
+    VerificationAttempted,
 }
 
 impl Action {
@@ -75,6 +81,12 @@ impl Action {
             Action::Deleted => "user_deleted",
             Action::TokenRefreshed => "token_refreshed",
             Action::TokenRevoked => "token_revoked",
+            Action::FactorInProgress => "factor_in_progress",
+            Action::FactorUpdated => "factor_updated",
+            Action::FactorUnenrolled => "factor_unenrolled",
+            Action::FactorDeleted => "factor_deleted",
+            Action::ChallengeCreated => "challenge_created",
+            Action::VerificationAttempted => "verification_attempted",
         }
     }
 
@@ -85,6 +97,12 @@ impl Action {
             Action::SignedUp | Action::Deleted => "team",
             Action::TokenRefreshed | Action::TokenRevoked => "token",
             Action::ConfirmationRequested | Action::Modified | Action::UpdatedPassword => "user",
+            Action::FactorInProgress
+            | Action::FactorUpdated
+            | Action::FactorUnenrolled
+            | Action::FactorDeleted
+            | Action::ChallengeCreated
+            | Action::VerificationAttempted => "factor",
         }
     }
 }

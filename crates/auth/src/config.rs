@@ -1,8 +1,13 @@
 //! The room's settings.
 
+mod mfa;
+
 use jiff::SignedDuration;
 
 use crate::hooks::Hooks;
+use crate::sealing::Seals;
+
+pub use mfa::{CHALLENGE_LIFETIME, MfaRules, Switches};
 
 /// All of them, as the binary reads them from `config.toml`.
 #[derive(Clone, Debug)]
@@ -23,6 +28,9 @@ pub struct Config {
     pub secure_password_change: bool,
     pub passwords: PasswordRules,
     pub sessions: SessionRules,
+    pub mfa: MfaRules,
+    /// What seals the secrets of second factors.
+    pub seals: Seals,
     pub rates: Rates,
     pub hooks: Hooks,
 }

@@ -1,9 +1,12 @@
 //! Everything the room can refuse. Codes and texts are the published ones: clients' code switches on them.
 
+mod mfa;
+
 use http::StatusCode;
 use mainstay_core::error::{BackendError, Code, PublicError};
 
 use crate::hooks::HookError;
+pub use mfa::MfaError;
 
 /// What the room answers instead of what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +85,8 @@ pub enum Error {
     SsoManaged,
     #[error("{0} needs a message to be sent, and no provider is configured")]
     NoProvider(&'static str),
+    #[error(transparent)]
+    Mfa(#[from] MfaError),
     #[error("Request rate limit reached")]
     TooManyRequests { retry_seconds: u64 },
     #[error("user_id must be an UUID")]
@@ -167,6 +172,7 @@ impl Error {
             | Error::SsoManaged
             | Error::NoProvider(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Error::Hook(error) => error.status(),
+            Error::Mfa(error) => error.status(),
             Error::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::WritesHeld | Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Error::Database { .. } | Error::Unexpected(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -202,6 +208,7 @@ impl Error {
             Error::InsufficientAal => "insufficient_aal",
             Error::SsoManaged => "user_sso_managed",
             Error::Hook(error) => error.name(),
+            Error::Mfa(error) => error.name(),
             Error::TooManyRequests { .. } => "over_request_rate_limit",
             Error::NotServed(_) => "feature_disabled",
             Error::MethodNotAllowed(_) => "validation_failed",

@@ -7,6 +7,8 @@
 //! | [`users`] [`identities`] | who there is |
 //! | [`sessions`] | sessions, their refresh tokens, the claims of access tokens |
 //! | [`standing`] | whose tokens still hold, in every room |
+//! | [`factors`] | second factors, their challenges, codes that were used and guessed |
+//! | [`sealing`] | secrets that have to be read again |
 //! | [`passwords`] | rules, hashing off the request's path |
 //! | [`audit`] | the log of what has happened |
 //! | [`hooks`] | what a project has to say before something happens |
@@ -23,6 +25,7 @@ mod audit;
 pub mod config;
 pub mod duration;
 pub mod error;
+mod factors;
 mod firebase_scrypt;
 pub mod hooks;
 mod identities;
@@ -33,6 +36,7 @@ mod request;
 mod response;
 mod room;
 mod routes;
+mod sealing;
 mod sessions;
 mod standing;
 mod store;
@@ -44,3 +48,4 @@ pub use error::Error;
 pub use limits::From;
 pub use room::AuthRoom;
 pub use routes::JWKS_SECONDS;
+pub use sealing::Seals;

@@ -1,7 +1,7 @@
 //! How often one address may sign in, and how often one account may be tried.
 //!
-//! Counted by address: sign-ups and sign-ins, refreshes, anonymous users, as `[auth.rate_limit]` says. Counted by
-//! account, known or not: wrong passwords. The count is this process's own.
+//! Counted by address: sign-ups and sign-ins, refreshes, anonymous users, as `[auth.rate_limit]` says, and what concerns
+//! second factors. Counted by account, known or not: wrong passwords. The count is this process's own.
 //! Not here: the limits on all requests (`http`).
 
 use std::net::IpAddr;
@@ -22,6 +22,12 @@ const WRONG_PASSWORDS: Rate = Rate {
     window: HOUR,
 };
 
+/// Challenges of second factors, and answers to them, that an address may send.
+const SECOND_FACTORS: Rate = Rate {
+    quota: 15,
+    window: Duration::from_secs(60),
+};
+
 /// From where a request comes.
 #[derive(Clone, Copy, Debug)]
 pub struct From {
@@ -36,6 +42,8 @@ enum What {
     SignIn,
     Refresh,
     Anonymous,
+    Challenge,
+    Answer,
 }
 
 /// The counts.
@@ -75,6 +83,16 @@ impl Limits {
     /// Counts an anonymous user. Errors: `TooManyRequests`.
     pub fn anonymous(&self, client: &Client) -> Result<(), Error> {
         self.count(client, What::Anonymous, self.anonymous)
+    }
+
+    /// Counts a challenge of a second factor. Errors: `TooManyRequests`.
+    pub fn challenge(&self, client: &Client) -> Result<(), Error> {
+        self.count(client, What::Challenge, SECOND_FACTORS)
+    }
+
+    /// Counts an answer to such a challenge. Errors: `TooManyRequests`.
+    pub fn challenge_answer(&self, client: &Client) -> Result<(), Error> {
+        self.count(client, What::Answer, SECOND_FACTORS)
     }
 
     fn count(&self, client: &Client, what: What, rate: Rate) -> Result<(), Error> {

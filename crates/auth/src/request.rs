@@ -16,6 +16,8 @@ pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 pub const METADATA_BYTES_MAX: usize = 5 * 1024;
 /// Bytes of a role's name, at most: what PostgreSQL takes.
 const ROLE_BYTES_MAX: usize = 63;
+/// Bytes of a name that people give to something.
+const LABEL_BYTES_MAX: usize = 120;
 /// Bytes of an e-mail address, at most (RFC 5321 §4.5.3.1.3).
 const EMAIL_BYTES_MAX: usize = 254;
 /// Bytes of a user agent that are kept.
@@ -92,6 +94,46 @@ pub struct AdminBody {
     pub ban_duration: String,
 }
 
+/// `POST /factors`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct EnrollBody {
+    #[serde(deserialize_with = "nullable")]
+    pub factor_type: String,
+    #[serde(deserialize_with = "nullable")]
+    pub friendly_name: String,
+    #[serde(deserialize_with = "nullable")]
+    pub issuer: String,
+    #[serde(deserialize_with = "nullable")]
+    pub phone: String,
+}
+
+/// `POST /factors/{id}/verify`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct VerifyFactorBody {
+    #[serde(deserialize_with = "nullable")]
+    pub challenge_id: String,
+    #[serde(deserialize_with = "nullable")]
+    pub code: String,
+}
+
+/// `POST /factors/recovery-codes/verify`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RecoveryCodeBody {
+    #[serde(deserialize_with = "nullable")]
+    pub code: String,
+}
+
+/// `PUT /admin/users/{id}/factors/{factor}`, and whatever else takes a name alone.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NameBody {
+    #[serde(deserialize_with = "nullable")]
+    pub friendly_name: String,
+}
+
 /// `DELETE /admin/users/{id}`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -122,6 +164,16 @@ fn has_nul(value: &Value) -> bool {
             .iter()
             .any(|(name, value)| name.contains('\0') || has_nul(value)),
         _ => false,
+    }
+}
+
+/// A name that people give to something. Errors: `Validation` for what is too long or holds control characters.
+pub fn label(what: &str, text: &str) -> Result<String, Error> {
+    match text.len() <= LABEL_BYTES_MAX && !text.chars().any(char::is_control) {
+        true => Ok(text.to_owned()),
+        false => Err(Error::Validation(format!(
+            "{what} must be text of at most {LABEL_BYTES_MAX} bytes"
+        ))),
     }
 }
 

@@ -55,10 +55,15 @@ pub fn error(error: &Error, request: &HeaderMap) -> Response {
         body.insert("weak_password".into(), json!({ "reasons": reasons }));
     }
     let mut response = json(status, &Value::Object(body));
-    if let Error::TooManyRequests { retry_seconds } = error {
+    let retry_seconds = match error {
+        Error::TooManyRequests { retry_seconds } => Some(*retry_seconds),
+        Error::Mfa(error) => error.retry_seconds(),
+        _ => None,
+    };
+    if let Some(seconds) = retry_seconds {
         response
             .headers
-            .insert(http::header::RETRY_AFTER, HeaderValue::from(*retry_seconds));
+            .insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if is_dated {
         // Clients read `code` only if the version comes back.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::config::SessionRules;
 use crate::error::Error;
+use crate::factors::{Factor, Kind};
 use crate::hooks;
 use crate::store::{Row, Rows, Store, Tx, optional, text};
 use crate::users::{Profile, UserId};
@@ -27,6 +28,10 @@ impl std::fmt::Display for SessionId {
 pub enum Method {
     Password,
     Anonymous,
+    Totp,
+    MfaPhone,
+    MfaWebAuthn,
+    RecoveryCode,
 }
 
 impl Method {
@@ -35,6 +40,21 @@ impl Method {
         match self {
             Method::Password => "password",
             Method::Anonymous => "anonymous",
+            Method::Totp => "totp",
+            Method::MfaPhone => "mfa/phone",
+            Method::MfaWebAuthn => "mfa/webauthn",
+            Method::RecoveryCode => "mfa/recovery_code",
+        }
+    }
+}
+
+impl From<Kind> for Method {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Totp => Method::Totp,
+            Kind::Phone => Method::MfaPhone,
+            Kind::WebAuthn => Method::MfaWebAuthn,
+            Kind::RecoveryCode => Method::RecoveryCode,
         }
     }
 }
@@ -55,6 +75,18 @@ const INSERT_METHOD: &str = "INSERT INTO auth.mfa_amr_claims (id, session_id, cr
 const INSERT_TOKEN: &str = "INSERT INTO auth.refresh_tokens (instance_id, token, user_id, revoked, created_at, \
      updated_at, parent, session_id) \
      VALUES ('00000000-0000-0000-0000-000000000000', $1::text, $2::text, false, now(), now(), $3::text, $4::uuid)";
+const REPEAT_METHOD: &str = "INSERT INTO auth.mfa_amr_claims (id, session_id, created_at, updated_at, \
+     authentication_method) VALUES ($1::uuid, $2::uuid, now(), now(), $3::text) \
+     ON CONFLICT (session_id, authentication_method) DO UPDATE SET updated_at = excluded.updated_at";
+const FORGET_METHOD: &str = "DELETE FROM auth.mfa_amr_claims WHERE authentication_method = $2::text \
+     AND session_id IN (SELECT s.id FROM auth.sessions s WHERE s.user_id = $3::uuid AND s.factor_id = $1::uuid)";
+const RAISE: &str = "UPDATE auth.sessions SET aal = 'aal2', factor_id = $2::uuid, updated_at = now() \
+     WHERE id = $1::uuid";
+const LOWER: &str = "UPDATE auth.sessions SET aal = 'aal1', factor_id = NULL, updated_at = now() \
+     WHERE user_id = $2::uuid AND factor_id = $1::uuid";
+const DELETE_LOWER: &str = "DELETE FROM auth.sessions WHERE user_id = $1::uuid AND id <> $2::uuid \
+     AND (aal IS NULL OR aal = 'aal1')";
+const FORGET_TOKENS: &str = "DELETE FROM auth.refresh_tokens WHERE session_id = $1::uuid";
 const BY_ID: &str = "SELECT s.id, s.user_id, s.created_at, s.not_after, s.refreshed_at, s.aal::text \
      FROM auth.sessions s WHERE s.id = $1::uuid";
 const METHODS: &str = "SELECT c.authentication_method, c.updated_at FROM auth.mfa_amr_claims c \
@@ -129,6 +161,11 @@ impl Session {
             refreshed_at: row.time()?,
             aal: row.maybe()?.unwrap_or_else(|| "aal1".into()),
         })
+    }
+
+    /// True if a second factor was proved in it.
+    pub fn is_second_level(&self) -> bool {
+        self.aal == "aal2"
     }
 
     /// When it was last used: refreshed, or its refresh token made, or begun.
@@ -269,6 +306,34 @@ pub async fn begin(
     tx.run(INSERT_METHOD, values).await?;
     insert_token(tx, user, id, token, None).await?;
     Ok(id)
+}
+
+/// Raises a session to the second level, for a factor that its user has just proved to have.
+///
+/// None of its refresh tokens goes on but the new one: whoever holds one of the lower level gets no token of the higher.
+/// The user's other sessions of the lower level end, as the protocol has it.
+pub async fn raise(tx: &Tx, session: &Session, factor: &Factor, token: &Secret<String>) -> Result<(), BackendError> {
+    let method = Method::from(factor.kind).name();
+    tx.run(
+        REPEAT_METHOD,
+        vec![text(Uuid::new_v4()), text(session.id), text(method)],
+    )
+    .await?;
+    tx.run(RAISE, vec![text(session.id), text(factor.id)]).await?;
+    tx.run(FORGET_TOKENS, vec![text(session.id)]).await?;
+    insert_token(tx, session.user, session.id, token, None).await?;
+    tx.revoke(session.user.0);
+    tx.run(DELETE_LOWER, vec![text(session.user), text(session.id)])
+        .await
+        .map(drop)
+}
+
+/// Takes the second level from the sessions that a factor gave it to. The factor is gone.
+pub async fn lower(tx: &Tx, factor: &Factor) -> Result<(), BackendError> {
+    let method = Method::from(factor.kind).name();
+    tx.run(FORGET_METHOD, vec![text(factor.id), text(method), text(factor.user)])
+        .await?;
+    tx.run(LOWER, vec![text(factor.id), text(factor.user)]).await.map(drop)
 }
 
 /// Keeps a new refresh token, the successor of `parent`.

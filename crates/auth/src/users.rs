@@ -7,10 +7,11 @@ use mainstay_core::secret::Secret;
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
+use crate::factors::{self, Factor};
 use crate::identities::{self, Identity};
 use crate::response::time;
 use crate::routes::Imported;
-use crate::store::{Row, Rows, Store, Tx, optional, text};
+use crate::store::{Row, Store, Tx, optional, text};
 
 /// A user's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,8 +57,6 @@ const SET_USER_METADATA: &str =
     "UPDATE auth.users SET raw_user_meta_data = $2::jsonb, updated_at = now() WHERE id = $1::uuid";
 const SET_HASH: &str = "UPDATE auth.users SET encrypted_password = $2::text WHERE id = $1::uuid";
 const SIGNED_IN: &str = "UPDATE auth.users SET last_sign_in_at = now(), updated_at = now() WHERE id = $1::uuid";
-const FACTORS: &str = "SELECT f.id, f.created_at, f.updated_at, f.status::text, f.friendly_name, f.factor_type::text, \
-     f.phone FROM auth.mfa_factors f WHERE f.user_id = $1::uuid ORDER BY f.created_at, f.id";
 
 const SET_PASSWORD: &str = "UPDATE auth.users SET encrypted_password = $2::text, confirmation_token = '', \
      confirmation_sent_at = NULL, recovery_token = '', recovery_sent_at = NULL, email_change_token_current = '', \
@@ -99,7 +98,6 @@ const SET_PHONE: &str = "UPDATE auth.users SET phone = $2::text, updated_at = no
 const CONFIRM_PHONE: &str = "UPDATE auth.users SET confirmation_token = '', phone_confirmed_at = now(), \
      updated_at = now() WHERE id = $1::uuid AND phone_confirmed_at IS NULL";
 const DELETE: &str = "DELETE FROM auth.users WHERE id = $1::uuid";
-const DELETE_FACTORS: &str = "DELETE FROM auth.mfa_factors WHERE user_id = $1::uuid";
 const BURY: &str = "UPDATE auth.users SET email = $2::text, phone = $3::text, encrypted_password = '', \
      email_change = '', phone_change = '', confirmation_token = '', recovery_token = '', \
      email_change_token_current = '', email_change_token_new = '', phone_change_token = '', \
@@ -143,7 +141,7 @@ pub struct User {
 pub struct Profile {
     pub user: User,
     pub identities: Vec<Identity>,
-    pub factors: Vec<Json>,
+    pub factors: Vec<Factor>,
 }
 
 /// What a new user begins with.
@@ -191,17 +189,17 @@ impl User {
         })
     }
 
-    /// True if a second factor has been proved once: then some things need it again.
-    pub fn has_second_factor(factors: &[Json]) -> bool {
-        factors.iter().any(|factor| factor["status"] == "verified")
-    }
-
     pub fn is_banned(&self, now: Timestamp) -> bool {
         self.banned_until.is_some_and(|until| now < until)
     }
 }
 
 impl Profile {
+    /// True if a second factor has been proved once: then some things need it again.
+    pub fn has_second_factor(&self) -> bool {
+        self.factors.iter().any(|factor| factor.is_verified)
+    }
+
     /// The user as the protocol shows it.
     pub fn json(&self) -> Json {
         let user = &self.user;
@@ -237,7 +235,7 @@ impl Profile {
         put("app_metadata", Json::Object(user.app_metadata.clone()));
         put("user_metadata", Json::Object(user.user_metadata.clone()));
         if !self.factors.is_empty() {
-            put("factors", Json::Array(self.factors.clone()));
+            put("factors", Json::Array(self.factors.iter().map(Factor::json).collect()));
         }
         put(
             "identities",
@@ -272,29 +270,11 @@ pub async fn by_email(store: &Store, email: &str) -> Result<Option<User>, Backen
 /// The user with identities and factors.
 pub async fn profile(store: &Store, user: User) -> Result<Profile, BackendError> {
     let identities = identities::of_user(store, user.id).await?;
-    let factors = factors(store.run(FACTORS, vec![text(user.id)]).await?)?;
+    let factors = factors::of_user(store, user.id).await?;
     Ok(Profile {
         user,
         identities,
         factors,
-    })
-}
-
-fn factors(rows: Rows) -> Result<Vec<Json>, BackendError> {
-    rows.all(|row| {
-        let mut factor = Map::new();
-        factor.insert("id".into(), json!(row.uuid()?.to_string()));
-        for name in ["created_at", "updated_at"] {
-            factor.insert(name.into(), row.time()?.map_or(Json::Null, time));
-        }
-        factor.insert("status".into(), json!(row.text()?));
-        let named = row.text()?;
-        if !named.is_empty() {
-            factor.insert("friendly_name".into(), json!(named));
-        }
-        factor.insert("factor_type".into(), json!(row.text()?));
-        factor.insert("phone".into(), json!(row.text()?));
-        Ok(Json::Object(factor))
     })
 }
 
@@ -310,7 +290,7 @@ pub async fn profile_in(tx: &Tx, id: UserId) -> Result<Option<Profile>, BackendE
     };
     Ok(Some(Profile {
         identities: identities::of_user_in(tx, id).await?,
-        factors: factors(tx.run(FACTORS, vec![text(id)]).await?)?,
+        factors: factors::of_user_in(tx, id).await?,
         user,
     }))
 }
@@ -429,10 +409,11 @@ pub async fn page(
     let users = store.run(page, paged).await?.all(User::read)?;
     let mut profiles = Vec::with_capacity(users.len());
     let mut identities = identities::of_users(store, users.iter().map(|user| user.id)).await?;
+    let mut factors = factors::of_users(store, users.iter().map(|user| user.id)).await?;
     for user in users {
         profiles.push(Profile {
             identities: identities.remove(&user.id).unwrap_or_default(),
-            factors: Vec::new(),
+            factors: factors.remove(&user.id).unwrap_or_default(),
             user,
         });
     }
@@ -470,7 +451,7 @@ pub async fn bury(tx: &Tx, user: &User) -> Result<(), BackendError> {
     let gone = |value: &str| (!value.is_empty()).then(|| obscure(user.id, value));
     let values = vec![text(user.id), optional(gone(&user.email)), optional(gone(&user.phone))];
     tx.run(BURY, values).await?;
-    tx.run(DELETE_FACTORS, vec![text(user.id)]).await?;
+    factors::delete_all(tx, user.id).await?;
     identities::bury(tx, user.id).await
 }
 

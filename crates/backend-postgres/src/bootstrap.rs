@@ -5,7 +5,7 @@
 //! Not here: the tables' own text, which both engines share (`mainstay_sql::platform`).
 
 use mainstay_core::error::BackendError;
-use mainstay_sql::platform::{KEPT_ANSWERS, SERVICE_ROLES, STEPS, Step};
+use mainstay_sql::platform::{SERVICE_ROLES, STEPS, Step};
 
 use crate::decode::text_field;
 use crate::errors::{OpenError, closed, refused};
@@ -169,13 +169,13 @@ async fn complete(connection: &Connection) -> Result<(), BackendError> {
     made
 }
 
-/// Makes the table of kept answers in a database that was left as it is, when it is first needed.
-pub(crate) async fn make_kept_answers(connection: &Connection) -> Result<(), BackendError> {
+/// Makes Mainstay's own tables in a database that was left as it is, when one of them is first needed.
+pub(crate) async fn make_own_tables(connection: &Connection) -> Result<(), BackendError> {
     let made = async {
         simple(connection, &format!("BEGIN; {LOCK}")).await?;
-        if missing(connection).await?.iter().any(|step| step.sql == KEPT_ANSWERS) {
-            tracing::info!("making the table of kept answers");
-            simple(connection, KEPT_ANSWERS).await?;
+        for step in missing(connection).await?.iter().filter(|step| step.is_own()) {
+            tracing::info!(step = step.name, "making tables of Mainstay's own");
+            simple(connection, step.sql).await?;
             simple(connection, OWN_SCHEMA_RIGHTS).await?;
         }
         Ok(())

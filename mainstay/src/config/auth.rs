@@ -1,11 +1,14 @@
 //! `[auth]`: the settings of sign-in, as the Supabase command line writes them.
 
+mod mfa;
+
 use jiff::SignedDuration;
+use mainstay_auth::Seals;
 use mainstay_auth::config::{Config, PasswordRules, Rates, SessionRules};
 use mainstay_auth::duration;
 use mainstay_auth::hooks::{Function, Hooks, Point};
 
-use super::{ConfigError, DEFAULT_PORT, Reader};
+use super::{ConfigError, DEFAULT_PORT, Reader, secret};
 
 /// Seconds that an access token may be valid, at most: a week.
 const JWT_EXPIRY_SECONDS_MAX: i64 = 604_800;
@@ -59,6 +62,8 @@ pub fn read(reader: &Reader<'_>) -> Result<Option<Config>, ConfigError> {
             inactivity_timeout: lifetime(reader, "auth.sessions.inactivity_timeout")?,
             single_per_user: flag("auth.sessions.single_per_user", false)?,
         },
+        mfa: mfa::read(reader)?,
+        seals: seals(reader)?,
         rates: Rates {
             sign_in_sign_ups: reader
                 .integer("auth.rate_limit.sign_in_sign_ups")?
@@ -143,6 +148,19 @@ fn issuer(reader: &Reader<'_>) -> Result<String, ConfigError> {
     let port: u16 = reader.integer("api.port")?.unwrap_or(DEFAULT_PORT);
     let base = external.unwrap_or_else(|| format!("http://127.0.0.1:{port}"));
     Ok(format!("{}/auth/v1", base.trim_end_matches('/')))
+}
+
+/// The keys that seal secrets: `[mainstay.encryption]`.
+fn seals(reader: &Reader<'_>) -> Result<Seals, ConfigError> {
+    const SECTION: &str = "mainstay.encryption.keys";
+    let mut keys = Vec::new();
+    for name in reader.keys(SECTION)? {
+        if let Some(key) = secret(reader.text(&format!("{SECTION}.{name}"))?) {
+            keys.push((name, key));
+        }
+    }
+    let sealing = reader.text("mainstay.encryption.key_id")?.filter(|id| !id.is_empty());
+    Seals::new(&keys, sealing).map_err(|problem| ConfigError::setting("mainstay.encryption", problem))
 }
 
 /// A duration; zero is the same as none.

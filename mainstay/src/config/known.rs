@@ -34,6 +34,7 @@ const OPEN: &[&str] = &[
     "auth.web3",
     "auth.webauthn",
     "rest.app_settings",
+    "mainstay.encryption",
     "mainstay.limits.query_cost_by_role",
 ];
 

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use base64::Engine;
 use http::{HeaderMap, HeaderValue, Method, header};
 use mainstay::config::Config;
 use mainstay::engine::{self, Database};
@@ -14,6 +15,8 @@ use mainstay_http::signing::{Signer, SigningAlgorithm, SigningKey};
 use mainstay_http::{Authenticator, Request, Verifying};
 use mainstay_testing::{Project, postgres_url};
 use serde_json::{Value, json};
+
+use crate::authenticator::App;
 
 /// The tables as they are there: with an address type, generated columns, checks, and columns that this version does not
 /// know; owned by a role of Supabase's, so that nothing is made in the database.
@@ -66,6 +69,22 @@ impl Served {
         let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
         (answer.status.as_u16(), body)
     }
+}
+
+/// A second factor in its tables: addresses are of another type there, and what only Mainstay knows of is made when it is
+/// needed. Returns the raised session's access token.
+async fn second_factor(served: &Served, token: &str) -> String {
+    let ask = async |method: Method, path: &str, body: Value| {
+        let (status, body) = served.ask(method, path, None, Some(token), body).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    };
+    let body = json!({"factor_type": "totp", "friendly_name": "phone"});
+    let app = App::of(&ask(Method::POST, "/factors", body).await);
+    let challenge = ask(Method::POST, &format!("/factors/{}/challenge", app.id), Value::Null).await;
+    let body = json!({"challenge_id": challenge["id"], "code": app.code(0)});
+    let raised = ask(Method::POST, &format!("/factors/{}/verify", app.id), body).await;
+    raised["access_token"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -163,6 +182,14 @@ async fn its_users_sign_in_and_its_sessions_go_on() {
         )
         .await;
     assert_eq!(status, 204);
+    let token = second_factor(&served, signed["access_token"].as_str().unwrap()).await;
+    let claims: Value = serde_json::from_slice(
+        &base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .decode(token.split('.').nth(1).unwrap())
+            .unwrap(),
+    )
+    .unwrap();
+    assert_eq!(claims["aal"], "aal2");
     let left = format!(
         "select (select count(*) from auth.sessions where id = '{SESSION}'), \
          (select string_agg(host(ip) || ' ' || user_agent, ',') from auth.sessions where user_id = '{USER}'), \

@@ -117,6 +117,19 @@ create table auth.mfa_factors (
   web_authn_aaguid uuid,
   last_webauthn_challenge_data jsonb
 );
+create unique index mfa_factors_user_friendly_name_unique on auth.mfa_factors (friendly_name, user_id)
+  where trim(both from friendly_name) <> '';
+create unique index unique_phone_factor_per_user on auth.mfa_factors (user_id, phone);
+create table auth.mfa_challenges (
+  id uuid not null primary key,
+  factor_id uuid not null constraint mfa_challenges_auth_factor_id_fkey
+    references auth.mfa_factors (id) on delete cascade,
+  created_at timestamp with time zone not null,
+  verified_at timestamp with time zone,
+  ip_address inet not null,
+  otp_code text,
+  web_authn_session_data jsonb
+);
 create table auth.mfa_amr_claims (
   session_id uuid not null references auth.sessions (id) on delete cascade,
   created_at timestamp with time zone not null,

@@ -3,10 +3,13 @@
 //! Invariant: every route stands in [`TABLE`] with its [`Access`], which is settled before the body is read.
 
 mod admin;
+mod admin_factors;
 mod audit;
+mod factors;
 mod import;
 mod logout;
 mod pages;
+mod recovery_codes;
 mod refresh;
 mod sign_in;
 mod sign_up;
@@ -73,6 +76,18 @@ pub enum Route {
     ShowUser,
     ChangeUser,
     DeleteUser,
+    EnrollFactor,
+    ChallengeFactor,
+    VerifyFactor,
+    UnenrollFactor,
+    ShowRecoveryCodes,
+    MakeRecoveryCodes,
+    RemakeRecoveryCodes,
+    DeleteRecoveryCodes,
+    RedeemRecoveryCode,
+    ListUserFactors,
+    ChangeUserFactor,
+    DeleteUserFactor,
 }
 
 /// Every route: method, path, access.
@@ -98,25 +113,93 @@ const TABLE: &[(Method, &str, Access, Route)] = &[
     (Method::GET, "/admin/users/{id}", Access::Admin, Route::ShowUser),
     (Method::PUT, "/admin/users/{id}", Access::Admin, Route::ChangeUser),
     (Method::DELETE, "/admin/users/{id}", Access::Admin, Route::DeleteUser),
+    (Method::POST, "/factors", Access::User, Route::EnrollFactor),
+    (
+        Method::GET,
+        "/factors/recovery-codes",
+        Access::User,
+        Route::ShowRecoveryCodes,
+    ),
+    (
+        Method::POST,
+        "/factors/recovery-codes",
+        Access::User,
+        Route::MakeRecoveryCodes,
+    ),
+    (
+        Method::DELETE,
+        "/factors/recovery-codes",
+        Access::User,
+        Route::DeleteRecoveryCodes,
+    ),
+    (
+        Method::POST,
+        "/factors/recovery-codes/regenerate",
+        Access::User,
+        Route::RemakeRecoveryCodes,
+    ),
+    (
+        Method::POST,
+        "/factors/recovery-codes/verify",
+        Access::User,
+        Route::RedeemRecoveryCode,
+    ),
+    (
+        Method::POST,
+        "/factors/{id}/challenge",
+        Access::User,
+        Route::ChallengeFactor,
+    ),
+    (Method::POST, "/factors/{id}/verify", Access::User, Route::VerifyFactor),
+    (Method::DELETE, "/factors/{id}", Access::User, Route::UnenrollFactor),
+    (
+        Method::GET,
+        "/admin/users/{id}/factors",
+        Access::Admin,
+        Route::ListUserFactors,
+    ),
+    (
+        Method::PUT,
+        "/admin/users/{id}/factors/{id}",
+        Access::Admin,
+        Route::ChangeUserFactor,
+    ),
+    (
+        Method::DELETE,
+        "/admin/users/{id}/factors/{id}",
+        Access::Admin,
+        Route::DeleteUserFactor,
+    ),
 ];
 
-/// A route with the text that stands in its path's `{id}`.
-type Found<'a> = (Access, Route, &'a str);
+/// The texts that stand in a path's places for ids, in order; empty where it has fewer.
+type Ids<'a> = [&'a str; 2];
+
+/// A route with the ids of its path.
+type Found<'a> = (Access, Route, Ids<'a>);
+
+/// What stands in the path's places for ids, if it is one of the pattern's.
+fn ids<'a>(pattern: &str, path: &'a str) -> Option<Ids<'a>> {
+    let (mut wanted, mut given) = (pattern.split('/'), path.split('/'));
+    let mut ids: Ids<'a> = [""; 2];
+    let mut places = ids.iter_mut();
+    loop {
+        match (wanted.next(), given.next()) {
+            (None, None) => return Some(ids),
+            (Some("{id}"), Some(text)) if !text.is_empty() => *places.next()? = text,
+            (Some(part), Some(text)) if part == text => {}
+            _ => return None,
+        }
+    }
+}
 
 fn find<'a>(method: &Method, path: &'a str) -> Result<Found<'a>, Error> {
     let method = if method == Method::HEAD { &Method::GET } else { method };
     let mut known = false;
     for (own, at, access, route) in TABLE {
-        let id = match at.split_once("{id}") {
-            Some((before, after)) => path
-                .strip_prefix(before)
-                .and_then(|rest| rest.strip_suffix(after))
-                .filter(|id| !id.is_empty() && !id.contains('/')),
-            None => (*at == path).then_some(""),
-        };
-        if let Some(id) = id {
+        if let Some(ids) = ids(at, path) {
             if own == method {
-                return Ok((*access, *route, id));
+                return Ok((*access, *route, ids));
             }
             known = true;
         }
@@ -129,7 +212,7 @@ fn find<'a>(method: &Method, path: &'a str) -> Result<Found<'a>, Error> {
 
 /// Answers a request.
 pub async fn answer(room: &AuthRoom, who: &Who, request: &Request, from: From) -> Result<Response, Refused> {
-    let (access, route, id) = find(&request.method, request.path.trim_end_matches('/'))?;
+    let (access, route, [id, second]) = find(&request.method, request.path.trim_end_matches('/'))?;
     let client = Client {
         address: Some(from.address),
         is_counted: from.is_counted,
@@ -159,6 +242,20 @@ pub async fn answer(room: &AuthRoom, who: &Who, request: &Request, from: From) -
         Route::ShowUser => admin::show(room, admin::user_id(id)?).await?,
         Route::ChangeUser => admin::change(room, admin, admin::user_id(id)?, request).await?,
         Route::DeleteUser => admin::delete(room, admin, admin::user_id(id)?, request).await?,
+        Route::EnrollFactor => factors::enroll(room, signed_in(room, who).await?, request).await?,
+        Route::ChallengeFactor => factors::challenge(room, signed_in(room, who).await?, id, &client).await?,
+        Route::VerifyFactor => factors::verify(room, signed_in(room, who).await?, id, request, &client).await?,
+        Route::UnenrollFactor => factors::unenroll(room, signed_in(room, who).await?, id).await?,
+        Route::ShowRecoveryCodes => recovery_codes::show(room, signed_in(room, who).await?).await?,
+        Route::MakeRecoveryCodes => recovery_codes::make(room, signed_in(room, who).await?, request).await?,
+        Route::RemakeRecoveryCodes => recovery_codes::remake(room, signed_in(room, who).await?).await?,
+        Route::DeleteRecoveryCodes => recovery_codes::delete(room, signed_in(room, who).await?).await?,
+        Route::RedeemRecoveryCode => {
+            recovery_codes::redeem(room, signed_in(room, who).await?, request, &client).await?
+        }
+        Route::ListUserFactors => admin_factors::list(room, admin::user_id(id)?).await?,
+        Route::ChangeUserFactor => admin_factors::change(room, admin, admin::user_id(id)?, second, request).await?,
+        Route::DeleteUserFactor => admin_factors::delete(room, admin, admin::user_id(id)?, second).await?,
     })
 }
 
@@ -196,6 +293,13 @@ pub struct Signed {
     pub user: User,
     /// `None`: the token was made without a session.
     pub session: Option<Session>,
+}
+
+impl Signed {
+    /// True if a second factor was proved in the session.
+    pub fn is_second_level(&self) -> bool {
+        self.session.as_ref().is_some_and(Session::is_second_level)
+    }
 }
 
 /// The user of the token. Errors: no token, a broken one, its user or session gone, the user banned.
@@ -320,8 +424,9 @@ mod tests {
     #[test]
     fn every_route_is_found_and_nothing_else_is() {
         for (method, path, access, route) in TABLE {
-            let id = if path.contains("{id}") { "{id}" } else { "" };
-            assert_eq!(find(method, path).ok(), Some((*access, *route, id)));
+            let places = path.matches("{id}").count();
+            let ids = [0, 1].map(|place| if place < places { "{id}" } else { "" });
+            assert_eq!(find(method, path).ok(), Some((*access, *route, ids)));
             assert!(matches!(find(&Method::TRACE, path), Err(Error::MethodNotAllowed(_))));
         }
         for path in [
@@ -332,6 +437,10 @@ mod tests {
             "/admin",
             "/admin/users/",
             "/admin/users/a/b/c",
+            "/admin/users//factors",
+            "/factors/",
+            "/factors//verify",
+            "/factors/a/verify/b",
             "/user/../token",
         ] {
             assert!(matches!(find(&Method::GET, path), Err(Error::NotServed(_))), "{path}");

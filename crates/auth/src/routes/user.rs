@@ -17,7 +17,7 @@ use crate::request::UpdateBody;
 use crate::room::AuthRoom;
 use crate::sessions::{Scope, SessionId};
 use crate::store::Tx;
-use crate::users::{Profile, User, UserId};
+use crate::users::{Profile, UserId};
 use crate::{identities, passwords, request, response, sessions, users};
 
 /// How long after signing in a password may be changed, where that is asked for.
@@ -53,8 +53,7 @@ pub async fn update(room: &AuthRoom, signed: Signed, request: &Request) -> Resul
     }
     if password.is_some() || email.is_some() {
         let profile = users::profile(&room.store, user.clone()).await?;
-        let is_second = signed.session.as_ref().is_some_and(|session| session.aal == "aal2");
-        if User::has_second_factor(&profile.factors) && !is_second {
+        if profile.has_second_factor() && !signed.is_second_level() {
             return Err(Error::InsufficientAal);
         }
     }

@@ -11,13 +11,10 @@ use mainstay_core::name::Ident;
 use mainstay_core::plan::Outcome;
 use mainstay_core::transaction::{Keep, KeptKey, Recall, SWEPT_MAX};
 
-use super::Attempt;
+use super::{Attempt, own};
 use crate::decode::Fields;
 use crate::errors::refused;
 use crate::wire::{Connection, Parsed, StatementText, Step};
-
-/// `undefined_table` and `invalid_schema_name`.
-const MISSING: [&str; 2] = ["42P01", "3F000"];
 
 static OWN_ROLE: LazyLock<StatementText> =
     LazyLock::new(|| StatementText::new("SELECT pg_catalog.set_config('role', 'none', true)"));
@@ -54,9 +51,7 @@ pub async fn recall(connection: &Connection, recall: &Recall) -> Result<Outcome,
     let sought: [Option<&[u8]>; 2] = [Some(key.as_bytes()), Some(now.as_bytes())];
     let steps = [step(&LOCK, &lock, &[]), step(&RECALL, &sought, &[1])];
     let parsed = burst(connection, &steps).await.map_err(|error| match error {
-        Attempt::Failed(BackendError::Refused(error)) if MISSING.contains(&error.sqlstate.as_str()) => {
-            Attempt::NothingKept
-        }
+        Attempt::Failed(BackendError::Refused(error)) if own::is_missing(&error.sqlstate) => Attempt::OwnTableMissing,
         error => error,
     })?;
     let first = |step: usize| parsed.steps.get(step).and_then(|step| step.rows.first());

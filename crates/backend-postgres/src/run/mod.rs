@@ -136,8 +136,8 @@ enum Attempt {
     /// type under another search path); nothing was run.
     StatementGone,
     CatalogChanged,
-    /// The database was left as it is and has no table of kept answers.
-    NothingKept,
+    /// The database was left as it is and has a table of Mainstay's own not yet.
+    OwnTableMissing,
     Failed(BackendError),
 }
 
@@ -146,7 +146,9 @@ impl From<Attempt> for Failure {
         match attempt {
             Attempt::Lost => Failure::Backend(closed(crate::wire::Closed)),
             Attempt::StatementGone | Attempt::CatalogChanged => Failure::CatalogChanged,
-            Attempt::NothingKept => Failure::Backend(BackendError::Internal("no table of kept answers".into())),
+            Attempt::OwnTableMissing => {
+                Failure::Backend(BackendError::Internal("a table of Mainstay's own is missing".into()))
+            }
             Attempt::Failed(error) => Failure::Backend(error),
         }
     }

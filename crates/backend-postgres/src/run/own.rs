@@ -2,8 +2,10 @@
 
 use mainstay_core::error::BackendError;
 use mainstay_core::plan::{Input, Outcome, Value};
+use mainstay_sql::platform::OWN_SCHEMA;
 
 use super::{Attempt, Context, Failure};
+use crate::bootstrap;
 use crate::decode::Fields;
 use crate::errors::refused;
 use crate::pool::Lane;
@@ -15,6 +17,16 @@ use crate::wire::{Connection, StatementText, Step, StepReply};
 pub struct Own {
     text: StatementText,
     reads_only: bool,
+    /// It names a table of Mainstay's own, which a database that was left as it is has not from the beginning.
+    names_own_table: bool,
+}
+
+/// `undefined_table` and `invalid_schema_name`.
+const MISSING: [&str; 2] = ["42P01", "3F000"];
+
+/// True for the SQLSTATE of a table that is not there.
+pub(super) fn is_missing(sqlstate: &str) -> bool {
+    MISSING.contains(&sqlstate)
 }
 
 impl Own {
@@ -24,6 +36,7 @@ impl Own {
         Own {
             text: StatementText::new(sql),
             reads_only: verb.eq_ignore_ascii_case("select"),
+            names_own_table: sql.contains(OWN_SCHEMA),
         }
     }
 }
@@ -40,6 +53,12 @@ pub async fn run(ctx: &Context<'_>, own: &Own, input: &Input) -> Result<Outcome,
             Ok(outcome) => return Ok(outcome),
             Err(Attempt::Lost) if again(own.reads_only) => {}
             Err(Attempt::StatementGone | Attempt::CatalogChanged) if again(true) => {}
+            Err(Attempt::OwnTableMissing) if again(true) => {
+                drop(connection);
+                let exclusive = ctx.pool.exclusive().await?;
+                bootstrap::make_own_tables(exclusive.connection()).await?;
+                exclusive.release();
+            }
             Err(error) => {
                 return Err(match Failure::from(error) {
                     Failure::Backend(error) => error,
@@ -100,6 +119,9 @@ async fn attempt(
             connection.forget(own.text.id);
             connection.forget(settings_text.id);
             return Err(Attempt::StatementGone);
+        }
+        if own.names_own_table && is_missing(state) {
+            return Err(Attempt::OwnTableMissing);
         }
         return Err(match refused(error) {
             BackendError::Unavailable { .. } => Attempt::Lost,

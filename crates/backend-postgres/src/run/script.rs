@@ -26,9 +26,9 @@ pub async fn transact(
     script: &Mutex<dyn Script>,
 ) -> Result<Ended, Failure> {
     let mut result = attempt(ctx, catalog_version, isolation, script).await;
-    if matches!(result, Err(Attempt::NothingKept)) {
+    if matches!(result, Err(Attempt::OwnTableMissing)) {
         let exclusive = ctx.pool.exclusive().await?;
-        bootstrap::make_kept_answers(exclusive.connection()).await?;
+        bootstrap::make_own_tables(exclusive.connection()).await?;
         exclusive.release();
         result = attempt(ctx, catalog_version, isolation, script).await;
     }

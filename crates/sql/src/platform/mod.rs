@@ -57,10 +57,12 @@ impl Step {
     pub fn relation(&self) -> QualifiedName {
         QualifiedName::new(self.marker.0, self.marker.1)
     }
-}
 
-/// The step "kept answers", for databases that have none of the others.
-pub const KEPT_ANSWERS: &str = include_str!("kept_answers.sql");
+    /// True if it makes tables of Mainstay's own: a database that was left as it is gets those when they are needed.
+    pub fn is_own(&self) -> bool {
+        self.marker.0 == OWN_SCHEMA
+    }
+}
 
 /// All steps in order. A step that has been released never changes; what is new is a new step.
 pub const STEPS: &[Step] = &[
@@ -82,7 +84,17 @@ pub const STEPS: &[Step] = &[
     Step {
         name: "kept answers",
         marker: (OWN_SCHEMA, "kept_answers", None),
-        sql: KEPT_ANSWERS,
+        sql: include_str!("kept_answers.sql"),
+    },
+    Step {
+        name: "challenges of second factors",
+        marker: ("auth", "mfa_challenges", None),
+        sql: include_str!("mfa.sql"),
+    },
+    Step {
+        name: "second factors",
+        marker: (OWN_SCHEMA, "second_factors", None),
+        sql: include_str!("second_factors.sql"),
     },
 ];
 

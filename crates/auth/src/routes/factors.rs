@@ -1,0 +1,362 @@
+//! `/factors`: a user's second factors.
+
+use http::StatusCode;
+use jiff::Timestamp;
+use mainstay_core::error::BackendError;
+use mainstay_core::secret::Secret;
+use mainstay_core::transaction::Decision;
+use mainstay_http::{Request, Response};
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use super::Signed;
+use crate::audit::{self, Action, Actor};
+use crate::config::{MfaRules, Switches};
+use crate::error::{Error, MfaError};
+use crate::factors::attempts::{self, What};
+use crate::factors::challenges;
+use crate::factors::{self, Factor, FactorId, Kind, NewFactor, totp};
+use crate::hooks;
+use crate::request::{self, EnrollBody, VerifyFactorBody};
+use crate::response;
+use crate::room::AuthRoom;
+use crate::sessions::{self, Client, Granted, Session, SessionId};
+use crate::store::Tx;
+use crate::users::{self, User};
+
+impl MfaRules {
+    fn of(&self, kind: Kind) -> Switches {
+        match kind {
+            Kind::Totp => self.totp,
+            Kind::Phone => self.phone,
+            Kind::WebAuthn => self.webauthn,
+            Kind::RecoveryCode => self.recovery_codes,
+        }
+    }
+}
+
+/// The user and the session that factors are asked of. Errors: somebody anonymous, a token without a session.
+pub fn owner(signed: Signed) -> Result<(User, Session), Error> {
+    if signed.user.is_anonymous {
+        return Err(MfaError::Anonymous.into());
+    }
+    let session = signed.session.ok_or(Error::TokenSessionNotFound)?;
+    Ok((signed.user, session))
+}
+
+/// The user's own factor with the id of a path. Somebody else's is none.
+async fn own(room: &AuthRoom, user: &User, id: &str) -> Result<Factor, Error> {
+    let id = id.parse().map(FactorId).map_err(|_| MfaError::BadFactorId)?;
+    let factors = factors::of_user(&room.store, user.id).await?;
+    let found = factors.into_iter().find(|factor| factor.id == id);
+    Ok(found.ok_or(MfaError::FactorNotFound)?)
+}
+
+/// What came of a transaction: an answer, or why there is none.
+pub type Outcome<T> = Result<Decision<Result<T, Error>>, BackendError>;
+
+/// `POST /factors`: a new factor, unverified. The answer has its secret, once.
+pub async fn enroll(room: &AuthRoom, signed: Signed, request: &Request) -> Result<Response, Error> {
+    let (user, session) = owner(signed)?;
+    let body: EnrollBody = request::body(request)?;
+    let kind = Kind::of_name(&body.factor_type).filter(|kind| *kind != Kind::RecoveryCode);
+    let kind = kind.ok_or_else(bad_kind)?;
+    let rules = &room.config.mfa;
+    if kind != Kind::Totp || !rules.of(kind).enroll {
+        return Err(MfaError::EnrollDisabled(kind).into());
+    }
+    let name = request::label("friendly_name", &body.friendly_name)?;
+    let issuer = match request::label("issuer", &body.issuer)? {
+        empty if empty.is_empty() => rules.issuer.clone(),
+        issuer => issuer,
+    };
+    let id = user.id.to_string();
+    let account = [&user.email, &user.phone, &id]
+        .into_iter()
+        .find(|name| !name.is_empty());
+    let enrolment = totp::enroll(&issuer, account.unwrap_or(&id))?;
+    let id = Uuid::new_v4();
+    let factor = NewFactor {
+        id: FactorId(id),
+        name: name.clone(),
+        kind,
+        secret: Some(room.config.seals.seal(id, &enrolment.secret)?),
+        phone: None,
+    };
+    let (made, most) = (factor.clone(), rules.enrolled_max);
+    room.store
+        .transact(move |tx| keep(tx, user.clone(), session.clone(), made.clone(), most))
+        .await
+        .map_err(|error| taken(error, &name))??;
+    let body = json!({
+        "id": factor.id.to_string(),
+        "type": kind.name(),
+        "friendly_name": name,
+        "totp": {
+            "qr_code": enrolment.picture.expose(),
+            "secret": enrolment.secret.expose(),
+            "uri": enrolment.uri.expose(),
+        },
+    });
+    Ok(response::json(StatusCode::OK, &body))
+}
+
+fn bad_kind() -> Error {
+    Error::Validation("factor_type needs to be totp, phone, or webauthn".into())
+}
+
+/// Keeps the factor unless the user has too many, one of its name, or has to prove another one first.
+async fn keep(tx: Tx, user: User, session: Session, factor: NewFactor, most: usize) -> Outcome<()> {
+    let refused = |error: MfaError| Ok(Decision::Rollback(Err(error.into())));
+    if users::lock(&tx, user.id).await?.is_none() {
+        return Ok(Decision::Rollback(Err(Error::TokenUserNotFound)));
+    }
+    // Read again while it is held: it may have ended, or been lowered, since.
+    let Some(session) = sessions::lock(&tx, session.id).await? else {
+        return Ok(Decision::Rollback(Err(Error::TokenSessionNotFound)));
+    };
+    factors::sweep(&tx, user.id, Timestamp::now()).await?;
+    let known = factors::of_user_in(&tx, user.id).await?;
+    if !factor.name.is_empty() && known.iter().any(|known| known.name == factor.name) {
+        return refused(MfaError::NameTaken(factor.name));
+    }
+    if known.len() >= most {
+        return refused(MfaError::TooManyFactors);
+    }
+    if known.iter().any(|known| known.is_verified) && !session.is_second_level() {
+        return refused(MfaError::EnrollNeedsAal2);
+    }
+    factors::insert(&tx, user.id, &factor).await?;
+    let about = json!({"factor_id": factor.id.to_string(), "factor_type": factor.kind.name()});
+    audit::record(&tx, &Actor::from(&user), Action::FactorInProgress, about).await?;
+    Ok(Decision::Commit(Ok(())))
+}
+
+/// The database's own rule on names looks at them without the blanks around them.
+pub fn taken(error: BackendError, name: &str) -> Error {
+    match &error {
+        BackendError::Refused(refused) if refused.sqlstate == "23505" => MfaError::NameTaken(name.to_owned()).into(),
+        _ => Error::of_database("Database error saving factor", error),
+    }
+}
+
+/// `POST /factors/{id}/challenge`
+pub async fn challenge(room: &AuthRoom, signed: Signed, id: &str, client: &Client) -> Result<Response, Error> {
+    let (user, _) = owner(signed)?;
+    let factor = own(room, &user, id).await?;
+    room.limits.challenge(client)?;
+    if factor.kind == Kind::RecoveryCode {
+        return Err(bad_kind());
+    }
+    if factor.kind != Kind::Totp || !room.config.mfa.of(factor.kind).verify {
+        return Err(MfaError::VerifyDisabled(factor.kind).into());
+    }
+    let (made, from, kind) = (Uuid::new_v4(), client.address, factor.kind);
+    let expires_at = room
+        .store
+        .transact(move |tx| {
+            let factor = factor.clone();
+            async move {
+                let expires = challenges::insert(&tx, factor.id, made, from, Timestamp::now()).await?;
+                audit::record_own(&tx, factor.user, Action::ChallengeCreated, about(&factor)).await?;
+                Ok(Decision::Commit(expires))
+            }
+        })
+        .await
+        .map_err(|error| Error::of_database("Database error creating challenge", error))?;
+    let body = json!({"id": made.to_string(), "type": kind.name(), "expires_at": expires_at});
+    Ok(response::json(StatusCode::OK, &body))
+}
+
+/// `POST /factors/{id}/verify`: the session at the second level, with new tokens.
+pub async fn verify(
+    room: &AuthRoom,
+    signed: Signed,
+    id: &str,
+    request: &Request,
+    client: &Client,
+) -> Result<Response, Error> {
+    let (user, session) = owner(signed)?;
+    let factor = own(room, &user, id).await?;
+    room.limits.challenge_answer(client)?;
+    let body: VerifyFactorBody = request::body(request)?;
+    if factor.kind == Kind::RecoveryCode {
+        return Err(bad_kind());
+    }
+    if body.code.is_empty() && factor.kind != Kind::WebAuthn {
+        return Err(Error::Validation("Code needs to be non-empty".into()));
+    }
+    if factor.kind != Kind::Totp || !room.config.mfa.of(factor.kind).verify {
+        return Err(MfaError::VerifyDisabled(factor.kind).into());
+    }
+    let challenge = body
+        .challenge_id
+        .parse()
+        .map_err(|_| Error::Validation("challenge_id must be an UUID".into()))?;
+    let secret = room.config.seals.open(factor.id.0, &factor.secret)?;
+    let answer = Answer {
+        session: session.id,
+        factor: factor.clone(),
+        secret,
+        challenge,
+        code: Secret::new(body.code),
+        client: client.clone(),
+        now: Timestamp::now(),
+    };
+    let is_right = room
+        .store
+        .transact(move |tx| judge(tx, answer.clone()))
+        .await
+        .map_err(|error| Error::of_database("Database error verifying factor", error))??;
+    settle(room, session.id, factor, is_right, MfaError::WrongCode).await
+}
+
+/// An answer to a challenge.
+#[derive(Clone)]
+struct Answer {
+    session: SessionId,
+    factor: Factor,
+    /// The factor's, opened.
+    secret: Secret<String>,
+    challenge: Uuid,
+    code: Secret<String>,
+    client: Client,
+    now: Timestamp,
+}
+
+/// Checks the code and uses it up. The user's row is held: of two answers with one code the second is a replay.
+async fn judge(tx: Tx, answer: Answer) -> Outcome<bool> {
+    let refused = |error| Ok(Decision::Rollback(Err(error)));
+    let (user, now) = (answer.factor.user, answer.now);
+    let factor = match held(&tx, answer.session, &answer.factor).await? {
+        Ok((_, factor)) => factor,
+        Err(error) => return refused(error),
+    };
+    let Some(challenge) = challenges::by_id(&tx, answer.challenge, &factor, answer.client.address).await? else {
+        return refused(MfaError::ChallengeNotFound.into());
+    };
+    if let Err(error) = challenge.check(now) {
+        if matches!(error, MfaError::ChallengeExpired(_)) {
+            challenges::delete(&tx, challenge.id).await?;
+        }
+        return Ok(Decision::Commit(Err(error.into())));
+    }
+    if let Err(error) = attempts::check(&tx, user, now).await? {
+        return refused(error);
+    }
+    let seconds = u64::try_from(now.as_second()).unwrap_or(0);
+    let step = match totp::step(&answer.secret, answer.code.expose(), seconds) {
+        Ok(step) => step,
+        Err(error) => return refused(error),
+    };
+    let last = attempts::last_step(&tx, factor.id).await?;
+    let Some(step) = step.filter(|step| last.is_none_or(|last| *step > last)) else {
+        attempts::failed(&tx, user, What::Factors, now).await?;
+        return Ok(Decision::Commit(Ok(false)));
+    };
+    attempts::used(&tx, factor.id, user, step).await?;
+    attempts::passed(&tx, user, What::Factors).await?;
+    challenges::answered(&tx, challenge.id).await?;
+    Ok(Decision::Commit(Ok(true)))
+}
+
+/// The session and the factor as they are while the user is held. Errors: one of them is gone, or the factor cannot be
+/// finished from a session of the first level.
+pub async fn held(
+    tx: &Tx,
+    session: SessionId,
+    factor: &Factor,
+) -> Result<Result<(Session, Factor), Error>, BackendError> {
+    if users::lock(tx, factor.user).await?.is_none() {
+        return Ok(Err(Error::TokenUserNotFound));
+    }
+    let Some(session) = sessions::lock(tx, session).await? else {
+        return Ok(Err(Error::TokenSessionNotFound));
+    };
+    let known = factors::of_user_in(tx, factor.user).await?;
+    let has_another = known.iter().any(|known| known.is_verified);
+    let Some(factor) = known.into_iter().find(|known| known.id == factor.id) else {
+        return Ok(Err(MfaError::FactorNotFound.into()));
+    };
+    // Enrolled before there was another one, or it would have been refused then.
+    if !factor.is_verified && has_another && !session.is_second_level() {
+        return Ok(Err(MfaError::EnrollNeedsAal2.into()));
+    }
+    Ok(Ok((session, factor)))
+}
+
+/// Asks the project's hook about an answer that was judged, and raises the session if it was right.
+pub async fn settle(
+    room: &AuthRoom,
+    session: SessionId,
+    factor: Factor,
+    is_right: bool,
+    wrong: MfaError,
+) -> Result<Response, Error> {
+    hooks::factor_tried(room, factor.user, factor.id.0, factor.kind.name(), is_right).await?;
+    if !is_right {
+        return Err(wrong.into());
+    }
+    let token = sessions::refresh_token()?;
+    let granted = room
+        .store
+        .transact(move |tx| raise(tx, session, factor.clone(), token.clone()))
+        .await
+        .map_err(|error| Error::of_database("Database error verifying factor", error))?;
+    room.signed_in(&granted?)
+}
+
+/// What every kind of factor does once it is proved.
+async fn raise(tx: Tx, session: SessionId, factor: Factor, token: Secret<String>) -> Outcome<Granted> {
+    let (session, factor) = match held(&tx, session, &factor).await? {
+        Ok(found) => found,
+        Err(error) => return Ok(Decision::Rollback(Err(error))),
+    };
+    if factor.kind != Kind::RecoveryCode {
+        factors::verified(&tx, factor.id).await?;
+        factors::delete_unverified(&tx, factor.user, factor.kind).await?;
+    }
+    sessions::raise(&tx, &session, &factor, &token).await?;
+    audit::record_own(&tx, factor.user, Action::VerificationAttempted, about(&factor)).await?;
+    let granted = sessions::granted(&tx, factor.user, session.id, token).await?;
+    Ok(Decision::Commit(granted.ok_or(Error::TokenSessionNotFound)))
+}
+
+/// What an entry of the audit log says of a factor.
+pub fn about(factor: &Factor) -> Json {
+    json!({"factor_id": factor.id.to_string(), "factor_type": factor.kind.name()})
+}
+
+/// `DELETE /factors/{id}`: a verified factor goes only from a session of the second level.
+pub async fn unenroll(room: &AuthRoom, signed: Signed, id: &str) -> Result<Response, Error> {
+    let (user, session) = owner(signed)?;
+    let factor = own(room, &user, id).await?;
+    let gone = factor.id;
+    room.store
+        .transact(move |tx| remove(tx, session.clone(), factor.clone()))
+        .await
+        .map_err(|error| Error::of_database("Database error deleting factor", error))??;
+    Ok(response::json(StatusCode::OK, &json!({"id": gone.to_string()})))
+}
+
+async fn remove(tx: Tx, session: Session, factor: Factor) -> Outcome<()> {
+    let refused = |error| Ok(Decision::Rollback(Err(error)));
+    if users::lock(&tx, factor.user).await?.is_none() {
+        return refused(Error::TokenUserNotFound);
+    }
+    let Some(session) = sessions::lock(&tx, session.id).await? else {
+        return refused(Error::TokenSessionNotFound);
+    };
+    let known = factors::of_user_in(&tx, factor.user).await?;
+    let Some(factor) = known.into_iter().find(|known| known.id == factor.id) else {
+        return refused(MfaError::FactorNotFound.into());
+    };
+    if factor.is_verified && !session.is_second_level() {
+        return refused(MfaError::UnenrollNeedsAal2.into());
+    }
+    for gone in factors::delete(&tx, &factor).await? {
+        sessions::lower(&tx, &gone).await?;
+        audit::record_own(&tx, gone.user, Action::FactorUnenrolled, about(&gone)).await?;
+    }
+    Ok(Decision::Commit(Ok(())))
+}

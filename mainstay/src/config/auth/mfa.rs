@@ -1,0 +1,53 @@
+//! `[auth.mfa]`: second factors.
+
+use mainstay_auth::config::{MfaRules, Switches};
+
+use crate::config::{ConfigError, Reader};
+
+/// Factors that a user may have, unless the settings say otherwise.
+const ENROLLED_MAX: usize = 10;
+/// Where the app is, unless the settings say otherwise: as the Supabase command line has it.
+const SITE_URL: &str = "http://127.0.0.1:3000";
+
+pub fn read(reader: &Reader<'_>) -> Result<MfaRules, ConfigError> {
+    let switches = |kind: &str, default: bool| {
+        let flag = |name: &str| reader.boolean(&format!("auth.mfa.{kind}.{name}"));
+        Ok::<_, ConfigError>(Switches {
+            enroll: flag("enroll_enabled")?.unwrap_or(default),
+            verify: flag("verify_enabled")?.unwrap_or(default),
+        })
+    };
+    let site = reader.text("auth.site_url")?.filter(|url| !url.is_empty());
+    Ok(MfaRules {
+        issuer: authority(site.as_deref().unwrap_or(SITE_URL)).to_owned(),
+        enrolled_max: reader.integer("auth.mfa.max_enrolled_factors")?.unwrap_or(ENROLLED_MAX),
+        totp: switches("totp", true)?,
+        phone: switches("phone", false)?,
+        webauthn: switches("web_authn", false)?,
+        recovery_codes: switches("recovery_codes", true)?,
+    })
+}
+
+/// Host and port of an address, as authenticator apps show whose code it is.
+fn authority(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_issuer_is_the_sites_host() {
+        for (url, host) in [
+            ("https://shop.example/app?x#y", "shop.example"),
+            ("http://127.0.0.1:3000", "127.0.0.1:3000"),
+            ("https://user:pass@shop.example", "shop.example"),
+            ("shop.example", "shop.example"),
+        ] {
+            assert_eq!(authority(url), host);
+        }
+    }
+}
