@@ -173,7 +173,7 @@ impl App {
         if let (Some(dev), Some(rest)) = (&self.dev, below(path, "/dev/v1")) {
             let response = match self.read(parts, rest, body).await {
                 Ok(request) => {
-                    let response = dev.answer(peer, &request);
+                    let response = dev.answer(peer, &request).await;
                     parts.headers = request.headers;
                     response
                 }

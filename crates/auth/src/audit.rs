@@ -55,6 +55,8 @@ pub enum Action {
     Logout,
     SignedUp,
     ConfirmationRequested,
+    RepeatedSignUp,
+    Invited,
     Modified,
     UpdatedPassword,
     Deleted,
@@ -76,6 +78,8 @@ impl Action {
             Action::Logout => "logout",
             Action::SignedUp => "user_signedup",
             Action::ConfirmationRequested => "user_confirmation_requested",
+            Action::RepeatedSignUp => "user_repeated_signup",
+            Action::Invited => "user_invited",
             Action::Modified => "user_modified",
             Action::UpdatedPassword => "user_updated_password",
             Action::Deleted => "user_deleted",
@@ -94,9 +98,11 @@ impl Action {
     fn log_type(self) -> &'static str {
         match self {
             Action::Login | Action::Logout => "account",
-            Action::SignedUp | Action::Deleted => "team",
+            Action::SignedUp | Action::Invited | Action::Deleted => "team",
             Action::TokenRefreshed | Action::TokenRevoked => "token",
-            Action::ConfirmationRequested | Action::Modified | Action::UpdatedPassword => "user",
+            Action::ConfirmationRequested | Action::RepeatedSignUp | Action::Modified | Action::UpdatedPassword => {
+                "user"
+            }
             Action::FactorInProgress
             | Action::FactorUpdated
             | Action::FactorUnenrolled

@@ -3,6 +3,10 @@
 mod mfa;
 
 use jiff::SignedDuration;
+use mainstay_core::secret::Secret;
+
+use crate::messages::mail::Texts;
+use crate::redirect::Redirects;
 
 use crate::hooks::Hooks;
 use crate::sealing::Seals;
@@ -14,6 +18,10 @@ pub use mfa::{CHALLENGE_LIFETIME, MfaRules, Switches};
 pub struct Config {
     /// `iss` of access tokens: the room's own address.
     pub issuer: String,
+    /// Where the room is reached from outside, as links in messages name it: ends in `/auth/v1`.
+    pub url: String,
+    /// Where browsers may be sent.
+    pub redirects: Redirects,
     /// Seconds that an access token is valid.
     pub jwt_expiry_seconds: i64,
     pub signup_enabled: bool,
@@ -26,6 +34,9 @@ pub struct Config {
     pub reuse_interval: SignedDuration,
     /// A password may be changed only within a day of signing in.
     pub secure_password_change: bool,
+    /// The project's own secret: codes and links are made with it.
+    pub secret: Secret<String>,
+    pub mail: MailRules,
     pub passwords: PasswordRules,
     pub sessions: SessionRules,
     pub mfa: MfaRules,
@@ -33,6 +44,34 @@ pub struct Config {
     pub seals: Seals,
     pub rates: Rates,
     pub hooks: Hooks,
+}
+
+/// How addresses are proved by mail.
+#[derive(Clone, Debug)]
+pub struct MailRules {
+    pub texts: Texts,
+    /// Between two mails of a kind to one address.
+    pub pause: SignedDuration,
+    pub code_digits: usize,
+    /// How long codes and links hold.
+    pub expiry: SignedDuration,
+    /// A change of address needs both addresses' consent.
+    pub confirms_both: bool,
+    /// Mails in an hour, in all. `None`: as many as there are.
+    pub per_hour_max: Option<u32>,
+}
+
+impl Default for MailRules {
+    fn default() -> Self {
+        MailRules {
+            texts: Texts::built_in(),
+            pause: SignedDuration::from_secs(60),
+            code_digits: 6,
+            expiry: SignedDuration::from_hours(1),
+            confirms_both: true,
+            per_hour_max: None,
+        }
+    }
 }
 
 /// What a password must be.
@@ -85,6 +124,8 @@ pub struct Rates {
     pub token_refresh: u32,
     /// In an hour.
     pub anonymous_users: u32,
+    /// In five minutes.
+    pub token_verifications: u32,
 }
 
 impl Default for Rates {
@@ -93,6 +134,7 @@ impl Default for Rates {
             sign_in_sign_ups: 30,
             token_refresh: 150,
             anonymous_users: 30,
+            token_verifications: 30,
         }
     }
 }

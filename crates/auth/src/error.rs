@@ -89,6 +89,28 @@ pub enum Error {
     Mfa(#[from] MfaError),
     #[error("Request rate limit reached")]
     TooManyRequests { retry_seconds: u64 },
+    #[error("invalid flow state, no valid flow state found")]
+    FlowStateNotFound,
+    #[error("invalid flow state, flow state has expired")]
+    FlowStateExpired,
+    #[error("code challenge does not match previously saved code verifier")]
+    BadCodeVerifier,
+    /// A link that is unknown, used, too old or for something else.
+    #[error("Email link is invalid or has expired")]
+    LinkExpired,
+    /// A code that is wrong, used, too old or for something else.
+    #[error("Token has expired or is invalid")]
+    CodeExpired,
+    #[error("Nonce has expired or is invalid")]
+    BadNonce,
+    #[error("email rate limit exceeded")]
+    TooManyMails { retry_seconds: u64 },
+    #[error("For security purposes, you can only request this after {retry_seconds} seconds.")]
+    TooEarly { retry_seconds: u64 },
+    #[error("Please verify your email first.")]
+    VerifyFirst,
+    #[error("User with this email not found")]
+    AddressNotFound,
     #[error("user_id must be an UUID")]
     BadUserId,
     #[error("{0} is not served here")]
@@ -152,6 +174,7 @@ impl Error {
             | Error::RefreshSessionNotFound
             | Error::SessionExpired(_)
             | Error::RefreshBanned
+            | Error::BadCodeVerifier
             | Error::ReauthenticationNeeded => StatusCode::BAD_REQUEST,
             Error::NoAuthorization | Error::InsufficientAal => StatusCode::UNAUTHORIZED,
             Error::BadJwt(_)
@@ -159,8 +182,14 @@ impl Error {
             | Error::AppMetadata
             | Error::TokenUserNotFound
             | Error::TokenSessionNotFound
+            | Error::LinkExpired
+            | Error::CodeExpired
             | Error::TokenUserBanned => StatusCode::FORBIDDEN,
-            Error::UserNotFound | Error::BadUserId | Error::NotServed(_) => StatusCode::NOT_FOUND,
+            Error::UserNotFound
+            | Error::AddressNotFound
+            | Error::BadUserId
+            | Error::FlowStateNotFound
+            | Error::NotServed(_) => StatusCode::NOT_FOUND,
             Error::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Error::SignupDisabled
             | Error::AnonymousDisabled
@@ -170,12 +199,28 @@ impl Error {
             | Error::WeakPassword { .. }
             | Error::SamePassword
             | Error::SsoManaged
+            | Error::FlowStateExpired
+            | Error::BadNonce
+            | Error::VerifyFirst
             | Error::NoProvider(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Error::Hook(error) => error.status(),
             Error::Mfa(error) => error.status(),
-            Error::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Error::TooManyRequests { .. } | Error::TooManyMails { .. } | Error::TooEarly { .. } => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Error::WritesHeld | Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Error::Database { .. } | Error::Unexpected(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Seconds after which the same may be asked again.
+    pub fn retry_seconds(&self) -> Option<u64> {
+        match self {
+            Error::TooManyRequests { retry_seconds }
+            | Error::TooManyMails { retry_seconds }
+            | Error::TooEarly { retry_seconds } => Some(*retry_seconds),
+            Error::Mfa(error) => error.retry_seconds(),
+            _ => None,
         }
     }
 
@@ -193,12 +238,12 @@ impl Error {
             Error::PhoneExists => "phone_exists",
             Error::WeakPassword { .. } => "weak_password",
             Error::InvalidCredentials | Error::UnsupportedGrant => "invalid_credentials",
-            Error::EmailNotConfirmed => "email_not_confirmed",
+            Error::EmailNotConfirmed | Error::VerifyFirst => "email_not_confirmed",
             Error::Banned | Error::RefreshBanned | Error::TokenUserBanned => "user_banned",
             Error::NoAuthorization => "no_authorization",
             Error::BadJwt(_) => "bad_jwt",
             Error::NotAdmin | Error::AppMetadata => "not_admin",
-            Error::TokenUserNotFound | Error::UserNotFound => "user_not_found",
+            Error::TokenUserNotFound | Error::UserNotFound | Error::AddressNotFound => "user_not_found",
             Error::TokenSessionNotFound | Error::RefreshSessionNotFound => "session_not_found",
             Error::RefreshTokenNotFound => "refresh_token_not_found",
             Error::RefreshTokenAlreadyUsed => "refresh_token_already_used",
@@ -209,6 +254,12 @@ impl Error {
             Error::SsoManaged => "user_sso_managed",
             Error::Hook(error) => error.name(),
             Error::Mfa(error) => error.name(),
+            Error::FlowStateNotFound => "flow_state_not_found",
+            Error::FlowStateExpired => "flow_state_expired",
+            Error::BadCodeVerifier => "bad_code_verifier",
+            Error::LinkExpired | Error::CodeExpired => "otp_expired",
+            Error::BadNonce => "reauthentication_not_valid",
+            Error::TooManyMails { .. } | Error::TooEarly { .. } => "over_email_send_rate_limit",
             Error::TooManyRequests { .. } => "over_request_rate_limit",
             Error::NotServed(_) => "feature_disabled",
             Error::MethodNotAllowed(_) => "validation_failed",

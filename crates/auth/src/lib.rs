@@ -6,6 +6,9 @@
 //! | [`request`] [`response`] | bodies read and written |
 //! | [`users`] [`identities`] | who there is |
 //! | [`sessions`] | sessions, their refresh tokens, the claims of access tokens |
+//! | [`redirect`] [`landing`] [`flow_state`] | sending browsers back to applications, and the codes that they bring |
+//! | [`one_time_tokens`] [`dispatch`] | codes and links that prove an address, and sending them |
+//! | [`messages`] | mails: texts, queue, delivery |
 //! | [`standing`] | whose tokens still hold, in every room |
 //! | [`factors`] | second factors, their challenges, codes that were used and guessed |
 //! | [`sealing`] | secrets that have to be read again |
@@ -23,15 +26,21 @@
 mod asked;
 mod audit;
 pub mod config;
+mod dispatch;
 pub mod duration;
 pub mod error;
 mod factors;
 mod firebase_scrypt;
+mod flow_state;
 pub mod hooks;
 mod identities;
 mod issuing;
+mod landing;
 mod limits;
+pub mod messages;
+mod one_time_tokens;
 mod passwords;
+pub mod redirect;
 mod request;
 mod response;
 mod room;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use mainstay_http::limits::{Buckets, Rate, prefix};
 
-use crate::config::Rates;
+use crate::config::{MailRules, Rates};
 use crate::error::Error;
 use crate::sessions::Client;
 
@@ -28,6 +28,12 @@ const SECOND_FACTORS: Rate = Rate {
     window: Duration::from_secs(60),
 };
 
+/// Wrong codes that an address takes in an hour, from wherever they come. Links are not counted: nobody guesses one.
+const WRONG_CODES: Rate = Rate {
+    quota: 20,
+    window: HOUR,
+};
+
 /// From where a request comes.
 #[derive(Clone, Copy, Debug)]
 pub struct From {
@@ -44,6 +50,8 @@ enum What {
     Anonymous,
     Challenge,
     Answer,
+    Verification,
+    Mail,
 }
 
 /// The counts.
@@ -53,10 +61,15 @@ pub struct Limits {
     sign_in: Rate,
     refresh: Rate,
     anonymous: Rate,
+    verification: Rate,
+    /// Mails in all. `None`: they are not counted.
+    mails: Option<Rate>,
+    /// Between two mails to one address.
+    pause: Option<Duration>,
 }
 
 impl Limits {
-    pub fn new(rates: &Rates) -> Self {
+    pub fn new(rates: &Rates, mail: &MailRules) -> Self {
         let rate = |quota: u32, window| Rate {
             quota: u64::from(quota.max(1)),
             window,
@@ -67,6 +80,9 @@ impl Limits {
             sign_in: rate(rates.sign_in_sign_ups, FIVE_MINUTES),
             refresh: rate(rates.token_refresh, FIVE_MINUTES),
             anonymous: rate(rates.anonymous_users, HOUR),
+            verification: rate(rates.token_verifications, FIVE_MINUTES),
+            mails: mail.per_hour_max.map(|quota| rate(quota, HOUR)),
+            pause: mail.pause.try_into().ok().filter(|pause: &Duration| !pause.is_zero()),
         }
     }
 
@@ -93,6 +109,55 @@ impl Limits {
     /// Counts an answer to such a challenge. Errors: `TooManyRequests`.
     pub fn challenge_answer(&self, client: &Client) -> Result<(), Error> {
         self.count(client, What::Answer, SECOND_FACTORS)
+    }
+
+    /// Counts a code or a link that is tried. Errors: `TooManyRequests`.
+    pub fn verification(&self, client: &Client) -> Result<(), Error> {
+        self.count(client, What::Verification, self.verification)
+    }
+
+    /// Counts a mail that is asked for: against whoever asks, against its address and its kind, and against all mails.
+    /// Whether the address has a user plays no part. Errors: `TooManyRequests`, `TooManyMails`, `TooEarly`.
+    pub fn mail(&self, client: &Client, kind: &str, address: &str) -> Result<(), Error> {
+        self.count(client, What::Mail, self.sign_in)?;
+        if let Some(pause) = self.pause {
+            let bucket = self.buckets.of(&("mail", kind, address));
+            let rate = Rate {
+                quota: 1,
+                window: pause,
+            };
+            if let Some(wait) = self.buckets.draw(bucket, rate, self.began.elapsed()).retry_in() {
+                return Err(Error::TooEarly {
+                    retry_seconds: wait.as_secs() + 1,
+                });
+            }
+        }
+        self.one_mail()
+    }
+
+    /// Counts a mail against all mails. Errors: `TooManyMails`.
+    pub fn one_mail(&self) -> Result<(), Error> {
+        let Some(rate) = self.mails else { return Ok(()) };
+        let bucket = self.buckets.of(&"mails");
+        match self.buckets.draw(bucket, rate, self.began.elapsed()).retry_in() {
+            None => Ok(()),
+            Some(wait) => Err(Error::TooManyMails {
+                retry_seconds: wait.as_secs() + 1,
+            }),
+        }
+    }
+
+    /// Looks whether the address takes another code; whether there is such an address plays no part.
+    /// Errors: `TooManyRequests`.
+    pub fn codes(&self, address: &str) -> Result<(), Error> {
+        let bucket = self.buckets.of(&("code", address));
+        refused(self.buckets.wait(bucket, WRONG_CODES, self.began.elapsed()))
+    }
+
+    /// Counts a wrong code.
+    pub fn wrong_code(&self, address: &str) {
+        let bucket = self.buckets.of(&("code", address));
+        let _ = self.buckets.draw(bucket, WRONG_CODES, self.began.elapsed());
     }
 
     fn count(&self, client: &Client, what: What, rate: Rate) -> Result<(), Error> {

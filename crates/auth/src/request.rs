@@ -34,6 +34,67 @@ pub struct SignUpBody {
     #[serde(deserialize_with = "nullable")]
     pub password: String,
     pub data: Option<Map<String, Value>>,
+    #[serde(deserialize_with = "nullable")]
+    pub code_challenge: String,
+    #[serde(deserialize_with = "nullable")]
+    pub code_challenge_method: String,
+}
+
+/// `POST /otp`, `/magiclink`, `/recover` and `/resend`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct SendBody {
+    /// Of `/resend` alone.
+    #[serde(rename = "type", deserialize_with = "nullable")]
+    pub verification: String,
+    #[serde(deserialize_with = "nullable")]
+    pub email: String,
+    #[serde(deserialize_with = "nullable")]
+    pub phone: String,
+    /// Absent is the same as true.
+    pub create_user: Option<bool>,
+    pub data: Option<Map<String, Value>>,
+    #[serde(deserialize_with = "nullable")]
+    pub channel: String,
+    #[serde(deserialize_with = "nullable")]
+    pub code_challenge: String,
+    #[serde(deserialize_with = "nullable")]
+    pub code_challenge_method: String,
+}
+
+/// `POST /verify`, of an application.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct VerifyBody {
+    #[serde(rename = "type", deserialize_with = "nullable")]
+    pub verification: String,
+    #[serde(deserialize_with = "nullable")]
+    pub token: String,
+    #[serde(deserialize_with = "nullable")]
+    pub token_hash: String,
+    #[serde(deserialize_with = "nullable")]
+    pub email: String,
+    #[serde(deserialize_with = "nullable")]
+    pub phone: String,
+    #[serde(deserialize_with = "nullable")]
+    pub redirect_to: String,
+}
+
+/// `POST /admin/generate_link` and `/invite`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct LinkBody {
+    #[serde(rename = "type", deserialize_with = "nullable")]
+    pub verification: String,
+    #[serde(deserialize_with = "nullable")]
+    pub email: String,
+    #[serde(deserialize_with = "nullable")]
+    pub new_email: String,
+    #[serde(deserialize_with = "nullable")]
+    pub password: String,
+    pub data: Option<Map<String, Value>>,
+    #[serde(deserialize_with = "nullable")]
+    pub redirect_to: String,
 }
 
 /// `POST /token?grant_type=password`.
@@ -56,6 +117,16 @@ pub struct RefreshBody {
     pub refresh_token: String,
 }
 
+/// `POST /token?grant_type=pkce`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PkceBody {
+    #[serde(deserialize_with = "nullable")]
+    pub auth_code: String,
+    #[serde(deserialize_with = "nullable")]
+    pub code_verifier: String,
+}
+
 /// `PUT /user`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -65,7 +136,14 @@ pub struct UpdateBody {
     #[serde(deserialize_with = "nullable")]
     pub phone: String,
     pub password: Option<String>,
+    /// What `/reauthenticate` has sent.
+    #[serde(deserialize_with = "nullable")]
+    pub nonce: String,
     pub data: Option<Map<String, Value>>,
+    #[serde(deserialize_with = "nullable")]
+    pub code_challenge: String,
+    #[serde(deserialize_with = "nullable")]
+    pub code_challenge_method: String,
     /// Only to be refused.
     pub app_metadata: Option<Value>,
 }
@@ -214,8 +292,17 @@ fn nullable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String,
 
 /// The first value of a query parameter, decoded.
 pub fn parameter(request: &Request, name: &str) -> Option<String> {
-    let query = request.query.as_deref()?;
-    query.split('&').find_map(|pair| {
+    pair(request.query.as_deref()?, name)
+}
+
+/// The first value of a field of a form that was sent, decoded.
+pub fn form_field(request: &Request, name: &str) -> Option<String> {
+    let body = Some(&request.body).filter(|body| body.len() <= BODY_BYTES_MAX)?;
+    pair(std::str::from_utf8(body).ok()?, name)
+}
+
+fn pair(pairs: &str, name: &str) -> Option<String> {
+    pairs.split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         (key == name).then(|| {
             let spaced = value.replace('+', " ");

@@ -55,12 +55,7 @@ pub fn error(error: &Error, request: &HeaderMap) -> Response {
         body.insert("weak_password".into(), json!({ "reasons": reasons }));
     }
     let mut response = json(status, &Value::Object(body));
-    let retry_seconds = match error {
-        Error::TooManyRequests { retry_seconds } => Some(*retry_seconds),
-        Error::Mfa(error) => error.retry_seconds(),
-        _ => None,
-    };
-    if let Some(seconds) = retry_seconds {
+    if let Some(seconds) = error.retry_seconds() {
         response
             .headers
             .insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
 use mainstay_core::backend::Backend;
 use mainstay_core::error::BackendError;
+use mainstay_core::secret::Secret;
 use mainstay_http::outgoing::Guard;
 use mainstay_http::signing::Signer;
 use mainstay_http::{Authenticated, Outgoing, Request, Response};
@@ -13,10 +14,14 @@ use serde_json::{Value as Json, json};
 
 use crate::asked::Asked;
 use crate::config::Config;
+use crate::dispatch::Letters;
 use crate::error::Error;
 use crate::hooks::Point;
 use crate::issuing::Issuing;
 use crate::limits::{From, Limits};
+use crate::messages::delivery::Delivery;
+use crate::messages::postman::{Postman, Rounds};
+use crate::one_time_tokens::Codes;
 use crate::passwords::Passwords;
 use crate::sessions::Granted;
 use crate::standing::Claim;
@@ -27,6 +32,17 @@ use crate::{response, routes};
 /// Who asks, as far as `http` could tell.
 pub type Who = Result<Authenticated, mainstay_http::Error>;
 
+/// What a session is used with.
+#[derive(Clone, Debug)]
+pub(crate) struct Tokens {
+    pub access_token: Secret<String>,
+    pub refresh_token: Secret<String>,
+    /// Seconds since 1970.
+    pub expires_at: i64,
+    /// Seconds.
+    pub expires_in: i64,
+}
+
 /// Users and sessions over HTTP.
 pub struct AuthRoom {
     pub(crate) config: Config,
@@ -35,6 +51,10 @@ pub struct AuthRoom {
     pub(crate) limits: Limits,
     /// Sends the room's own requests.
     pub outgoing: Outgoing,
+    /// What mails are made with.
+    pub(crate) letters: Arc<Letters>,
+    mail: Option<Arc<dyn Delivery>>,
+    rounds: Arc<Rounds>,
     signer: RwLock<Arc<Signer>>,
 }
 
@@ -49,7 +69,15 @@ impl AuthRoom {
         AuthRoom {
             passwords: Passwords::new(),
             store: Store::new(backend, issuing),
-            limits: Limits::new(&config.rates),
+            limits: Limits::new(&config.rates, &config.mail),
+            letters: Arc::new(Letters {
+                rules: config.mail.clone(),
+                codes: Codes::new(&config.secret),
+                url: config.url.clone(),
+                site_url: config.redirects.site().to_owned(),
+            }),
+            mail: None,
+            rounds: Arc::default(),
             config,
             outgoing: Outgoing::new(Guard::default()),
             signer: RwLock::new(Arc::new(signer)),
@@ -60,6 +88,31 @@ impl AuthRoom {
     pub fn reaching(mut self, outgoing: Outgoing) -> Self {
         self.outgoing = outgoing;
         self
+    }
+
+    /// Has somebody who takes mails.
+    #[must_use]
+    pub fn with_mail(mut self, mail: Arc<dyn Delivery>) -> Self {
+        self.mail = Some(mail);
+        self
+    }
+
+    /// Who hands over the room's messages.
+    pub fn postman(&self) -> Postman {
+        Postman::new(self.store.clone(), self.mail.clone(), None, Arc::clone(&self.rounds))
+    }
+
+    /// Somebody has put a message into the queue.
+    pub(crate) fn wake_postman(&self) {
+        self.rounds.wake();
+    }
+
+    /// Errors: `NoProvider`, where nobody takes mails. `what` needs one.
+    pub(crate) fn needs_mail(&self, what: &'static str) -> Result<(), Error> {
+        match self.mail {
+            Some(_) => Ok(()),
+            None => Err(Error::NoProvider(what)),
+        }
     }
 
     /// Tries whether the tables can be used. Errors: why not, for an operator.
@@ -144,20 +197,45 @@ impl AuthRoom {
         self.passwords.computed()
     }
 
-    /// The answer that signs somebody in: tokens and the user.
-    pub(crate) fn signed_in(&self, granted: &Granted) -> Result<Response, Error> {
-        let token = self
+    /// The tokens of a session.
+    pub(crate) fn tokens(&self, granted: &Granted) -> Result<Tokens, Error> {
+        let access_token = self
             .signer()
             .sign(&Json::Object(granted.claims.clone()), granted.issued_at)
             .map_err(|error| Error::Unexpected(error.to_string()))?;
-        let body: Json = json!({
-            "access_token": token.expose(),
+        Ok(Tokens {
+            access_token,
+            refresh_token: granted.refresh_token.clone(),
+            expires_at: granted.expires_at,
+            expires_in: self.config.jwt_expiry_seconds,
+        })
+    }
+
+    /// The answer that signs somebody in: tokens and the user.
+    pub(crate) fn signed_in(&self, granted: &Granted) -> Result<Response, Error> {
+        self.signed_in_with(granted, [])
+    }
+
+    /// The same with more tokens, as far as there are any.
+    pub(crate) fn signed_in_with<const N: usize>(
+        &self,
+        granted: &Granted,
+        more: [(&str, Option<Secret<String>>); N],
+    ) -> Result<Response, Error> {
+        let tokens = self.tokens(granted)?;
+        let mut body: Json = json!({
+            "access_token": tokens.access_token.expose(),
             "token_type": "bearer",
-            "expires_in": self.config.jwt_expiry_seconds,
-            "expires_at": granted.expires_at,
-            "refresh_token": granted.refresh_token.expose(),
+            "expires_in": tokens.expires_in,
+            "expires_at": tokens.expires_at,
+            "refresh_token": tokens.refresh_token.expose(),
             "user": granted.profile.json(),
         });
+        for (name, token) in more {
+            if let Some(token) = token {
+                body[name] = json!(token.expose());
+            }
+        }
         let mut response = response::json(StatusCode::OK, &body);
         for (name, id) in [
             ("sb-auth-user-id", granted.profile.user.id.to_string()),

@@ -28,6 +28,14 @@ impl std::fmt::Display for SessionId {
 pub enum Method {
     Password,
     Anonymous,
+    /// A code, or a link whose tokens stand in the address.
+    Otp,
+    MagicLink,
+    Recovery,
+    Invite,
+    EmailSignup,
+    EmailChange,
+    OAuth,
     Totp,
     MfaPhone,
     MfaWebAuthn,
@@ -35,16 +43,41 @@ pub enum Method {
 }
 
 impl Method {
+    /// Those that a session can begin with.
+    const FIRST: [Method; 9] = [
+        Method::Password,
+        Method::Anonymous,
+        Method::Otp,
+        Method::MagicLink,
+        Method::Recovery,
+        Method::Invite,
+        Method::EmailSignup,
+        Method::EmailChange,
+        Method::OAuth,
+    ];
+
     /// As `amr` has it.
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Method::Password => "password",
             Method::Anonymous => "anonymous",
+            Method::Otp => "otp",
+            Method::MagicLink => "magiclink",
+            Method::Recovery => "recovery",
+            Method::Invite => "invite",
+            Method::EmailSignup => "email/signup",
+            Method::EmailChange => "email_change",
+            Method::OAuth => "oauth",
             Method::Totp => "totp",
             Method::MfaPhone => "mfa/phone",
             Method::MfaWebAuthn => "mfa/webauthn",
             Method::RecoveryCode => "mfa/recovery_code",
         }
+    }
+
+    /// The method of this name by which a session begins.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Method::FIRST.into_iter().find(|method| method.name() == name)
     }
 }
 

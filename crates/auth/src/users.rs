@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::factors::{self, Factor};
 use crate::identities::{self, Identity};
+use crate::one_time_tokens;
 use crate::response::time;
 use crate::routes::Imported;
 use crate::store::{Row, Store, Tx, optional, text};
@@ -370,14 +371,14 @@ pub async fn set_hash(tx: &Tx, id: UserId, hash: &Secret<String>) -> Result<(), 
 
 /// Gives the user another password. Whatever was sent under the old one is void.
 pub async fn set_password(tx: &Tx, id: UserId, hash: &Secret<String>) -> Result<(), BackendError> {
-    tx.run(SET_PASSWORD, vec![text(id), text(hash.expose())])
-        .await
-        .map(drop)
+    tx.run(SET_PASSWORD, vec![text(id), text(hash.expose())]).await?;
+    one_time_tokens::clear_all(tx, id).await
 }
 
-/// Gives the user an address; whoever has one is not anonymous.
+/// Gives the user an address; whoever has one is not anonymous. Whatever was sent to another one is void.
 pub async fn set_email(tx: &Tx, id: UserId, email: &str) -> Result<(), BackendError> {
-    tx.run(SET_EMAIL, vec![text(id), text(email)]).await.map(drop)
+    tx.run(SET_EMAIL, vec![text(id), text(email)]).await?;
+    one_time_tokens::clear_all(tx, id).await
 }
 
 pub async fn set_app_metadata(tx: &Tx, id: UserId, metadata: &Map<String, Json>) -> Result<(), BackendError> {
@@ -432,7 +433,8 @@ pub async fn set_ban(tx: &Tx, id: UserId, until: Option<Timestamp>) -> Result<()
 }
 
 pub async fn set_phone(tx: &Tx, id: UserId, phone: &str) -> Result<(), BackendError> {
-    tx.run(SET_PHONE, vec![text(id), text(phone)]).await.map(drop)
+    tx.run(SET_PHONE, vec![text(id), text(phone)]).await?;
+    one_time_tokens::clear_all(tx, id).await
 }
 
 pub async fn confirm_phone(tx: &Tx, id: UserId) -> Result<(), BackendError> {
@@ -452,6 +454,7 @@ pub async fn bury(tx: &Tx, user: &User) -> Result<(), BackendError> {
     let values = vec![text(user.id), optional(gone(&user.email)), optional(gone(&user.phone))];
     tx.run(BURY, values).await?;
     factors::delete_all(tx, user.id).await?;
+    one_time_tokens::clear_all(tx, user.id).await?;
     identities::bury(tx, user.id).await
 }
 

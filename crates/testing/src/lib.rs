@@ -15,6 +15,7 @@ pub mod database;
 pub mod engine;
 pub mod project;
 pub mod server;
+pub mod smtp;
 pub mod token;
 
 pub use answer::Answer;
@@ -23,3 +24,4 @@ pub use database::Database;
 pub use engine::{Engine, engines, postgres_url};
 pub use project::Project;
 pub use server::Server;
+pub use smtp::MailServer;

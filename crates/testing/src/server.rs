@@ -17,6 +17,8 @@ pub struct Server {
     pub url: String,
     pub project: Project,
     program: PathBuf,
+    /// `serve`, or `dev`.
+    mode: &'static str,
     environment: Vec<(String, String)>,
     child: Option<Child>,
     log: Arc<Mutex<String>>,
@@ -30,8 +32,23 @@ impl Server {
         Server::start_with(program, engine, project, &[]).await
     }
 
+    /// Like [`Server::start`], as `mainstay dev`, which keeps the mails that it would send.
+    pub async fn start_dev(program: &str, engine: Engine, project: Project) -> Self {
+        Server::start_as("dev", program, engine, project, &[]).await
+    }
+
     /// Like [`Server::start`], with environment variables.
     pub async fn start_with(program: &str, engine: Engine, project: Project, environment: &[(&str, &str)]) -> Self {
+        Server::start_as("serve", program, engine, project, environment).await
+    }
+
+    async fn start_as(
+        mode: &'static str,
+        program: &str,
+        engine: Engine,
+        project: Project,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let database = match engine {
             Engine::Sqlite => None,
             Engine::Postgres => Some(create_database().await),
@@ -41,6 +58,7 @@ impl Server {
             url: String::new(),
             project,
             program: Path::new(program).to_owned(),
+            mode,
             environment: environment
                 .iter()
                 .map(|(name, value)| ((*name).into(), (*value).into()))
@@ -57,7 +75,7 @@ impl Server {
 
     /// Starts the process again after [`Server::kill`], on the same data. Errors: the server's log.
     pub fn run(&mut self) -> Result<(), String> {
-        let mut command = self.command(&["serve"]);
+        let mut command = self.command(&[self.mode]);
         command
             .args(["--listen", "127.0.0.1:0", "--migrate"])
             .stdout(Stdio::piped())

@@ -22,6 +22,9 @@ pub async fn run(target: &Target) -> Result<(), CommandError> {
     for problem in &config.auth_unmet {
         println!("FAIL  {problem}");
     }
+    for problem in &config.auth_unmet_in_production {
+        println!("warn  {problem}; until then only `mainstay dev` serves");
+    }
     match opened.backend.health().await {
         Ok(health) => {
             println!("ok    database: {} at {}", health.engine, opened.database.describe());

@@ -5,6 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mainstay_auth::AuthRoom;
+use mainstay_auth::messages::catcher::Catcher;
+use mainstay_auth::messages::delivery::Delivery;
+use mainstay_auth::messages::smtp::Smtp;
 use mainstay_core::backend::Backend;
 use mainstay_core::error::BackendError;
 use mainstay_core::name::{Ident, QualifiedName};
@@ -28,6 +32,7 @@ use crate::app::{App, RequestIds};
 use crate::cli::Serve;
 use crate::config::{Config, rest};
 use crate::dev::Dev;
+use crate::dev::mail::CaughtMail;
 use crate::keyring;
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -88,7 +93,9 @@ async fn serve_logged(serve: &Serve, mode: Mode, log: Log) -> Result<(), Command
         backend,
         migrator,
     } = opened;
+    let config = reached_at(config, address);
     let app = Arc::new(app(&config, backend.clone(), &keys, mode, log)?);
+    let _postman = postman(&app);
     follow_keys(&app, &config, &keys);
     follow_sessions(&app);
     if let Some(auth) = &app.auth
@@ -108,7 +115,15 @@ async fn serve_logged(serve: &Serve, mode: Mode, log: Log) -> Result<(), Command
     } else {
         None
     };
-    announce(mode, address, &database.describe(), &keys, config.auth.is_some());
+    let catches_mail = app.dev.as_ref().is_some_and(|dev| dev.mail.is_some());
+    announce(
+        mode,
+        address,
+        &database.describe(),
+        &keys,
+        config.auth.is_some(),
+        catches_mail,
+    );
     server::serve(app, listener, server::stop_signal()).await;
     backend.close().await;
     tracing::info!("stopped");
@@ -169,20 +184,69 @@ fn outgoing(config: &Config, mode: Mode) -> Outgoing {
 fn auth_room(
     config: &Config,
     backend: Arc<dyn Backend>,
+    keys: &ApiKeys,
     mode: Mode,
-) -> Result<Option<mainstay_auth::AuthRoom>, CommandError> {
-    let Some(auth) = config.auth.clone() else {
+    mail: Option<Arc<dyn Delivery>>,
+) -> Result<Option<AuthRoom>, CommandError> {
+    let Some(mut auth) = config.auth.clone() else {
         return Ok(None);
     };
-    if !config.auth_unmet.is_empty() {
+    let mut unmet = config.auth_unmet.clone();
+    if mode == Mode::Production {
+        unmet.extend(config.auth_unmet_in_production.iter().cloned());
+    }
+    if !unmet.is_empty() {
         return Err(CommandError::Other(format!(
             "{}; switch it off, or sign-in altogether with `[auth] enabled = false`",
-            config.auth_unmet.join("; ")
+            unmet.join("; ")
         )));
     }
-    let signer = keyring::signer(config)?;
-    let room = mainstay_auth::AuthRoom::new(backend, auth, signer);
-    Ok(Some(room.reaching(outgoing(config, mode))))
+    auth.secret = keys.jwt_secret.clone();
+    let room = AuthRoom::new(backend, auth, keyring::signer(config)?);
+    let room = room.reaching(outgoing(config, mode));
+    Ok(Some(match mail {
+        Some(mail) => room.with_mail(mail),
+        None => room,
+    }))
+}
+
+/// Who takes mails: a server, or in development the catcher. Errors: settings of the server that cannot be used.
+fn mail(config: &Config, catcher: Option<&Arc<Catcher>>) -> Result<Option<Arc<dyn Delivery>>, CommandError> {
+    match (&config.smtp, catcher) {
+        (Some(settings), _) => {
+            let smtp = Smtp::new(settings)
+                .map_err(|problem| CommandError::Other(format!("`[auth.email.smtp]`: {problem}")))?;
+            Ok(Some(Arc::new(smtp)))
+        }
+        (None, Some(catcher)) => Ok(Some(catcher.clone())),
+        (None, None) => Ok(None),
+    }
+}
+
+/// Hands messages over until what is returned is dropped.
+fn postman(app: &App) -> Option<Running> {
+    let postman = app.auth.as_ref()?.postman();
+    Some(Running(tokio::spawn(postman.run())))
+}
+
+/// A task that ends with this value.
+struct Running(tokio::task::JoinHandle<()>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Where links in messages lead: where the settings say, or to this very server, as it listens.
+fn reached_at(mut config: Config, address: SocketAddr) -> Config {
+    if let Some(auth) = &mut config.auth
+        && !config.has_external_url
+        && !address.ip().is_unspecified()
+    {
+        auth.url = format!("http://{address}/auth/v1");
+    }
+    config
 }
 
 /// Accepts the tokens of the project's secret, and those that the room of sign-in issues.
@@ -271,6 +335,10 @@ fn follow_sessions(app: &Arc<App>) {
 }
 
 fn app(config: &Config, backend: Arc<dyn Backend>, keys: &ApiKeys, mode: Mode, log: Log) -> Result<App, CommandError> {
+    let is_catching = mode == Mode::Dev && config.catches_mail && config.smtp.is_none() && config.auth.is_some();
+    let catcher = is_catching.then(Arc::<Catcher>::default);
+    let mail = mail(config, catcher.as_ref())?;
+    let auth = auth_room(config, backend.clone(), keys, mode, mail)?;
     Ok(App {
         data: DataRoom::new(
             backend.clone(),
@@ -279,7 +347,15 @@ fn app(config: &Config, backend: Arc<dyn Backend>, keys: &ApiKeys, mode: Mode, l
                 ..data_config(config)
             },
         ),
-        auth: auth_room(config, backend.clone(), mode)?,
+        dev: (mode == Mode::Dev).then(|| Dev {
+            jwt_secret: keys.jwt_secret.clone(),
+            anon_key: keys.anon.clone(),
+            mail: catcher.clone().zip(auth.as_ref()).map(|(catcher, auth)| CaughtMail {
+                catcher,
+                postman: auth.postman(),
+            }),
+        }),
+        auth,
         backend,
         authenticator: authenticator(config, keys)?,
         cors: Cors {
@@ -287,10 +363,6 @@ fn app(config: &Config, backend: Arc<dyn Backend>, keys: &ApiKeys, mode: Mode, l
         },
         limits: Limits::new(config.rates.clone()),
         site: Site::open(&config.root.join("public")),
-        dev: (mode == Mode::Dev).then(|| Dev {
-            jwt_secret: keys.jwt_secret.clone(),
-            anon_key: keys.anon.clone(),
-        }),
         metrics: Metrics::new(),
         log,
         log_requests: config.log_requests,
@@ -415,12 +487,15 @@ fn watch(
     Ok(Some(watcher))
 }
 
-fn announce(mode: Mode, address: SocketAddr, database: &str, keys: &keys::ApiKeys, has_auth: bool) {
+fn announce(mode: Mode, address: SocketAddr, database: &str, keys: &keys::ApiKeys, has_auth: bool, catches_mail: bool) {
     println!("Mainstay is ready at http://{address}");
     if mode == Mode::Dev {
         println!("  REST             http://{address}/rest/v1");
         if has_auth {
             println!("  sign-in          http://{address}/auth/v1");
+            if catches_mail {
+                println!("  caught mail      http://{address}/dev/v1/mail");
+            }
         }
         println!("  database         {database}");
         println!("  publishable key  {}", keys.publishable.expose());

@@ -2,13 +2,17 @@
 
 mod mfa;
 
+use std::path::Path;
+
 use jiff::SignedDuration;
 use mainstay_auth::Seals;
 use mainstay_auth::config::{Config, PasswordRules, Rates, SessionRules};
 use mainstay_auth::duration;
 use mainstay_auth::hooks::{Function, Hooks, Point};
+use mainstay_auth::redirect::Redirects;
+use mainstay_core::secret::Secret;
 
-use super::{ConfigError, DEFAULT_PORT, Reader, secret};
+use super::{ConfigError, DEFAULT_PORT, Reader, mail, secret};
 
 /// Seconds that an access token may be valid, at most: a week.
 const JWT_EXPIRY_SECONDS_MAX: i64 = 604_800;
@@ -16,7 +20,9 @@ const JWT_EXPIRY_SECONDS_MAX: i64 = 604_800;
 const PASSWORD_LENGTH_MIN: usize = 6;
 
 /// Reads the settings. `None`: the room is switched off.
-pub fn read(reader: &Reader<'_>) -> Result<Option<Config>, ConfigError> {
+///
+/// The project's own secret is not among them: whoever opens the room puts it in. `root` is the project's folder.
+pub fn read(reader: &Reader<'_>, root: &Path) -> Result<Option<Config>, ConfigError> {
     if !reader.boolean("auth.enabled")?.unwrap_or(true) {
         return Ok(None);
     }
@@ -37,6 +43,8 @@ pub fn read(reader: &Reader<'_>) -> Result<Option<Config>, ConfigError> {
     let usual = Rates::default();
     Ok(Some(Config {
         issuer: issuer(reader)?,
+        url: url(reader)?,
+        redirects: redirects(reader)?,
         jwt_expiry_seconds,
         signup_enabled: flag("auth.enable_signup", true)?,
         email_enabled: flag("auth.email.enable_signup", true)?,
@@ -50,6 +58,8 @@ pub fn read(reader: &Reader<'_>) -> Result<Option<Config>, ConfigError> {
                 .into(),
         ),
         secure_password_change: flag("auth.email.secure_password_change", false)?,
+        secret: Secret::new(String::new()),
+        mail: mail::rules(reader, root)?,
         passwords: PasswordRules {
             length_min: reader
                 .integer("auth.minimum_password_length")?
@@ -74,6 +84,9 @@ pub fn read(reader: &Reader<'_>) -> Result<Option<Config>, ConfigError> {
             anonymous_users: reader
                 .integer("auth.rate_limit.anonymous_users")?
                 .unwrap_or(usual.anonymous_users),
+            token_verifications: reader
+                .integer("auth.rate_limit.token_verifications")?
+                .unwrap_or(usual.token_verifications),
         },
         hooks: hooks(reader)?,
     }))
@@ -111,9 +124,6 @@ pub fn unmet(reader: &Reader<'_>) -> Result<Vec<String>, ConfigError> {
     if !reader.boolean("auth.enabled")?.unwrap_or(true) {
         return Ok(found);
     }
-    if reader.boolean("auth.email.enable_confirmations")?.unwrap_or(false) {
-        found.push("`[auth.email] enable_confirmations` needs e-mail, which this version cannot send yet".to_owned());
-    }
     if reader.boolean("auth.captcha.enabled")?.unwrap_or(false) {
         found.push("`[auth.captcha]` is not in this version yet".to_owned());
     }
@@ -135,19 +145,58 @@ pub fn unmet(reader: &Reader<'_>) -> Result<Vec<String>, ConfigError> {
     Ok(found)
 }
 
+/// The same for settings that `mainstay dev` keeps, because it catches what would be sent.
+pub fn unmet_in_production(reader: &Reader<'_>) -> Result<Vec<String>, ConfigError> {
+    let is_on = |key: &str, default: bool| reader.boolean(key).map(|flag| flag.unwrap_or(default));
+    let confirms = is_on("auth.enabled", true)? && is_on("auth.email.enable_confirmations", false)?;
+    Ok(match confirms && mail::smtp(reader)?.is_none() {
+        true => vec!["`[auth.email] enable_confirmations` needs a mail server: `[auth.email.smtp]`".to_owned()],
+        false => Vec::new(),
+    })
+}
+
+/// A text that is not empty.
+fn filled(reader: &Reader<'_>, key: &str) -> Result<Option<String>, ConfigError> {
+    Ok(reader.text(key)?.filter(|text| !text.is_empty()))
+}
+
 /// The address under which tokens are issued.
 fn issuer(reader: &Reader<'_>) -> Result<String, ConfigError> {
-    let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
-    if let Some(issuer) = filled(reader.text("auth.jwt_issuer")?) {
-        return Ok(issuer);
+    match filled(reader, "auth.jwt_issuer")? {
+        Some(issuer) => Ok(issuer),
+        None => url(reader),
     }
-    let external = match filled(reader.text("auth.external_url")?) {
-        Some(url) => return Ok(url.trim_end_matches('/').to_owned()),
-        None => filled(reader.text("api.external_url")?),
-    };
+}
+
+/// Where the room is reached from outside.
+fn url(reader: &Reader<'_>) -> Result<String, ConfigError> {
+    match filled(reader, "auth.external_url")? {
+        Some(url) => Ok(url.trim_end_matches('/').to_owned()),
+        None => Ok(format!("{}/auth/v1", base(reader)?)),
+    }
+}
+
+/// True if the settings say where the server is reached from outside.
+pub fn has_external_url(reader: &Reader<'_>) -> Result<bool, ConfigError> {
+    Ok(filled(reader, "auth.external_url")?.is_some() || filled(reader, "api.external_url")?.is_some())
+}
+
+/// Where the server is reached from outside, without a slash at its end.
+fn base(reader: &Reader<'_>) -> Result<String, ConfigError> {
     let port: u16 = reader.integer("api.port")?.unwrap_or(DEFAULT_PORT);
-    let base = external.unwrap_or_else(|| format!("http://127.0.0.1:{port}"));
-    Ok(format!("{}/auth/v1", base.trim_end_matches('/')))
+    let base = filled(reader, "api.external_url")?.unwrap_or_else(|| format!("http://127.0.0.1:{port}"));
+    Ok(base.trim_end_matches('/').to_owned())
+}
+
+/// Where browsers may be sent. Without `site_url` the site that is served here is the application.
+fn redirects(reader: &Reader<'_>) -> Result<Redirects, ConfigError> {
+    let site = match filled(reader, "auth.site_url")? {
+        Some(site) => site,
+        None => base(reader)?,
+    };
+    let patterns = reader.list("auth.additional_redirect_urls")?.unwrap_or_default();
+    Redirects::new(&site, &patterns)
+        .map_err(|problem| ConfigError::setting("auth.site_url and auth.additional_redirect_urls", problem))
 }
 
 /// The keys that seal secrets: `[mainstay.encryption]`.

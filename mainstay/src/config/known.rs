@@ -83,6 +83,7 @@ const KEYS: &[&str] = &[
     "mainstay.require_key",
     "mainstay.allow_demo_secret",
     "mainstay.signing_algorithm",
+    "mainstay.smtp_encryption",
     "mainstay.synchronous",
     "mainstay.body_bytes_max",
     "mainstay.statement_timeout_ms",

@@ -8,6 +8,7 @@ pub mod auth;
 pub mod dotenv;
 pub mod known;
 mod limits;
+pub mod mail;
 pub mod rest;
 
 use std::collections::HashMap;
@@ -83,6 +84,14 @@ pub struct Config {
     pub auth: Option<mainstay_auth::Config>,
     /// Settings of sign-in that are switched on and cannot be kept: nothing is served with them.
     pub auth_unmet: Vec<String>,
+    /// Those that only `mainstay dev` can keep.
+    pub auth_unmet_in_production: Vec<String>,
+    /// The settings say where the server is reached from outside.
+    pub has_external_url: bool,
+    /// The server that takes mails.
+    pub smtp: Option<mainstay_auth::messages::smtp::Settings>,
+    /// `mainstay dev` keeps mails instead of sending them, where there is no server that takes them.
+    pub catches_mail: bool,
     /// How access tokens are signed.
     pub signing_algorithm: SigningAlgorithm,
     /// Private JWKs that sign access tokens, in place of the project's own.
@@ -170,8 +179,12 @@ impl Config {
             root: root.to_owned(),
             port: reader.integer("api.port")?.unwrap_or(DEFAULT_PORT),
             rest: Rest::read(&reader, environment)?,
-            auth: auth::read(&reader)?,
+            auth: auth::read(&reader, root)?,
             auth_unmet: auth::unmet(&reader)?,
+            auth_unmet_in_production: auth::unmet_in_production(&reader)?,
+            has_external_url: auth::has_external_url(&reader)?,
+            smtp: mail::smtp(&reader)?,
+            catches_mail: mail::catches(&reader)?,
             signing_algorithm: match reader.text("mainstay.signing_algorithm")? {
                 None => SigningAlgorithm::Es256,
                 Some(name) => SigningAlgorithm::of_name(&name).ok_or_else(|| {
@@ -353,7 +366,7 @@ mod tests {
 
     #[test]
     fn env_references_are_resolved_and_unknown_keys_reported() {
-        let text = "project_id = \"x\"\n[rest]\njwt_secret = \"env(SECRET)\"\n[auth]\nsite_url = \"a\"\n[api]\nprot = 1\n[nope]\nx = 1\n";
+        let text = "project_id = \"x\"\n[rest]\njwt_secret = \"env(SECRET)\"\n[auth]\nsite_url = \"http://a\"\n[api]\nprot = 1\n[nope]\nx = 1\n";
         let config = parse(text, &[("SECRET", "s3cret")]).unwrap();
         assert_eq!(
             config.rest.jwt_secret.as_ref().map(|secret| secret.expose().as_str()),
@@ -386,7 +399,7 @@ mod tests {
         let protected = "[auth.email]\nenable_confirmations = true\n[auth.captcha]\nenabled = true\n\
                          [auth.hook.before_user_created]\nenabled = true\nuri = \"pg-functions://postgres/public/f\"\n\
                          [auth.hook.after_user_created]\nenabled = true\n";
-        assert_eq!(unmet(protected), 3);
+        assert_eq!(unmet(protected), 2);
         let hooks = auth(protected).unwrap().hooks;
         assert!(hooks.has(mainstay_auth::hooks::Point::BeforeUserCreated));
         assert!(!hooks.has(mainstay_auth::hooks::Point::CustomAccessToken));

@@ -7,13 +7,19 @@ mod admin_factors;
 mod audit;
 mod factors;
 mod import;
+mod link_page;
+mod links;
 mod logout;
+mod otp;
 mod pages;
+mod pkce;
+mod proofs;
 mod recovery_codes;
 mod refresh;
 mod sign_in;
 mod sign_up;
 mod user;
+mod verify;
 
 use http::{HeaderValue, Method, StatusCode, header};
 use mainstay_http::{Credential, Request, Response, TokenError};
@@ -69,6 +75,15 @@ pub enum Route {
     UpdateUser,
     Logout,
     ListAudit,
+    Otp,
+    MagicLink,
+    Recover,
+    Resend,
+    Reauthenticate,
+    VerifyPage,
+    Verify,
+    Invite,
+    GenerateLink,
     ListUsers,
     CreateUser,
     ImportUsers,
@@ -101,6 +116,15 @@ const TABLE: &[(Method, &str, Access, Route)] = &[
     (Method::PUT, "/user", Access::User, Route::UpdateUser),
     (Method::POST, "/logout", Access::User, Route::Logout),
     (Method::GET, "/admin/audit", Access::Admin, Route::ListAudit),
+    (Method::POST, "/otp", Access::Key, Route::Otp),
+    (Method::POST, "/magiclink", Access::Key, Route::MagicLink),
+    (Method::POST, "/recover", Access::Key, Route::Recover),
+    (Method::POST, "/resend", Access::Key, Route::Resend),
+    (Method::GET, "/reauthenticate", Access::User, Route::Reauthenticate),
+    (Method::GET, "/verify", Access::Open, Route::VerifyPage),
+    (Method::POST, "/verify", Access::Open, Route::Verify),
+    (Method::POST, "/invite", Access::Admin, Route::Invite),
+    (Method::POST, "/admin/generate_link", Access::Admin, Route::GenerateLink),
     (Method::GET, "/admin/users", Access::Admin, Route::ListUsers),
     (Method::POST, "/admin/users", Access::Admin, Route::CreateUser),
     (Method::POST, "/admin/users/import", Access::Admin, Route::ImportUsers),
@@ -232,9 +256,18 @@ pub async fn answer(room: &AuthRoom, who: &Who, request: &Request, from: From) -
         Route::SignUp => sign_up::sign_up(room, request, &client).await?,
         Route::Token => sign_in::token(room, request, &client).await?,
         Route::GetUser => user::get(room, signed_in(room, who).await?).await?,
-        Route::UpdateUser => user::update(room, signed_in(room, who).await?, request).await?,
+        Route::UpdateUser => user::update(room, signed_in(room, who).await?, request, &client).await?,
         Route::Logout => logout::logout(room, signed_in(room, who).await?, request).await?,
         Route::ListAudit => audit::list(room, request).await?,
+        Route::Otp => otp::otp(room, request, &client).await?,
+        Route::MagicLink => otp::magic_link(room, request, &client).await?,
+        Route::Recover => otp::recover(room, request, &client).await?,
+        Route::Resend => otp::resend(room, request, &client).await?,
+        Route::Reauthenticate => otp::reauthenticate(room, signed_in(room, who).await?, request, &client).await?,
+        Route::VerifyPage => verify::page(room, request)?,
+        Route::Verify => verify::post(room, request, &client).await?,
+        Route::Invite => links::invite(room, &admin, request).await?,
+        Route::GenerateLink => links::generate(room, request).await?,
         Route::ListUsers => admin::list(room, request).await?,
         Route::CreateUser => admin::create(room, admin, request).await?,
         Route::ImportUsers => import::import(room, admin, request).await?,
@@ -450,6 +483,6 @@ mod tests {
             .filter(|(_, _, access, _)| *access == Access::Open)
             .map(|(_, path, ..)| *path)
             .collect();
-        assert_eq!(open, ["/health", "/.well-known/jwks.json"]);
+        assert_eq!(open, ["/health", "/.well-known/jwks.json", "/verify", "/verify"]);
     }
 }

@@ -19,6 +19,7 @@ use crate::users::{self, User};
 pub async fn token(room: &AuthRoom, request: &Request, client: &Client) -> Result<Response, Error> {
     match request::parameter(request, "grant_type").as_deref() {
         Some("password") => password(room, request, client).await,
+        Some("pkce") => super::pkce::exchange(room, request, client).await,
         Some("refresh_token") => super::refresh::refresh(room, request, client).await,
         _ => Err(Error::UnsupportedGrant),
     }

@@ -3,18 +3,22 @@
 use http::StatusCode;
 use jiff::Timestamp;
 use mainstay_core::error::BackendError;
+use mainstay_core::secret::Secret;
 use mainstay_core::transaction::Decision;
 use mainstay_http::{Request, Response};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
 use crate::audit::{self, Action, Actor};
+use crate::dispatch::{Dispatch, Recipient};
 use crate::error::Error;
+use crate::flow_state::Challenge;
+use crate::messages::mail::Kind;
 use crate::request::{self, SignUpBody};
 use crate::room::AuthRoom;
 use crate::sessions::{self, Client, Granted, Method};
 use crate::store::Tx;
-use crate::users::{self, AUDIENCE, NewUser, Profile, ROLE, UserId};
+use crate::users::{self, AUDIENCE, NewUser, Profile, ROLE, User, UserId};
 use crate::{hooks, identities, passwords, response};
 
 /// Makes a user. With confirmations switched off the answer is a session, else the user alone.
@@ -44,20 +48,45 @@ pub async fn sign_up(room: &AuthRoom, request: &Request, client: &Client) -> Res
     }
     let email = request::email(&body.email)?;
     passwords::check(&body.password, &room.config.passwords)?;
+    let challenge = Challenge::of(&body.code_challenge, &body.code_challenge_method)?;
+    let dispatch = match room.config.confirmations {
+        false => None,
+        true => {
+            room.needs_mail("confirming an address")?;
+            room.limits.mail(client, Kind::Confirmation.name(), &email)?;
+            let redirect_to = room.config.redirects.of(request);
+            Some(Dispatch::new(
+                &room.letters,
+                Kind::Confirmation,
+                redirect_to,
+                challenge,
+            )?)
+        }
+    };
     // Whether or not the address is taken: the answer takes as long.
     let hash = room.passwords.hash(&body.password).await?;
     let data = body.data.unwrap_or_default();
+    if room.config.confirmations {
+        let pending = Pending {
+            id: UserId(Uuid::new_v4()),
+            email,
+            hash,
+            data,
+            dispatch: dispatch.ok_or_else(|| Error::Unexpected("a sign-up without its mail".into()))?,
+        };
+        return to_be_confirmed(room, pending).await;
+    }
     if users::by_email(&room.store, &email).await?.is_some() {
-        return taken(room, &email, data);
+        return Err(Error::UserAlreadyExists);
     }
     let id = UserId(Uuid::new_v4());
     let own = identities::email_data(id, &email);
-    let mut user_metadata = data.clone();
+    let mut user_metadata = data;
     users::merge(&mut user_metadata, &own);
     let user = NewUser {
         id,
         role: ROLE.into(),
-        email: Some(email.clone()),
+        email: Some(email),
         phone: None,
         password_hash: Some(hash),
         app_metadata: app_metadata(&["email"]),
@@ -65,17 +94,6 @@ pub async fn sign_up(room: &AuthRoom, request: &Request, client: &Client) -> Res
         is_anonymous: false,
     };
     hooks::before_user_created(room, &user).await?;
-    if room.config.confirmations {
-        let made = room
-            .store
-            .transact(move |tx| unconfirmed(tx, user.clone(), own.clone()))
-            .await;
-        return match made {
-            Ok(profile) => Ok(response::json(StatusCode::OK, &profile.json())),
-            Err(error) if is_taken(&error) => taken(room, &email, data),
-            Err(error) => Err(saving(error)),
-        };
-    }
     let (token, client) = (sessions::refresh_token()?, client.clone());
     let begun = Begun {
         user,
@@ -88,8 +106,114 @@ pub async fn sign_up(room: &AuthRoom, request: &Request, client: &Client) -> Res
         .await;
     match granted {
         Ok(granted) => room.signed_in(&granted),
-        Err(error) if is_taken(&error) => taken(room, &email, data),
+        Err(error) if is_taken(&error) => Err(Error::UserAlreadyExists),
         Err(error) => Err(saving(error)),
+    }
+}
+
+/// A sign-up whose address must be confirmed.
+#[derive(Clone)]
+struct Pending {
+    id: UserId,
+    email: String,
+    hash: Secret<String>,
+    data: Map<String, Json>,
+    dispatch: Dispatch,
+}
+
+/// Makes a user who may not sign in yet, and sends the mail that changes it. For an address that is confirmed nothing is
+/// made and nothing is sent; the answer is that of a new user.
+async fn to_be_confirmed(room: &AuthRoom, pending: Pending) -> Result<Response, Error> {
+    let (email, data) = (pending.email.clone(), pending.data.clone());
+    let known = users::by_email(&room.store, &email).await?.map(|user| user.id);
+    // Whoever has the address already is asked about alike: a refusal tells nothing.
+    hooks::before_user_created(room, &pending.user(pending.id)).await?;
+    let made = room.store.transact(move |tx| pend(tx, known, pending.clone())).await;
+    let profile = match made {
+        Ok(profile) => profile,
+        Err(error) if is_taken(&error) => None,
+        Err(error) => return Err(saving(error)),
+    };
+    room.wake_postman();
+    Ok(match profile {
+        Some(profile) => response::json(StatusCode::OK, &profile.json()),
+        None => taken(&email, data),
+    })
+}
+
+async fn pend(tx: Tx, known: Option<UserId>, pending: Pending) -> Result<Decision<Option<Profile>>, BackendError> {
+    let Some(id) = known else {
+        let id = pending.id;
+        users::insert(&tx, &pending.user(id)).await?;
+        identities::insert(&tx, id, "email", &identities::email_data(id, &pending.email)).await?;
+        let made = users::by_id_in(&tx, id).await?.ok_or_else(vanished)?;
+        let actor = Actor::from(&made);
+        audit::record(&tx, &actor, Action::ConfirmationRequested, audit::by_provider("email")).await?;
+        pending.dispatch.send(&tx, &Recipient::of(&made)).await?;
+        let profile = users::profile_in(&tx, id).await?.ok_or_else(vanished)?;
+        return Ok(Decision::Commit(Some(profile)));
+    };
+    users::lock(&tx, id).await?;
+    let found = users::profile_in(&tx, id).await?;
+    audit::record_own(&tx, id, Action::RepeatedSignUp, audit::by_provider("email")).await?;
+    let Some(found) = found.filter(|found| found.user.confirmed_at.is_none() && found.user.deleted_at.is_none()) else {
+        pending.dispatch.send(&tx, &Recipient::nobody(&pending.email)).await?;
+        return Ok(Decision::Commit(None));
+    };
+    // Nobody has proved the address yet. The last sign-up counts, for its mail is the one that can still be followed:
+    // whoever follows it must not get the password of somebody who signed up with the address before.
+    let new = pending.user(id);
+    users::set_hash(&tx, id, &pending.hash).await?;
+    users::set_user_metadata(&tx, id, &new.user_metadata).await?;
+    let to = Recipient {
+        data: new.user_metadata.clone(),
+        ..Recipient::of(&found.user)
+    };
+    pending.dispatch.send(&tx, &to).await?;
+    Ok(users::profile_in(&tx, id)
+        .await?
+        .map_or(Decision::Rollback(None), |profile| {
+            Decision::Commit(Some(as_new(profile, new)))
+        }))
+}
+
+/// What a user who has not proved the address yet is shown as: what was just sent, and no more.
+fn as_new(profile: Profile, new: NewUser) -> Profile {
+    let sent = profile.user.confirmation_sent_at;
+    let user = User {
+        role: new.role,
+        phone: String::new(),
+        invited_at: None,
+        recovery_sent_at: None,
+        last_sign_in_at: None,
+        app_metadata: new.app_metadata,
+        created_at: sent,
+        updated_at: sent,
+        banned_until: None,
+        ..profile.user
+    };
+    let is_by_email = |identity: &identities::Identity| identity.provider == "email";
+    Profile {
+        user,
+        identities: profile.identities.into_iter().filter(is_by_email).collect(),
+        factors: Vec::new(),
+    }
+}
+
+impl Pending {
+    fn user(&self, id: UserId) -> NewUser {
+        let mut user_metadata = self.data.clone();
+        users::merge(&mut user_metadata, &identities::email_data(id, &self.email));
+        NewUser {
+            id,
+            role: ROLE.into(),
+            email: Some(self.email.clone()),
+            phone: None,
+            password_hash: Some(self.hash.clone()),
+            app_metadata: app_metadata(&["email"]),
+            user_metadata,
+            is_anonymous: false,
+        }
     }
 }
 
@@ -136,7 +260,7 @@ struct Begun {
 async fn confirmed(
     tx: Tx,
     begun: Begun,
-    token: mainstay_core::secret::Secret<String>,
+    token: Secret<String>,
     client: Client,
 ) -> Result<Decision<Granted>, BackendError> {
     let id = begun.user.id;
@@ -157,16 +281,6 @@ async fn confirmed(
     Ok(Decision::Commit(granted))
 }
 
-/// User and identity.
-async fn unconfirmed(tx: Tx, user: NewUser, own: Map<String, Json>) -> Result<Decision<Profile>, BackendError> {
-    users::insert(&tx, &user).await?;
-    identities::insert(&tx, user.id, "email", &own).await?;
-    let made = users::profile_in(&tx, user.id).await?.ok_or_else(vanished)?;
-    let actor = Actor::from(&made.user);
-    audit::record(&tx, &actor, Action::ConfirmationRequested, audit::by_provider("email")).await?;
-    Ok(Decision::Commit(made))
-}
-
 fn vanished() -> BackendError {
     BackendError::Internal("a trigger took the new user away".into())
 }
@@ -179,11 +293,8 @@ pub fn app_metadata(providers: &[&str]) -> Map<String, Json> {
     metadata
 }
 
-/// The address has a user already. With confirmations nobody learns of it: the answer is that of a new user.
-fn taken(room: &AuthRoom, email: &str, data: Map<String, Json>) -> Result<Response, Error> {
-    if !room.config.confirmations {
-        return Err(Error::UserAlreadyExists);
-    }
+/// The address has a user already, and nobody learns of it: the answer is that of a new user.
+fn taken(email: &str, data: Map<String, Json>) -> Response {
     let id = UserId(Uuid::new_v4());
     let mut user_metadata = data;
     users::merge(&mut user_metadata, &identities::email_data(id, email));
@@ -194,6 +305,7 @@ fn taken(room: &AuthRoom, email: &str, data: Map<String, Json>) -> Result<Respon
         "role": ROLE,
         "email": email,
         "phone": "",
+        "confirmation_sent_at": now,
         "app_metadata": app_metadata(&["email"]),
         "user_metadata": users::in_stored_order(Json::Object(user_metadata)),
         "identities": [],
@@ -201,7 +313,7 @@ fn taken(room: &AuthRoom, email: &str, data: Map<String, Json>) -> Result<Respon
         "updated_at": now,
         "is_anonymous": false,
     });
-    Ok(response::json(StatusCode::OK, &body))
+    response::json(StatusCode::OK, &body)
 }
 
 /// True if the address was taken meanwhile.

@@ -11,11 +11,16 @@ use serde_json::{Map, Value as Json, json};
 use super::Signed;
 use super::sign_up::{app_metadata, is_taken};
 use crate::audit::{self, Action, Actor};
+use crate::dispatch::{Dispatch, Recipient};
 use crate::error::Error;
+use crate::flow_state::Challenge;
+use crate::landing::Flow;
+use crate::messages::mail::Kind;
+use crate::one_time_tokens::{self, Token, TokenType};
 use crate::passwords::Verdict;
 use crate::request::UpdateBody;
 use crate::room::AuthRoom;
-use crate::sessions::{Scope, SessionId};
+use crate::sessions::{Client, Scope, SessionId};
 use crate::store::Tx;
 use crate::users::{Profile, UserId};
 use crate::{identities, passwords, request, response, sessions, users};
@@ -30,7 +35,7 @@ pub async fn get(room: &AuthRoom, signed: Signed) -> Result<Response, Error> {
 }
 
 /// `PUT /user`: data is merged, a new password ends the user's other sessions.
-pub async fn update(room: &AuthRoom, signed: Signed, request: &Request) -> Result<Response, Error> {
+pub async fn update(room: &AuthRoom, signed: Signed, request: &Request, client: &Client) -> Result<Response, Error> {
     let body: UpdateBody = request::body(request)?;
     if body.app_metadata.is_some() {
         return Err(Error::AppMetadata);
@@ -65,40 +70,76 @@ pub async fn update(room: &AuthRoom, signed: Signed, request: &Request) -> Resul
         if users::by_email(&room.store, email).await?.is_some() {
             return Err(Error::EmailExists);
         }
-        // Somebody who had no address takes one as at sign-up; one that is there is changed by a message to it.
-        if !user.is_anonymous {
-            return Err(Error::NoProvider("a new email address"));
-        }
     }
-    let hash = match &password {
-        Some(password) => Some(new_password(room, &signed, password).await?),
-        None => None,
+    // Somebody who had no address takes one as at sign-up; one that is there is changed by mails.
+    let is_taken_at_once = user.is_anonymous && !room.config.confirmations;
+    let dispatch = match &email {
+        Some(email) if !is_taken_at_once => {
+            let challenge = Challenge::of(&body.code_challenge, &body.code_challenge_method)?;
+            room.needs_mail("a new email address")?;
+            room.limits.mail(client, Kind::EmailChange.name(), email)?;
+            let redirect_to = room.config.redirects.of(request);
+            Some(Dispatch::new(&room.letters, Kind::EmailChange, redirect_to, challenge)?)
+        }
+        _ => None,
     };
+    let (mut hash, mut nonce) = (None, None);
+    if let Some(password) = &password {
+        nonce = nonce_of(room, &signed, &body.nonce)?;
+        hash = Some(new_password(room, &signed, password).await?);
+    }
     let changes = Changes {
         user: user.id,
         session: signed.session.as_ref().map(|session| session.id),
         before: signed.user.password_hash.clone(),
         hash,
+        nonce,
+        oldest_nonce: Timestamp::now()
+            .checked_sub(room.config.mail.expiry)
+            .unwrap_or_default(),
         email,
+        dispatch,
         data: body.data,
     };
+    let (address, sends) = (signed.user.email.clone(), changes.dispatch.is_some());
     let changed = room.store.transact(move |tx| change(tx, changes.clone())).await;
     match changed {
-        Ok(profile) => Ok(response::json(StatusCode::OK, &profile?.json())),
+        Ok(Err(error)) => {
+            if matches!(error, Error::BadNonce) {
+                room.limits.wrong_code(&address);
+            }
+            Err(error)
+        }
+        Ok(Ok(profile)) => {
+            if sends {
+                room.wake_postman();
+            }
+            Ok(response::json(StatusCode::OK, &profile.json()))
+        }
         Err(error) if is_taken(&error) => Err(Error::EmailExists),
         Err(error) => Err(Error::of_database("Error updating user", error)),
     }
 }
 
-/// Hashes a new password. Errors: it is the old one, or the user signed in too long ago.
-async fn new_password(room: &AuthRoom, signed: &Signed, password: &str) -> Result<Secret<String>, Error> {
-    if room.config.secure_password_change {
-        let began = signed.session.as_ref().and_then(|session| session.created_at);
-        let is_recent = began.is_some_and(|began| Timestamp::now().duration_since(began) <= SIGNED_IN_RECENTLY);
-        if !is_recent {
-            return Err(Error::ReauthenticationNeeded);
-        }
+/// What has to be shown before the password may change, beside the session: the code that `/reauthenticate` sent, if the
+/// user signed in long ago and the settings ask for it. Errors: `ReauthenticationNeeded`, `TooManyRequests`.
+fn nonce_of(room: &AuthRoom, signed: &Signed, nonce: &str) -> Result<Option<Token>, Error> {
+    let began = signed.session.as_ref().and_then(|session| session.created_at);
+    let is_recent = began.is_some_and(|began| Timestamp::now().duration_since(began) <= SIGNED_IN_RECENTLY);
+    if !room.config.secure_password_change || is_recent {
+        return Ok(None);
     }
+    let nonce = nonce.trim();
+    if nonce.is_empty() {
+        return Err(Error::ReauthenticationNeeded);
+    }
+    let email = &signed.user.email;
+    room.limits.codes(email)?;
+    Ok(Some(room.letters.codes.token(email, nonce, Flow::Implicit)))
+}
+
+/// Hashes a new password. Errors: it is the old one.
+async fn new_password(room: &AuthRoom, signed: &Signed, password: &str) -> Result<Secret<String>, Error> {
     let stored = signed.user.password_hash.expose();
     if !stored.is_empty() && room.passwords.verify(password, Some(stored)).await? != Verdict::Wrong {
         return Err(Error::SamePassword);
@@ -113,7 +154,13 @@ struct Changes {
     /// The hash that the new password was compared with.
     before: Secret<String>,
     hash: Option<Secret<String>>,
+    /// The token of the code that was shown.
+    nonce: Option<Token>,
+    /// A code that was sent before does not hold any more.
+    oldest_nonce: Timestamp,
     email: Option<String>,
+    /// The mails that ask for consent to the address. `None`: it is the user's at once.
+    dispatch: Option<Dispatch>,
     data: Option<Map<String, Json>>,
 }
 
@@ -128,6 +175,14 @@ async fn change(tx: Tx, changes: Changes) -> Result<Decision<Result<Profile, Err
             // Somebody else has just changed it, and with that ended this session.
             return refused(Error::TokenSessionNotFound);
         }
+        if let Some(nonce) = &changes.nonce {
+            let types = [TokenType::Reauthentication];
+            let found = one_time_tokens::find(&tx, std::slice::from_ref(nonce), &types).await?;
+            let holds = found.is_some_and(|kept| kept.user == id && kept.created_at >= Some(changes.oldest_nonce));
+            if !holds {
+                return refused(Error::BadNonce);
+            }
+        }
         users::set_password(&tx, id, hash).await?;
         let scope = changes.session.map_or(Scope::Global, Scope::Others);
         sessions::end(&tx, id, scope).await?;
@@ -141,7 +196,7 @@ async fn change(tx: Tx, changes: Changes) -> Result<Decision<Result<Profile, Err
             return refused(error);
         }
     }
-    if let Some(email) = &changes.email {
+    if let (Some(email), None) = (&changes.email, &changes.dispatch) {
         let own = identities::email_data(id, email);
         users::set_email(&tx, id, email).await?;
         identities::insert(&tx, id, "email", &own).await?;
@@ -152,6 +207,15 @@ async fn change(tx: Tx, changes: Changes) -> Result<Decision<Result<Profile, Err
         users::confirm_email(&tx, id, &user.user_metadata).await?;
     } else if changes.data.is_some() {
         users::set_user_metadata(&tx, id, &user.user_metadata).await?;
+    }
+    if let (Some(email), Some(dispatch)) = (&changes.email, &changes.dispatch) {
+        if dispatch.letters.is_early(user.email_change_sent_at, dispatch.now) {
+            let wait = dispatch.letters.rules.pause.as_secs();
+            return refused(Error::TooEarly {
+                retry_seconds: u64::try_from(wait).unwrap_or_default(),
+            });
+        }
+        dispatch.send_change(&tx, &Recipient::of(&user), email).await?;
     }
     match users::profile_in(&tx, id).await? {
         Some(profile) => {

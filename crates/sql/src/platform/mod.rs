@@ -96,6 +96,21 @@ pub const STEPS: &[Step] = &[
         marker: (OWN_SCHEMA, "second_factors", None),
         sql: include_str!("second_factors.sql"),
     },
+    Step {
+        name: "flow state",
+        marker: ("auth", "flow_state", None),
+        sql: include_str!("flow_state.sql"),
+    },
+    Step {
+        name: "one-time tokens",
+        marker: ("auth", "one_time_tokens", None),
+        sql: include_str!("one_time_tokens.sql"),
+    },
+    Step {
+        name: "messages",
+        marker: (OWN_SCHEMA, "messages", None),
+        sql: include_str!("messages.sql"),
+    },
 ];
 
 /// True for schemas that are the platform's.

@@ -1,7 +1,9 @@
-//! What only `mainstay dev` has: tokens for the asking, to try policies before sign-in is there.
+//! What only `mainstay dev` has: tokens for the asking, to try policies with, and the mails that it has caught.
 //!
-//! Both routes answer on loopback alone, to pages of this very server alone: a page on the web must not be able to
+//! All of it answers on loopback alone, to pages of this very server alone: a page on the web must not be able to
 //! make itself a token through a developer's browser, by any origin or by a name that resolves to loopback.
+
+pub mod mail;
 
 use std::net::SocketAddr;
 
@@ -20,6 +22,8 @@ const TOKEN_SECONDS: i64 = 3600;
 pub struct Dev {
     pub jwt_secret: Secret<String>,
     pub anon_key: Secret<String>,
+    /// `None`: mails are sent, or there are none.
+    pub mail: Option<mail::CaughtMail>,
 }
 
 #[derive(Deserialize)]
@@ -30,10 +34,13 @@ struct TokenBody {
 }
 
 impl Dev {
-    /// Answers `GET /config` and `POST /token`.
-    pub fn answer(&self, peer: SocketAddr, request: &Request) -> Response {
+    /// Answers `GET /config`, `POST /token`, and what is below `/mail`.
+    pub async fn answer(&self, peer: SocketAddr, request: &Request) -> Response {
         if !is_own(peer, &request.headers) {
             return Error::LoopbackOnly.response();
+        }
+        if let (Some(mail), Some(rest)) = (&self.mail, request.path.strip_prefix("/mail")) {
+            return mail.answer(request, rest).await;
         }
         let mut response = match (&request.method, request.path.as_str()) {
             (&Method::GET, "/config") => {
@@ -117,10 +124,11 @@ mod tests {
     use super::*;
     use http::HeaderMap;
 
-    fn ask(peer: &str, headers: &[(&'static str, &'static str)]) -> StatusCode {
+    async fn ask(peer: &str, headers: &[(&'static str, &'static str)]) -> StatusCode {
         let dev = Dev {
             jwt_secret: Secret::new("x".repeat(32)),
             anon_key: Secret::new("k".into()),
+            mail: None,
         };
         let headers: HeaderMap = headers
             .iter()
@@ -134,23 +142,29 @@ mod tests {
             body: r#"{"sub":"a"}"#.into(),
             authentication: std::time::Duration::ZERO,
         };
-        dev.answer(peer.parse().unwrap(), &request).status
+        dev.answer(peer.parse().unwrap(), &request).await.status
     }
 
-    #[test]
-    fn only_the_servers_own_pages_get_tokens() {
+    #[tokio::test]
+    async fn only_the_servers_own_pages_get_tokens() {
         let local = "127.0.0.1:9";
-        assert_eq!(ask(local, &[("host", "localhost:1")]), StatusCode::OK);
+        assert_eq!(ask(local, &[("host", "localhost:1")]).await, StatusCode::OK);
         assert_eq!(
-            ask(local, &[("host", "127.0.0.1:1"), ("origin", "http://127.0.0.1:1")]),
+            ask(local, &[("host", "127.0.0.1:1"), ("origin", "http://127.0.0.1:1")]).await,
             StatusCode::OK
         );
         assert_eq!(
-            ask(local, &[("host", "127.0.0.1:1"), ("origin", "http://evil.example")]),
+            ask(local, &[("host", "127.0.0.1:1"), ("origin", "http://evil.example")]).await,
             StatusCode::FORBIDDEN
         );
-        assert_eq!(ask(local, &[("host", "rebound.example:1")]), StatusCode::FORBIDDEN);
-        assert_eq!(ask(local, &[]), StatusCode::FORBIDDEN);
-        assert_eq!(ask("192.0.2.1:9", &[("host", "localhost:1")]), StatusCode::FORBIDDEN);
+        assert_eq!(
+            ask(local, &[("host", "rebound.example:1")]).await,
+            StatusCode::FORBIDDEN
+        );
+        assert_eq!(ask(local, &[]).await, StatusCode::FORBIDDEN);
+        assert_eq!(
+            ask("192.0.2.1:9", &[("host", "localhost:1")]).await,
+            StatusCode::FORBIDDEN
+        );
     }
 }

@@ -1,0 +1,91 @@
+//! Mails and text messages: what they say, and the queue that they wait in.
+//!
+//! A message is a row of `_mainstay.messages`, written in the transaction of what it tells of: what is rolled back is told
+//! to nobody, and what was acknowledged is told even if the process ends in that moment. [`postman`] hands messages over.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`mail`] | kinds of mails, their texts |
+//! | [`template`] | the language of the texts |
+//! | [`postman`] | the queue's other end: tries, and tries again |
+//! | [`delivery`] | who takes a message: an SMTP server, the catcher |
+
+pub mod catcher;
+pub mod delivery;
+pub mod mail;
+pub mod postman;
+pub mod smtp;
+pub mod template;
+
+use jiff::Timestamp;
+use mainstay_core::error::BackendError;
+use uuid::Uuid;
+
+use crate::store::{Tx, text};
+
+const INSERT: &str = "INSERT INTO _mainstay.messages (id, kind, channel, recipient, subject, body, attempts, due_at, \
+     expires_at) VALUES ($1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text, 0, $7::timestamptz, \
+     $8::timestamptz)";
+
+/// The way a message takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    Mail,
+    Sms,
+    WhatsApp,
+}
+
+impl Channel {
+    pub fn name(self) -> &'static str {
+        match self {
+            Channel::Mail => "mail",
+            Channel::Sms => "sms",
+            Channel::WhatsApp => "whatsapp",
+        }
+    }
+
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Channel::Mail, Channel::Sms, Channel::WhatsApp]
+            .into_iter()
+            .find(|channel| channel.name() == name)
+    }
+}
+
+/// A message that is to be sent. Its text holds what proves an address, so it is shown nowhere.
+#[derive(Clone)]
+pub struct Message {
+    /// What it is about, for logs.
+    pub kind: String,
+    pub channel: Channel,
+    /// Empty: there is nobody, and all that is left to do is to remove it.
+    pub recipient: String,
+    pub subject: String,
+    /// A page for mails, text for others.
+    pub body: String,
+    /// After this it says nothing that still holds.
+    pub expires_at: Timestamp,
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Message")
+            .field("kind", &self.kind)
+            .field("channel", &self.channel)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Puts a message into the queue.
+pub async fn put(tx: &Tx, message: &Message, now: Timestamp) -> Result<(), BackendError> {
+    let values = vec![
+        text(Uuid::new_v4()),
+        text(&message.kind),
+        text(message.channel.name()),
+        text(&message.recipient),
+        text(&message.subject),
+        text(&message.body),
+        text(now),
+        text(message.expires_at),
+    ];
+    tx.run(INSERT, values).await.map(drop)
+}

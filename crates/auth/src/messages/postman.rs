@@ -1,0 +1,193 @@
+//! Takes messages out of the queue and hands them over, again and again until each is taken or says nothing any more.
+//!
+//! A message that is being handed over is hidden from others for [`HANDING_OVER`]. Whoever ends meanwhile leaves it to be
+//! tried again then: a message may come twice, but never not at all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use mainstay_core::error::BackendError;
+use tokio::sync::{Mutex, Notify};
+use uuid::Uuid;
+
+use super::delivery::{Delivery, Undelivered};
+use super::{Channel, Message};
+use crate::store::{Row, Store, text};
+
+/// Messages that are taken out at once.
+const AT_ONCE: u64 = 4;
+/// How long handing over a message may take, in all.
+const HANDING_OVER: SignedDuration = SignedDuration::from_secs(120);
+/// How long one try may take.
+const TRY_MAX: Duration = Duration::from_secs(30);
+/// How often the queue is looked at without being asked to: other processes, and the clock, put messages there too.
+const LOOKED_AT: Duration = Duration::from_secs(15);
+/// How soon it is looked at again, at the earliest.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// Between one try and the next; the last one goes on.
+const PAUSES: [SignedDuration; 6] = [
+    SignedDuration::from_secs(1),
+    SignedDuration::from_secs(5),
+    SignedDuration::from_secs(15),
+    SignedDuration::from_secs(60),
+    SignedDuration::from_secs(300),
+    SignedDuration::from_secs(1800),
+];
+/// `undefined_table`: nobody has put anything there yet.
+const UNDEFINED_TABLE: &str = "42P01";
+
+const TAKE: &str = "UPDATE _mainstay.messages SET due_at = $2::timestamptz, attempts = attempts + 1 \
+     WHERE due_at <= $1::timestamptz AND id IN (SELECT m.id FROM _mainstay.messages m \
+     WHERE m.due_at <= $1::timestamptz ORDER BY m.due_at, m.id LIMIT $3::bigint) \
+     RETURNING id, kind, channel, recipient, subject, body, attempts, expires_at";
+const NEXT: &str = "SELECT m.due_at FROM _mainstay.messages m ORDER BY m.due_at LIMIT 1";
+const AGAIN: &str = "UPDATE _mainstay.messages SET due_at = $2::timestamptz WHERE id = $1::uuid";
+const REMOVE: &str = "DELETE FROM _mainstay.messages WHERE id = $1::uuid";
+
+/// Hands messages over.
+#[derive(Clone)]
+pub struct Postman {
+    store: Store,
+    mail: Option<Arc<dyn Delivery>>,
+    texts: Option<Arc<dyn Delivery>>,
+    rounds: Arc<Rounds>,
+}
+
+/// The rounds that a postman makes, one after the other.
+#[derive(Default)]
+pub(crate) struct Rounds {
+    woken: Notify,
+    /// Held during a round: whoever asks for one meanwhile finds everything done that was asked for before.
+    turn: Mutex<()>,
+}
+
+impl Rounds {
+    /// Somebody has put a message into the queue.
+    pub fn wake(&self) {
+        self.woken.notify_one();
+    }
+}
+
+struct Taken {
+    id: Uuid,
+    attempts: i64,
+    message: Message,
+}
+
+impl Taken {
+    fn read(row: &mut Row) -> Result<Self, BackendError> {
+        let (id, kind, channel) = (row.uuid()?, row.text()?, row.text()?);
+        let (recipient, subject, body) = (row.text()?, row.text()?, row.text()?);
+        Ok(Taken {
+            id,
+            attempts: row.integer()?,
+            message: Message {
+                kind,
+                channel: Channel::of_name(&channel).unwrap_or(Channel::Mail),
+                recipient,
+                subject,
+                body,
+                expires_at: row.time()?.unwrap_or(Timestamp::MAX),
+            },
+        })
+    }
+}
+
+impl Postman {
+    pub(crate) fn new(
+        store: Store,
+        mail: Option<Arc<dyn Delivery>>,
+        texts: Option<Arc<dyn Delivery>>,
+        rounds: Arc<Rounds>,
+    ) -> Self {
+        Postman {
+            store,
+            mail,
+            texts,
+            rounds,
+        }
+    }
+
+    /// Hands over what comes, until it is dropped.
+    pub async fn run(self) {
+        loop {
+            // Asked for before the look, so that nothing which comes after it is missed.
+            let woken = self.rounds.woken.notified();
+            let next = match self.deliver().await {
+                Ok(next) => next,
+                Err(error) => {
+                    tracing::warn!(%error, "messages wait: the queue cannot be read");
+                    None
+                }
+            };
+            let until = next.and_then(|next| Timestamp::now().duration_until(next).try_into().ok());
+            let pause = until.map_or(LOOKED_AT, |until: Duration| until.clamp(PAUSE_MIN, LOOKED_AT));
+            let _ = tokio::time::timeout(pause, woken).await;
+        }
+    }
+
+    /// Hands over everything that is due now, and says when the next message is. Errors: the queue cannot be read or
+    /// written.
+    pub async fn deliver(&self) -> Result<Option<Timestamp>, BackendError> {
+        let _turn = self.rounds.turn.lock().await;
+        loop {
+            let now = Timestamp::now();
+            let until = now.checked_add(HANDING_OVER).unwrap_or(now);
+            let taken = match self.store.run(TAKE, vec![text(now), text(until), text(AT_ONCE)]).await {
+                Err(BackendError::Refused(error)) if error.sqlstate == UNDEFINED_TABLE => return Ok(None),
+                rows => rows?.all(Taken::read)?,
+            };
+            if taken.is_empty() {
+                let next = self.store.run(NEXT, Vec::new()).await?;
+                return Ok(next.first(Row::time)?.flatten());
+            }
+            for taken in taken {
+                self.hand_over(taken).await?;
+            }
+        }
+    }
+
+    async fn hand_over(&self, taken: Taken) -> Result<(), BackendError> {
+        let Taken { id, attempts, message } = taken;
+        let kind = message.kind.as_str();
+        if !message.recipient.is_empty() {
+            match self.tried(&message).await {
+                Ok(()) => tracing::info!(kind, attempts, "a message was handed over"),
+                Err(Undelivered::Never(reason)) => tracing::error!(kind, attempts, reason, "a message was given up"),
+                Err(Undelivered::Later(reason)) => {
+                    let pause = usize::try_from(attempts).unwrap_or_default().saturating_sub(1);
+                    let pause = PAUSES[pause.min(PAUSES.len() - 1)];
+                    let next = Timestamp::now().checked_add(pause).unwrap_or(Timestamp::MAX);
+                    if next < message.expires_at {
+                        self.store.run(AGAIN, vec![text(id), text(next)]).await?;
+                        tracing::warn!(kind, attempts, reason, "a message waits for another try");
+                        return Ok(());
+                    }
+                    tracing::error!(kind, attempts, reason, "a message was given up: it would come too late");
+                }
+            }
+        }
+        self.store.run(REMOVE, vec![text(id)]).await.map(drop)
+    }
+
+    async fn tried(&self, message: &Message) -> Result<(), Undelivered> {
+        if Timestamp::now() >= message.expires_at {
+            return Err(Undelivered::Never("what it says does not hold any more".into()));
+        }
+        let delivery = match message.channel {
+            Channel::Mail => &self.mail,
+            Channel::Sms | Channel::WhatsApp => &self.texts,
+        };
+        let Some(delivery) = delivery else {
+            return Err(Undelivered::Later("nothing here takes messages of its channel".into()));
+        };
+        match tokio::time::timeout(TRY_MAX, delivery.deliver(message)).await {
+            Ok(result) => result,
+            Err(_) => Err(Undelivered::Later(format!(
+                "it took longer than {} seconds",
+                TRY_MAX.as_secs()
+            ))),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The page that a link in a mail opens: what is about to happen, and a button.
+//!
+//! No script, nothing from elsewhere, and the button's form goes nowhere but here; from here the browser may be sent on
+//! to the application alone.
+
+use std::sync::LazyLock;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderValue, StatusCode, header};
+use mainstay_http::Response;
+use url::Url;
+
+use super::verify::{Link, Verification};
+use crate::messages::template::escape;
+
+const STYLE: &str = "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:26rem;margin:15vh auto 0;padding:0 1.5rem;\
+     color:#1c1c1c;background:#fff}h1{font-size:1.5rem}button{font:inherit;padding:.7rem 1.4rem;border:0;\
+     border-radius:.4rem;background:#14532d;color:#fff;cursor:pointer}button:focus-visible{outline:3px solid #14532d;\
+     outline-offset:3px}@media(prefers-color-scheme:dark){body{color:#eee;background:#1c1c1c}\
+     button{background:#86efac;color:#111}button:focus-visible{outline-color:#86efac}}";
+
+static STYLE_HASH: LazyLock<String> = LazyLock::new(|| STANDARD.encode(digest(&SHA256, STYLE.as_bytes())));
+
+/// The page.
+pub fn show(link: &Link) -> Response {
+    let (title, button) = words(link.verification);
+    let mut page = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"robots\" content=\"noindex\"><title>{title}</title><style>{STYLE}</style></head>\
+         <body><main><h1>{title}</h1><form method=\"post\" action=\"verify\">"
+    );
+    for (name, value) in [
+        ("token", link.token.expose()),
+        ("type", link.verification.name()),
+        ("redirect_to", &link.redirect_to),
+    ] {
+        page.push_str(&format!("<input type=\"hidden\" name=\"{name}\" value=\""));
+        escape(&mut page, value);
+        page.push_str("\">");
+    }
+    page.push_str(&format!(
+        "<button type=\"submit\">{button}</button></form></main></body></html>"
+    ));
+    let mut response = Response::body(StatusCode::OK, "text/html; charset=utf-8", page);
+    let mut put = |name, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers.insert(name, value);
+        }
+    };
+    put(
+        header::CONTENT_SECURITY_POLICY,
+        &format!(
+            "default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' {}",
+            *STYLE_HASH,
+            source(&link.redirect_to)
+        ),
+    );
+    put(header::CACHE_CONTROL, "no-store");
+    put(header::REFERRER_POLICY, "no-referrer");
+    put(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    put(header::X_FRAME_OPTIONS, "DENY");
+    response
+}
+
+/// What a policy calls the application: browsers ask it for every step that a form's answer leads to.
+fn source(address: &str) -> String {
+    let Ok(url) = Url::parse(address) else {
+        return String::new();
+    };
+    match url.origin() {
+        origin @ url::Origin::Tuple(..) => origin.ascii_serialization(),
+        url::Origin::Opaque(_) => format!("{}:", url.scheme()),
+    }
+}
+
+fn words(verification: Verification) -> (&'static str, &'static str) {
+    match verification {
+        Verification::Signup => ("Confirm your e-mail address", "Confirm the address"),
+        Verification::Invite => ("You are invited", "Accept the invitation"),
+        Verification::Recovery => ("Reset your password", "Go on"),
+        Verification::EmailChange => ("Confirm the change of your e-mail address", "Confirm the change"),
+        Verification::MagicLink | Verification::Email | Verification::Sms | Verification::PhoneChange => {
+            ("Sign in", "Sign in")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::one_time_tokens::Token;
+
+    #[test]
+    fn a_link_says_nothing_but_what_it_is() {
+        let link = Link {
+            token: Token::read("\"><script>alert(1)</script>").unwrap(),
+            verification: Verification::Signup,
+            redirect_to: "com.example.app://in?a='b'".into(),
+        };
+        let response = show(&link);
+        let page = String::from_utf8(response.body.to_vec()).unwrap();
+        assert!(!page.contains("<script") && page.contains("&#34;&gt;&lt;script&gt;"));
+        assert!(page.contains("value=\"com.example.app://in?a=&#39;b&#39;\""));
+        let policy = response.headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(policy.contains("default-src 'none'") && policy.ends_with("form-action 'self' com.example.app:"));
+        assert_eq!(source("https://a.example:8443/x?y"), "https://a.example:8443");
+        assert_eq!(response.headers[header::REFERRER_POLICY], "no-referrer");
+        assert_eq!(response.headers[header::CACHE_CONTROL], "no-store");
+    }
+}
