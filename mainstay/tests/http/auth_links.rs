@@ -34,12 +34,12 @@ async fn an_administrator_makes_links_of_every_type() {
             auth.server.url
         );
         assert!(action.starts_with(&expected), "{action}");
-        let in_by_hash = session(&auth.verify(json!({"type": "email", "token_hash": hash})).await);
+        let in_by_hash = session(&auth.prove(json!({"type": "email", "token_hash": hash})).await);
         assert_eq!(in_by_hash.claims()["amr"][0]["method"], "otp");
 
         let made = link_of(&generate(&auth, json!({"type": "recovery", "email": "ann@example.com"})).await);
         let by_code = json!({"type": "recovery", "email": "ann@example.com", "token": made["email_otp"]});
-        session(&auth.verify(by_code).await);
+        session(&auth.prove(by_code).await);
 
         // Somebody new.
         let made = link_of(&generate(&auth, json!({"type": "magiclink", "email": "bea@example.com"})).await);
@@ -56,13 +56,13 @@ async fn an_administrator_makes_links_of_every_type() {
             refused(400, "email_not_confirmed")
         );
         let by_code = json!({"type": "signup", "email": "cid@example.com", "token": made["email_otp"]});
-        session(&auth.verify(by_code).await);
+        session(&auth.prove(by_code).await);
         auth.sign_in("cid@example.com").await;
         let made = link_of(&generate(&auth, json!({"type": "invite", "email": "dan@example.com"})).await);
         assert!(made["invited_at"].is_string());
         session(
             &auth
-                .verify(json!({"type": "invite", "token_hash": made["hashed_token"]}))
+                .prove(json!({"type": "invite", "token_hash": made["hashed_token"]}))
                 .await,
         );
 
@@ -71,12 +71,12 @@ async fn an_administrator_makes_links_of_every_type() {
         let current = link_of(&generate(&auth, change("email_change_current")).await);
         let new = link_of(&generate(&auth, change("email_change_new")).await);
         let half = auth
-            .verify(json!({"type": "email_change", "token_hash": current["hashed_token"]}))
+            .prove(json!({"type": "email_change", "token_hash": current["hashed_token"]}))
             .await;
         assert_eq!(half.json()["code"], "200", "{}", half.text());
         let changed = session(
             &auth
-                .verify(json!({"type": "email_change", "token_hash": new["hashed_token"]}))
+                .prove(json!({"type": "email_change", "token_hash": new["hashed_token"]}))
                 .await,
         );
         assert_eq!(

@@ -119,7 +119,7 @@ impl Auth {
         newest
     }
 
-    pub async fn verify(&self, body: Value) -> Answer {
+    pub async fn prove(&self, body: Value) -> Answer {
         self.post("/verify", body).await
     }
 
@@ -269,13 +269,13 @@ async fn a_code_proves_what_its_link_proves() {
                 code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()),
                 "{code}"
             );
-            let ann = session(&auth.verify(json!({"type": kind, "email": email, "token": code})).await);
+            let ann = session(&auth.prove(json!({"type": kind, "email": email, "token": code})).await);
             assert_eq!(ann.user["email"], json!(email));
             assert_eq!(ann.claims()["amr"][0]["method"], "otp");
         }
         auth.try_sign_up("hash@example.com", json!({})).await;
         let mail = auth.mail("hash@example.com").await;
-        session(&auth.verify(json!({"type": "email", "token_hash": mail.token()})).await);
+        session(&auth.prove(json!({"type": "email", "token_hash": mail.token()})).await);
 
         // A magic link, for somebody who is there.
         assert_eq!(
@@ -290,7 +290,7 @@ async fn a_code_proves_what_its_link_proves() {
         let code = auth.mail("ann0@example.com").await.code();
         session(
             &auth
-                .verify(json!({"type": "magiclink", "email": "ann0@example.com", "token": code}))
+                .prove(json!({"type": "magiclink", "email": "ann0@example.com", "token": code}))
                 .await,
         );
     })
@@ -394,7 +394,7 @@ async fn a_flow_with_a_challenge_ends_in_a_code_for_whoever_began_it() {
         let mail = auth.mail("ann@example.com").await;
         // The code itself needs no flow.
         let typed = json!({"type": "email", "email": "ann@example.com", "token": mail.code()});
-        session(&auth.verify(typed).await);
+        session(&auth.prove(typed).await);
         auth.post("/otp", with_challenge("ann@example.com")).await;
         let code = auth.follow(&auth.mail("ann@example.com").await).await.query("code").unwrap();
         auth.call("age", json!({"seconds": 301})).await;
@@ -487,7 +487,7 @@ async fn a_new_address_needs_the_consent_of_both() {
                 Some("otp_expired")
             );
             let code = json!({"type": "email_change", "email": second.to, "token": second.code()});
-            let changed = session(&auth.verify(code).await);
+            let changed = session(&auth.prove(code).await);
             assert_eq!(changed.user["email"], json!(new));
             assert!(changed.user.get("new_email").is_none());
             assert_eq!(changed.user["identities"][0]["identity_data"]["email"], json!(new));
@@ -516,13 +516,13 @@ async fn a_new_address_needs_the_consent_of_both() {
         let mails = auth.mails().await;
         assert_eq!(mails[0].kind, "email_change");
         let half = auth
-            .verify(json!({"type": "email_change", "token_hash": mails[0].token()}))
+            .prove(json!({"type": "email_change", "token_hash": mails[0].token()}))
             .await;
         assert_eq!(half.status, 200);
         assert_eq!(half.json()["code"], "200");
         // What was sent before it was sent again is void.
         let old = json!({"type": "email_change", "token_hash": mails[2].token()});
-        assert_eq!(refusal(&auth.verify(old).await), refused(403, "otp_expired"));
+        assert_eq!(refusal(&auth.prove(old).await), refused(403, "otp_expired"));
     })
     .await;
     let single = || project().config("double_confirm_changes = false");
@@ -572,7 +572,7 @@ async fn a_password_is_changed_late_with_a_code_that_was_just_sent() {
                 .await;
             let code = auth.mail("ann@example.com").await.code();
             let as_sign_in = json!({"type": "email", "email": "ann@example.com", "token": code});
-            assert_eq!(refusal(&auth.verify(as_sign_in).await), refused(403, "otp_expired"));
+            assert_eq!(refusal(&auth.prove(as_sign_in).await), refused(403, "otp_expired"));
         },
     )
     .await;
@@ -658,7 +658,7 @@ async fn mails_say_what_the_settings_say() {
             .next()
             .unwrap()
             .to_owned();
-        session(&auth.verify(json!({"type": "email", "token_hash": hash})).await);
+        session(&auth.prove(json!({"type": "email", "token_hash": hash})).await);
     })
     .await;
     // A template that cannot be read keeps the server from starting, and is named.

@@ -63,10 +63,10 @@ async fn a_mail_server_gets_what_was_committed_and_nothing_else() {
             assert!(first.text().contains("multipart/alternative"));
             let token = |text: &str| pair(link_of(text).split_once('?').unwrap().1, "token").unwrap();
             let void = json!({"type": "signup", "token_hash": token(&first.text())});
-            assert_eq!(refusal(&auth.verify(void).await), refused(403, "otp_expired"));
+            assert_eq!(refusal(&auth.prove(void).await), refused(403, "otp_expired"));
             session(
                 &auth
-                    .verify(json!({"type": "signup", "token_hash": token(&second.text())}))
+                    .prove(json!({"type": "signup", "token_hash": token(&second.text())}))
                     .await,
             );
             let log = auth.server.log();
@@ -104,11 +104,11 @@ async fn a_mail_outlives_a_kill_and_a_server_that_takes_nothing() {
         // The flow goes on where it was: a kill between mail and link loses nothing.
         auth.server.kill();
         auth.server.run().unwrap();
-        let ann = session(&auth.verify(json!({"type": "magiclink", "token_hash": token})).await);
+        let ann = session(&auth.prove(json!({"type": "magiclink", "token_hash": token})).await);
         auth.server.kill();
         auth.server.run().unwrap();
         assert_eq!(auth.user(&ann.access_token).await.status, 200);
-        let again = auth.verify(json!({"type": "magiclink", "token_hash": token})).await;
+        let again = auth.prove(json!({"type": "magiclink", "token_hash": token})).await;
         assert_eq!(refusal(&again), refused(403, "otp_expired"));
     }
 }

@@ -26,7 +26,7 @@ async fn of_many_at_once_one_redeems() {
             let redeemed = join_all((0..REDEEMERS).map(|_| async {
                 match by {
                     "form" => auth.press(&form).await.header("location").contains("access_token="),
-                    _ => auth.verify(body.clone()).await.status == 200,
+                    _ => auth.prove(body.clone()).await.status == 200,
                 }
             }))
             .await;
@@ -36,7 +36,7 @@ async fn of_many_at_once_one_redeems() {
             if by == "token" {
                 let body = json!({"type": "email", "email": "ann@example.com", "token": "000000"});
                 assert_eq!(
-                    refusal(&auth.verify(body).await),
+                    refusal(&auth.prove(body).await),
                     refused(429, "over_request_rate_limit")
                 );
             }
@@ -109,7 +109,7 @@ async fn a_token_is_good_for_its_address_its_purpose_and_its_time() {
             let mail = auth.mail(email).await;
             session(
                 &auth
-                    .verify(json!({"type": "signup", "email": email, "token": mail.code()}))
+                    .prove(json!({"type": "signup", "email": email, "token": mail.code()}))
                     .await,
             )
         };
@@ -135,7 +135,7 @@ async fn a_token_is_good_for_its_address_its_purpose_and_its_time() {
         ];
         for body in refusals {
             assert_eq!(
-                refusal(&auth.verify(body.clone()).await),
+                refusal(&auth.prove(body.clone()).await),
                 refused(403, "otp_expired"),
                 "{body}"
             );
@@ -144,7 +144,7 @@ async fn a_token_is_good_for_its_address_its_purpose_and_its_time() {
         let kept = auth.call("kept", json!({})).await;
         for digest in kept.as_array().unwrap() {
             let body = json!({"type": "recovery", "token_hash": digest});
-            assert_eq!(refusal(&auth.verify(body).await), refused(403, "otp_expired"));
+            assert_eq!(refusal(&auth.prove(body).await), refused(403, "otp_expired"));
         }
         // Not what a token is.
         for body in [
@@ -154,7 +154,7 @@ async fn a_token_is_good_for_its_address_its_purpose_and_its_time() {
             json!({"type": ["recovery"], "token_hash": hash}),
         ] {
             assert_eq!(
-                refusal(&auth.verify(body.clone()).await),
+                refusal(&auth.prove(body.clone()).await),
                 refused(400, "bad_json"),
                 "{body}"
             );
@@ -170,7 +170,7 @@ async fn a_token_is_good_for_its_address_its_purpose_and_its_time() {
             json!({"type": "reauthentication", "token_hash": hash}),
         ] {
             assert_eq!(
-                refusal(&auth.verify(body.clone()).await),
+                refusal(&auth.prove(body.clone()).await),
                 refused(400, "validation_failed"),
                 "{body}"
             );
@@ -182,11 +182,11 @@ async fn a_token_is_good_for_its_address_its_purpose_and_its_time() {
             json!({"type": "recovery", "email": "ann@example.com", "token": code}),
             json!({"type": "recovery", "token_hash": hash}),
         ] {
-            assert_eq!(refusal(&auth.verify(body).await), refused(403, "otp_expired"));
+            assert_eq!(refusal(&auth.prove(body).await), refused(403, "otp_expired"));
         }
         session(
             &auth
-                .verify(json!({"type": "magiclink", "token_hash": newer.token()}))
+                .prove(json!({"type": "magiclink", "token_hash": newer.token()}))
                 .await,
         );
         // Time.
@@ -213,7 +213,7 @@ async fn a_token_is_good_for_its_address_its_purpose_and_its_time() {
             let mail = auth.mail(&email).await;
             let path = format!("/admin/users/{}", ann.id());
             assert_eq!(auth.ask(Method::PUT, &path, Some(&admin), change).await.status, 200);
-            let answer = auth.verify(json!({"type": "email", "token_hash": mail.token()})).await;
+            let answer = auth.prove(json!({"type": "email", "token_hash": mail.token()})).await;
             assert_eq!(refusal(&answer), refused(403, code));
         }
     })
@@ -240,7 +240,7 @@ async fn codes_are_guessed_a_few_times_with_and_without_a_user() {
             let mut told = Vec::new();
             for _ in 0..22 {
                 let answer = auth
-                    .verify(json!({"type": "email", "email": email, "token": wrong}))
+                    .prove(json!({"type": "email", "email": email, "token": wrong}))
                     .await;
                 told.push((answer.status.as_u16(), answer.json()["message"].clone()));
             }
@@ -249,7 +249,7 @@ async fn codes_are_guessed_a_few_times_with_and_without_a_user() {
         }
         let right = json!({"type": "email", "email": "ann@example.com", "token": mail.code()});
         assert_eq!(
-            refusal(&auth.verify(right).await),
+            refusal(&auth.prove(right).await),
             refused(429, "over_request_rate_limit")
         );
         // Nobody guesses a link, so its owner gets in.
