@@ -51,6 +51,9 @@ pub enum Command {
     Grow(Grow),
     /// Bring in a file (CSV, JSON, NDJSON, SQLite) or a PostgreSQL database; what is guessed is shown before anything is written
     Import(Import),
+    /// The people who sign in: list, make, ban, sign out, delete, import them; also while a server runs
+    #[command(subcommand)]
+    Users(Users),
     /// Print the project's API keys, or change the key that signs access tokens
     Keys(Keys),
     /// Write the database's types for typed clients, as `supabase gen types` does
@@ -284,6 +287,149 @@ pub struct Diff {
     /// Only say whether there is a difference: exit code 1 if so
     #[arg(long)]
     pub check: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Users {
+    /// List them, newest first
+    List {
+        #[command(flatten)]
+        target: Target,
+        /// Only those whose address or full name has this in it
+        #[arg(long, value_name = "TEXT")]
+        search: Option<String>,
+        #[arg(long, default_value_t = 1)]
+        page: u64,
+        #[arg(long, default_value_t = 100)]
+        per_page: u64,
+        /// Print JSON instead of lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print one, as the admin API shows a user
+    Show {
+        /// Id, address or number
+        who: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Make one
+    Create(UsersCreate),
+    /// Refuse one everywhere, from now on
+    Ban {
+        /// Id, address or number
+        who: String,
+        #[command(flatten)]
+        target: Target,
+        /// For how long, such as 24h
+        #[arg(long = "for", value_name = "DURATION", default_value = "876000h")]
+        duration: String,
+    },
+    /// Lift a ban
+    Unban {
+        /// Id, address or number
+        who: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// End every session of one
+    SignOut {
+        /// Id, address or number
+        who: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Print a link that signs one in, or invites, as a message would have it; nothing is sent
+    Link {
+        /// Address
+        who: String,
+        #[command(flatten)]
+        target: Target,
+        /// What the link is for: magiclink, recovery, invite
+        #[arg(long = "type", value_name = "TYPE", default_value = "magiclink")]
+        kind: String,
+        /// Where it leads to
+        #[arg(long, value_name = "URL")]
+        redirect_to: Option<String>,
+    },
+    /// List the second factors of one, or take one away from somebody who has lost it
+    Factors {
+        /// Id, address or number
+        who: String,
+        #[command(flatten)]
+        target: Target,
+        /// Take this one away
+        #[arg(long, value_name = "ID")]
+        delete: Option<String>,
+    },
+    /// Delete one, with everything that goes with the user
+    Delete {
+        /// Id, address or number
+        who: String,
+        #[command(flatten)]
+        target: Target,
+        /// Leave a row that says nothing of whom it was, for what refers to it
+        #[arg(long)]
+        soft: bool,
+        /// Do not ask
+        #[arg(long, short = 'y')]
+        yes: bool,
+    },
+    /// Bring in users of Supabase (auth.users as CSV or JSON) or Firebase (auth:export as JSON), with their passwords
+    Import(UsersImport),
+}
+
+#[derive(Debug, Args)]
+pub struct UsersCreate {
+    /// Address or number
+    pub who: String,
+    #[command(flatten)]
+    pub target: Target,
+    /// Read a password from standard input; without one the user cannot sign in by password
+    #[arg(long)]
+    pub password: bool,
+    /// The address or number is not known to be the user's
+    #[arg(long)]
+    pub unconfirmed: bool,
+    /// Another role than authenticated
+    #[arg(long)]
+    pub role: Option<String>,
+    /// What is known of the user, a JSON object
+    #[arg(long, value_name = "JSON")]
+    pub data: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct UsersImport {
+    /// The file; `-` reads standard input
+    pub source: String,
+    #[command(flatten)]
+    pub target: Target,
+    /// Only say what is in it
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub firebase: Firebase,
+}
+
+/// Firebase's password hash parameters, as its console shows them.
+#[derive(Debug, Args)]
+pub struct Firebase {
+    /// base64_signer_key
+    #[arg(
+        long,
+        value_name = "BASE64",
+        env = "MAINSTAY_FIREBASE_SIGNER_KEY",
+        hide_env_values = true
+    )]
+    pub firebase_signer_key: Option<String>,
+    /// base64_salt_separator
+    #[arg(long, value_name = "BASE64", default_value = "Bw==")]
+    pub firebase_salt_separator: String,
+    #[arg(long, value_name = "NUMBER", default_value_t = 8)]
+    pub firebase_rounds: u32,
+    #[arg(long, value_name = "NUMBER", default_value_t = 14)]
+    pub firebase_mem_cost: u32,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ use mainstay_core::secret::Secret;
 use crate::messages::mail::Texts;
 use crate::redirect::Redirects;
 
+use crate::captcha::Captcha;
 use crate::hooks::Hooks;
 use crate::sealing::Seals;
 
@@ -38,6 +39,9 @@ pub struct Config {
     pub secret: Secret<String>,
     pub mail: MailRules,
     pub passwords: PasswordRules,
+    pub leaked: LeakedPasswords,
+    /// Who signs up or signs in by password must be a person.
+    pub captcha: Option<Captcha>,
     pub sessions: SessionRules,
     pub mfa: MfaRules,
     /// What seals the secrets of second factors.
@@ -80,6 +84,17 @@ pub struct PasswordRules {
     /// Characters.
     pub length_min: usize,
     pub required: &'static [Characters],
+}
+
+/// Passwords that are known to others and not taken.
+#[derive(Clone, Debug, Default)]
+pub struct LeakedPasswords {
+    /// The thousand commonest.
+    pub refuses_common: bool,
+    /// Where those of breaches are asked for, as Have I Been Pwned answers.
+    pub service: Option<String>,
+    /// No password is taken while the service does not answer.
+    pub fails_closed: bool,
 }
 
 /// Characters of which a password must hold one.

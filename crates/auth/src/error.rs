@@ -117,6 +117,12 @@ pub enum Error {
     NotServed(String),
     #[error("this path does not take {0}")]
     MethodNotAllowed(String),
+    #[error("captcha protection: request disallowed ({0})")]
+    CaptchaFailed(String),
+    #[error("captcha verification process failed")]
+    CaptchaUnknown,
+    #[error("Unable to perform password strength check with HaveIBeenPwned.org.")]
+    LeaksUnknown,
     #[error(transparent)]
     Hook(HookError),
     #[error("the database is being moved and takes no writes")]
@@ -175,6 +181,7 @@ impl Error {
             | Error::SessionExpired(_)
             | Error::RefreshBanned
             | Error::BadCodeVerifier
+            | Error::CaptchaFailed(_)
             | Error::ReauthenticationNeeded => StatusCode::BAD_REQUEST,
             Error::NoAuthorization | Error::InsufficientAal => StatusCode::UNAUTHORIZED,
             Error::BadJwt(_)
@@ -209,7 +216,9 @@ impl Error {
                 StatusCode::TOO_MANY_REQUESTS
             }
             Error::WritesHeld | Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Error::Database { .. } | Error::Unexpected(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Error::CaptchaUnknown | Error::LeaksUnknown | Error::Database { .. } | Error::Unexpected(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         }
     }
 
@@ -252,6 +261,7 @@ impl Error {
             Error::ReauthenticationNeeded => "reauthentication_needed",
             Error::InsufficientAal => "insufficient_aal",
             Error::SsoManaged => "user_sso_managed",
+            Error::CaptchaFailed(_) => "captcha_failed",
             Error::Hook(error) => error.name(),
             Error::Mfa(error) => error.name(),
             Error::FlowStateNotFound => "flow_state_not_found",
@@ -263,9 +273,12 @@ impl Error {
             Error::TooManyRequests { .. } => "over_request_rate_limit",
             Error::NotServed(_) => "feature_disabled",
             Error::MethodNotAllowed(_) => "validation_failed",
-            Error::WritesHeld | Error::Unavailable(_) | Error::Database { .. } | Error::Unexpected(_) => {
-                "unexpected_failure"
-            }
+            Error::WritesHeld
+            | Error::CaptchaUnknown
+            | Error::LeaksUnknown
+            | Error::Unavailable(_)
+            | Error::Database { .. }
+            | Error::Unexpected(_) => "unexpected_failure",
         }
     }
 

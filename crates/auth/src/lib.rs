@@ -12,6 +12,7 @@
 //! | [`standing`] | whose tokens still hold, in every room |
 //! | [`factors`] | second factors, their challenges, codes that were used and guessed |
 //! | [`sealing`] | secrets that have to be read again |
+//! | [`captcha`] [`leaked`] | people only; no password that others know |
 //! | [`passwords`] | rules, hashing off the request's path |
 //! | [`audit`] | the log of what has happened |
 //! | [`hooks`] | what a project has to say before something happens |
@@ -25,6 +26,7 @@
 
 mod asked;
 mod audit;
+pub mod captcha;
 pub mod config;
 mod dispatch;
 pub mod duration;
@@ -36,6 +38,7 @@ pub mod hooks;
 mod identities;
 mod issuing;
 mod landing;
+mod leaked;
 mod limits;
 pub mod messages;
 mod one_time_tokens;

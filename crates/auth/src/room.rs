@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use mainstay_core::backend::Backend;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
+use mainstay_core::transaction::Decision;
 use mainstay_http::outgoing::Guard;
 use mainstay_http::signing::Signer;
 use mainstay_http::{Authenticated, Outgoing, Request, Response};
@@ -16,18 +17,18 @@ use crate::asked::Asked;
 use crate::config::Config;
 use crate::dispatch::Letters;
 use crate::error::Error;
-use crate::hooks::Point;
+use crate::hooks::{self, Point};
 use crate::issuing::Issuing;
 use crate::limits::{From, Limits};
 use crate::messages::delivery::Delivery;
 use crate::messages::postman::{Postman, Rounds};
 use crate::one_time_tokens::Codes;
 use crate::passwords::Passwords;
-use crate::sessions::Granted;
+use crate::sessions::{self, Granted, Scope};
 use crate::standing::Claim;
 use crate::store::Store;
 use crate::sweep::{self, Swept};
-use crate::{response, routes};
+use crate::{leaked, passwords, response, routes};
 
 /// Who asks, as far as `http` could tell.
 pub type Who = Result<Authenticated, mainstay_http::Error>;
@@ -163,6 +164,7 @@ impl AuthRoom {
             Ok(swept) => tracing::info!(
                 sessions = swept.sessions,
                 refresh_tokens = swept.refresh_tokens,
+                unfinished = swept.unfinished,
                 "auth: what had ended was swept"
             ),
             Err(error) => tracing::warn!(%error, "auth: nothing was swept"),
@@ -197,11 +199,59 @@ impl AuthRoom {
         self.passwords.computed()
     }
 
+    /// Checks a new password. Errors: `WeakPassword` with everything that speaks against it, `Validation`, `LeaksUnknown`.
+    pub(crate) async fn check_password(&self, password: &str) -> Result<(), Error> {
+        let checked = passwords::check(password, &self.config.passwords);
+        if matches!(checked, Err(Error::Validation(_))) {
+            return checked;
+        }
+        if !leaked::is_leaked(password, &self.config.leaked, &self.outgoing).await? {
+            return checked;
+        }
+        let known = "Password is known to be weak and easy to guess, please choose a different one.";
+        Err(match checked {
+            Err(Error::WeakPassword { message, mut reasons }) => {
+                reasons.push("pwned");
+                Error::WeakPassword {
+                    message: format!("{message} {known}"),
+                    reasons,
+                }
+            }
+            _ => Error::WeakPassword {
+                message: known.into(),
+                reasons: vec!["pwned"],
+            },
+        })
+    }
+
+    /// Ends a session that was just begun and whose tokens nobody gets. One that is refreshed or raised goes on: its client
+    /// may try again.
+    async fn take_back(&self, granted: &Granted) {
+        if granted.method == sessions::REFRESHED_BY || granted.methods.len() > 1 {
+            return;
+        }
+        let (user, session) = (granted.profile.user.id, granted.session);
+        let ended = self.store.transact(move |tx| async move {
+            sessions::end(&tx, user, Scope::Local(session)).await?;
+            Ok(Decision::Commit(()))
+        });
+        if let Err(error) = ended.await {
+            tracing::warn!(%error, "auth: a session that nobody was told of stays");
+        }
+    }
+
     /// The tokens of a session.
-    pub(crate) fn tokens(&self, granted: &Granted) -> Result<Tokens, Error> {
+    pub(crate) async fn tokens(&self, granted: &Granted) -> Result<Tokens, Error> {
+        let claims = match hooks::customised_by_web(self, granted).await {
+            Ok(claims) => claims,
+            Err(error) => {
+                self.take_back(granted).await;
+                return Err(error);
+            }
+        };
         let access_token = self
             .signer()
-            .sign(&Json::Object(granted.claims.clone()), granted.issued_at)
+            .sign(&Json::Object(claims), granted.issued_at)
             .map_err(|error| Error::Unexpected(error.to_string()))?;
         Ok(Tokens {
             access_token,
@@ -212,17 +262,17 @@ impl AuthRoom {
     }
 
     /// The answer that signs somebody in: tokens and the user.
-    pub(crate) fn signed_in(&self, granted: &Granted) -> Result<Response, Error> {
-        self.signed_in_with(granted, [])
+    pub(crate) async fn signed_in(&self, granted: &Granted) -> Result<Response, Error> {
+        self.signed_in_with(granted, []).await
     }
 
     /// The same with more tokens, as far as there are any.
-    pub(crate) fn signed_in_with<const N: usize>(
+    pub(crate) async fn signed_in_with<const N: usize>(
         &self,
         granted: &Granted,
         more: [(&str, Option<Secret<String>>); N],
     ) -> Result<Response, Error> {
-        let tokens = self.tokens(granted)?;
+        let tokens = self.tokens(granted).await?;
         let mut body: Json = json!({
             "access_token": tokens.access_token.expose(),
             "token_type": "bearer",

@@ -306,6 +306,8 @@ pub struct Granted {
     /// Newest first: method and time.
     pub methods: Vec<(String, i64)>,
     pub refresh_token: Secret<String>,
+    /// Why the tokens are issued: how the user has just proved to be who it is, or `token_refresh`.
+    pub method: String,
     /// What the access token says.
     pub claims: Map<String, Json>,
     /// Seconds since 1970.
@@ -381,6 +383,9 @@ pub async fn insert_token(
     tx.run(INSERT_TOKEN, values).await.map(drop)
 }
 
+/// Why a token is issued at a refresh, as hooks are told.
+pub const REFRESHED_BY: &str = "token_refresh";
+
 /// The session as it now stands, for an answer, with what its access token says. `None`: the user or the session is gone.
 pub async fn granted(
     tx: &Tx,
@@ -412,13 +417,15 @@ pub async fn granted_by(
         aal: found.aal,
         methods: methods(tx.run(METHODS, vec![text(session)]).await?)?,
         refresh_token,
+        method: String::new(),
         claims: Map::new(),
         issued_at,
         expires_at: issued_at + tx.issuing().expiry_seconds,
     };
-    let method = means.or(granted.methods.first().map(|(method, _)| method.as_str()));
+    let newest = granted.methods.first().map(|(method, _)| method.as_str());
+    granted.method = means.or(newest).unwrap_or_default().to_owned();
     let claims = claims(&granted, &tx.issuing().issuer);
-    granted.claims = hooks::customised(tx, user, claims, method.unwrap_or_default()).await?;
+    granted.claims = hooks::customised(tx, user, claims, &granted.method).await?;
     Ok(Some(granted))
 }
 

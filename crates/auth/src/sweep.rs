@@ -1,4 +1,5 @@
-//! Takes away what nobody can use any more: sessions that ended by themselves, refresh tokens that were used long ago.
+//! Takes away what nobody can use any more: sessions that ended by themselves, refresh tokens that were used long ago,
+//! codes and links that nobody has followed, sign-ins that went through a browser and never came back.
 //!
 //! Users stay, whatever they are: unconfirmed, anonymous, banned.
 //! What is to go is looked for on a reader and taken away a thousand rows at a time, so that nobody waits behind it.
@@ -30,11 +31,22 @@ const DELETE_SESSIONS: &str = "DELETE FROM auth.sessions WHERE id = ANY ($1::uui
      AND (not_after < $2::timestamptz OR created_at < $3::timestamptz OR refreshed_at < $4::timestamp \
      OR (refreshed_at IS NULL AND created_at < $5::timestamptz))";
 
+/// How long codes, links and sign-ins under way are kept: longer than any of them is valid.
+const UNFINISHED_KEPT: SignedDuration = SignedDuration::from_hours(48);
+
+const OLD_CODES: &str = "SELECT t.id::text FROM auth.one_time_tokens t WHERE t.created_at < $1::timestamp LIMIT 1000";
+const DELETE_CODES: &str =
+    "DELETE FROM auth.one_time_tokens WHERE id = ANY ($1::uuid[]) AND created_at < $2::timestamp";
+const OLD_FLOWS: &str = "SELECT f.id::text FROM auth.flow_state f WHERE f.created_at < $1::timestamptz LIMIT 1000";
+const DELETE_FLOWS: &str = "DELETE FROM auth.flow_state WHERE id = ANY ($1::uuid[]) AND created_at < $2::timestamptz";
+
 /// How many rows a sweep took away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     pub refresh_tokens: usize,
     pub sessions: usize,
+    /// Codes, links and sign-ins under way.
+    pub unfinished: usize,
 }
 
 /// Sweeps once.
@@ -54,9 +66,13 @@ pub async fn sweep(store: &Store, rules: &SessionRules, now: Timestamp) -> Resul
         idle,
     ];
     let sessions = take(store, ENDED_SESSIONS, DELETE_SESSIONS, bounds.clone(), bounds.len()).await?;
+    let old = before(UNFINISHED_KEPT);
+    let codes = take(store, OLD_CODES, DELETE_CODES, vec![without_zone(&old)], 1).await?;
+    let flows = take(store, OLD_FLOWS, DELETE_FLOWS, vec![old], 1).await?;
     Ok(Swept {
         refresh_tokens,
         sessions,
+        unfinished: codes + flows,
     })
 }
 

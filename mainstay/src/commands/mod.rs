@@ -14,6 +14,7 @@ mod scratch;
 mod serve;
 mod test;
 mod types;
+mod users;
 mod why;
 
 use std::path::Path;
@@ -75,6 +76,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Import(import) => import::run(&import).await,
             Command::Test(test) => test::run(&test).await,
             Command::Why(why) => why::run(&why).await,
+            Command::Users(command) => users::run(&command).await,
             Command::Keys(keys) => keys::run(&keys),
             Command::Types(types) => types::run(&types).await,
             Command::Doctor(target) => doctor::run(&target).await,

@@ -115,6 +115,7 @@ async fn serve_logged(serve: &Serve, mode: Mode, log: Log) -> Result<(), Command
     } else {
         None
     };
+    super::users::announce(&database, address);
     let catches_mail = app.dev.as_ref().is_some_and(|dev| dev.mail.is_some());
     announce(
         mode,

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use jiff::SignedDuration;
 use mainstay_auth::Seals;
-use mainstay_auth::config::{Config, PasswordRules, Rates, SessionRules};
+use mainstay_auth::captcha::Captcha;
+use mainstay_auth::config::{Config, LeakedPasswords, PasswordRules, Rates, SessionRules};
 use mainstay_auth::duration;
-use mainstay_auth::hooks::{Function, Hooks, Point};
+use mainstay_auth::hooks::{Function, Hook, Hooks, Point, Web};
 use mainstay_auth::redirect::Redirects;
 use mainstay_core::secret::Secret;
 
@@ -67,6 +68,8 @@ pub fn read(reader: &Reader<'_>, root: &Path) -> Result<Option<Config>, ConfigEr
                 .max(PASSWORD_LENGTH_MIN),
             required,
         },
+        leaked: leaked(reader)?,
+        captcha: captcha(reader)?,
         sessions: SessionRules {
             timebox: lifetime(reader, "auth.sessions.timebox")?,
             inactivity_timeout: lifetime(reader, "auth.sessions.inactivity_timeout")?,
@@ -92,6 +95,39 @@ pub fn read(reader: &Reader<'_>, root: &Path) -> Result<Option<Config>, ConfigEr
     }))
 }
 
+/// Where leaked passwords are asked for, unless the settings say otherwise.
+const LEAKED_PASSWORDS: &str = "https://api.pwnedpasswords.com/range";
+
+fn leaked(reader: &Reader<'_>) -> Result<LeakedPasswords, ConfigError> {
+    let flag = |key: &str| reader.boolean(key).map(|flag| flag.unwrap_or(false));
+    let url = reader.text("mainstay.passwords.hibp_url")?;
+    let service = flag("mainstay.passwords.hibp")?.then(|| url.unwrap_or_else(|| LEAKED_PASSWORDS.to_owned()));
+    Ok(LeakedPasswords {
+        refuses_common: flag("mainstay.passwords.refuse_common")?,
+        service,
+        fails_closed: flag("mainstay.passwords.hibp_fail_closed")?,
+    })
+}
+
+/// The captcha's service. Errors: a provider that nobody knows, no secret.
+fn captcha(reader: &Reader<'_>) -> Result<Option<Captcha>, ConfigError> {
+    if !reader.boolean("auth.captcha.enabled")?.unwrap_or(false) {
+        return Ok(None);
+    }
+    let provider = reader.text("auth.captcha.provider")?.unwrap_or_default();
+    let known = Captcha::url_of(&provider)
+        .ok_or_else(|| ConfigError::setting("auth.captcha.provider", "must be hcaptcha or turnstile"))?;
+    let secret = reader
+        .text("auth.captcha.secret")?
+        .filter(|secret| !secret.trim().is_empty());
+    let secret = secret.ok_or_else(|| ConfigError::setting("auth.captcha.secret", "is needed"))?;
+    let url = reader.text("mainstay.captcha.url")?.unwrap_or_else(|| known.to_owned());
+    Ok(Some(Captcha {
+        url,
+        secret: Secret::new(secret.trim().to_owned()),
+    }))
+}
+
 /// The hooks that are switched on. Errors: a URI that is none.
 fn hooks(reader: &Reader<'_>) -> Result<Hooks, ConfigError> {
     let mut hooks = Hooks::default();
@@ -101,17 +137,22 @@ fn hooks(reader: &Reader<'_>) -> Result<Hooks, ConfigError> {
             continue;
         }
         let uri = reader.text(&key("uri"))?.unwrap_or_default();
-        if is_web(&uri) {
-            continue;
-        }
-        let function = Function::of_uri(&uri).map_err(|problem| ConfigError::setting(&key("uri"), problem))?;
-        hooks.set(point, function);
+        let hook = if uri.starts_with("https://") || uri.starts_with("http://") {
+            let secrets = reader.text(&key("secrets"))?.unwrap_or_default();
+            Web::new(&uri, &secrets)
+                .map(Hook::Web)
+                .map_err(|problem| (key("secrets"), problem))
+        } else {
+            Function::of_uri(&uri)
+                .map(Hook::Function)
+                .map_err(|problem| (key("uri"), problem))
+        };
+        hooks.set(
+            point,
+            hook.map_err(|(key, problem)| ConfigError::setting(&key, problem))?,
+        );
     }
     Ok(hooks)
-}
-
-fn is_web(uri: &str) -> bool {
-    uri.starts_with("https://") || uri.starts_with("http://")
 }
 
 /// Hooks that are not in this version. Without them more would be allowed than is meant, or messages would go another way.
@@ -124,22 +165,9 @@ pub fn unmet(reader: &Reader<'_>) -> Result<Vec<String>, ConfigError> {
     if !reader.boolean("auth.enabled")?.unwrap_or(true) {
         return Ok(found);
     }
-    if reader.boolean("auth.captcha.enabled")?.unwrap_or(false) {
-        found.push("`[auth.captcha]` is not in this version yet".to_owned());
-    }
     for hook in HOOKS_MISSING {
         if reader.boolean(&format!("auth.hook.{hook}.enabled"))?.unwrap_or(false) {
             found.push(format!("`[auth.hook.{hook}]` is not in this version yet"));
-        }
-    }
-    for point in Point::ALL {
-        let key = |name: &str| format!("auth.hook.{}.{name}", point.setting());
-        let is_web = is_web(&reader.text(&key("uri"))?.unwrap_or_default());
-        if is_web && reader.boolean(&key("enabled"))?.unwrap_or(false) {
-            found.push(format!(
-                "`[auth.hook.{}]` by HTTP is not in this version yet",
-                point.setting()
-            ));
         }
     }
     Ok(found)

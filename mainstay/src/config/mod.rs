@@ -396,13 +396,29 @@ mod tests {
             unmet("[auth.email]\nenable_confirmations = false\n[auth.captcha]\nenabled = false\n"),
             0
         );
-        let protected = "[auth.email]\nenable_confirmations = true\n[auth.captcha]\nenabled = true\n\
+        let protected = "[auth.email]\nenable_confirmations = true\n\
                          [auth.hook.before_user_created]\nenabled = true\nuri = \"pg-functions://postgres/public/f\"\n\
                          [auth.hook.after_user_created]\nenabled = true\n";
-        assert_eq!(unmet(protected), 2);
+        assert_eq!(unmet(protected), 1);
         let hooks = auth(protected).unwrap().hooks;
         assert!(hooks.has(mainstay_auth::hooks::Point::BeforeUserCreated));
         assert!(!hooks.has(mainstay_auth::hooks::Point::CustomAccessToken));
+        let captcha =
+            |more: &str| parse(&format!("[auth.captcha]\nenabled = true\n{more}\n"), &[]).map(|read| read.auth);
+        for (more, named) in [
+            ("", "captcha.provider"),
+            ("provider = \"other\"\nsecret = \"s\"", "captcha.provider"),
+            ("provider = \"hcaptcha\"", "captcha.secret"),
+            ("provider = \"hcaptcha\"\nsecret = \" \"", "captcha.secret"),
+        ] {
+            assert!(captcha(more).unwrap_err().to_string().contains(named), "{more}");
+        }
+        let read = captcha("provider = \"turnstile\"\nsecret = \"s\"")
+            .unwrap()
+            .unwrap()
+            .captcha
+            .unwrap();
+        assert_eq!(read.url, "https://challenges.cloudflare.com/turnstile/v0/siteverify");
         for uri in ["", "pg-functions://postgres/public", "file:///etc/passwd"] {
             let bad = format!("[auth.hook.custom_access_token]\nenabled = true\nuri = \"{uri}\"\n");
             assert!(

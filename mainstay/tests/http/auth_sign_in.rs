@@ -427,10 +427,6 @@ async fn what_protects_and_cannot_be_kept_keeps_the_server_from_starting() {
     for (settings, named) in [
         ("[auth.email]\nenable_confirmations = true", "enable_confirmations"),
         (
-            "[auth.captcha]\nenabled = true\nprovider = \"hcaptcha\"",
-            "auth.captcha",
-        ),
-        (
             "[auth.hook.after_user_created]\nenabled = true\nuri = \"pg-functions://postgres/public/greet\"",
             "after_user_created",
         ),

@@ -3,7 +3,10 @@
 use mainstay_core::error::BackendError;
 use serde_json::{Map, Value as Json, json};
 
-use super::{HookError, Object, Point};
+use super::{Hook, HookError, Object, Point};
+use crate::error::Error;
+use crate::room::AuthRoom;
+use crate::sessions::Granted;
 use crate::store::Tx;
 use crate::users::UserId;
 
@@ -81,17 +84,33 @@ impl Kind {
 /// who it is, or `token_refresh`. Errors end the transaction.
 pub async fn customised(tx: &Tx, user: UserId, claims: Object, method: &str) -> Result<Object, BackendError> {
     let hooks = tx.issuing().hooks();
-    if !hooks.has(Point::CustomAccessToken) {
+    if !matches!(hooks.0.get(&Point::CustomAccessToken), Some(Hook::Function(_))) {
         return Ok(claims);
     }
-    let event = Map::from_iter([
+    let answer = hooks
+        .ask_in(tx, Point::CustomAccessToken, event(user, &claims, method))
+        .await;
+    let wanted = answer.and_then(|answer| read(answer.unwrap_or_default(), &claims));
+    wanted.map_err(HookError::end)
+}
+
+/// The same by HTTP, after the transaction: with a hook by HTTP the claims are not yet what they are to be.
+pub async fn customised_by_web(room: &AuthRoom, granted: &Granted) -> Result<Object, Error> {
+    let hooks = room.store.issuing().hooks();
+    if !matches!(hooks.0.get(&Point::CustomAccessToken), Some(Hook::Web(_))) {
+        return Ok(granted.claims.clone());
+    }
+    let event = event(granted.profile.user.id, &granted.claims, &granted.method);
+    let answer = hooks.ask(room, Point::CustomAccessToken, event).await?;
+    read(answer.unwrap_or_default(), &granted.claims).map_err(Error::Hook)
+}
+
+fn event(user: UserId, claims: &Object, method: &str) -> Object {
+    Map::from_iter([
         ("user_id".to_owned(), json!(user.to_string())),
         ("claims".to_owned(), Json::Object(claims.clone())),
         ("authentication_method".to_owned(), json!(method)),
-    ]);
-    let answer = hooks.ask_in(tx, Point::CustomAccessToken, event).await;
-    let wanted = answer.and_then(|answer| read(answer.unwrap_or_default(), &claims));
-    wanted.map_err(HookError::end)
+    ])
 }
 
 fn read(mut answer: Object, given: &Object) -> Result<Object, HookError> {

@@ -24,10 +24,7 @@ pub async fn password_tried(room: &AuthRoom, user: UserId, is_right: bool) -> Re
         ("valid".to_owned(), json!(is_right)),
     ]);
     let hooks = room.store.issuing().hooks();
-    let Some(answer) = hooks
-        .ask(&room.store, Point::PasswordVerificationAttempt, event)
-        .await?
-    else {
+    let Some(answer) = hooks.ask(room, Point::PasswordVerificationAttempt, event).await? else {
         return Ok(());
     };
     let Some(message) = rejection(&answer, PASSWORDS_REJECTED)? else {
@@ -58,7 +55,7 @@ pub async fn factor_tried(
         ("valid".to_owned(), json!(is_right)),
     ]);
     let hooks = room.store.issuing().hooks();
-    let Some(answer) = hooks.ask(&room.store, Point::MfaVerificationAttempt, event).await? else {
+    let Some(answer) = hooks.ask(room, Point::MfaVerificationAttempt, event).await? else {
         return Ok(());
     };
     let Some(message) = rejection(&answer, FACTORS_REJECTED)? else {

@@ -21,6 +21,14 @@ pub enum HookError {
     Failed { uri: String },
     #[error("Payload size exceeded size limit of {} bytes", super::ANSWER_BYTES_MAX)]
     TooLarge,
+    #[error("Failed to reach hook within maximum time of 5.000000 seconds")]
+    OutOfTime,
+    #[error("Failed to reach hook after maximum retries")]
+    OutOfAttempts,
+    #[error("Service currently unavailable due to hook")]
+    Unavailable,
+    #[error("Invalid JSON response. The hook's content type is not application/json")]
+    NotJson,
     /// The answer is not what this hook answers.
     #[error("{0}")]
     BadAnswer(String),
@@ -33,7 +41,9 @@ impl HookError {
             HookError::PasswordRejected(_) => StatusCode::BAD_REQUEST,
             HookError::FactorRejected(_) => StatusCode::FORBIDDEN,
             HookError::Failed { .. } | HookError::BadAnswer(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            HookError::TooLarge => StatusCode::UNPROCESSABLE_ENTITY,
+            HookError::Unavailable => StatusCode::INTERNAL_SERVER_ERROR,
+            HookError::NotJson => StatusCode::BAD_REQUEST,
+            HookError::TooLarge | HookError::OutOfTime | HookError::OutOfAttempts => StatusCode::UNPROCESSABLE_ENTITY,
         }
     }
 
@@ -43,6 +53,9 @@ impl HookError {
             HookError::PasswordRejected(_) => "invalid_credentials",
             HookError::FactorRejected(_) => "mfa_verification_rejected",
             HookError::TooLarge => "hook_payload_over_size_limit",
+            HookError::OutOfTime => "hook_timeout",
+            HookError::OutOfAttempts => "hook_timeout_after_retry",
+            HookError::NotJson => "hook_payload_invalid_content_type",
             _ if self.status() == StatusCode::INTERNAL_SERVER_ERROR => "unexpected_failure",
             _ => "unknown",
         }
@@ -71,7 +84,12 @@ impl HookError {
             HookError::Rejected { status, .. } => status.as_str(),
             HookError::Failed { .. } => "failed",
             HookError::TooLarge => "too large",
-            HookError::BadAnswer(_) => "bad answer",
+            // Only functions are asked in a transaction.
+            HookError::BadAnswer(_)
+            | HookError::OutOfTime
+            | HookError::OutOfAttempts
+            | HookError::Unavailable
+            | HookError::NotJson => "bad answer",
             HookError::PasswordRejected(_) => "password",
             HookError::FactorRejected(_) => "factor",
         };

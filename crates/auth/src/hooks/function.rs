@@ -4,7 +4,7 @@ use mainstay_core::error::BackendError;
 use mainstay_core::transaction::Decision;
 use serde_json::Value as Json;
 
-use super::{ANSWER_BYTES_MAX, HookError, Object};
+use super::{HookError, Object};
 use crate::store::{Store, Tx, text};
 
 /// What the URI of a function begins with.
@@ -46,7 +46,7 @@ impl Function {
         let answer = rows
             .and_then(|rows| rows.first(|row| row.maybe()))
             .map_err(|error| failed(&self.uri, &error))?;
-        self.read(answer.flatten().as_deref())
+        super::answer(answer.flatten().as_deref().unwrap_or("null"))
     }
 
     /// Calls it in a transaction of its own, which stands whatever the answer is.
@@ -67,22 +67,6 @@ impl Function {
     /// Tries whether it is there. Errors: why not.
     pub(super) fn check(&self, store: &Store) -> Result<(), String> {
         store.check(self.sql).map_err(|error| error.to_string())
-    }
-
-    fn read(&self, answer: Option<&str>) -> Result<Object, HookError> {
-        let answer = answer.unwrap_or("{}");
-        if answer.len() > ANSWER_BYTES_MAX {
-            return Err(HookError::TooLarge);
-        }
-        let object = match serde_json::from_str(answer) {
-            Ok(Json::Object(object)) => object,
-            Ok(Json::Null) => Object::new(),
-            _ => return Err(HookError::BadAnswer("Error unmarshaling JSON output.".into())),
-        };
-        match HookError::in_answer(&object) {
-            Some(error) => Err(error),
-            None => Ok(object),
-        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Hooks: what a project has to say before something happens, by an SQL function or by HTTP.
 //!
-//! A function takes one JSON object and returns one. `custom_access_token` runs in the transaction that begins or
-//! refreshes the session: if it refuses, nothing has happened. The others run in a transaction of their own before the
-//! thing itself, so that what they write stays, whatever they answer.
+//! A hook is given one JSON object and answers with one. A function `custom_access_token` runs in the transaction that
+//! begins or refreshes the session: if it refuses, nothing has happened. Other functions run in a transaction of their
+//! own before the thing itself, so that what they write stays, whatever they answer. Nobody is asked by HTTP while a
+//! transaction is open.
 //! Lives here: which hooks there are, calling functions, reading their answers. Not here: who asks them (`routes`).
 //!
 //! Source: Supabase Auth, "Auth Hooks".
@@ -11,6 +12,7 @@ mod access_token;
 mod attempts;
 mod error;
 mod function;
+mod web;
 
 use std::collections::BTreeMap;
 
@@ -18,10 +20,11 @@ use jiff::Timestamp;
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
-pub use access_token::customised;
+pub use access_token::{customised, customised_by_web};
 pub use attempts::{factor_tried, password_tried};
 pub use error::HookError;
 pub use function::{Function, failed};
+pub use web::Web;
 
 use crate::asked::Asked;
 use crate::error::Error;
@@ -71,26 +74,33 @@ impl Point {
     }
 }
 
+/// Who is asked.
+#[derive(Clone, Debug)]
+pub enum Hook {
+    Function(Function),
+    Web(Web),
+}
+
 /// The hooks of a project.
 #[derive(Clone, Debug, Default)]
-pub struct Hooks(BTreeMap<Point, Function>);
+pub struct Hooks(BTreeMap<Point, Hook>);
 
 /// A JSON object that a hook is given, or gives.
 type Object = Map<String, Json>;
 
 impl Hooks {
-    /// Asks `function` from now on.
-    pub fn set(&mut self, point: Point, function: Function) {
-        self.0.insert(point, function);
+    /// Asks `hook` from now on.
+    pub fn set(&mut self, point: Point, hook: Hook) {
+        self.0.insert(point, hook);
     }
 
     pub fn has(&self, point: Point) -> bool {
         self.0.contains_key(&point)
     }
 
-    /// Asks within a transaction. `None`: there is no such hook. Errors end the transaction.
+    /// Asks a function within a transaction. `None`: there is none. Errors end the transaction.
     async fn ask_in(&self, tx: &Tx, point: Point, event: Object) -> Result<Option<Object>, HookError> {
-        let Some(function) = self.0.get(&point) else {
+        let Some(Hook::Function(function)) = self.0.get(&point) else {
             return Ok(None);
         };
         function
@@ -99,24 +109,46 @@ impl Hooks {
             .map(Some)
     }
 
-    /// Asks in a transaction of its own. `None`: there is no such hook.
-    async fn ask(&self, store: &Store, point: Point, event: Object) -> Result<Option<Object>, Error> {
-        let Some(function) = self.0.get(&point) else {
+    /// Asks, outside of any transaction. `None`: there is no such hook.
+    async fn ask(&self, room: &AuthRoom, point: Point, event: Object) -> Result<Option<Object>, Error> {
+        let Some(hook) = self.0.get(&point) else {
             return Ok(None);
         };
         let event = with_metadata(point, Asked::now(), event);
-        function.call_alone(store, event).await.map(Some).map_err(Error::Hook)
+        let answer = match hook {
+            Hook::Function(function) => function.call_alone(&room.store, event).await,
+            Hook::Web(web) => web.call(&room.outgoing, &event).await,
+        };
+        answer.map(Some).map_err(Error::Hook)
     }
 
     /// Tries whether the functions can be called. Errors: why not, one for each.
     pub fn problems(&self, store: &Store) -> Vec<String> {
         let mut problems = Vec::new();
-        for (point, function) in &self.0 {
-            if let Err(reason) = function.check(store) {
+        for (point, hook) in &self.0 {
+            if let Hook::Function(function) = hook
+                && let Err(reason) = function.check(store)
+            {
                 problems.push(format!("`[auth.hook.{}]`: {reason}", point.setting()));
             }
         }
         problems
+    }
+}
+
+/// Reads an answer, which is an object, or null for an empty one. Errors: the hook's own refusal among them.
+fn answer(text: &str) -> Result<Object, HookError> {
+    if text.len() > ANSWER_BYTES_MAX {
+        return Err(HookError::TooLarge);
+    }
+    let object = match serde_json::from_str(text) {
+        Ok(Json::Object(object)) => object,
+        Ok(Json::Null) => Object::new(),
+        _ => return Err(HookError::BadAnswer("Error unmarshaling JSON output.".into())),
+    };
+    match HookError::in_answer(&object) {
+        Some(error) => Err(error),
+        None => Ok(object),
     }
 }
 
@@ -158,5 +190,5 @@ pub async fn before_user_created(room: &AuthRoom, user: &NewUser) -> Result<(), 
         "is_anonymous": user.is_anonymous,
     });
     let event = Map::from_iter([("user".to_owned(), shown)]);
-    hooks.ask(&room.store, Point::BeforeUserCreated, event).await.map(drop)
+    hooks.ask(room, Point::BeforeUserCreated, event).await.map(drop)
 }

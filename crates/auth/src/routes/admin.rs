@@ -189,7 +189,7 @@ pub async fn change(room: &AuthRoom, admin: Actor, id: UserId, request: &Request
     let body: AdminBody = request::body(request)?;
     let user = users::by_id(&room.store, id).await?.ok_or(Error::UserNotFound)?;
     if !body.password.is_empty() {
-        passwords::check(&body.password, &room.config.passwords)?;
+        room.check_password(&body.password).await?;
     }
     let mut wanted = wanted(room, body).await?;
     wanted.email = wanted.email.filter(|email| *email != user.email);

@@ -303,7 +303,7 @@ pub async fn settle(
         .transact(move |tx| raise(tx, session, factor.clone(), token.clone()))
         .await
         .map_err(|error| Error::of_database("Database error verifying factor", error))?;
-    room.signed_in(&granted?)
+    room.signed_in(&granted?).await
 }
 
 /// What every kind of factor does once it is proved.

@@ -17,7 +17,7 @@ use crate::request::{self, LinkBody};
 use crate::room::AuthRoom;
 use crate::store::Tx;
 use crate::users::{self, NewUser, Profile, ROLE, User, UserId};
-use crate::{audit, identities, passwords, response};
+use crate::{audit, identities, response};
 
 /// What a link is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub async fn generate(room: &AuthRoom, request: &Request) -> Result<Response, Er
             if body.password.is_empty() {
                 return Err(Error::Validation("Signup requires a valid password".into()));
             }
-            passwords::check(&body.password, &room.config.passwords)?;
+            room.check_password(&body.password).await?;
             hash = Some(room.passwords.hash(&body.password).await?);
         }
         _ => {}

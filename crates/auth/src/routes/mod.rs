@@ -249,6 +249,12 @@ pub async fn answer(room: &AuthRoom, who: &Who, request: &Request, from: From) -
         Access::Admin => is_admin(room, who).await?,
         _ => Actor::role(""),
     };
+    if let Some(captcha) = &room.config.captcha
+        && wants_person(route, request)
+        && is_admin(room, who).await.is_err()
+    {
+        captcha.check(request, &room.outgoing).await?;
+    }
     Ok(match route {
         Route::Health => health(),
         Route::Jwks => jwks(room),
@@ -290,6 +296,19 @@ pub async fn answer(room: &AuthRoom, who: &Who, request: &Request, from: From) -
         Route::ChangeUserFactor => admin_factors::change(room, admin, admin::user_id(id)?, second, request).await?,
         Route::DeleteUserFactor => admin_factors::delete(room, admin, admin::user_id(id)?, second).await?,
     })
+}
+
+/// True for what machines would do at scale: making users, trying passwords, having messages sent.
+fn wants_person(route: Route, request: &Request) -> bool {
+    match route {
+        Route::SignUp | Route::Otp | Route::MagicLink | Route::Recover | Route::Resend => true,
+        // Some grants stand on something that was proved before.
+        Route::Token => !matches!(
+            request::parameter(request, "grant_type").as_deref(),
+            Some("refresh_token" | "pkce" | "id_token")
+        ),
+        _ => false,
+    }
 }
 
 /// A key that is required or sent must be one of the project's. A token in its place may be old: whoever signs in anew

@@ -36,7 +36,7 @@ pub async fn exchange(room: &AuthRoom, request: &Request, client: &Client) -> Re
         ("provider_token", redeemed.provider_token),
         ("provider_refresh_token", redeemed.provider_refresh_token),
     ];
-    room.signed_in_with(&granted, more)
+    room.signed_in_with(&granted, more).await
 }
 
 #[derive(Clone)]

@@ -44,7 +44,7 @@ pub async fn refresh(room: &AuthRoom, request: &Request, client: &Client) -> Res
         now: Timestamp::now(),
     };
     let granted = room.store.transact(move |tx| swap(tx, asked.clone())).await?;
-    room.signed_in(&granted?)
+    room.signed_in(&granted?).await
 }
 
 #[derive(Clone)]
@@ -121,6 +121,6 @@ async fn swap(tx: Tx, asked: Asked) -> Result<Swapped, BackendError> {
         sessions::insert_token(&tx, user.id, session.id, &issued, Some(token.token.expose())).await?;
     }
     sessions::refreshed(&tx, session.id, asked.now, &asked.client).await?;
-    let granted = sessions::granted_by(&tx, user.id, session.id, issued, Some("token_refresh")).await?;
+    let granted = sessions::granted_by(&tx, user.id, session.id, issued, Some(sessions::REFRESHED_BY)).await?;
     Ok(Decision::Commit(granted.ok_or(Error::RefreshSessionNotFound)))
 }

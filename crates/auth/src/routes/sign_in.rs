@@ -77,7 +77,7 @@ async fn password(room: &AuthRoom, request: &Request, client: &Client) -> Result
         .store
         .transact(move |tx| begin(tx, user.clone(), renewed.clone(), token.clone(), client.clone()))
         .await?;
-    room.signed_in(&granted.ok_or(Error::InvalidCredentials)?)
+    room.signed_in(&granted.ok_or(Error::InvalidCredentials)?).await
 }
 
 /// Begins the session, unless the password was changed since it was checked.

@@ -19,7 +19,7 @@ use crate::room::AuthRoom;
 use crate::sessions::{self, Client, Granted, Method};
 use crate::store::Tx;
 use crate::users::{self, AUDIENCE, NewUser, Profile, ROLE, User, UserId};
-use crate::{hooks, identities, passwords, response};
+use crate::{hooks, identities, response};
 
 /// Makes a user. With confirmations switched off the answer is a session, else the user alone.
 pub async fn sign_up(room: &AuthRoom, request: &Request, client: &Client) -> Result<Response, Error> {
@@ -47,7 +47,7 @@ pub async fn sign_up(room: &AuthRoom, request: &Request, client: &Client) -> Res
         return Err(Error::Validation("Signup requires a valid password".into()));
     }
     let email = request::email(&body.email)?;
-    passwords::check(&body.password, &room.config.passwords)?;
+    room.check_password(&body.password).await?;
     let challenge = Challenge::of(&body.code_challenge, &body.code_challenge_method)?;
     let dispatch = match room.config.confirmations {
         false => None,
@@ -105,7 +105,7 @@ pub async fn sign_up(room: &AuthRoom, request: &Request, client: &Client) -> Res
         .transact(move |tx| confirmed(tx, begun.clone(), token.clone(), client.clone()))
         .await;
     match granted {
-        Ok(granted) => room.signed_in(&granted),
+        Ok(granted) => room.signed_in(&granted).await,
         Err(error) if is_taken(&error) => Err(Error::UserAlreadyExists),
         Err(error) => Err(saving(error)),
     }
@@ -244,7 +244,7 @@ async fn anonymous(room: &AuthRoom, body: SignUpBody, client: &Client) -> Result
         .transact(move |tx| confirmed(tx, begun.clone(), token.clone(), client.clone()))
         .await
         .map_err(saving)?;
-    room.signed_in(&granted)
+    room.signed_in(&granted).await
 }
 
 /// A user who is about to be made and signed in.

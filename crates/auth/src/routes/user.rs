@@ -23,7 +23,7 @@ use crate::room::AuthRoom;
 use crate::sessions::{Client, Scope, SessionId};
 use crate::store::Tx;
 use crate::users::{Profile, UserId};
-use crate::{identities, passwords, request, response, sessions, users};
+use crate::{identities, request, response, sessions, users};
 
 /// How long after signing in a password may be changed, where that is asked for.
 const SIGNED_IN_RECENTLY: SignedDuration = SignedDuration::from_hours(24);
@@ -42,7 +42,7 @@ pub async fn update(room: &AuthRoom, signed: Signed, request: &Request, client: 
     }
     let password = body.password.filter(|password| !password.is_empty());
     if let Some(password) = &password {
-        passwords::check(password, &room.config.passwords)?;
+        room.check_password(password).await?;
     }
     let email = match body.email.is_empty() {
         true => None,

@@ -155,9 +155,10 @@ async fn followed(room: &AuthRoom, request: &Request, client: &Client) -> Result
         ..asked(room, link.verification, vec![link.token.clone()], client)?
     };
     match prove(room, asked).await {
-        Ok(Proved::Session(granted)) => {
-            landing::tokens(to, &room.tokens(&granted)?, &[("type", link.verification.name())])
-        }
+        Ok(Proved::Session(granted)) => match room.tokens(&granted).await {
+            Ok(tokens) => landing::tokens(to, &tokens, &[("type", link.verification.name())]),
+            Err(error) => landing::error(to, flow, &error),
+        },
         Ok(Proved::Code(code)) => landing::code(to, &code),
         Ok(Proved::Half) => landing::message(to, flow, HALF),
         Err(error) => landing::error(to, flow, &error),
@@ -203,7 +204,7 @@ async fn redeemed(room: &AuthRoom, request: &Request, client: &Client) -> Result
         ..asked(room, verification, tokens, client)?
     };
     match prove(room, asked).await {
-        Ok(Proved::Session(granted)) => room.signed_in(&granted),
+        Ok(Proved::Session(granted)) => room.signed_in(&granted).await,
         Ok(Proved::Half | Proved::Code(_)) => Ok(response::json(
             http::StatusCode::OK,
             &json!({"msg": HALF, "code": "200"}),
