@@ -46,8 +46,10 @@ pub fn check(binary: &Path, cluster: &Cluster) -> Result<()> {
             ("SHOP_PICTURES", pictures.display().to_string()),
             ("CHROMIUM", browser.display().to_string()),
         ];
-        if let Err(error) = node("shop.mjs", &[], &settings) {
-            faults.push(format!("{}: {error}\n{}", engine.title(), server.log_tail()));
+        for script in ["shop.mjs", "mail.mjs"] {
+            if let Err(error) = node(script, &[], &settings) {
+                faults.push(format!("{}: {error}\n{}", engine.title(), server.log_tail()));
+            }
         }
         if let Err(error) = server.stop() {
             faults.push(format!("{}: {error}", engine.title()));
