@@ -2,10 +2,13 @@
 
 mod mfa;
 
+use std::collections::BTreeMap;
+
 use jiff::SignedDuration;
 use mainstay_core::secret::Secret;
 
 use crate::messages::mail::Texts;
+use crate::messages::template::Template;
 use crate::redirect::Redirects;
 
 use crate::captcha::Captcha;
@@ -38,6 +41,7 @@ pub struct Config {
     /// The project's own secret: codes and links are made with it.
     pub secret: Secret<String>,
     pub mail: MailRules,
+    pub phone: PhoneRules,
     pub passwords: PasswordRules,
     pub leaked: LeakedPasswords,
     /// Who signs up or signs in by password must be a person.
@@ -74,6 +78,44 @@ impl Default for MailRules {
             expiry: SignedDuration::from_hours(1),
             confirms_both: true,
             per_hour_max: None,
+        }
+    }
+}
+
+/// How numbers are proved by text message.
+#[derive(Clone, Debug)]
+pub struct PhoneRules {
+    /// Signing up and in by number.
+    pub is_enabled: bool,
+    /// New numbers must be confirmed before their users may sign in.
+    pub confirmations: bool,
+    /// Names `.Code`.
+    pub text: Template,
+    /// Between two messages of a kind to one number.
+    pub pause: SignedDuration,
+    pub code_digits: usize,
+    /// How long codes hold.
+    pub expiry: SignedDuration,
+    /// Codes of numbers that get no message, for tests.
+    pub test_codes: BTreeMap<String, String>,
+    /// Messages in an hour, in all. `None`: as many as there are.
+    pub per_hour_max: Option<u32>,
+    /// Who sends, as `GET /settings` names it.
+    pub provider: &'static str,
+}
+
+impl Default for PhoneRules {
+    fn default() -> Self {
+        PhoneRules {
+            is_enabled: false,
+            confirmations: true,
+            text: Template::default(),
+            pause: SignedDuration::from_secs(60),
+            code_digits: 6,
+            expiry: SignedDuration::from_secs(60),
+            test_codes: BTreeMap::new(),
+            per_hour_max: None,
+            provider: "",
         }
     }
 }

@@ -107,6 +107,14 @@ pub enum Error {
     TooManyMails { retry_seconds: u64 },
     #[error("For security purposes, you can only request this after {retry_seconds} seconds.")]
     TooEarly { retry_seconds: u64 },
+    #[error("SMS rate limit exceeded")]
+    TooManyTexts { retry_seconds: u64 },
+    #[error("For security purposes, you can only request this after {retry_seconds} seconds.")]
+    TextTooEarly { retry_seconds: u64 },
+    #[error("{0} cannot be sent: no provider is configured")]
+    NoTexts(&'static str),
+    #[error("Phone not confirmed")]
+    PhoneNotConfirmed,
     #[error("Please verify your email first.")]
     VerifyFirst,
     #[error("User with this email not found")]
@@ -182,6 +190,7 @@ impl Error {
             | Error::RefreshBanned
             | Error::BadCodeVerifier
             | Error::CaptchaFailed(_)
+            | Error::PhoneNotConfirmed
             | Error::ReauthenticationNeeded => StatusCode::BAD_REQUEST,
             Error::NoAuthorization | Error::InsufficientAal => StatusCode::UNAUTHORIZED,
             Error::BadJwt(_)
@@ -208,13 +217,16 @@ impl Error {
             | Error::SsoManaged
             | Error::FlowStateExpired
             | Error::BadNonce
+            | Error::NoTexts(_)
             | Error::VerifyFirst
             | Error::NoProvider(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Error::Hook(error) => error.status(),
             Error::Mfa(error) => error.status(),
-            Error::TooManyRequests { .. } | Error::TooManyMails { .. } | Error::TooEarly { .. } => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
+            Error::TooManyRequests { .. }
+            | Error::TooManyMails { .. }
+            | Error::TooEarly { .. }
+            | Error::TooManyTexts { .. }
+            | Error::TextTooEarly { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::WritesHeld | Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Error::CaptchaUnknown | Error::LeaksUnknown | Error::Database { .. } | Error::Unexpected(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
@@ -227,6 +239,8 @@ impl Error {
         match self {
             Error::TooManyRequests { retry_seconds }
             | Error::TooManyMails { retry_seconds }
+            | Error::TooManyTexts { retry_seconds }
+            | Error::TextTooEarly { retry_seconds }
             | Error::TooEarly { retry_seconds } => Some(*retry_seconds),
             Error::Mfa(error) => error.retry_seconds(),
             _ => None,
@@ -240,7 +254,7 @@ impl Error {
             Error::Validation(_) | Error::EmailInvalid | Error::BadUserId => "validation_failed",
             Error::SignupDisabled => "signup_disabled",
             Error::EmailDisabled(_) | Error::NoProvider(_) => "email_provider_disabled",
-            Error::PhoneDisabled(_) => "phone_provider_disabled",
+            Error::PhoneDisabled(_) | Error::NoTexts(_) => "phone_provider_disabled",
             Error::AnonymousDisabled => "anonymous_provider_disabled",
             Error::UserAlreadyExists => "user_already_exists",
             Error::EmailExists => "email_exists",
@@ -268,6 +282,8 @@ impl Error {
             Error::FlowStateExpired => "flow_state_expired",
             Error::BadCodeVerifier => "bad_code_verifier",
             Error::LinkExpired | Error::CodeExpired => "otp_expired",
+            Error::TooManyTexts { .. } | Error::TextTooEarly { .. } => "over_sms_send_rate_limit",
+            Error::PhoneNotConfirmed => "phone_not_confirmed",
             Error::BadNonce => "reauthentication_not_valid",
             Error::TooManyMails { .. } | Error::TooEarly { .. } => "over_email_send_rate_limit",
             Error::TooManyRequests { .. } => "over_request_rate_limit",

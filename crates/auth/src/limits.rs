@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use mainstay_http::limits::{Buckets, Rate, prefix};
 
-use crate::config::{MailRules, Rates};
+use crate::config::{MailRules, PhoneRules, Rates};
 use crate::error::Error;
 use crate::sessions::Client;
 
@@ -66,10 +66,14 @@ pub struct Limits {
     mails: Option<Rate>,
     /// Between two mails to one address.
     pause: Option<Duration>,
+    /// Text messages in all. `None`: they are not counted.
+    texts: Option<Rate>,
+    /// Between two text messages to one number.
+    text_pause: Option<Duration>,
 }
 
 impl Limits {
-    pub fn new(rates: &Rates, mail: &MailRules) -> Self {
+    pub fn new(rates: &Rates, mail: &MailRules, phone: &PhoneRules) -> Self {
         let rate = |quota: u32, window| Rate {
             quota: u64::from(quota.max(1)),
             window,
@@ -82,6 +86,8 @@ impl Limits {
             anonymous: rate(rates.anonymous_users, HOUR),
             verification: rate(rates.token_verifications, FIVE_MINUTES),
             mails: mail.per_hour_max.map(|quota| rate(quota, HOUR)),
+            texts: phone.per_hour_max.map(|quota| rate(quota, HOUR)),
+            text_pause: phone.pause.try_into().ok().filter(|pause: &Duration| !pause.is_zero()),
             pause: mail.pause.try_into().ok().filter(|pause: &Duration| !pause.is_zero()),
         }
     }
@@ -120,19 +126,40 @@ impl Limits {
     /// Whether the address has a user plays no part. Errors: `TooManyRequests`, `TooManyMails`, `TooEarly`.
     pub fn mail(&self, client: &Client, kind: &str, address: &str) -> Result<(), Error> {
         self.count(client, What::Mail, self.sign_in)?;
-        if let Some(pause) = self.pause {
-            let bucket = self.buckets.of(&("mail", kind, address));
-            let rate = Rate {
-                quota: 1,
-                window: pause,
-            };
-            if let Some(wait) = self.buckets.draw(bucket, rate, self.began.elapsed()).retry_in() {
-                return Err(Error::TooEarly {
-                    retry_seconds: wait.as_secs() + 1,
-                });
-            }
+        if let Some(wait) = self.early("mail", kind, address, self.pause) {
+            return Err(Error::TooEarly {
+                retry_seconds: wait.as_secs() + 1,
+            });
         }
         self.one_mail()
+    }
+
+    /// The same for a text message to a number. Errors: `TooManyRequests`, `TooManyTexts`, `TextTooEarly`.
+    pub fn text(&self, client: &Client, kind: &str, phone: &str) -> Result<(), Error> {
+        self.count(client, What::Mail, self.sign_in)?;
+        if let Some(wait) = self.early("text", kind, phone, self.text_pause) {
+            return Err(Error::TextTooEarly {
+                retry_seconds: wait.as_secs() + 1,
+            });
+        }
+        let Some(rate) = self.texts else { return Ok(()) };
+        let bucket = self.buckets.of(&"texts");
+        match self.buckets.draw(bucket, rate, self.began.elapsed()).retry_in() {
+            None => Ok(()),
+            Some(wait) => Err(Error::TooManyTexts {
+                retry_seconds: wait.as_secs() + 1,
+            }),
+        }
+    }
+
+    /// How long another message of the kind has to wait.
+    fn early(&self, what: &str, kind: &str, address: &str, pause: Option<Duration>) -> Option<Duration> {
+        let rate = Rate {
+            quota: 1,
+            window: pause?,
+        };
+        let bucket = self.buckets.of(&(what, kind, address));
+        self.buckets.draw(bucket, rate, self.began.elapsed()).retry_in()
     }
 
     /// Counts a mail against all mails. Errors: `TooManyMails`.

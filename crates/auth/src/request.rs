@@ -35,6 +35,8 @@ pub struct SignUpBody {
     pub password: String,
     pub data: Option<Map<String, Value>>,
     #[serde(deserialize_with = "nullable")]
+    pub channel: String,
+    #[serde(deserialize_with = "nullable")]
     pub code_challenge: String,
     #[serde(deserialize_with = "nullable")]
     pub code_challenge_method: String,
@@ -139,6 +141,8 @@ pub struct UpdateBody {
     /// What `/reauthenticate` has sent.
     #[serde(deserialize_with = "nullable")]
     pub nonce: String,
+    #[serde(deserialize_with = "nullable")]
+    pub channel: String,
     pub data: Option<Map<String, Value>>,
     #[serde(deserialize_with = "nullable")]
     pub code_challenge: String,

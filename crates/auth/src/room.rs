@@ -14,7 +14,7 @@ use mainstay_http::{Authenticated, Outgoing, Request, Response};
 use serde_json::{Value as Json, json};
 
 use crate::asked::Asked;
-use crate::config::Config;
+use crate::config::{Config, PhoneRules};
 use crate::dispatch::Letters;
 use crate::error::Error;
 use crate::hooks::{self, Point};
@@ -54,7 +54,9 @@ pub struct AuthRoom {
     pub outgoing: Outgoing,
     /// What mails are made with.
     pub(crate) letters: Arc<Letters>,
+    pub(crate) phone_rules: Arc<PhoneRules>,
     mail: Option<Arc<dyn Delivery>>,
+    texts: Option<Arc<dyn Delivery>>,
     rounds: Arc<Rounds>,
     signer: RwLock<Arc<Signer>>,
 }
@@ -70,14 +72,16 @@ impl AuthRoom {
         AuthRoom {
             passwords: Passwords::new(),
             store: Store::new(backend, issuing),
-            limits: Limits::new(&config.rates, &config.mail),
+            limits: Limits::new(&config.rates, &config.mail, &config.phone),
             letters: Arc::new(Letters {
                 rules: config.mail.clone(),
                 codes: Codes::new(&config.secret),
                 url: config.url.clone(),
                 site_url: config.redirects.site().to_owned(),
             }),
+            phone_rules: Arc::new(config.phone.clone()),
             mail: None,
+            texts: None,
             rounds: Arc::default(),
             config,
             outgoing: Outgoing::new(Guard::default()),
@@ -98,9 +102,17 @@ impl AuthRoom {
         self
     }
 
+    /// Has somebody who takes text messages.
+    #[must_use]
+    pub fn with_texts(mut self, texts: Arc<dyn Delivery>) -> Self {
+        self.texts = Some(texts);
+        self
+    }
+
     /// Who hands over the room's messages.
     pub fn postman(&self) -> Postman {
-        Postman::new(self.store.clone(), self.mail.clone(), None, Arc::clone(&self.rounds))
+        let (mail, texts) = (self.mail.clone(), self.texts.clone());
+        Postman::new(self.store.clone(), mail, texts, Arc::clone(&self.rounds))
     }
 
     /// Somebody has put a message into the queue.
@@ -113,6 +125,14 @@ impl AuthRoom {
         match self.mail {
             Some(_) => Ok(()),
             None => Err(Error::NoProvider(what)),
+        }
+    }
+
+    /// Errors: `NoTexts`, where nobody takes text messages. `what` needs one.
+    pub(crate) fn needs_texts(&self, what: &'static str) -> Result<(), Error> {
+        match self.texts {
+            Some(_) => Ok(()),
+            None => Err(Error::NoTexts(what)),
         }
     }
 

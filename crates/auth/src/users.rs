@@ -46,6 +46,12 @@ const BY_EMAIL: &str = concat!(
     " FROM auth.users u WHERE u.instance_id = '00000000-0000-0000-0000-000000000000' \
      AND lower(u.email::text) = $1::text AND u.aud = $2::text AND u.is_sso_user = false LIMIT 1"
 );
+const BY_PHONE: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM auth.users u WHERE u.instance_id = '00000000-0000-0000-0000-000000000000' \
+     AND u.phone = $1::text AND u.aud = $2::text AND u.is_sso_user = false LIMIT 1"
+);
 const LOCK: &str = "SELECT u.encrypted_password FROM auth.users u WHERE u.id = $1::uuid FOR UPDATE";
 const INSERT: &str = "INSERT INTO auth.users (instance_id, id, aud, role, email, phone, encrypted_password, \
      confirmation_token, recovery_token, email_change_token_new, email_change, raw_app_meta_data, raw_user_meta_data, \
@@ -266,6 +272,12 @@ pub async fn by_id(store: &Store, id: UserId) -> Result<Option<User>, BackendErr
 pub async fn by_email(store: &Store, email: &str) -> Result<Option<User>, BackendError> {
     let values = vec![text(email), text(AUDIENCE)];
     store.run(BY_EMAIL, values).await?.first(User::read)
+}
+
+/// The user who signs in with this number: digits alone.
+pub async fn by_phone(store: &Store, phone: &str) -> Result<Option<User>, BackendError> {
+    let values = vec![text(phone), text(AUDIENCE)];
+    store.run(BY_PHONE, values).await?.first(User::read)
 }
 
 /// The user with identities and factors.

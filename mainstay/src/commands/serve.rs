@@ -9,6 +9,7 @@ use mainstay_auth::AuthRoom;
 use mainstay_auth::messages::catcher::Catcher;
 use mainstay_auth::messages::delivery::Delivery;
 use mainstay_auth::messages::smtp::Smtp;
+use mainstay_auth::messages::twilio::Twilio;
 use mainstay_core::backend::Backend;
 use mainstay_core::error::BackendError;
 use mainstay_core::name::{Ident, QualifiedName};
@@ -188,6 +189,7 @@ fn auth_room(
     keys: &ApiKeys,
     mode: Mode,
     mail: Option<Arc<dyn Delivery>>,
+    texts: Option<Arc<dyn Delivery>>,
 ) -> Result<Option<AuthRoom>, CommandError> {
     let Some(mut auth) = config.auth.clone() else {
         return Ok(None);
@@ -205,8 +207,12 @@ fn auth_room(
     auth.secret = keys.jwt_secret.clone();
     let room = AuthRoom::new(backend, auth, keyring::signer(config)?);
     let room = room.reaching(outgoing(config, mode));
-    Ok(Some(match mail {
+    let room = match mail {
         Some(mail) => room.with_mail(mail),
+        None => room,
+    };
+    Ok(Some(match texts {
+        Some(texts) => room.with_texts(texts),
         None => room,
     }))
 }
@@ -221,6 +227,15 @@ fn mail(config: &Config, catcher: Option<&Arc<Catcher>>) -> Result<Option<Arc<dy
         }
         (None, Some(catcher)) => Ok(Some(catcher.clone())),
         (None, None) => Ok(None),
+    }
+}
+
+/// Who takes text messages: an account, or in development the catcher.
+fn texts(config: &Config, mode: Mode, catcher: Option<&Arc<Catcher>>) -> Option<Arc<dyn Delivery>> {
+    match (&config.texts, catcher) {
+        (Some(settings), _) => Some(Arc::new(Twilio::new(settings.clone(), outgoing(config, mode)))),
+        (None, Some(catcher)) => Some(catcher.clone()),
+        (None, None) => None,
     }
 }
 
@@ -336,10 +351,12 @@ fn follow_sessions(app: &Arc<App>) {
 }
 
 fn app(config: &Config, backend: Arc<dyn Backend>, keys: &ApiKeys, mode: Mode, log: Log) -> Result<App, CommandError> {
-    let is_catching = mode == Mode::Dev && config.catches_mail && config.smtp.is_none() && config.auth.is_some();
-    let catcher = is_catching.then(Arc::<Catcher>::default);
+    let is_catching = mode == Mode::Dev && config.catches_mail && config.auth.is_some();
+    let is_needed = config.smtp.is_none() || config.texts.is_none();
+    let catcher = (is_catching && is_needed).then(Arc::<Catcher>::default);
     let mail = mail(config, catcher.as_ref())?;
-    let auth = auth_room(config, backend.clone(), keys, mode, mail)?;
+    let texts = texts(config, mode, catcher.as_ref());
+    let auth = auth_room(config, backend.clone(), keys, mode, mail, texts)?;
     Ok(App {
         data: DataRoom::new(
             backend.clone(),

@@ -13,7 +13,7 @@ use mainstay_auth::hooks::{Function, Hook, Hooks, Point, Web};
 use mainstay_auth::redirect::Redirects;
 use mainstay_core::secret::Secret;
 
-use super::{ConfigError, DEFAULT_PORT, Reader, mail, secret};
+use super::{ConfigError, DEFAULT_PORT, Reader, mail, phone, secret};
 
 /// Seconds that an access token may be valid, at most: a week.
 const JWT_EXPIRY_SECONDS_MAX: i64 = 604_800;
@@ -61,6 +61,7 @@ pub fn read(reader: &Reader<'_>, root: &Path) -> Result<Option<Config>, ConfigEr
         secure_password_change: flag("auth.email.secure_password_change", false)?,
         secret: Secret::new(String::new()),
         mail: mail::rules(reader, root)?,
+        phone: phone::rules(reader)?,
         passwords: PasswordRules {
             length_min: reader
                 .integer("auth.minimum_password_length")?

@@ -83,6 +83,7 @@ const KEYS: &[&str] = &[
     "mainstay.require_key",
     "mainstay.allow_demo_secret",
     "mainstay.signing_algorithm",
+    "mainstay.sms_url",
     "mainstay.smtp_encryption",
     "mainstay.synchronous",
     "mainstay.body_bytes_max",

@@ -9,6 +9,7 @@ pub mod dotenv;
 pub mod known;
 mod limits;
 pub mod mail;
+mod phone;
 pub mod rest;
 
 use std::collections::HashMap;
@@ -90,6 +91,8 @@ pub struct Config {
     pub has_external_url: bool,
     /// The server that takes mails.
     pub smtp: Option<mainstay_auth::messages::smtp::Settings>,
+    /// The account that sends text messages.
+    pub texts: Option<mainstay_auth::messages::twilio::Settings>,
     /// `mainstay dev` keeps mails instead of sending them, where there is no server that takes them.
     pub catches_mail: bool,
     /// How access tokens are signed.
@@ -184,6 +187,7 @@ impl Config {
             auth_unmet_in_production: auth::unmet_in_production(&reader)?,
             has_external_url: auth::has_external_url(&reader)?,
             smtp: mail::smtp(&reader)?,
+            texts: phone::provider(&reader)?,
             catches_mail: mail::catches(&reader)?,
             signing_algorithm: match reader.text("mainstay.signing_algorithm")? {
                 None => SigningAlgorithm::Es256,

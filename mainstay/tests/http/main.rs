@@ -21,6 +21,7 @@ mod auth_keys;
 mod auth_limits;
 mod auth_links;
 mod auth_mail;
+mod auth_phone;
 mod auth_recovery_codes;
 mod auth_routes;
 mod auth_sessions;

@@ -6,9 +6,10 @@
 //! | module | what |
 //! |---|---|
 //! | [`mail`] | kinds of mails, their texts |
+//! | [`texts`] | codes by text message |
 //! | [`template`] | the language of the texts |
 //! | [`postman`] | the queue's other end: tries, and tries again |
-//! | [`delivery`] | who takes a message: an SMTP server, the catcher |
+//! | [`delivery`] | who takes a message: an SMTP server ([`smtp`]), a sender of text messages ([`twilio`]), the catcher |
 
 pub mod catcher;
 pub mod delivery;
@@ -16,6 +17,8 @@ pub mod mail;
 pub mod postman;
 pub mod smtp;
 pub mod template;
+pub mod texts;
+pub mod twilio;
 
 use jiff::Timestamp;
 use mainstay_core::error::BackendError;

@@ -12,6 +12,7 @@ mod links;
 mod logout;
 mod otp;
 mod pages;
+mod phone;
 mod pkce;
 mod proofs;
 mod recovery_codes;
@@ -455,14 +456,14 @@ fn settings(room: &AuthRoom) -> Response {
         .map(|name| ((*name).to_owned(), json!(false)))
         .collect();
     external.insert("email".into(), json!(config.email_enabled));
-    external.insert("phone".into(), json!(false));
+    external.insert("phone".into(), json!(config.phone.is_enabled));
     external.insert("anonymous_users".into(), json!(config.anonymous_enabled));
     let body = json!({
         "external": external,
         "disable_signup": !config.signup_enabled,
         "mailer_autoconfirm": !config.confirmations,
-        "phone_autoconfirm": false,
-        "sms_provider": "",
+        "phone_autoconfirm": config.phone.is_enabled && !config.phone.confirmations,
+        "sms_provider": config.phone.provider,
         "saml_enabled": false,
         "passkeys_enabled": false,
     });

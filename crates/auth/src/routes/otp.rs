@@ -10,13 +10,15 @@ use mainstay_http::{Request, Response};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
-use super::Signed;
 use super::sign_up::{app_metadata, is_taken};
+use super::{Signed, phone};
 use crate::audit::{Action, Actor};
 use crate::dispatch::{self, Dispatch, Recipient};
 use crate::error::Error;
 use crate::flow_state::Challenge;
+use crate::messages::Channel;
 use crate::messages::mail::Kind;
+use crate::messages::texts::Purpose;
 use crate::request::{self, SendBody};
 use crate::room::AuthRoom;
 use crate::sessions::Client;
@@ -37,7 +39,7 @@ pub async fn otp(room: &AuthRoom, request: &Request, client: &Client) -> Result<
             return Err(Error::Validation(message.into()));
         }
         (true, true) => return Err(Error::Validation("One of email or phone must be set".into())),
-        (true, false) => return Err(Error::PhoneDisabled("logins")),
+        (true, false) => return phone::otp(room, client, body).await,
         (false, true) if !body.channel.is_empty() => {
             let message = "Channel should only be specified with Phone OTP";
             return Err(Error::Validation(message.into()));
@@ -168,7 +170,7 @@ pub async fn resend(room: &AuthRoom, request: &Request, client: &Client) -> Resu
     let kind = match body.verification.as_str() {
         "signup" => Kind::Confirmation,
         "email_change" => Kind::EmailChange,
-        "sms" | "phone_change" => return Err(Error::PhoneDisabled("logins")),
+        "sms" | "phone_change" => return phone::resend(room, client, body).await,
         _ => {
             let message = "Missing one of these types: signup, email_change, sms, phone_change";
             return Err(Error::Validation(message.into()));
@@ -231,6 +233,16 @@ pub async fn reauthenticate(
     client: &Client,
 ) -> Result<Response, Error> {
     let user = signed.user;
+    if user.email.is_empty() && !user.phone.is_empty() {
+        if user.phone_confirmed_at.is_none() {
+            return Err(Error::PhoneNotConfirmed);
+        }
+        let purpose = Purpose::Reauthentication;
+        let texting = phone::texting(room, client, purpose, Channel::Sms, &user.phone)?;
+        phone::write_to(room, texting, Some(user.id), user.phone, |_| true).await?;
+        room.wake_postman();
+        return Ok(sent());
+    }
     if user.email.is_empty() {
         let message = "Reauthentication requires the user to have an email or a phone number";
         return Err(Error::Validation(message.into()));

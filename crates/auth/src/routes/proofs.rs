@@ -40,7 +40,10 @@ pub async fn accept(tx: &Tx, user: &User, proof: Proof) -> Result<bool, BackendE
             change_email(tx, user).await?;
         }
         TokenType::PhoneChange => change_phone(tx, user).await?,
-        _ if proof.is_by_phone => {
+        token_type if proof.is_by_phone => {
+            if token_type == TokenType::Recovery && user.confirmed_at.is_none() {
+                disown(tx, user.id).await?;
+            }
             users::confirm_phone(tx, user.id).await?;
             verified(tx, user, "phone", &verified_phone(&user.phone)).await?;
             used(tx, user.id).await?;

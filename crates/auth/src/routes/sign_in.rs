@@ -31,14 +31,20 @@ pub async fn token(room: &AuthRoom, request: &Request, client: &Client) -> Resul
 async fn password(room: &AuthRoom, request: &Request, client: &Client) -> Result<Response, Error> {
     let body: PasswordBody = request::body(request)?;
     room.limits.sign_in(client)?;
-    let address = body.email.trim().to_lowercase();
+    let mut address = body.email.trim().to_lowercase();
     let user = match (body.email.is_empty(), body.phone.is_empty()) {
         (false, false) => {
             let message = "Only an email address or phone number should be provided on login.";
             return Err(Error::Validation(message.into()));
         }
         (true, true) => return Err(Error::Validation("missing email or phone".into())),
-        (true, false) => return Err(Error::PhoneDisabled("logins")),
+        (true, false) if !room.config.phone.is_enabled => return Err(Error::PhoneDisabled("logins")),
+        (true, false) => {
+            // What is no number has no user; it is looked for all the same.
+            address = request::phone(&body.phone).unwrap_or_default();
+            room.limits.account(&address)?;
+            users::by_phone(&room.store, &address).await?
+        }
         (false, true) if !room.config.email_enabled => return Err(Error::EmailDisabled("logins")),
         // What is no address has no user; it is looked for all the same.
         (false, true) => {
@@ -65,8 +71,11 @@ async fn password(room: &AuthRoom, request: &Request, client: &Client) -> Result
     if user.is_banned(jiff::Timestamp::now()) {
         return Err(Error::Banned);
     }
-    if user.email_confirmed_at.is_none() {
+    if !body.email.is_empty() && user.email_confirmed_at.is_none() {
         return Err(Error::EmailNotConfirmed);
+    }
+    if body.email.is_empty() && user.phone_confirmed_at.is_none() {
+        return Err(Error::PhoneNotConfirmed);
     }
     let renewed = match verdict {
         Verdict::RightButOld => Some(room.passwords.hash(&body.password).await?),

@@ -36,7 +36,7 @@ pub async fn sign_up(room: &AuthRoom, request: &Request, client: &Client) -> Res
             let message = "Only an email address or phone number should be provided on signup.";
             return Err(Error::Validation(message.into()));
         }
-        (true, false) => return Err(Error::PhoneDisabled("signups")),
+        (true, false) => return super::phone::sign_up(room, body, client).await,
         (false, true) => {}
     }
     if !room.config.email_enabled {
@@ -93,22 +93,12 @@ pub async fn sign_up(room: &AuthRoom, request: &Request, client: &Client) -> Res
         user_metadata,
         is_anonymous: false,
     };
-    hooks::before_user_created(room, &user).await?;
-    let (token, client) = (sessions::refresh_token()?, client.clone());
     let begun = Begun {
         user,
-        own: Some(own),
+        own: Some(("email", own)),
         method: Method::Password,
     };
-    let granted = room
-        .store
-        .transact(move |tx| confirmed(tx, begun.clone(), token.clone(), client.clone()))
-        .await;
-    match granted {
-        Ok(granted) => room.signed_in(&granted).await,
-        Err(error) if is_taken(&error) => Err(Error::UserAlreadyExists),
-        Err(error) => Err(saving(error)),
-    }
+    begin(room, begun, client).await
 }
 
 /// A sign-up whose address must be confirmed.
@@ -137,7 +127,7 @@ async fn to_be_confirmed(room: &AuthRoom, pending: Pending) -> Result<Response, 
     room.wake_postman();
     Ok(match profile {
         Some(profile) => response::json(StatusCode::OK, &profile.json()),
-        None => taken(&email, data),
+        None => taken("email", &email, data),
     })
 }
 
@@ -178,24 +168,25 @@ async fn pend(tx: Tx, known: Option<UserId>, pending: Pending) -> Result<Decisio
 }
 
 /// What a user who has not proved the address yet is shown as: what was just sent, and no more.
-fn as_new(profile: Profile, new: NewUser) -> Profile {
+pub fn as_new(profile: Profile, new: NewUser) -> Profile {
     let sent = profile.user.confirmation_sent_at;
     let user = User {
         role: new.role,
-        phone: String::new(),
+        email: new.email.unwrap_or_default(),
+        phone: new.phone.unwrap_or_default(),
         invited_at: None,
         recovery_sent_at: None,
         last_sign_in_at: None,
-        app_metadata: new.app_metadata,
+        app_metadata: new.app_metadata.clone(),
         created_at: sent,
         updated_at: sent,
         banned_until: None,
         ..profile.user
     };
-    let is_by_email = |identity: &identities::Identity| identity.provider == "email";
+    let is_own = |identity: &identities::Identity| new.app_metadata["provider"] == json!(identity.provider);
     Profile {
         user,
-        identities: profile.identities.into_iter().filter(is_by_email).collect(),
+        identities: profile.identities.into_iter().filter(is_own).collect(),
         factors: Vec::new(),
     }
 }
@@ -237,23 +228,32 @@ async fn anonymous(room: &AuthRoom, body: SignUpBody, client: &Client) -> Result
         own: None,
         method: Method::Anonymous,
     };
+    begin(room, begun, client).await
+}
+
+/// A user who is about to be made and signed in.
+#[derive(Clone)]
+pub struct Begun {
+    pub user: NewUser,
+    /// The identity's provider, and what it says.
+    pub own: Option<(&'static str, Map<String, Json>)>,
+    pub method: Method,
+}
+
+/// Makes the user and signs it in. Errors: `UserAlreadyExists`, `PhoneExists`.
+pub async fn begin(room: &AuthRoom, begun: Begun, client: &Client) -> Result<Response, Error> {
     hooks::before_user_created(room, &begun.user).await?;
     let (token, client) = (sessions::refresh_token()?, client.clone());
     let granted = room
         .store
         .transact(move |tx| confirmed(tx, begun.clone(), token.clone(), client.clone()))
-        .await
-        .map_err(saving)?;
-    room.signed_in(&granted).await
-}
-
-/// A user who is about to be made and signed in.
-#[derive(Clone)]
-struct Begun {
-    user: NewUser,
-    /// What the identity by e-mail says.
-    own: Option<Map<String, Json>>,
-    method: Method,
+        .await;
+    match granted {
+        Ok(granted) => room.signed_in(&granted).await,
+        Err(error) if is_taken(&error) => Err(Error::UserAlreadyExists),
+        Err(error) if is_phone_taken(&error) => Err(Error::PhoneExists),
+        Err(error) => Err(saving(error)),
+    }
 }
 
 /// User, identity, confirmation and session, all or nothing.
@@ -265,14 +265,17 @@ async fn confirmed(
 ) -> Result<Decision<Granted>, BackendError> {
     let id = begun.user.id;
     users::insert(&tx, &begun.user).await?;
-    if let Some(own) = &begun.own {
-        identities::insert(&tx, id, "email", own).await?;
+    if let Some((provider, own)) = &begun.own {
+        identities::insert(&tx, id, provider, own).await?;
         // Triggers may have changed what was given.
         let made = users::profile_in(&tx, id).await?.ok_or_else(vanished)?;
-        users::confirm_email(&tx, id, &made.user.user_metadata).await?;
+        match *provider {
+            "phone" => users::confirm_phone(&tx, id).await?,
+            _ => users::confirm_email(&tx, id, &made.user.user_metadata).await?,
+        }
     }
     users::signed_in(&tx, id).await?;
-    let provider = if begun.own.is_some() { "email" } else { "anonymous" };
+    let provider = begun.own.as_ref().map_or("anonymous", |(provider, _)| provider);
     for action in [Action::SignedUp, Action::Login] {
         audit::record_own(&tx, id, action, audit::by_provider(provider)).await?;
     }
@@ -294,19 +297,23 @@ pub fn app_metadata(providers: &[&str]) -> Map<String, Json> {
 }
 
 /// The address has a user already, and nobody learns of it: the answer is that of a new user.
-fn taken(email: &str, data: Map<String, Json>) -> Response {
+pub fn taken(provider: &str, address: &str, data: Map<String, Json>) -> Response {
     let id = UserId(Uuid::new_v4());
     let mut user_metadata = data;
-    users::merge(&mut user_metadata, &identities::email_data(id, email));
+    let (email, phone, own) = match provider {
+        "phone" => ("", address, identities::phone_data(id, address)),
+        _ => (address, "", identities::email_data(id, address)),
+    };
+    users::merge(&mut user_metadata, &own);
     let now = crate::response::time(Timestamp::now());
     let body = json!({
         "id": id.to_string(),
         "aud": AUDIENCE,
         "role": ROLE,
         "email": email,
-        "phone": "",
+        "phone": phone,
         "confirmation_sent_at": now,
-        "app_metadata": app_metadata(&["email"]),
+        "app_metadata": app_metadata(&[provider]),
         "user_metadata": users::in_stored_order(Json::Object(user_metadata)),
         "identities": [],
         "created_at": now,
@@ -318,13 +325,20 @@ fn taken(email: &str, data: Map<String, Json>) -> Response {
 
 /// True if the address was taken meanwhile.
 pub fn is_taken(error: &BackendError) -> bool {
+    is_there(error, "users_email")
+}
+
+/// True if the number was taken meanwhile.
+pub fn is_phone_taken(error: &BackendError) -> bool {
+    is_there(error, "users_phone")
+}
+
+fn is_there(error: &BackendError, begins: &str) -> bool {
     let BackendError::Refused(error) = error else {
         return false;
     };
-    let named = |name: &Option<mainstay_core::name::Ident>, begins: &str| {
-        name.as_ref().is_some_and(|name| name.as_str().starts_with(begins))
-    };
-    error.sqlstate == "23505" && named(&error.constraint, "users_email")
+    let constraint = error.constraint.as_ref();
+    error.sqlstate == "23505" && constraint.is_some_and(|name| name.as_str().starts_with(begins))
 }
 
 fn saving(error: BackendError) -> Error {

@@ -9,20 +9,22 @@ use mainstay_http::{Request, Response};
 use serde_json::{Map, Value as Json, json};
 
 use super::Signed;
-use super::sign_up::{app_metadata, is_taken};
+use super::proofs;
+use super::sign_up::{app_metadata, is_phone_taken, is_taken};
 use crate::audit::{self, Action, Actor};
 use crate::dispatch::{Dispatch, Recipient};
 use crate::error::Error;
 use crate::flow_state::Challenge;
 use crate::landing::Flow;
 use crate::messages::mail::Kind;
+use crate::messages::texts::{Purpose, Texting};
 use crate::one_time_tokens::{self, Token, TokenType};
 use crate::passwords::Verdict;
 use crate::request::UpdateBody;
 use crate::room::AuthRoom;
 use crate::sessions::{Client, Scope, SessionId};
 use crate::store::Tx;
-use crate::users::{Profile, UserId};
+use crate::users::{Profile, User, UserId};
 use crate::{identities, request, response, sessions, users};
 
 /// How long after signing in a password may be changed, where that is asked for.
@@ -50,19 +52,23 @@ pub async fn update(room: &AuthRoom, signed: Signed, request: &Request, client: 
     };
     let user = &signed.user;
     let email = email.filter(|email| *email != user.email);
-    if !body.phone.is_empty() && body.phone != user.phone {
-        return Err(Error::NoProvider("a new phone number"));
+    let phone = match body.phone.is_empty() {
+        true => None,
+        false => Some(request::phone(&body.phone)?).filter(|phone| *phone != user.phone),
+    };
+    if phone.is_some() && !room.config.phone.is_enabled {
+        return Err(Error::PhoneDisabled("signups"));
     }
-    if user.is_sso && (password.is_some() || email.is_some()) {
+    if user.is_sso && (password.is_some() || email.is_some() || phone.is_some()) {
         return Err(Error::SsoManaged);
     }
-    if password.is_some() || email.is_some() {
+    if password.is_some() || email.is_some() || phone.is_some() {
         let profile = users::profile(&room.store, user.clone()).await?;
         if profile.has_second_factor() && !signed.is_second_level() {
             return Err(Error::InsufficientAal);
         }
     }
-    if user.is_anonymous && password.is_some() && email.is_none() {
+    if user.is_anonymous && password.is_some() && email.is_none() && phone.is_none() {
         let message = "Updating password of an anonymous user without an email or phone is not allowed";
         return Err(Error::Validation(message.into()));
     }
@@ -83,6 +89,16 @@ pub async fn update(room: &AuthRoom, signed: Signed, request: &Request, client: 
         }
         _ => None,
     };
+    let mut texting = None;
+    if let Some(phone) = &phone {
+        if users::by_phone(&room.store, phone).await?.is_some() {
+            return Err(Error::PhoneExists);
+        }
+        if room.config.phone.confirmations {
+            let channel = super::phone::channel(&body.channel)?;
+            texting = Some(super::phone::texting(room, client, Purpose::Change, channel, phone)?);
+        }
+    }
     let (mut hash, mut nonce) = (None, None);
     if let Some(password) = &password {
         nonce = nonce_of(room, &signed, &body.nonce)?;
@@ -99,9 +115,12 @@ pub async fn update(room: &AuthRoom, signed: Signed, request: &Request, client: 
             .unwrap_or_default(),
         email,
         dispatch,
+        phone,
+        texting,
         data: body.data,
     };
-    let (address, sends) = (signed.user.email.clone(), changes.dispatch.is_some());
+    let sends = changes.dispatch.is_some() || changes.texting.is_some();
+    let address = proved_by(&signed.user).to_owned();
     let changed = room.store.transact(move |tx| change(tx, changes.clone())).await;
     match changed {
         Ok(Err(error)) => {
@@ -117,6 +136,7 @@ pub async fn update(room: &AuthRoom, signed: Signed, request: &Request, client: 
             Ok(response::json(StatusCode::OK, &profile.json()))
         }
         Err(error) if is_taken(&error) => Err(Error::EmailExists),
+        Err(error) if is_phone_taken(&error) => Err(Error::PhoneExists),
         Err(error) => Err(Error::of_database("Error updating user", error)),
     }
 }
@@ -133,9 +153,17 @@ fn nonce_of(room: &AuthRoom, signed: &Signed, nonce: &str) -> Result<Option<Toke
     if nonce.is_empty() {
         return Err(Error::ReauthenticationNeeded);
     }
-    let email = &signed.user.email;
-    room.limits.codes(email)?;
-    Ok(Some(room.letters.codes.token(email, nonce, Flow::Implicit)))
+    let address = proved_by(&signed.user);
+    room.limits.codes(address)?;
+    Ok(Some(room.letters.codes.token(address, nonce, Flow::Implicit)))
+}
+
+/// Where a code to reauthenticate is sent.
+fn proved_by(user: &User) -> &str {
+    match user.email.is_empty() {
+        true => &user.phone,
+        false => &user.email,
+    }
 }
 
 /// Hashes a new password. Errors: it is the old one.
@@ -161,6 +189,9 @@ struct Changes {
     email: Option<String>,
     /// The mails that ask for consent to the address. `None`: it is the user's at once.
     dispatch: Option<Dispatch>,
+    phone: Option<String>,
+    /// The message that asks for consent to the number. `None`: it is the user's at once.
+    texting: Option<Texting>,
     data: Option<Map<String, Json>>,
 }
 
@@ -207,6 +238,14 @@ async fn change(tx: Tx, changes: Changes) -> Result<Decision<Result<Profile, Err
         users::confirm_email(&tx, id, &user.user_metadata).await?;
     } else if changes.data.is_some() {
         users::set_user_metadata(&tx, id, &user.user_metadata).await?;
+    }
+    match (&changes.phone, &changes.texting) {
+        (None, _) => {}
+        (Some(phone), Some(texting)) => texting.send(&tx, id, phone, true).await?,
+        (Some(phone), None) => {
+            user.new_phone = phone.clone();
+            proofs::change_phone(&tx, &user).await?;
+        }
     }
     if let (Some(email), Some(dispatch)) = (&changes.email, &changes.dispatch) {
         if dispatch.letters.is_early(user.email_change_sent_at, dispatch.now) {

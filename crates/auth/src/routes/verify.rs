@@ -79,10 +79,10 @@ impl Verification {
 
     fn tokens(self) -> &'static [TokenType] {
         match self {
-            Verification::Signup | Verification::Invite | Verification::Sms => &[TokenType::Confirmation],
+            Verification::Signup | Verification::Invite => &[TokenType::Confirmation],
             Verification::MagicLink | Verification::Recovery => &[TokenType::Recovery],
             Verification::EmailChange => &[TokenType::EmailChangeCurrent, TokenType::EmailChangeNew],
-            Verification::Email => &[TokenType::Confirmation, TokenType::Recovery],
+            Verification::Email | Verification::Sms => &[TokenType::Confirmation, TokenType::Recovery],
             Verification::PhoneChange => &[TokenType::PhoneChange],
         }
     }
@@ -235,6 +235,10 @@ struct Asked {
 
 fn asked(room: &AuthRoom, verification: Verification, tokens: Vec<Token>, client: &Client) -> Result<Asked, Error> {
     let rules = &room.config.mail;
+    let expiry = match verification.is_by_phone() {
+        true => room.config.phone.expiry,
+        false => rules.expiry,
+    };
     Ok(Asked {
         verification,
         tokens,
@@ -243,7 +247,7 @@ fn asked(room: &AuthRoom, verification: Verification, tokens: Vec<Token>, client
         refresh_token: sessions::refresh_token()?,
         client: client.clone(),
         confirms_both: rules.confirms_both,
-        expiry: rules.expiry,
+        expiry,
         now: Timestamp::now(),
     })
 }
@@ -261,6 +265,7 @@ async fn prove(room: &AuthRoom, asked: Asked) -> Result<Proved, Error> {
     match proved {
         Ok(proved) => proved,
         Err(error) if super::sign_up::is_taken(&error) => Err(Error::EmailExists),
+        Err(error) if super::sign_up::is_phone_taken(&error) => Err(Error::PhoneExists),
         Err(error) => Err(Error::of_database("Error confirming user", error)),
     }
 }

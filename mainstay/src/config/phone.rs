@@ -1,0 +1,100 @@
+//! `[auth.sms]`: how text messages are made and who takes them, as the Supabase command line writes it.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use mainstay_auth::config::PhoneRules;
+use mainstay_auth::duration;
+use mainstay_auth::messages::template::Template;
+use mainstay_auth::messages::twilio;
+
+use super::{ConfigError, Reader, secret};
+
+/// Digits of a code.
+const CODE_DIGITS: std::ops::RangeInclusive<usize> = 6..=10;
+/// Seconds that a code may hold, at most: a day.
+const EXPIRY_SECONDS_MAX: i64 = 86_400;
+/// Messages in an hour, in all, unless the settings say otherwise.
+const PER_HOUR: u32 = 30;
+const TEXT: &str = "Your code is {{ .Code }}";
+
+/// Reads how text messages are made.
+pub fn rules(reader: &Reader<'_>) -> Result<PhoneRules, ConfigError> {
+    let usual = PhoneRules::default();
+    let code_digits = reader.integer("auth.sms.otp_length")?.unwrap_or(usual.code_digits);
+    if !CODE_DIGITS.contains(&code_digits) {
+        return Err(ConfigError::setting("auth.sms.otp_length", "must be between 6 and 10"));
+    }
+    let expiry_seconds: i64 = reader.integer("auth.sms.otp_expiry")?.unwrap_or(usual.expiry.as_secs());
+    if !(1..=EXPIRY_SECONDS_MAX).contains(&expiry_seconds) {
+        let problem = format!("must be between 1 and {EXPIRY_SECONDS_MAX} seconds");
+        return Err(ConfigError::setting("auth.sms.otp_expiry", problem));
+    }
+    let pause = match reader.text("auth.sms.max_frequency")?.filter(|text| !text.is_empty()) {
+        None => usual.pause,
+        Some(text) => duration::parse(&text)
+            .filter(|pause| !pause.is_negative())
+            .ok_or_else(|| {
+                ConfigError::setting("auth.sms.max_frequency", format!("`{text}` is no duration such as 5s"))
+            })?,
+    };
+    let text = reader.text("auth.sms.template")?.filter(|text| !text.is_empty());
+    let text = Template::parse(text.as_deref().unwrap_or(TEXT))
+        .map_err(|problem| ConfigError::setting("auth.sms.template", problem))?;
+    let has_provider = provider(reader)?.is_some();
+    Ok(PhoneRules {
+        is_enabled: reader.boolean("auth.sms.enable_signup")?.unwrap_or(false),
+        confirmations: reader.boolean("auth.sms.enable_confirmations")?.unwrap_or(false),
+        text,
+        pause,
+        code_digits,
+        expiry: SignedDuration::from_secs(expiry_seconds),
+        test_codes: test_codes(reader)?,
+        per_hour_max: match has_provider {
+            true => Some(reader.integer("auth.rate_limit.sms_sent")?.unwrap_or(PER_HOUR)),
+            false => None,
+        },
+        provider: if has_provider { "twilio" } else { "" },
+    })
+}
+
+/// The account that sends text messages. `None`: there is none.
+pub fn provider(reader: &Reader<'_>) -> Result<Option<twilio::Settings>, ConfigError> {
+    if !reader.boolean("auth.sms.twilio.enabled")?.unwrap_or(false) {
+        return Ok(None);
+    }
+    let filled = |name: &str| {
+        let key = format!("auth.sms.twilio.{name}");
+        let text = reader.text(&key)?.filter(|text| !text.is_empty());
+        text.ok_or_else(|| ConfigError::setting(&key, "is missing"))
+    };
+    let token = secret(Some(filled("auth_token")?));
+    Ok(Some(twilio::Settings {
+        url: match reader.text("mainstay.sms_url")?.filter(|url| !url.is_empty()) {
+            Some(url) => url,
+            None => twilio::URL.to_owned(),
+        },
+        account: filled("account_sid")?,
+        token: token.ok_or_else(|| ConfigError::setting("auth.sms.twilio.auth_token", "is missing"))?,
+        sender: filled("message_service_sid")?,
+    }))
+}
+
+/// `number = "code"`.
+fn test_codes(reader: &Reader<'_>) -> Result<BTreeMap<String, String>, ConfigError> {
+    let mut codes = BTreeMap::new();
+    for number in reader.keys("auth.sms.test_otp")? {
+        let key = format!("auth.sms.test_otp.{number}");
+        let code = reader.text(&key)?.unwrap_or_default();
+        let is_code = !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_digit());
+        let digits = number.trim_start_matches('+');
+        if !is_code || digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(ConfigError::setting(
+                &key,
+                "must be a code of digits for a number of digits",
+            ));
+        }
+        codes.insert(digits.to_owned(), code);
+    }
+    Ok(codes)
+}
