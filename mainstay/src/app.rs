@@ -162,6 +162,15 @@ impl App {
         if let (Some(auth), Some(rest)) = (&self.auth, below(path, "/auth/v1")) {
             return self.auth(auth, peer, parts, rest, body).await;
         }
+        // RFC 8414 §3.1 puts the issuer's path behind.
+        if let (Some(auth), Some(rest)) = (&self.auth, path.strip_suffix("/auth/v1"))
+            && matches!(
+                rest,
+                "/.well-known/oauth-authorization-server" | "/.well-known/openid-configuration"
+            )
+        {
+            return self.auth(auth, peer, parts, rest, body).await;
+        }
         let plain = |room, response| Handled {
             room,
             role: None,

@@ -3,7 +3,7 @@
 use crate::postgres::Cluster;
 use crate::process::{run, say};
 use crate::server::{ENGINES, Engine, Mainstay, Project};
-use crate::setup::{Need, chromium, ensure, place_client};
+use crate::setup::{Need, chromium, ensure, install_client, place_client};
 use crate::workspace::{copy_folder, root, target};
 use crate::{Error, Result};
 use std::path::Path;
@@ -60,6 +60,20 @@ pub fn check(binary: &Path, cluster: &Cluster) -> Result<()> {
     } else {
         Err(Error::new(faults.join("\n")))
     }
+}
+
+/// Signing in by a provider, and being one, with packages that are not ours on both sides.
+pub fn check_oauth(binary: &Path, engine: Engine, cluster: Option<&Cluster>) -> Result<()> {
+    ensure(&[Need::Node])?;
+    install_client()?;
+    say(format_args!("OAuth on the {}", engine.title()));
+    let project = Project::new("oauth", engine, cluster)?;
+    let settings = [
+        ("PROJECT", project.path().display().to_string()),
+        ("DATABASE_URL", project.database_url().to_owned()),
+        ("MAINSTAY", binary.display().to_string()),
+    ];
+    node("oauth.mjs", &[], &settings)
 }
 
 /// Runs a script of `e2e/` there.

@@ -218,7 +218,9 @@ pub fn install_client() -> Result<()> {
         return Ok(());
     }
     ensure(&[Need::Node])?;
-    say("installing the npm packages of e2e/ (supabase-js, playwright-core, typescript, ws)");
+    say(
+        "installing the npm packages of e2e/ (supabase-js, playwright-core, typescript, ws, oidc-provider, openid-client)",
+    );
     let mut command = Command::new("npm");
     command
         .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])

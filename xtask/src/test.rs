@@ -25,6 +25,10 @@ const STEPS: &[(&str, &str)] = &[
         "the shop in Chromium on both engines, and the same bytes from both",
     ),
     (
+        "oauth",
+        "sign-in by oidc-provider, and being a provider for openid-client, on both engines",
+    ),
+    (
         "types",
         "typed programs under the TypeScript compiler, with the types from both engines",
     ),
@@ -38,7 +42,15 @@ const STEPS: &[(&str, &str)] = &[
 ];
 
 /// The steps that run the program.
-const NEED_PROGRAM: &[&str] = &["shop", "types", "python", "schemathesis", "smoke", "conformance"];
+const NEED_PROGRAM: &[&str] = &[
+    "shop",
+    "oauth",
+    "types",
+    "python",
+    "schemathesis",
+    "smoke",
+    "conformance",
+];
 
 /// What became of a step.
 enum Fate {
@@ -120,6 +132,9 @@ fn run_against_the_program(run: &mut Run, shared: Option<&PathBuf>) {
         return;
     };
     run.step("shop", || e2e::check(&program, &cluster));
+    for engine in ENGINES {
+        run.part("oauth", engine, || e2e::check_oauth(&program, engine, Some(&cluster)));
+    }
     run.step("types", || types::check(&program, &cluster));
     for engine in ENGINES {
         run.part("python", engine, || python::check(&program, engine, Some(&cluster)));

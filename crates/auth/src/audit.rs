@@ -60,6 +60,8 @@ pub enum Action {
     Modified,
     UpdatedPassword,
     Deleted,
+    IdentityLinked,
+    IdentityUnlinked,
     TokenRefreshed,
     TokenRevoked,
     FactorInProgress,
@@ -83,6 +85,8 @@ impl Action {
             Action::Modified => "user_modified",
             Action::UpdatedPassword => "user_updated_password",
             Action::Deleted => "user_deleted",
+            Action::IdentityLinked => "identity_linked",
+            Action::IdentityUnlinked => "identity_unlinked",
             Action::TokenRefreshed => "token_refreshed",
             Action::TokenRevoked => "token_revoked",
             Action::FactorInProgress => "factor_in_progress",
@@ -100,9 +104,12 @@ impl Action {
             Action::Login | Action::Logout => "account",
             Action::SignedUp | Action::Invited | Action::Deleted => "team",
             Action::TokenRefreshed | Action::TokenRevoked => "token",
-            Action::ConfirmationRequested | Action::RepeatedSignUp | Action::Modified | Action::UpdatedPassword => {
-                "user"
-            }
+            Action::ConfirmationRequested
+            | Action::RepeatedSignUp
+            | Action::Modified
+            | Action::UpdatedPassword
+            | Action::IdentityLinked
+            | Action::IdentityUnlinked => "user",
             Action::FactorInProgress
             | Action::FactorUpdated
             | Action::FactorUnenrolled

@@ -5,6 +5,8 @@ mod mfa;
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
+
+use crate::external::Provider;
 use mainstay_core::secret::Secret;
 
 use crate::messages::mail::Texts;
@@ -33,6 +35,12 @@ pub struct Config {
     /// New addresses must be confirmed before their users may sign in.
     pub confirmations: bool,
     pub anonymous_enabled: bool,
+    /// Users may link and unlink identities.
+    pub manual_linking: bool,
+    /// Providers that are switched on.
+    pub external: Vec<Provider>,
+    /// `None`: it is no provider.
+    pub oauth_server: Option<OAuthServer>,
     /// A refresh token used again after the interval ends its session's whole family.
     pub rotation_enabled: bool,
     pub reuse_interval: SignedDuration,
@@ -117,6 +125,27 @@ impl Default for PhoneRules {
             per_hour_max: None,
             provider: "",
         }
+    }
+}
+
+/// Being a provider for applications of others.
+#[derive(Clone, Debug)]
+pub struct OAuthServer {
+    /// Path below the application's own address of the page on which users are asked.
+    pub consent_path: String,
+    /// Anybody may register an application.
+    pub dynamic_registration: bool,
+}
+
+impl OAuthServer {
+    /// The page on which users are asked, of the application at `site`.
+    pub fn consent_page(&self, site: &str) -> String {
+        let bare = site.split(['?', '#']).next().unwrap_or_default();
+        format!(
+            "{}/{}",
+            bare.trim_end_matches('/'),
+            self.consent_path.trim_start_matches('/')
+        )
     }
 }
 

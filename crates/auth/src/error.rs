@@ -89,6 +89,64 @@ pub enum Error {
     Mfa(#[from] MfaError),
     #[error("Request rate limit reached")]
     TooManyRequests { retry_seconds: u64 },
+    #[error("Unsupported provider: {0}")]
+    UnsupportedProvider(&'static str),
+    #[error("Provider is not enabled")]
+    ProviderDisabled,
+    #[error("the provider cannot be reached")]
+    ProviderUnreachable,
+    #[error("{0}")]
+    BadOAuthState(&'static str),
+    #[error("{0}")]
+    BadOAuthCallback(&'static str),
+    /// In the provider's own words (RFC 6749 §4.1.2.1).
+    #[error("{description}")]
+    ProviderRefused { error: String, description: String },
+    #[error("Unable to exchange external code")]
+    ProviderExchange,
+    #[error("Error getting user profile from external provider")]
+    ProviderProfile,
+    #[error("Error getting user email from external provider")]
+    ProviderEmail,
+    #[error("Unverified email with {0}. Verify the email with {0} in order to sign in")]
+    ProviderEmailUnverified(String),
+    #[error("Multiple accounts with the same email address in the same linking domain detected")]
+    MultipleAccounts,
+    #[error("{0}")]
+    IdentityExists(&'static str),
+    #[error("Identity doesn't exist")]
+    IdentityNotFound,
+    #[error("User must have at least 1 identity after unlinking")]
+    SingleIdentity,
+    #[error("Unable to unlink identity due to email conflict")]
+    EmailConflict,
+    #[error("identity_id must be an UUID")]
+    BadIdentityId,
+    #[error("Manual linking is disabled")]
+    ManualLinkingDisabled,
+    #[error("OAuth server is disabled")]
+    OAuthServerDisabled,
+    /// Of an application that sends a user.
+    #[error("{0}")]
+    OAuthClientUnknown(&'static str),
+    /// An administrator's.
+    #[error("OAuth client not found")]
+    OAuthClientNotFound,
+    #[error("authorization not found")]
+    AuthorizationNotFound,
+    #[error("No active grant found for this client")]
+    ConsentNotFound,
+    #[error("Dynamic client registration is not enabled")]
+    DynamicRegistrationDisabled,
+    /// An application acts for the user, and this is the user's own affair.
+    #[error("An OAuth client may not do this for a user")]
+    ClientMayNot,
+    /// An application has not proved who it is (RFC 6749 §5.2).
+    #[error("Invalid client credentials")]
+    InvalidClient,
+    /// In the shape of RFC 6749 §5.2: its `error`, and a description.
+    #[error("{1}")]
+    OAuth(&'static str, &'static str),
     #[error("invalid flow state, no valid flow state found")]
     FlowStateNotFound,
     #[error("invalid flow state, flow state has expired")]
@@ -169,6 +227,32 @@ impl Error {
         }
     }
 
+    /// A provider's refusal, as far as its words may stand in an address.
+    pub fn provider_refused(error: &str, description: &str) -> Self {
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+        let name: String = error
+            .bytes()
+            .filter(|byte| is_word(*byte))
+            .take(64)
+            .map(char::from)
+            .collect();
+        let told: String = description
+            .chars()
+            .filter(|letter| !letter.is_control())
+            .take(200)
+            .collect();
+        Error::ProviderRefused {
+            description: match told.is_empty() {
+                true => "The provider refused".to_owned(),
+                false => told,
+            },
+            error: match name.is_empty() {
+                true => "server_error".to_owned(),
+                false => name,
+            },
+        }
+    }
+
     /// The HTTP status.
     ///
     /// Never 5xx for what a caller did: clients take 500–504 and 520–530 for trouble on the way, and try again.
@@ -188,13 +272,22 @@ impl Error {
             | Error::RefreshSessionNotFound
             | Error::SessionExpired(_)
             | Error::RefreshBanned
+            | Error::UnsupportedProvider(_)
+            | Error::ProviderDisabled
+            | Error::BadOAuthState(_)
+            | Error::BadOAuthCallback(_)
+            | Error::ProviderRefused { .. }
+            | Error::OAuthClientUnknown(_)
+            | Error::OAuth(..)
             | Error::BadCodeVerifier
             | Error::CaptchaFailed(_)
             | Error::PhoneNotConfirmed
             | Error::ReauthenticationNeeded => StatusCode::BAD_REQUEST,
-            Error::NoAuthorization | Error::InsufficientAal => StatusCode::UNAUTHORIZED,
+            Error::NoAuthorization | Error::InvalidClient | Error::InsufficientAal => StatusCode::UNAUTHORIZED,
             Error::BadJwt(_)
             | Error::NotAdmin
+            | Error::DynamicRegistrationDisabled
+            | Error::ClientMayNot
             | Error::AppMetadata
             | Error::TokenUserNotFound
             | Error::TokenSessionNotFound
@@ -202,6 +295,12 @@ impl Error {
             | Error::CodeExpired
             | Error::TokenUserBanned => StatusCode::FORBIDDEN,
             Error::UserNotFound
+            | Error::BadIdentityId
+            | Error::OAuthServerDisabled
+            | Error::OAuthClientNotFound
+            | Error::AuthorizationNotFound
+            | Error::ConsentNotFound
+            | Error::ManualLinkingDisabled
             | Error::AddressNotFound
             | Error::BadUserId
             | Error::FlowStateNotFound
@@ -215,6 +314,11 @@ impl Error {
             | Error::WeakPassword { .. }
             | Error::SamePassword
             | Error::SsoManaged
+            | Error::ProviderEmailUnverified(_)
+            | Error::IdentityExists(_)
+            | Error::IdentityNotFound
+            | Error::SingleIdentity
+            | Error::EmailConflict
             | Error::FlowStateExpired
             | Error::BadNonce
             | Error::NoTexts(_)
@@ -228,9 +332,15 @@ impl Error {
             | Error::TooManyTexts { .. }
             | Error::TextTooEarly { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::WritesHeld | Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Error::CaptchaUnknown | Error::LeaksUnknown | Error::Database { .. } | Error::Unexpected(_) => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            Error::ProviderUnreachable
+            | Error::ProviderExchange
+            | Error::ProviderProfile
+            | Error::ProviderEmail
+            | Error::MultipleAccounts
+            | Error::CaptchaUnknown
+            | Error::LeaksUnknown
+            | Error::Database { .. }
+            | Error::Unexpected(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -278,6 +388,30 @@ impl Error {
             Error::CaptchaFailed(_) => "captcha_failed",
             Error::Hook(error) => error.name(),
             Error::Mfa(error) => error.name(),
+            Error::UnsupportedProvider(_) | Error::BadIdentityId => "validation_failed",
+            Error::ProviderDisabled => "provider_disabled",
+            Error::BadOAuthState(_) => "bad_oauth_state",
+            Error::BadOAuthCallback(_) | Error::ProviderRefused { .. } => "bad_oauth_callback",
+            Error::ProviderEmailUnverified(_) => "provider_email_needs_verification",
+            Error::IdentityExists(_) => "identity_already_exists",
+            Error::IdentityNotFound => "identity_not_found",
+            Error::SingleIdentity => "single_identity_not_deletable",
+            Error::EmailConflict => "email_conflict_identity_not_deletable",
+            Error::ManualLinkingDisabled => "manual_linking_disabled",
+            Error::OAuthServerDisabled => "feature_disabled",
+            Error::OAuthClientUnknown(_) | Error::OAuthClientNotFound => "oauth_client_not_found",
+            Error::AuthorizationNotFound => "oauth_authorization_not_found",
+            Error::ConsentNotFound => "oauth_consent_not_found",
+            Error::DynamicRegistrationDisabled => "oauth_dynamic_client_registration_disabled",
+            Error::ClientMayNot => "no_authorization",
+            Error::InvalidClient => "invalid_credentials",
+            // Clients of this shape read `error`; the code is for the header.
+            Error::OAuth(..) => "validation_failed",
+            Error::ProviderUnreachable
+            | Error::ProviderExchange
+            | Error::ProviderProfile
+            | Error::ProviderEmail
+            | Error::MultipleAccounts => "unexpected_failure",
             Error::FlowStateNotFound => "flow_state_not_found",
             Error::FlowStateExpired => "flow_state_expired",
             Error::BadCodeVerifier => "bad_code_verifier",

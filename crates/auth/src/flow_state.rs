@@ -85,8 +85,13 @@ impl Challenge {
         }))
     }
 
+    /// A challenge of the hashed kind. `None`: it is none.
+    pub fn s256(challenge: &str) -> Option<Self> {
+        Challenge::of(challenge, "S256").ok().flatten()
+    }
+
     /// True if the challenge was made of this verifier.
-    fn fits(&self, verifier: &str) -> bool {
+    pub fn fits(&self, verifier: &str) -> bool {
         let made = match self.method {
             ChallengeMethod::S256 => URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes())),
             ChallengeMethod::Plain => verifier.to_owned(),

@@ -28,7 +28,7 @@ const BURY: &str = "UPDATE auth.identities SET provider_id = $2::text, identity_
 /// A row of `auth.identities`.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    id: Uuid,
+    pub id: Uuid,
     provider_id: String,
     user_id: Uuid,
     pub data: Map<String, Json>,
@@ -36,7 +36,8 @@ pub struct Identity {
     last_sign_in_at: Option<Timestamp>,
     created_at: Option<Timestamp>,
     updated_at: Option<Timestamp>,
-    email: Option<String>,
+    /// Folded.
+    pub email: Option<String>,
 }
 
 impl Identity {

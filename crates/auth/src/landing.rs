@@ -62,7 +62,7 @@ pub fn error(to: &str, flow: Flow, error: &Error) -> Result<Response, Error> {
     error.log();
     let description = error.to_string();
     let mut members = Vec::with_capacity(4);
-    if let Some(kind) = kind(error.status()) {
+    if let Some(kind) = kind(error) {
         members.push(("error", kind));
     }
     members.push(("error_code", error.name()));
@@ -77,8 +77,13 @@ pub fn error(to: &str, flow: Flow, error: &Error) -> Result<Response, Error> {
 }
 
 /// The kind of error that RFC 6749 has for a status.
-fn kind(status: StatusCode) -> Option<&'static str> {
-    match status.as_u16() {
+fn kind(error: &Error) -> Option<&str> {
+    match error {
+        Error::ProviderRefused { error, .. } => return Some(error),
+        Error::SignupDisabled | Error::ProviderEmailUnverified(_) => return Some("access_denied"),
+        _ => {}
+    }
+    match error.status().as_u16() {
         400 => Some("invalid_request"),
         401 => Some("unauthorized_client"),
         403 => Some("access_denied"),

@@ -5,6 +5,8 @@
 //! | [`routes`] | paths to what answers them |
 //! | [`request`] [`response`] | bodies read and written |
 //! | [`users`] [`identities`] | who there is |
+//! | [`external`] | signing in by somebody else's word |
+//! | [`oauth`] | being a provider for applications of others |
 //! | [`sessions`] | sessions, their refresh tokens, the claims of access tokens |
 //! | [`redirect`] [`landing`] [`flow_state`] | sending browsers back to applications, and the codes that they bring |
 //! | [`one_time_tokens`] [`dispatch`] | codes and links that prove an address, and sending them |
@@ -31,6 +33,7 @@ pub mod config;
 mod dispatch;
 pub mod duration;
 pub mod error;
+pub mod external;
 mod factors;
 mod firebase_scrypt;
 mod flow_state;
@@ -41,6 +44,7 @@ mod landing;
 mod leaked;
 mod limits;
 pub mod messages;
+mod oauth;
 mod one_time_tokens;
 mod passwords;
 pub mod redirect;

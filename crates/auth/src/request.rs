@@ -290,8 +290,20 @@ pub fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Error> {
 }
 
 /// Null is the same as absent.
-fn nullable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub fn nullable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// All pairs of the query, decoded.
+pub fn parameters(request: &Request) -> Vec<(String, String)> {
+    form(request.query.as_deref().unwrap_or_default().as_bytes())
+}
+
+/// All pairs of a form, decoded. What is no text, or too large, has none.
+pub fn form(body: &[u8]) -> Vec<(String, String)> {
+    let text = Some(body).filter(|body| body.len() <= BODY_BYTES_MAX);
+    let text = text.and_then(|body| std::str::from_utf8(body).ok()).unwrap_or_default();
+    url::form_urlencoded::parse(text.as_bytes()).into_owned().collect()
 }
 
 /// The first value of a query parameter, decoded.
@@ -306,15 +318,8 @@ pub fn form_field(request: &Request, name: &str) -> Option<String> {
 }
 
 fn pair(pairs: &str, name: &str) -> Option<String> {
-    pairs.split('&').find_map(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (key == name).then(|| {
-            let spaced = value.replace('+', " ");
-            percent_encoding::percent_decode_str(&spaced)
-                .decode_utf8_lossy()
-                .into_owned()
-        })
-    })
+    let mut pairs = url::form_urlencoded::parse(pairs.as_bytes());
+    pairs.find_map(|(key, value)| (key == name).then(|| value.into_owned()))
 }
 
 /// An e-mail address as it is stored: lower case, one `@`, no blanks.

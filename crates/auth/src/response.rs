@@ -29,6 +29,16 @@ pub fn keep_private(headers: &mut HeaderMap) {
     }
 }
 
+/// Nobody keeps the answer, and nobody is told where a browser came from.
+pub fn private(response: &mut Response) {
+    for (name, value) in [
+        (http::header::CACHE_CONTROL, "no-store"),
+        (http::header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        response.headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
 /// 204.
 pub fn nothing() -> Response {
     Response::empty(StatusCode::NO_CONTENT)
@@ -51,6 +61,16 @@ pub fn error(error: &Error, request: &HeaderMap) -> Response {
         body.insert("error_code".into(), json!(error.name()));
         body.insert("msg".into(), json!(error.to_string()));
     }
+    let oauth = match error {
+        Error::OAuth(kind, description) => Some((*kind, *description)),
+        Error::InvalidClient => Some(("invalid_client", "Invalid client credentials")),
+        _ => None,
+    };
+    if let Some((kind, description)) = oauth {
+        body.clear();
+        body.insert("error".into(), json!(kind));
+        body.insert("error_description".into(), json!(description));
+    }
     if let Error::WeakPassword { reasons, .. } = error {
         body.insert("weak_password".into(), json!({ "reasons": reasons }));
     }
@@ -59,6 +79,11 @@ pub fn error(error: &Error, request: &HeaderMap) -> Response {
         response
             .headers
             .insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if matches!(error, Error::InvalidClient) {
+        // RFC 6749 §5.2.
+        let challenge = HeaderValue::from_static("Basic realm=\"oauth\"");
+        response.headers.insert(http::header::WWW_AUTHENTICATE, challenge);
     }
     if is_dated {
         // Clients read `code` only if the version comes back.

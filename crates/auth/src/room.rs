@@ -8,9 +8,10 @@ use mainstay_core::backend::Backend;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use mainstay_core::transaction::Decision;
+use mainstay_http::issuers::Issuers;
 use mainstay_http::outgoing::Guard;
 use mainstay_http::signing::Signer;
-use mainstay_http::{Authenticated, Outgoing, Request, Response};
+use mainstay_http::{Authenticated, Credential, Outgoing, Request, Response};
 use serde_json::{Value as Json, json};
 
 use crate::asked::Asked;
@@ -52,6 +53,7 @@ pub struct AuthRoom {
     pub(crate) limits: Limits,
     /// Sends the room's own requests.
     pub outgoing: Outgoing,
+    pub(crate) issuers: Issuers,
     /// What mails are made with.
     pub(crate) letters: Arc<Letters>,
     pub(crate) phone_rules: Arc<PhoneRules>,
@@ -69,6 +71,7 @@ impl AuthRoom {
             expiry_seconds: config.jwt_expiry_seconds,
             hooks: config.hooks.clone(),
         };
+        let outgoing = Outgoing::new(Guard::default());
         AuthRoom {
             passwords: Passwords::new(),
             store: Store::new(backend, issuing),
@@ -84,13 +87,15 @@ impl AuthRoom {
             texts: None,
             rounds: Arc::default(),
             config,
-            outgoing: Outgoing::new(Guard::default()),
+            issuers: Issuers::new(outgoing.clone()),
+            outgoing,
             signer: RwLock::new(Arc::new(signer)),
         }
     }
 
     /// Sends the room's own requests by `outgoing`, which may reach further than the internet.
     pub fn reaching(mut self, outgoing: Outgoing) -> Self {
+        self.issuers = Issuers::new(outgoing.clone());
         self.outgoing = outgoing;
         self
     }
@@ -157,6 +162,10 @@ impl AuthRoom {
     ///
     /// Errors: `Token`; `SessionUnread` if the database cannot be asked.
     pub async fn admits(&self, who: &Authenticated) -> Result<(), mainstay_http::Error> {
+        if who.credential == Credential::ForeignToken {
+            // Its session is the issuer's affair.
+            return Ok(());
+        }
         let decides_alone = !self.config.hooks.has(Point::CustomAccessToken);
         let Some(claim) = Claim::of(who, decides_alone) else {
             return Ok(());

@@ -36,6 +36,8 @@ pub enum Method {
     EmailSignup,
     EmailChange,
     OAuth,
+    /// An application of somebody else's acts for the user.
+    OAuthProvider,
     Totp,
     MfaPhone,
     MfaWebAuthn,
@@ -44,7 +46,7 @@ pub enum Method {
 
 impl Method {
     /// Those that a session can begin with.
-    const FIRST: [Method; 9] = [
+    const FIRST: [Method; 10] = [
         Method::Password,
         Method::Anonymous,
         Method::Otp,
@@ -54,6 +56,7 @@ impl Method {
         Method::EmailSignup,
         Method::EmailChange,
         Method::OAuth,
+        Method::OAuthProvider,
     ];
 
     /// As `amr` has it.
@@ -68,6 +71,7 @@ impl Method {
             Method::EmailSignup => "email/signup",
             Method::EmailChange => "email_change",
             Method::OAuth => "oauth",
+            Method::OAuthProvider => "oauth_provider/authorization_code",
             Method::Totp => "totp",
             Method::MfaPhone => "mfa/phone",
             Method::MfaWebAuthn => "mfa/webauthn",

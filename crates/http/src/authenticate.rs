@@ -13,6 +13,7 @@ use mainstay_core::name::Ident;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, TokenError};
+use crate::foreign::{Foreign, is_reserved};
 use crate::keys::{ApiKeys, is_opaque};
 use crate::token::{Verified, Verifier};
 
@@ -30,6 +31,8 @@ pub enum Credential {
     /// The project's publishable or legacy anonymous key, or its secret key.
     ApiKey,
     Token,
+    /// A token of an issuer elsewhere: its subject is none of the project's users.
+    ForeignToken,
 }
 
 /// A caller and how it was recognised.
@@ -77,6 +80,8 @@ impl Verifying {
 /// The rules of who may call as what.
 pub struct Authenticator {
     pub verifier: Verifying,
+    /// Issuers elsewhere whose tokens count.
+    pub foreign: Arc<Foreign>,
     pub keys: Option<ApiKeys>,
     /// The role of a request without a token; `None` refuses it.
     pub anon_role: Option<Ident>,
@@ -183,8 +188,19 @@ impl Authenticator {
         if verifier.is_empty() {
             return Err(Error::SecretMissing);
         }
-        let verified = verifier.verify(token, now).map_err(Error::Token)?;
-        let role = match self.role_in(&verified.claims)? {
+        let (verified, credential) = match verifier.verify(token, now) {
+            Err(TokenError::NoKey) => match self.foreign.verify(token, now) {
+                Some(verified) => (verified, Credential::ForeignToken),
+                None => (Err(TokenError::NoKey), Credential::Token),
+            },
+            verified => (verified, Credential::Token),
+        };
+        let verified = verified.map_err(Error::Token)?;
+        let named = self.role_in(&verified.claims)?;
+        if credential == Credential::ForeignToken && named.as_ref().is_some_and(|role| is_reserved(role.as_str())) {
+            return Err(Error::Token(TokenError::Claims));
+        }
+        let role = match named {
             Some(role) => role,
             None => self.anon_role.clone().ok_or(Error::TokenRequired)?,
         };
@@ -196,7 +212,7 @@ impl Authenticator {
         };
         Ok(Authenticated {
             caller,
-            credential: Credential::Token,
+            credential,
             verified: Some(verified),
         })
     }
@@ -299,6 +315,7 @@ mod tests {
         let keys = ApiKeys::generate(NOW).unwrap();
         Authenticator {
             verifier: Verifying::new(Verifier::from_secret(&keys.jwt_secret, false).unwrap()),
+            foreign: Arc::default(),
             keys: Some(keys),
             anon_role: Some(Ident::new("anon")),
             role_claim: vec!["role".into()],

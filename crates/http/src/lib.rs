@@ -6,6 +6,8 @@
 pub mod authenticate;
 pub mod cors;
 pub mod error;
+pub mod foreign;
+pub mod issuers;
 pub mod keys;
 pub mod limits;
 pub mod message;

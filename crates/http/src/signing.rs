@@ -264,6 +264,17 @@ impl Signer {
             .map_err(failed)
     }
 
+    /// The names of the algorithms that keys sign with, each once. The project's secret signs nothing that others verify.
+    pub fn algorithms(&self) -> Vec<&'static str> {
+        let mut names: Vec<&'static str> = self.keys.iter().map(|key| key.algorithm.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        match self.shared {
+            Some(_) => Vec::new(),
+            None => names,
+        }
+    }
+
     /// The public keys as a JWK set.
     pub fn jwks(&self) -> Value {
         json!({ "keys": self.keys.iter().map(|key| &key.public).collect::<Vec<_>>() })

@@ -15,6 +15,7 @@ use mainstay_core::error::BackendError;
 use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_data::DataRoom;
 use mainstay_http::cors::Cors;
+use mainstay_http::foreign::Foreign;
 use mainstay_http::keys::ApiKeys;
 use mainstay_http::limits::Network;
 use mainstay_http::outgoing::Guard;
@@ -99,6 +100,7 @@ async fn serve_logged(serve: &Serve, mode: Mode, log: Log) -> Result<(), Command
     let _postman = postman(&app);
     follow_keys(&app, &config, &keys);
     follow_sessions(&app);
+    app.authenticator.foreign.follow(outgoing(&config, mode));
     if let Some(auth) = &app.auth
         && let Err(reason) = auth.check().await
     {
@@ -396,6 +398,7 @@ fn app(config: &Config, backend: Arc<dyn Backend>, keys: &ApiKeys, mode: Mode, l
 pub(super) fn authenticator(config: &Config, keys: &ApiKeys) -> Result<Authenticator, CommandError> {
     Ok(Authenticator {
         verifier: Verifying::new(verifier(config, keys)?),
+        foreign: Arc::new(Foreign::new(config.third_party.clone())),
         keys: Some(keys.clone()),
         anon_role: config.rest.anon_role.as_ref().map(Ident::new),
         role_claim: config.rest.jwt_role_claim.clone(),

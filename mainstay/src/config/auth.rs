@@ -7,13 +7,13 @@ use std::path::Path;
 use jiff::SignedDuration;
 use mainstay_auth::Seals;
 use mainstay_auth::captcha::Captcha;
-use mainstay_auth::config::{Config, LeakedPasswords, PasswordRules, Rates, SessionRules};
+use mainstay_auth::config::{Config, LeakedPasswords, OAuthServer, PasswordRules, Rates, SessionRules};
 use mainstay_auth::duration;
 use mainstay_auth::hooks::{Function, Hook, Hooks, Point, Web};
 use mainstay_auth::redirect::Redirects;
 use mainstay_core::secret::Secret;
 
-use super::{ConfigError, DEFAULT_PORT, Reader, mail, phone, secret};
+use super::{ConfigError, DEFAULT_PORT, Reader, external, mail, phone, secret};
 
 /// Seconds that an access token may be valid, at most: a week.
 const JWT_EXPIRY_SECONDS_MAX: i64 = 604_800;
@@ -51,6 +51,9 @@ pub fn read(reader: &Reader<'_>, root: &Path) -> Result<Option<Config>, ConfigEr
         email_enabled: flag("auth.email.enable_signup", true)?,
         confirmations: flag("auth.email.enable_confirmations", false)?,
         anonymous_enabled: flag("auth.enable_anonymous_sign_ins", false)?,
+        manual_linking: flag("auth.enable_manual_linking", false)?,
+        external: external::read(reader)?,
+        oauth_server: oauth_server(reader)?,
         rotation_enabled: flag("auth.enable_refresh_token_rotation", true)?,
         reuse_interval: SignedDuration::from_secs(
             reader
@@ -239,6 +242,21 @@ fn seals(reader: &Reader<'_>) -> Result<Seals, ConfigError> {
     }
     let sealing = reader.text("mainstay.encryption.key_id")?.filter(|id| !id.is_empty());
     Seals::new(&keys, sealing).map_err(|problem| ConfigError::setting("mainstay.encryption", problem))
+}
+
+/// Being a provider. Errors: no path of the page on which users are asked.
+fn oauth_server(reader: &Reader<'_>) -> Result<Option<OAuthServer>, ConfigError> {
+    if !reader.boolean("auth.oauth_server.enabled")?.unwrap_or(false) {
+        return Ok(None);
+    }
+    let key = "auth.oauth_server.authorization_url_path";
+    let path = filled(reader, key)?.ok_or_else(|| ConfigError::setting(key, "is missing"))?;
+    Ok(Some(OAuthServer {
+        consent_path: path,
+        dynamic_registration: reader
+            .boolean("auth.oauth_server.allow_dynamic_registration")?
+            .unwrap_or(false),
+    }))
 }
 
 /// A duration; zero is the same as none.

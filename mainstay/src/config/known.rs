@@ -35,7 +35,9 @@ const OPEN: &[&str] = &[
     "auth.webauthn",
     "rest.app_settings",
     "mainstay.encryption",
+    "mainstay.external",
     "mainstay.limits.query_cost_by_role",
+    "mainstay.third_party",
 ];
 
 const KEYS: &[&str] = &[

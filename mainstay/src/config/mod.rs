@@ -6,17 +6,20 @@
 
 pub mod auth;
 pub mod dotenv;
+mod external;
 pub mod known;
 mod limits;
 pub mod mail;
 mod phone;
 pub mod rest;
+mod third_party;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use mainstay_core::backend::CostLimits;
 use mainstay_core::secret::Secret;
+use mainstay_http::foreign::Trusted;
 use mainstay_http::limits::{Network, Rates};
 use mainstay_http::signing::SigningAlgorithm;
 use toml::Value;
@@ -121,6 +124,8 @@ pub struct Config {
     pub costs: CostLimits,
     /// Networks, beside the internet, that the server itself may send requests to.
     pub outgoing_allowed: Vec<Network>,
+    /// Issuers elsewhere whose access tokens count.
+    pub third_party: Vec<Trusted>,
     /// Keys of the file that nothing in Mainstay knows.
     pub unknown_keys: Vec<String>,
 }
@@ -224,6 +229,7 @@ impl Config {
             rates: limits::rates(&reader)?,
             costs: limits::costs(&reader)?,
             outgoing_allowed: limits::outgoing(&reader)?,
+            third_party: third_party::read(&reader)?,
             unknown_keys,
         })
     }
@@ -434,6 +440,41 @@ mod tests {
             );
         }
         assert_eq!(unmet(&format!("[auth]\nenabled = false\n{protected}")), 0);
+    }
+
+    #[test]
+    fn trusted_issuers_are_those_of_the_services() {
+        let issuers = |text: &str| -> Vec<String> {
+            let trusted = parse(text, &[]).unwrap().third_party;
+            trusted.into_iter().map(|trusted| trusted.issuer).collect()
+        };
+        let text = "[auth.third_party.firebase]\nenabled = true\nproject_id = \"p-1\"\n\
+                    [auth.third_party.auth0]\nenabled = true\ntenant = \"t\"\ntenant_region = \"eu\"\n\
+                    [auth.third_party.aws_cognito]\nenabled = true\nuser_pool_id = \"eu_1\"\nuser_pool_region = \"eu-west-1\"\n\
+                    [auth.third_party.clerk]\nenabled = true\ndomain = \"a.clerk.accounts.dev\"\n\
+                    [auth.third_party.workos]\nenabled = false\n\
+                    [mainstay.third_party.own]\nissuer = \"https://sso.example/\"\n";
+        assert_eq!(
+            issuers(text),
+            [
+                "https://securetoken.google.com/p-1",
+                "https://t.eu.auth0.com",
+                "https://cognito-idp.eu-west-1.amazonaws.com/eu_1",
+                "https://a.clerk.accounts.dev",
+                "https://sso.example",
+            ]
+        );
+        assert_eq!(
+            parse(text, &[]).unwrap().third_party[0].audience.as_deref(),
+            Some("p-1")
+        );
+        for bad in ["", "tenant = \"a/b\"\n", "tenant = \"evil.example#\"\n"] {
+            let text = format!("[auth.third_party.auth0]\nenabled = true\n{bad}");
+            assert!(
+                parse(&text, &[]).unwrap_err().to_string().contains("auth0.tenant"),
+                "{bad}"
+            );
+        }
     }
 
     #[test]

@@ -106,6 +106,7 @@ async fn its_users_sign_in_and_its_sessions_go_on() {
     let signer = signer();
     let served = Served {
         authenticator: Authenticator {
+            foreign: std::sync::Arc::default(),
             verifier: Verifying::new(signer.verifier().unwrap()),
             keys: Some(ApiKeys::generate(0).unwrap()),
             anon_role: Some(Ident::new("anon")),

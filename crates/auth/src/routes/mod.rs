@@ -5,11 +5,14 @@
 mod admin;
 mod admin_factors;
 mod audit;
+mod external;
 mod factors;
+mod id_token;
 mod import;
 mod link_page;
 mod links;
 mod logout;
+mod oauth;
 mod otp;
 mod pages;
 mod phone;
@@ -21,6 +24,10 @@ mod sign_in;
 mod sign_up;
 mod user;
 mod verify;
+
+pub(crate) use sign_up::app_metadata;
+
+use oauth::OAuthRoute;
 
 use http::{HeaderValue, Method, StatusCode, header};
 use mainstay_http::{Credential, Request, Response, TokenError};
@@ -76,6 +83,11 @@ pub enum Route {
     UpdateUser,
     Logout,
     ListAudit,
+    Authorize,
+    Callback,
+    AuthorizeLink,
+    Unlink,
+    OAuth(OAuthRoute),
     Otp,
     MagicLink,
     Recover,
@@ -117,6 +129,130 @@ const TABLE: &[(Method, &str, Access, Route)] = &[
     (Method::PUT, "/user", Access::User, Route::UpdateUser),
     (Method::POST, "/logout", Access::User, Route::Logout),
     (Method::GET, "/admin/audit", Access::Admin, Route::ListAudit),
+    (Method::GET, "/authorize", Access::Open, Route::Authorize),
+    (Method::GET, "/callback", Access::Open, Route::Callback),
+    (Method::POST, "/callback", Access::Open, Route::Callback),
+    (
+        Method::GET,
+        "/user/identities/authorize",
+        Access::User,
+        Route::AuthorizeLink,
+    ),
+    (Method::DELETE, "/user/identities/{id}", Access::User, Route::Unlink),
+    (
+        Method::GET,
+        "/.well-known/openid-configuration",
+        Access::Open,
+        Route::OAuth(OAuthRoute::OpenId),
+    ),
+    (
+        Method::GET,
+        "/.well-known/oauth-authorization-server",
+        Access::Open,
+        Route::OAuth(OAuthRoute::Metadata),
+    ),
+    (
+        Method::GET,
+        "/oauth/authorize",
+        Access::Open,
+        Route::OAuth(OAuthRoute::Authorize),
+    ),
+    (
+        Method::GET,
+        "/oauth/authorizations/{id}",
+        Access::User,
+        Route::OAuth(OAuthRoute::Question),
+    ),
+    (
+        Method::POST,
+        "/oauth/authorizations/{id}/consent",
+        Access::User,
+        Route::OAuth(OAuthRoute::Consent),
+    ),
+    (
+        Method::POST,
+        "/oauth/token",
+        Access::Open,
+        Route::OAuth(OAuthRoute::Token),
+    ),
+    (
+        Method::GET,
+        "/oauth/userinfo",
+        Access::User,
+        Route::OAuth(OAuthRoute::UserInfo),
+    ),
+    (
+        Method::POST,
+        "/oauth/userinfo",
+        Access::User,
+        Route::OAuth(OAuthRoute::UserInfo),
+    ),
+    (
+        Method::POST,
+        "/oauth/introspect",
+        Access::Open,
+        Route::OAuth(OAuthRoute::Introspect),
+    ),
+    (
+        Method::POST,
+        "/oauth/revoke",
+        Access::Open,
+        Route::OAuth(OAuthRoute::Revoke),
+    ),
+    (
+        Method::POST,
+        "/oauth/clients/register",
+        Access::Open,
+        Route::OAuth(OAuthRoute::Register),
+    ),
+    (
+        Method::GET,
+        "/user/oauth/grants",
+        Access::User,
+        Route::OAuth(OAuthRoute::ListGrants),
+    ),
+    (
+        Method::DELETE,
+        "/user/oauth/grants",
+        Access::User,
+        Route::OAuth(OAuthRoute::RevokeGrant),
+    ),
+    (
+        Method::GET,
+        "/admin/oauth/clients",
+        Access::Admin,
+        Route::OAuth(OAuthRoute::ListClients),
+    ),
+    (
+        Method::POST,
+        "/admin/oauth/clients",
+        Access::Admin,
+        Route::OAuth(OAuthRoute::CreateClient),
+    ),
+    (
+        Method::GET,
+        "/admin/oauth/clients/{id}",
+        Access::Admin,
+        Route::OAuth(OAuthRoute::ShowClient),
+    ),
+    (
+        Method::PUT,
+        "/admin/oauth/clients/{id}",
+        Access::Admin,
+        Route::OAuth(OAuthRoute::ChangeClient),
+    ),
+    (
+        Method::DELETE,
+        "/admin/oauth/clients/{id}",
+        Access::Admin,
+        Route::OAuth(OAuthRoute::DeleteClient),
+    ),
+    (
+        Method::POST,
+        "/admin/oauth/clients/{id}/regenerate_secret",
+        Access::Admin,
+        Route::OAuth(OAuthRoute::RenewSecret),
+    ),
     (Method::POST, "/otp", Access::Key, Route::Otp),
     (Method::POST, "/magiclink", Access::Key, Route::MagicLink),
     (Method::POST, "/recover", Access::Key, Route::Recover),
@@ -256,16 +392,24 @@ pub async fn answer(room: &AuthRoom, who: &Who, request: &Request, from: From) -
     {
         captcha.check(request, &room.outgoing).await?;
     }
+    if access == Access::User && !matches!(route, Route::GetUser | Route::OAuth(OAuthRoute::UserInfo)) {
+        is_users_own(who)?;
+    }
     Ok(match route {
         Route::Health => health(),
         Route::Jwks => jwks(room),
         Route::Settings => settings(room),
         Route::SignUp => sign_up::sign_up(room, request, &client).await?,
-        Route::Token => sign_in::token(room, request, &client).await?,
+        Route::Token => sign_in::token(room, who, request, &client).await?,
         Route::GetUser => user::get(room, signed_in(room, who).await?).await?,
         Route::UpdateUser => user::update(room, signed_in(room, who).await?, request, &client).await?,
         Route::Logout => logout::logout(room, signed_in(room, who).await?, request).await?,
         Route::ListAudit => audit::list(room, request).await?,
+        Route::Authorize => external::authorize(room, request, &client).await?,
+        Route::Callback => external::callback(room, request, &client).await?,
+        Route::AuthorizeLink => external::authorize_link(room, signed_in(room, who).await?, request, &client).await?,
+        Route::Unlink => external::unlink(room, signed_in(room, who).await?, id).await?,
+        Route::OAuth(route) => oauth::answer(room, who, route, id, request, &client).await?,
         Route::Otp => otp::otp(room, request, &client).await?,
         Route::MagicLink => otp::magic_link(room, request, &client).await?,
         Route::Recover => otp::recover(room, request, &client).await?,
@@ -320,6 +464,14 @@ fn key_holds(who: &Who) -> Result<(), Refused> {
         Err(error @ (Before::KeyRequired | Before::BadKey | Before::BadHeader(..) | Before::SecretMissing)) => {
             Err(Refused::Before(error.clone()))
         }
+        _ => Ok(()),
+    }
+}
+
+/// An application that acts for a user reads who that is. The account is the user's own affair.
+fn is_users_own(who: &Who) -> Result<(), Error> {
+    match who.as_ref().ok().and_then(|who| who.verified.as_ref()) {
+        Some(verified) if verified.claims.contains_key("client_id") => Err(Error::ClientMayNot),
         _ => Ok(()),
     }
 }
@@ -398,8 +550,11 @@ fn claims(who: &Who) -> Result<Map<String, Json>, Error> {
         }
         Err(_) => return Err(Error::NoAuthorization),
     };
-    if who.credential == Credential::None {
-        return Err(Error::NoAuthorization);
+    match who.credential {
+        Credential::None => return Err(Error::NoAuthorization),
+        // Whatever it calls its user, that is nobody who signs in here.
+        Credential::ForeignToken => return Err(Error::BadJwt("invalid JWT: it was issued elsewhere".into())),
+        Credential::ApiKey | Credential::Token => {}
     }
     serde_json::from_str(&who.caller.claims).map_err(|_| Error::BadJwt("invalid JWT: claims are no object".into()))
 }
@@ -455,6 +610,11 @@ fn settings(room: &AuthRoom) -> Response {
         .iter()
         .map(|name| ((*name).to_owned(), json!(false)))
         .collect();
+    for provider in &config.external {
+        if external.contains_key(&provider.name) {
+            external.insert(provider.name.clone(), json!(true));
+        }
+    }
     external.insert("email".into(), json!(config.email_enabled));
     external.insert("phone".into(), json!(config.phone.is_enabled));
     external.insert("anonymous_users".into(), json!(config.anonymous_enabled));
@@ -503,6 +663,24 @@ mod tests {
             .filter(|(_, _, access, _)| *access == Access::Open)
             .map(|(_, path, ..)| *path)
             .collect();
-        assert_eq!(open, ["/health", "/.well-known/jwks.json", "/verify", "/verify"]);
+        assert_eq!(
+            open,
+            [
+                "/health",
+                "/.well-known/jwks.json",
+                "/authorize",
+                "/callback",
+                "/callback",
+                "/.well-known/openid-configuration",
+                "/.well-known/oauth-authorization-server",
+                "/oauth/authorize",
+                "/oauth/token",
+                "/oauth/introspect",
+                "/oauth/revoke",
+                "/oauth/clients/register",
+                "/verify",
+                "/verify"
+            ]
+        );
     }
 }

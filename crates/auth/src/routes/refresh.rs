@@ -13,10 +13,12 @@ use mainstay_core::secret::Secret;
 use mainstay_core::transaction::Decision;
 use mainstay_http::{Request, Response};
 use serde_json::Value as Json;
+use uuid::Uuid;
 
 use crate::audit::{self, Action, Actor};
 use crate::config::Config;
 use crate::error::Error;
+use crate::oauth::acting;
 use crate::request::{self, RefreshBody};
 use crate::room::AuthRoom;
 use crate::sessions::{self, Client, Granted};
@@ -36,20 +38,32 @@ pub async fn refresh(room: &AuthRoom, request: &Request, client: &Client) -> Res
     if body.refresh_token.len() > TOKEN_BYTES_MAX || !body.refresh_token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Error::Validation("Refresh token is not valid".into()));
     }
+    let granted = next(room, Secret::new(body.refresh_token), client, None).await?;
+    room.signed_in(&granted).await
+}
+
+/// The next tokens of a session, which must be `application`'s, or its user's own.
+pub async fn next(
+    room: &AuthRoom,
+    token: Secret<String>,
+    client: &Client,
+    application: Option<Uuid>,
+) -> Result<Granted, Error> {
     let asked = Asked {
-        token: Secret::new(body.refresh_token),
+        token,
+        application,
         successor: sessions::refresh_token()?,
         client: client.clone(),
         config: room.config.clone(),
         now: Timestamp::now(),
     };
-    let granted = room.store.transact(move |tx| swap(tx, asked.clone())).await?;
-    room.signed_in(&granted?).await
+    room.store.transact(move |tx| swap(tx, asked.clone())).await?
 }
 
 #[derive(Clone)]
 struct Asked {
     token: Secret<String>,
+    application: Option<Uuid>,
     successor: Secret<String>,
     client: Client,
     config: Config,
@@ -73,6 +87,12 @@ async fn swap(tx: Tx, asked: Asked) -> Result<Swapped, BackendError> {
     let Some(token) = sessions::token(&tx, &asked.token).await? else {
         return refused(Error::RefreshTokenNotFound);
     };
+    if asked.config.oauth_server.is_some() {
+        let acting = acting::bound_in(&tx, session.id).await?;
+        if acting.map(|acting| acting.client) != asked.application {
+            return refused(Error::RefreshTokenNotFound);
+        }
+    }
     let Some(user) = users::by_id_in(&tx, session.user).await? else {
         return refused(Error::RefreshSessionNotFound);
     };

@@ -10,16 +10,17 @@ use crate::error::Error;
 use crate::hooks;
 use crate::passwords::Verdict;
 use crate::request::{self, PasswordBody};
-use crate::room::AuthRoom;
+use crate::room::{AuthRoom, Who};
 use crate::sessions::{self, Client, Granted, Method};
 use crate::store::Tx;
 use crate::users::{self, User};
 
 /// Answers by the kind of grant.
-pub async fn token(room: &AuthRoom, request: &Request, client: &Client) -> Result<Response, Error> {
+pub async fn token(room: &AuthRoom, who: &Who, request: &Request, client: &Client) -> Result<Response, Error> {
     match request::parameter(request, "grant_type").as_deref() {
         Some("password") => password(room, request, client).await,
         Some("pkce") => super::pkce::exchange(room, request, client).await,
+        Some("id_token") => super::id_token::sign_in(room, who, request, client).await,
         Some("refresh_token") => super::refresh::refresh(room, request, client).await,
         _ => Err(Error::UnsupportedGrant),
     }

@@ -111,6 +111,16 @@ pub const STEPS: &[Step] = &[
         marker: (OWN_SCHEMA, "messages", None),
         sql: include_str!("messages.sql"),
     },
+    Step {
+        name: "OAuth client states",
+        marker: ("auth", "oauth_client_states", None),
+        sql: include_str!("oauth_client_states.sql"),
+    },
+    Step {
+        name: "OAuth server",
+        marker: ("auth", "oauth_clients", None),
+        sql: include_str!("oauth_server.sql"),
+    },
 ];
 
 /// True for schemas that are the platform's.

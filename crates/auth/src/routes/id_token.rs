@@ -1,0 +1,185 @@
+//! `POST /token?grant_type=id_token`: sign-in by an ID token that the application got from the provider itself.
+//!
+//! The nonce is compared hashed: the application sends the provider its SHA-256 in hexadecimal digits and keeps the text,
+//! so that a token that was seen on its way is of no use to whoever saw it.
+//!
+//! Source: Supabase Auth's published interface; OpenID Connect Core 1.0 §3.1.3.7, §15.5.2.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use jiff::Timestamp;
+use mainstay_core::error::BackendError;
+use mainstay_core::secret::Secret;
+use mainstay_core::transaction::Decision;
+use mainstay_http::{Request, Response};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::external::{announce, is_taken};
+use crate::audit::{self, Action};
+use crate::error::Error;
+use crate::external::catalog::{Discovered, Issuer, Kind};
+use crate::external::id_token::{self, BadIdToken, Held};
+use crate::external::linking::{self, Visitor};
+use crate::external::person::Person;
+use crate::external::settings::{Provider, described};
+use crate::request::{self, nullable};
+use crate::room::{AuthRoom, Who};
+use crate::sessions::{self, Client, Granted, Method};
+use crate::store::Tx;
+use crate::users::{self, UserId};
+
+/// The body.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct IdTokenBody {
+    #[serde(deserialize_with = "nullable")]
+    provider: String,
+    #[serde(deserialize_with = "nullable")]
+    issuer: String,
+    #[serde(deserialize_with = "nullable")]
+    id_token: String,
+    #[serde(deserialize_with = "nullable")]
+    access_token: String,
+    #[serde(deserialize_with = "nullable")]
+    nonce: String,
+    link_identity: bool,
+}
+
+/// Signs in, or links an identity to the user who is signed in.
+pub async fn sign_in(room: &AuthRoom, who: &Who, request: &Request, client: &Client) -> Result<Response, Error> {
+    room.limits.sign_in(client)?;
+    let body: IdTokenBody = request::body(request)?;
+    if body.id_token.is_empty() {
+        return Err(Error::OAuth("invalid request", "id_token required"));
+    }
+    if body.provider.is_empty() && body.issuer.is_empty() {
+        return Err(Error::OAuth(
+            "invalid request",
+            "provider or client_id and issuer required",
+        ));
+    }
+    let linking = match body.link_identity {
+        false => None,
+        true if !room.config.manual_linking => return Err(Error::ManualLinkingDisabled),
+        true => Some(super::signed_in(room, who).await?.user.id),
+    };
+    let (provider, discovered) = provider(room, &body)?;
+    let token = Secret::new(body.id_token);
+    let now = Timestamp::now().as_second();
+    let held = id_token::verify(&room.issuers, provider, discovered, &token, now)
+        .await
+        .map_err(|bad| refused(provider, &bad))?;
+    if !provider.skip_nonce_check {
+        check_nonce(&held, &body.nonce)?;
+    }
+    if !body.access_token.is_empty() {
+        id_token::check_access_token(&held, &token, &Secret::new(body.access_token))
+            .map_err(|bad| refused(provider, &bad))?;
+    }
+    let person = Person::of_claims(provider.vouches(discovered), &held.issuer, held.claims())?;
+    let entering = Entering {
+        visitor: Visitor {
+            new_id: UserId(Uuid::new_v4()),
+            provider: provider.name.clone(),
+            person,
+            rules: room.rules(provider),
+        },
+        linking,
+        refresh_token: sessions::refresh_token()?,
+        client: client.clone(),
+    };
+    if entering.linking.is_none() {
+        announce(room, &entering.visitor).await?;
+    }
+    let again = entering.clone();
+    let first = room.store.transact(move |tx| enter(tx, entering.clone())).await;
+    let entered = match first {
+        // Somebody made the same account meanwhile.
+        Err(error) if is_taken(&error) => room.store.transact(move |tx| enter(tx, again.clone())).await,
+        other => other,
+    };
+    let granted = entered.map_err(|error| Error::of_database("Database error saving new user", error))??;
+    room.signed_in(&granted).await
+}
+
+/// The provider that is named, or whose issuer is.
+fn provider<'a>(room: &'a AuthRoom, body: &IdTokenBody) -> Result<(&'a Provider, &'static Discovered), Error> {
+    let is_named = |provider: &&Provider| match body.provider.is_empty() {
+        false => provider.name == body.provider.to_ascii_lowercase(),
+        true => is_issuer(provider, &body.issuer),
+    };
+    let found = room.config.external.iter().find(is_named);
+    match found.map(|provider| (provider, &provider.description.kind)) {
+        Some((provider, Kind::Discovered(discovered))) => Ok((provider, discovered)),
+        None if described(&body.provider.to_ascii_lowercase()).is_some() => Err(Error::ProviderDisabled),
+        _ => Err(Error::Validation("Custom OIDC provider is not allowed".into())),
+    }
+}
+
+fn is_issuer(provider: &Provider, issuer: &str) -> bool {
+    let Kind::Discovered(discovered) = &provider.description.kind else {
+        return false;
+    };
+    let own = match discovered.issuer {
+        Issuer::Tenants => provider.issuer(discovered, Some(issuer)),
+        _ => provider.issuer(discovered, None),
+    };
+    own.as_deref().map(|own| own.trim_end_matches('/')) == Some(issuer.trim_end_matches('/'))
+        || discovered.also.contains(&issuer)
+}
+
+/// Why is for the log; callers learn of the audience, which is a setting more often than a forgery.
+fn refused(provider: &Provider, bad: &BadIdToken) -> Error {
+    tracing::info!(provider = provider.name, %bad, "auth: an ID token was refused");
+    match bad {
+        BadIdToken::Audience => Error::OAuth("invalid request", "Unacceptable audience in id_token"),
+        BadIdToken::Missing("sub") => Error::OAuth("invalid request", "Missing sub claim in id_token"),
+        _ => Error::OAuth("invalid request", "Bad ID token"),
+    }
+}
+
+fn check_nonce(held: &Held, sent: &str) -> Result<(), Error> {
+    match (held.text("nonce").is_empty(), sent.is_empty()) {
+        (true, true) => Ok(()),
+        (false, false) => {
+            let hash = digest(&SHA256, sent.as_bytes());
+            let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+            match id_token::is_nonce(held, &hash) {
+                true => Ok(()),
+                false => Err(Error::OAuth("invalid nonce", "Nonces mismatch")),
+            }
+        }
+        _ => Err(Error::OAuth(
+            "invalid request",
+            "Passed nonce and nonce in id_token should either both exist or not.",
+        )),
+    }
+}
+
+#[derive(Clone)]
+struct Entering {
+    visitor: Visitor,
+    linking: Option<UserId>,
+    refresh_token: Secret<String>,
+    client: Client,
+}
+
+async fn enter(tx: Tx, entering: Entering) -> Result<Decision<Result<Granted, Error>>, BackendError> {
+    let outcome = match entering.linking {
+        Some(user) => linking::link(&tx, &entering.visitor, user).await?,
+        None => linking::sign_in(&tx, &entering.visitor).await?,
+    };
+    let user = match outcome {
+        Ok(user) => user,
+        Err(error) => return Ok(Decision::Rollback(Err(error))),
+    };
+    audit::record_own(&tx, user, Action::Login, audit::by_provider(&entering.visitor.provider)).await?;
+    users::signed_in(&tx, user).await?;
+    let session = sessions::begin(&tx, user, Method::OAuth, &entering.client, &entering.refresh_token).await?;
+    Ok(
+        match sessions::granted(&tx, user, session, entering.refresh_token).await? {
+            Some(granted) => Decision::Commit(Ok(granted)),
+            None => Decision::Rollback(Err(Error::UserNotFound)),
+        },
+    )
+}
