@@ -180,6 +180,7 @@ impl Emitter<'_> {
                 side
             };
             let parts = self.policies(relation, *command);
+            self.check_recursion(relation, &parts)?;
             let texts = (texts_of(&parts.permissive, side), texts_of(&parts.restrictive, side));
             // A policy for ALL is the same condition for every command.
             if written.contains(&texts) {
@@ -194,6 +195,22 @@ impl Emitter<'_> {
                 self.condition(relation, text, row)?;
             }
             written.push(texts);
+        }
+        Ok(())
+    }
+
+    /// Errors: 42P17 where a policy's subqueries have led back to the relation, and one of its policies has a subquery of
+    /// its own, on whichever side: PostgreSQL looks at both.
+    fn check_recursion(&self, relation: &Arc<Relation>, parts: &policy::Applicable<'_>) -> Result<()> {
+        if !self.guarding.contains(&relation.name) {
+            return Ok(());
+        }
+        for policy in parts.permissive.iter().chain(&parts.restrictive) {
+            for text in [&policy.using, &policy.check].into_iter().flatten() {
+                if walk::has_subquery(&self.compiled.condition(relation, text)?.expr) {
+                    return Err(recursion(relation));
+                }
+            }
         }
         Ok(())
     }
@@ -240,11 +257,7 @@ impl Emitter<'_> {
         self.is_idle |= self.compiled.is_always(&bound.expr);
         if with_subquery {
             if self.guarding.contains(&relation.name) {
-                let message = format!(
-                    "infinite recursion detected in policy for relation \"{}\"",
-                    relation.name.name
-                );
-                return Err(DatabaseError::new("42P17", message));
+                return Err(recursion(relation));
             }
             self.guarding.push(relation.name.clone());
         }
@@ -260,6 +273,13 @@ impl Emitter<'_> {
         self.is_idle = was_idle;
         written
     }
+}
+
+/// 42P17.
+fn recursion(relation: &Relation) -> DatabaseError {
+    let name = &relation.name.name;
+    let message = format!("infinite recursion detected in policy for relation \"{name}\"");
+    DatabaseError::new("42P17", message)
 }
 
 /// The policy's text for one side.

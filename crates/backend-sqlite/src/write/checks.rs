@@ -12,6 +12,7 @@ use mainstay_core::catalog::{ColumnIndex, PolicyCommand, Relation};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
 use rusqlite::Connection;
+use rusqlite::types::Value as Scalar;
 
 use super::statement::Prepared;
 use super::target::Target;
@@ -20,6 +21,9 @@ use crate::emit::compiled::Compiled;
 use crate::emit::privileges::Uses;
 use crate::emit::relation::{Side, text_of, texts_of};
 use crate::emit::{Emitter, Rte, walk};
+
+/// SQLSTATE `with_check_option_violation`.
+const CHECK_OPTION: &str = "44000";
 
 /// Which row is looked at.
 #[derive(Clone, Copy)]
@@ -127,7 +131,7 @@ impl Checks {
                 emitter.fragment(scope, |emitter| emitter.expr(&condition))?;
                 then(&mut emitter, failures.len());
                 let message = format!("new row violates check option for view \"{}\"", view.name.name);
-                failures.push(DatabaseError::new("44000", message));
+                failures.push(DatabaseError::new(CHECK_OPTION, message));
             }
         }
         if failures.is_empty() {
@@ -163,10 +167,45 @@ impl Checks {
         }
     }
 
+    /// The same, where a view's check option is judged once its row is written: constraints come before it. `Some`: the
+    /// error that follows then.
+    ///
+    /// Errors: 42501.
+    pub fn run_first(&self, conn: &Connection, sources: &Sources<'_>) -> Result<Option<BackendError>, BackendError> {
+        match self.run(conn, sources) {
+            Ok(()) => Ok(None),
+            Err(BackendError::Refused(error)) if error.sqlstate == CHECK_OPTION => {
+                Ok(Some(BackendError::Refused(error)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// The statement, for snapshots.
     pub fn sql(&self) -> &str {
         self.statement.sql()
     }
+}
+
+/// Runs the conditions of rows that are to be inserted, and keeps those up to the first that a view refuses. `Some`: the
+/// error that follows when they are written.
+///
+/// Errors: 42501.
+pub fn admit(
+    checks: Option<&Checks>,
+    conn: &Connection,
+    sources: &Sources<'_>,
+    rows: &mut Vec<Vec<Scalar>>,
+) -> Result<Option<BackendError>, BackendError> {
+    let Some(checks) = checks else { return Ok(None) };
+    for index in 0..rows.len() {
+        let refused = checks.run_first(conn, &sources.with_row(&rows[index]))?;
+        if refused.is_some() {
+            rows.truncate(index + 1);
+            return Ok(refused);
+        }
+    }
+    Ok(None)
 }
 
 /// True if what an update assigns cannot change the conditions' answers: the rows that are updated have passed them.

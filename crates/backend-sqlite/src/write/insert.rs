@@ -13,7 +13,7 @@ use mainstay_core::types::Type;
 use rusqlite::Connection;
 use rusqlite::types::Value as Scalar;
 
-use super::checks::{Checks, Moment};
+use super::checks::{self, Checks, Moment};
 use super::conflict::{Conflict, Written};
 use super::defaults::Fill;
 use super::domains::DomainChecks;
@@ -199,7 +199,7 @@ pub fn execute(
 ) -> Result<Outcome, BackendError> {
     let relation = &program.target.relation;
     let body = input.payload.as_deref().unwrap_or_default();
-    let rows = program.rows(conn, sources, body)?;
+    let mut rows = program.rows(conn, sources, body)?;
     if let Some(domains) = &program.domains {
         for row in &rows {
             domains.run(conn, sources, row)?;
@@ -222,11 +222,11 @@ pub fn execute(
     if let Some(triggered) = &table.triggered {
         return program.execute_triggered(conn, compiled, sources, input, (table, triggered), rows);
     }
-    if let Some(checks) = &table.checks {
-        for row in &rows {
-            checks.run(conn, &sources.with_row(row))?;
-        }
-    }
+    let refused = match checks::admit(table.checks.as_ref(), conn, sources, &mut rows)? {
+        Some(error) if table.conflict.is_some() => return Err(error),
+        refused => refused,
+    };
+    let last = refused.as_ref().and_then(|_| rows.last().cloned());
     for row in &rows {
         table.writer.check_not_null(conn, relation, sources, row)?;
     }
@@ -244,6 +244,9 @@ pub fn execute(
             Written { numbers, inserted }
         }
     };
+    if let (Some(error), Some(row)) = (refused, last) {
+        return Err(table.writer.refused(conn, relation, sources, &row, error));
+    }
     outcome.affected = written.numbers.len() as u64;
     outcome.inserted = written.inserted;
     affected_within(&input.options, outcome.affected)?;

@@ -88,6 +88,19 @@ impl RowWriter {
         }
     }
 
+    /// What a view refuses of `row`, with the row as far as the role may see it.
+    pub fn refused(
+        &self,
+        conn: &Connection,
+        relation: &Relation,
+        sources: &Sources<'_>,
+        row: &[Scalar],
+        error: BackendError,
+    ) -> BackendError {
+        let row = completed(self.generated.as_ref(), conn, sources, row.to_vec());
+        with_failing_row(relation, &self.disclosure, &row, error)
+    }
+
     /// Inserts `rows` and gives their numbers.
     ///
     /// Errors: 23505, 23503, 23514 … with the row that broke the rule.
@@ -199,6 +212,22 @@ pub fn refers_to_itself(relation: &Relation) -> bool {
 pub fn null_in(relation: &Relation, disclosure: &Disclosure, column: ColumnIndex, row: &[Scalar]) -> BackendError {
     let texts = disclosure.allows_row().then(|| texts(relation, row));
     errors::null_in(relation, &relation.columns[column].name, texts.as_deref()).into()
+}
+
+/// The error with the row in its detail, if it may be shown.
+pub fn with_failing_row(
+    relation: &Relation,
+    disclosure: &Disclosure,
+    row: &[Scalar],
+    error: BackendError,
+) -> BackendError {
+    match error {
+        BackendError::Refused(mut error) if disclosure.allows_row() => {
+            error.detail = Some(errors::failing_row(&texts(relation, row)));
+            BackendError::Refused(error)
+        }
+        error => error,
+    }
 }
 
 /// A row's values in PostgreSQL's text form.

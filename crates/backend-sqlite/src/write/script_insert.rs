@@ -14,7 +14,7 @@ use mainstay_sql::typed::{
 use rusqlite::Connection;
 use rusqlite::types::Value as Scalar;
 
-use super::checks::{Checks, Moment};
+use super::checks::{self, Checks, Moment};
 use super::conflict::{Conflict, Written};
 use super::defaults::Fill;
 use super::insert::{Table, refuse_generated};
@@ -185,7 +185,7 @@ impl InsertStatement {
         }
     }
 
-    fn run_table(&self, env: Env<'_>, table: &Table, rows: Vec<Vec<Scalar>>) -> Result<Executed, BackendError> {
+    fn run_table(&self, env: Env<'_>, table: &Table, mut rows: Vec<Vec<Scalar>>) -> Result<Executed, BackendError> {
         let Env {
             conn,
             compiled,
@@ -204,11 +204,11 @@ impl InsertStatement {
                 shown(conn, sources, self.returning.as_ref(), &written.numbers)
             });
         }
-        if let Some(checks) = &table.checks {
-            for row in &rows {
-                checks.run(conn, &sources.with_row(row))?;
-            }
-        }
+        let refused = match checks::admit(table.checks.as_ref(), conn, sources, &mut rows)? {
+            Some(error) if table.conflict.is_some() => return Err(error),
+            refused => refused,
+        };
+        let last = refused.as_ref().and_then(|_| rows.last().cloned());
         for row in &rows {
             table.writer.check_not_null(conn, relation, sources, row)?;
         }
@@ -224,6 +224,9 @@ impl InsertStatement {
                 }
             }
         };
+        if let (Some(error), Some(row)) = (refused, last) {
+            return Err(table.writer.refused(conn, relation, sources, &row, error));
+        }
         shown(conn, sources, self.returning.as_ref(), &written.numbers)
     }
 

@@ -212,9 +212,10 @@ impl UpdateStatement {
         if let Some(triggered) = &table.triggered {
             return self.execute_triggered(conn, compiled, sources, triggered, &rows);
         }
-        for (_, values) in &rows {
+        let mut refused = None;
+        for (index, (_, values)) in rows.iter().enumerate() {
             if let Some(checks) = &table.checks {
-                checks.run(conn, &sources.with_row(values))?;
+                refused = checks.run_first(conn, &sources.with_row(values))?;
             }
             let null = self
                 .columns
@@ -223,8 +224,16 @@ impl UpdateStatement {
             if let Some(column) = null {
                 return Err(table.write.null_in(conn, relation, sources, *column, values));
             }
+            if refused.is_some() {
+                rows.truncate(index + 1);
+                break;
+            }
         }
+        let last = refused.as_ref().and_then(|_| rows.last().cloned());
         let numbers = self.write_rows(conn, compiled, sources, &table.write, rows)?;
+        if let (Some(error), Some((_, values))) = (refused, last) {
+            return Err(table.write.refused(conn, relation, sources, &values, error));
+        }
         shown(conn, sources, self.returning.as_ref(), &numbers)
     }
 

@@ -264,9 +264,10 @@ impl Running<'_> {
             let Some(row) = self.before_insert(env, row)? else {
                 continue;
             };
-            if let Some(checks) = plain.checks {
-                checks.run(env.conn, &env.sources.with_row(&row))?;
-            }
+            let refused = match plain.checks {
+                Some(checks) => checks.run_first(env.conn, &env.sources.with_row(&row))?,
+                None => None,
+            };
             plain.writer.check_not_null(env.conn, &relation, env.sources, &row)?;
             let existing = match plain.conflict {
                 Some(conflict) => conflict.existing(env.conn, &relation, &row, env.sources)?,
@@ -291,6 +292,9 @@ impl Running<'_> {
                 }
                 (conflict, _) => match self.insert(env, plain.writer, row) {
                     Ok(number) => {
+                        if let (Some(error), Some(row)) = (refused, self.triggered.row(env, number)?) {
+                            return Err(plain.writer.refused(env.conn, &relation, env.sources, &row, error));
+                        }
                         touched.insert(number);
                         written.numbers.push(number);
                         written.inserted += 1;
@@ -374,9 +378,10 @@ impl Running<'_> {
         }
         new.truncate(relation.columns.len());
         new.push(Scalar::Integer(number));
-        if let Some(checks) = &triggered.checks {
-            checks.run(env.conn, &env.sources.with_row(&new))?;
-        }
+        let refused = match &triggered.checks {
+            Some(checks) => checks.run_first(env.conn, &env.sources.with_row(&new))?,
+            None => None,
+        };
         let null = triggered
             .columns
             .iter()
@@ -388,6 +393,9 @@ impl Running<'_> {
         let numbers = triggered
             .update
             .run(env.conn, env.compiled, relation, env.sources, &mut row, &[number])?;
+        if let Some(error) = refused {
+            return Err(triggered.update.refused(env.conn, relation, env.sources, &new, error));
+        }
         self.note(env, Event::Update, Some(old), Some(new));
         Ok(numbers.first().copied())
     }

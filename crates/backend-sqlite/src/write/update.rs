@@ -14,7 +14,7 @@ use super::disclosure::Disclosure;
 use super::domains::DomainChecks;
 use super::instead::{self, Instead, Proposed, Way};
 use super::payload::{self, Member};
-use super::rows::{Failing, Generated, completed, null_in};
+use super::rows::{Failing, Generated, completed, null_in, with_failing_row};
 use super::statement::{Prepared, scalars};
 use super::target::Target;
 use super::triggered::Triggered;
@@ -270,15 +270,20 @@ impl UpdateProgram {
         table: &Table,
         sources: &Sources<'_>,
         mut values: Vec<Scalar>,
-        numbers: &[i64],
+        mut numbers: &[i64],
     ) -> Result<Vec<i64>, BackendError> {
         let relation = &self.target.relation;
         values.push(Scalar::Null);
         let place = relation.columns.len();
+        let mut refused = None;
         if let Some(checks) = &table.checks {
-            for number in numbers {
+            for (index, number) in numbers.iter().enumerate() {
                 values[place] = Scalar::Integer(*number);
-                checks.run(conn, &sources.with_row(&values))?;
+                refused = checks.run_first(conn, &sources.with_row(&values))?;
+                if refused.is_some() {
+                    numbers = &numbers[..=index];
+                    break;
+                }
             }
         }
         let Some(first) = numbers.first() else {
@@ -292,7 +297,16 @@ impl UpdateProgram {
         if let Some(member) = null {
             return Err(table.write.null_in(conn, relation, sources, member.column, &values));
         }
-        table.write.run(conn, compiled, relation, sources, &mut values, numbers)
+        let written = table
+            .write
+            .run(conn, compiled, relation, sources, &mut values, numbers)?;
+        match (refused, numbers.last()) {
+            (Some(error), Some(number)) => {
+                values[place] = Scalar::Integer(*number);
+                Err(table.write.refused(conn, relation, sources, &values, error))
+            }
+            _ => Ok(written),
+        }
     }
 }
 
@@ -397,6 +411,21 @@ impl Write {
     ) -> BackendError {
         match self.merged(conn, relation, sources, values) {
             Ok(row) => null_in(relation, &self.disclosure, column, &row),
+            Err(error) => error,
+        }
+    }
+
+    /// What a view refuses of the row, with the row as far as the role may see it.
+    pub fn refused(
+        &self,
+        conn: &Connection,
+        relation: &Relation,
+        sources: &Sources<'_>,
+        values: &[Scalar],
+        error: BackendError,
+    ) -> BackendError {
+        match self.merged(conn, relation, sources, values) {
+            Ok(row) => with_failing_row(relation, &self.disclosure, &row, error),
             Err(error) => error,
         }
     }
