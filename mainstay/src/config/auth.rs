@@ -220,15 +220,20 @@ fn base(reader: &Reader<'_>) -> Result<String, ConfigError> {
     Ok(base.trim_end_matches('/').to_owned())
 }
 
-/// Where browsers may be sent. Without `site_url` the site that is served here is the application.
+/// Where browsers may be sent.
 fn redirects(reader: &Reader<'_>) -> Result<Redirects, ConfigError> {
-    let site = match filled(reader, "auth.site_url")? {
-        Some(site) => site,
-        None => base(reader)?,
-    };
+    let site = site_url(reader)?;
     let patterns = reader.list("auth.additional_redirect_urls")?.unwrap_or_default();
     Redirects::new(&site, &patterns)
         .map_err(|problem| ConfigError::setting("auth.site_url and auth.additional_redirect_urls", problem))
+}
+
+/// The application's own address: without `site_url` the site that is served here.
+fn site_url(reader: &Reader<'_>) -> Result<String, ConfigError> {
+    match filled(reader, "auth.site_url")? {
+        Some(site) => Ok(site),
+        None => base(reader),
+    }
 }
 
 /// The keys that seal secrets: `[mainstay.encryption]`.

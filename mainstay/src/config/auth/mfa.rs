@@ -6,8 +6,6 @@ use crate::config::{ConfigError, Reader};
 
 /// Factors that a user may have, unless the settings say otherwise.
 const ENROLLED_MAX: usize = 10;
-/// Where the app is, unless the settings say otherwise: as the Supabase command line has it.
-const SITE_URL: &str = "http://127.0.0.1:3000";
 
 pub fn read(reader: &Reader<'_>) -> Result<MfaRules, ConfigError> {
     let switches = |kind: &str, default: bool| {
@@ -17,9 +15,8 @@ pub fn read(reader: &Reader<'_>) -> Result<MfaRules, ConfigError> {
             verify: flag("verify_enabled")?.unwrap_or(default),
         })
     };
-    let site = reader.text("auth.site_url")?.filter(|url| !url.is_empty());
     Ok(MfaRules {
-        issuer: authority(site.as_deref().unwrap_or(SITE_URL)).to_owned(),
+        issuer: authority(&super::site_url(reader)?).to_owned(),
         enrolled_max: reader.integer("auth.mfa.max_enrolled_factors")?.unwrap_or(ENROLLED_MAX),
         totp: switches("totp", true)?,
         phone: switches("phone", false)?,
