@@ -72,10 +72,10 @@ pub async fn update(room: &AuthRoom, signed: Signed, request: &Request, client: 
         let message = "Updating password of an anonymous user without an email or phone is not allowed";
         return Err(Error::Validation(message.into()));
     }
-    if let Some(email) = &email {
-        if users::by_email(&room.store, email).await?.is_some() {
-            return Err(Error::EmailExists);
-        }
+    if let Some(email) = &email
+        && users::by_email(&room.store, email).await?.is_some()
+    {
+        return Err(Error::EmailExists);
     }
     // Somebody who had no address takes one as at sign-up; one that is there is changed by mails.
     let is_taken_at_once = user.is_anonymous && !room.config.confirmations;

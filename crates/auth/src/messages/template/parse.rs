@@ -21,8 +21,8 @@ pub fn template(text: &str) -> Result<Vec<Node>, String> {
     };
     let (nodes, end) = reader.nodes()?;
     match end {
-        End::Text => Ok(nodes),
-        End::Else(_, line) | End::End(line) => Err(format!("line {line}: nothing is open here")),
+        Stop::Text => Ok(nodes),
+        Stop::Else(_, line) | Stop::End(line) => Err(format!("line {line}: nothing is open here")),
     }
 }
 
@@ -80,7 +80,7 @@ fn close(text: &str) -> Option<usize> {
 }
 
 /// What ended a run of nodes.
-enum End<'a> {
+enum Stop<'a> {
     Text,
     /// `else`, with what stands behind it.
     Else(&'a str, usize),
@@ -93,7 +93,7 @@ struct Reader<'a, 'p> {
 }
 
 impl<'a> Reader<'a, '_> {
-    fn nodes(&mut self) -> Result<(Vec<Node>, End<'a>), String> {
+    fn nodes(&mut self) -> Result<(Vec<Node>, Stop<'a>), String> {
         let mut nodes = Vec::new();
         while let Some(piece) = self.pieces.next() {
             match piece {
@@ -103,15 +103,15 @@ impl<'a> Reader<'a, '_> {
                     let (word, rest) = action.split_once(char::is_whitespace).unwrap_or((action, ""));
                     match word {
                         _ if action.starts_with("/*") && action.ends_with("*/") => {}
-                        "end" if rest.is_empty() => return Ok((nodes, End::End(*line))),
-                        "else" => return Ok((nodes, End::Else(rest.trim(), *line))),
+                        "end" if rest.is_empty() => return Ok((nodes, Stop::End(*line))),
+                        "else" => return Ok((nodes, Stop::Else(rest.trim(), *line))),
                         "if" | "with" | "range" => nodes.push(self.block(word, rest, *line)?),
                         _ => nodes.push(Node::Value(expression(action, *line)?)),
                     }
                 }
             }
         }
-        Ok((nodes, End::Text))
+        Ok((nodes, Stop::Text))
     }
 
     fn block(&mut self, word: &str, rest: &str, line: usize) -> Result<Node, String> {
@@ -127,17 +127,17 @@ impl<'a> Reader<'a, '_> {
         let (mut branches, mut otherwise) = (vec![(head, first)], Vec::new());
         loop {
             match end {
-                End::Text => return unclosed(),
-                End::End(_) => break,
-                End::Else("", _) => {
+                Stop::Text => return unclosed(),
+                Stop::End(_) => break,
+                Stop::Else("", _) => {
                     (otherwise, end) = self.nodes()?;
                     match end {
-                        End::End(_) => break,
-                        End::Text => return unclosed(),
-                        End::Else(_, line) => return Err(format!("line {line}: a second `else`")),
+                        Stop::End(_) => break,
+                        Stop::Text => return unclosed(),
+                        Stop::Else(_, line) => return Err(format!("line {line}: a second `else`")),
                     }
                 }
-                End::Else(condition, line) => {
+                Stop::Else(condition, line) => {
                     let condition = match condition.strip_prefix("if") {
                         Some(condition) if word == "if" && condition.starts_with(char::is_whitespace) => condition,
                         _ => return Err(format!("line {line}: `else {condition}` is not known")),
