@@ -39,7 +39,7 @@ pub enum Way {
     There {
         url: String,
         key: Secret<String>,
-        outgoing: Outgoing,
+        outgoing: Box<Outgoing>,
     },
 }
 
@@ -76,7 +76,7 @@ impl Way {
         Some(Way::There {
             url: format!("http://{address}"),
             key: keys.secret.clone(),
-            outgoing: Outgoing::new(Guard::new(vec![Network::from(address.ip())])),
+            outgoing: Box::new(Outgoing::new(Guard::new(vec![Network::from(address.ip())]))),
         })
     }
 
