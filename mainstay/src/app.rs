@@ -160,7 +160,8 @@ impl App {
             return self.rest(peer, parts, rest, body).await;
         }
         if let (Some(auth), Some(rest)) = (&self.auth, below(path, "/auth/v1")) {
-            return self.auth(auth, peer, parts, rest, body).await;
+            // In a box, like all that is long and rare: a future is as large as the largest that it may wait for.
+            return Box::pin(self.auth(auth, peer, parts, rest, body)).await;
         }
         // RFC 8414 §3.1 puts the issuer's path behind.
         if let (Some(auth), Some(rest)) = (&self.auth, path.strip_suffix("/auth/v1"))
@@ -169,7 +170,7 @@ impl App {
                 "/.well-known/oauth-authorization-server" | "/.well-known/openid-configuration"
             )
         {
-            return self.auth(auth, peer, parts, rest, body).await;
+            return Box::pin(self.auth(auth, peer, parts, rest, body)).await;
         }
         let plain = |room, response| Handled {
             room,
@@ -191,7 +192,10 @@ impl App {
             return plain(Room::Dev, response);
         }
         match &self.site {
-            Some(site) => plain(Room::Site, site.answer(&parts.method, path, &parts.headers).await),
+            Some(site) => plain(
+                Room::Site,
+                Box::pin(site.answer(&parts.method, path, &parts.headers)).await,
+            ),
             None => plain(Room::None, Error::NotFound.response()),
         }
     }
@@ -242,7 +246,7 @@ impl App {
         request.authentication = authentication;
         let mut response = match explained {
             None => self.data.handle(&who.caller, &request).await,
-            Some(caller) => tokio::time::timeout(why::EXPLAIN_TIME_MAX, self.data.explain(&caller, &request))
+            Some(caller) => tokio::time::timeout(why::EXPLAIN_TIME_MAX, Box::pin(self.data.explain(&caller, &request)))
                 .await
                 .unwrap_or_else(|_| self.data.out_of_time(&who.caller)),
         };

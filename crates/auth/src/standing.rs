@@ -121,7 +121,8 @@ impl Standing {
             return Ok(verdict);
         }
         let revocations = self.revocations();
-        let found = states(look_up(store, std::iter::once(claim.session)).await?)?;
+        // In a box: most callers are remembered, and all of them carry this future.
+        let found = states(Box::pin(look_up(store, std::iter::once(claim.session))).await?)?;
         let state = found.get(&(claim.user, claim.session)).unwrap_or(&State::Ended);
         let verdict = state.admits(claim, now);
         self.remember(claim, state.clone(), revocations);

@@ -151,9 +151,12 @@ impl DataRoom {
                 openapi::document(&self.backend.catalog(), &caller.role, &self.config, &head, *head_only)
             }
             (_, Action::Info) => self.info(&exchange),
-            (_, Action::Create) if self.is_batch(&head, request) => self.batch(&exchange).await,
+            // In boxes, what is long and rare: a future is as large as the largest that it may wait for.
+            (_, Action::Create) if self.is_batch(&head, request) => Box::pin(self.batch(&exchange)).await,
             (Resource::Relation(name), _) => self.relation(&exchange, name, timing).await,
-            (Resource::Routine(name), Action::Call { method }) => self.call(&exchange, name, *method, timing).await,
+            (Resource::Routine(name), Action::Call { method }) => {
+                Box::pin(self.call(&exchange, name, *method, timing)).await
+            }
             _ => Err(Error::Path),
         }
     }
@@ -288,11 +291,11 @@ impl DataRoom {
             };
             if let Some(identity) = &exchange.identity {
                 let pending = exchange.pending(&catalog, &prepared, windows, None);
-                let answered = self.run_once(identity, exchange.caller, pending, work).await;
+                let answered = Box::pin(self.run_once(identity, exchange.caller, pending, work)).await;
                 if let Some(took) = self.overdue(began) {
                     let (prepared, result) = (&*prepared, rows_answered(&answered));
                     let ready = self.ready(exchange, &catalog, prepared, &shape, windows, payload)?;
-                    self.tell(Ran { prepared, result, took }, ready).await;
+                    Box::pin(self.tell(Ran { prepared, result, took }, ready)).await;
                 }
                 match answered {
                     Err(Error::Backend(BackendError::StaleCatalog)) if attempt < PLANS_MAX => continue,
@@ -303,13 +306,13 @@ impl DataRoom {
                 }
             }
             let outcome = match work {
-                Work::Guarded(guarded) => self.run_guarded(&exchange.caller.role, &guarded).await,
+                Work::Guarded(guarded) => Box::pin(self.run_guarded(&exchange.caller.role, &guarded)).await,
                 Work::Plain(ready) => self.run(&prepared.statement, ready).await,
             };
             if let Some(took) = self.overdue(began) {
                 let (prepared, result) = (&*prepared, rows_of(&outcome));
                 let ready = self.ready(exchange, &catalog, prepared, &shape, windows, payload)?;
-                self.tell(Ran { prepared, result, took }, ready).await;
+                Box::pin(self.tell(Ran { prepared, result, took }, ready)).await;
             }
             let outcome = match outcome {
                 Err(Error::Backend(BackendError::StaleCatalog)) if attempt < PLANS_MAX => continue,
@@ -327,7 +330,7 @@ impl DataRoom {
                         key: &key,
                         format: prepared.planned.plan.format,
                     };
-                    match self.rest(rest, outcome).await {
+                    match Box::pin(self.rest(rest, outcome)).await {
                         Err(Error::Backend(BackendError::StaleCatalog)) if attempt < PLANS_MAX => continue,
                         outcome => outcome?,
                     }
@@ -395,7 +398,7 @@ impl DataRoom {
                 if let Some(took) = self.overdue(began) {
                     let (prepared, result) = (&*prepared, rows_answered(&answered));
                     let ready = self.ready(exchange, &catalog, prepared, &shape, &windows, &Payload::default())?;
-                    self.tell(Ran { prepared, result, took }, ready).await;
+                    Box::pin(self.tell(Ran { prepared, result, took }, ready)).await;
                 }
                 match answered {
                     Err(Error::Backend(BackendError::StaleCatalog)) if attempt < PLANS_MAX => continue,
@@ -409,7 +412,7 @@ impl DataRoom {
             if let Some(took) = self.overdue(began) {
                 let (prepared, result) = (&*prepared, rows_of(&outcome));
                 let ready = self.ready(exchange, &catalog, prepared, &shape, &windows, &Payload::default())?;
-                self.tell(Ran { prepared, result, took }, ready).await;
+                Box::pin(self.tell(Ran { prepared, result, took }, ready)).await;
             }
             let outcome = match outcome {
                 Err(Error::Backend(BackendError::StaleCatalog)) if attempt < PLANS_MAX => continue,
