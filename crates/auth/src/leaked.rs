@@ -127,7 +127,7 @@ mod tests {
             "",
             "0018A45C4D1DEF81644B54AB7F969B88D65:1",
             &format!("{rest}:0"),
-            &format!("{rest}"),
+            rest,
             "::",
         ] {
             assert!(!has(answer, rest), "{answer}");
