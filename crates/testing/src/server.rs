@@ -131,6 +131,19 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
+    /// What the server has logged, once that has `text` in it; after ten seconds without it, as it is. The log is written
+    /// beside the answers, not before them.
+    pub async fn log_with(&self, text: &str) -> String {
+        for _ in 0..1000 {
+            let log = self.log();
+            if log.contains(text) {
+                return log;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        self.log()
+    }
+
     /// The process, while it runs.
     pub fn process_id(&self) -> u32 {
         self.child.as_ref().map_or(0, Child::id)

@@ -166,7 +166,7 @@ async fn before_user_created_decides_who_becomes_a_user() {
             (&told["user"]["is_anonymous"], &told["user"]["email"]),
             (&json!(true), &json!(""))
         );
-        let log = auth.server.log();
+        let log = auth.server.log_with("a secret of the function").await;
         assert!(log.contains("a secret of the function"), "{log}");
     })
     .await;
@@ -289,11 +289,8 @@ async fn a_hook_that_is_not_there_is_told_at_start_and_fails_closed() {
         let answer = auth.try_sign_up("ann@example.com", json!({})).await;
         assert_eq!(refusal(&answer), refused(500, "unexpected_failure"));
         if engine == mainstay_testing::Engine::Sqlite {
-            assert!(
-                auth.server.log().contains("a hook cannot be called"),
-                "{}",
-                auth.server.log()
-            );
+            let log = auth.server.log_with("a hook cannot be called").await;
+            assert!(log.contains("a hook cannot be called"), "{log}");
         }
     })
     .await;

@@ -193,7 +193,7 @@ async fn keys_are_rotated_under_a_running_server() {
         auth.server.run().unwrap();
         assert_eq!(auth.user(&ann.access_token).await.status, 200);
         assert_eq!(header(&auth.sign_in("ann@example.com").await).kid.unwrap(), third);
-        let log = auth.server.log();
+        let log = auth.server.log_with("signing keys read anew").await;
         assert!(
             !log.contains("pkcs8") && log.contains("signing keys read anew"),
             "{log}"

@@ -310,7 +310,7 @@ async fn a_user_changes_what_is_the_users_own() {
             (json!({"email": "bob@example.com"}), 422, "email_exists"),
             (json!({"email": "no address"}), 400, "validation_failed"),
             (json!({"email": "new@example.com"}), 422, "email_provider_disabled"),
-            (json!({"phone": "4799999999"}), 422, "email_provider_disabled"),
+            (json!({"phone": "4799999999"}), 400, "phone_provider_disabled"),
             (json!({"data": "x"}), 400, "bad_json"),
             (json!({"data": {"big": "x".repeat(5120)}}), 400, "validation_failed"),
             (json!({"password": 123_456}), 400, "bad_json"),
