@@ -152,14 +152,21 @@ async fn complete(connection: &Connection) -> Result<(), BackendError> {
     let made = async {
         simple(connection, &format!("BEGIN; {LOCK}")).await?;
         // Another process may have been faster.
-        let steps = missing(connection).await?;
+        let mut steps = missing(connection).await?;
         if steps.is_empty() {
             return Ok(());
         }
         simple(connection, &service_roles()).await?;
-        for step in steps {
-            tracing::info!(step = step.name, "making tables of the platform");
-            simple(connection, step.sql).await?;
+        // What one step brings may be what another needs.
+        for _ in STEPS {
+            for step in &steps {
+                tracing::info!(step = step.name, "making tables of the platform");
+                simple(connection, step.sql).await?;
+            }
+            steps = missing(connection).await?;
+            if steps.is_empty() {
+                break;
+            }
         }
         simple(connection, OWN_SCHEMA_RIGHTS).await?;
         Ok(())
@@ -196,7 +203,7 @@ END $$";
 /// One process at a time; the number is ours alone.
 const LOCK: &str = "SELECT pg_catalog.pg_advisory_xact_lock(7305808869229539);";
 
-/// The steps whose marker the database has not.
+/// The steps whose marker the database has not, and which it has what they need for.
 async fn missing(connection: &Connection) -> Result<Vec<&'static Step>, BackendError> {
     let mut open = Vec::new();
     for step in STEPS {
@@ -215,7 +222,18 @@ async fn missing(connection: &Connection) -> Result<Vec<&'static Step>, BackendE
             ),
         )
         .await?;
-        if !present {
+        let is_possible = match step.needed() {
+            None => true,
+            Some(name) => {
+                let (schema, relation) = (literal(name.schema.as_str()), literal(name.name.as_str()));
+                let there = format!(
+                    "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                     WHERE n.nspname = {schema} AND c.relname = {relation}"
+                );
+                simple(connection, &there).await?
+            }
+        };
+        if !present && is_possible {
             open.push(step);
         }
     }

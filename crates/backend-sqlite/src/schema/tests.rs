@@ -533,7 +533,11 @@ fn an_older_file_gets_the_platform_and_keeps_its_own_tables() {
     // As a program without the platform would have left it, with a stand-in that a user's migration made.
     file.migrate(
         "drop table realtime.messages; drop table storage.objects; drop table storage.buckets;
-         drop table auth.identities, auth.mfa_factors, auth.mfa_amr_claims, auth.refresh_tokens, auth.sessions, auth.users;
+         drop table _mainstay.second_factors, _mainstay.totp_steps, _mainstay.recovery_codes, _mainstay.recovery_code_sets;
+         drop table auth.one_time_tokens, auth.flow_state, auth.oauth_client_states, auth.oauth_authorizations,
+           auth.oauth_consents, auth.mfa_challenges;
+         drop table auth.identities, auth.mfa_factors, auth.mfa_amr_claims, auth.refresh_tokens, auth.sessions, auth.users,
+           auth.oauth_clients;
          create table auth.users (id uuid primary key, nickname text);",
     )
     .unwrap();
@@ -546,5 +550,9 @@ fn an_older_file_gets_the_platform_and_keeps_its_own_tables() {
     assert_eq!(users.columns.len(), 2);
     for (schema, name) in [("storage", "buckets"), ("storage", "objects"), ("realtime", "messages")] {
         assert!(file.catalog.relations.contains_key(&QualifiedName::new(schema, name)));
+    }
+    // There is no sign-in to add to.
+    for (schema, name) in [("auth", "flow_state"), ("_mainstay", "second_factors")] {
+        assert!(!file.catalog.relations.contains_key(&QualifiedName::new(schema, name)));
     }
 }

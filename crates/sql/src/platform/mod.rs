@@ -48,14 +48,24 @@ pub struct Step {
     pub name: &'static str,
     /// Schema, relation and perhaps a column: a database that has this is taken to have had the step, whoever made it.
     pub marker: (&'static str, &'static str, Option<&'static str>),
+    /// Made where this is: a database whose `auth.users` is a stand-in of the user's own has no sign-in to add to.
+    pub needs: Option<(&'static str, &'static str)>,
     /// PostgreSQL text.
     pub sql: &'static str,
 }
+
+/// A table of the platform's own `auth`.
+const SIGN_IN: Option<(&str, &str)> = Some(("auth", "mfa_factors"));
 
 impl Step {
     /// The relation of the marker.
     pub fn relation(&self) -> QualifiedName {
         QualifiedName::new(self.marker.0, self.marker.1)
+    }
+
+    /// The relation that it needs.
+    pub fn needed(&self) -> Option<QualifiedName> {
+        self.needs.map(|(schema, name)| QualifiedName::new(schema, name))
     }
 
     /// True if it makes tables of Mainstay's own: a database that was left as it is gets those when they are needed.
@@ -69,56 +79,67 @@ pub const STEPS: &[Step] = &[
     Step {
         name: "auth",
         marker: ("auth", "users", None),
+        needs: None,
         sql: include_str!("auth.sql"),
     },
     Step {
         name: "storage",
         marker: ("storage", "objects", None),
+        needs: None,
         sql: include_str!("storage.sql"),
     },
     Step {
         name: "realtime",
         marker: ("realtime", "messages", None),
+        needs: None,
         sql: include_str!("realtime.sql"),
     },
     Step {
         name: "kept answers",
         marker: (OWN_SCHEMA, "kept_answers", None),
+        needs: None,
         sql: include_str!("kept_answers.sql"),
     },
     Step {
         name: "challenges of second factors",
         marker: ("auth", "mfa_challenges", None),
+        needs: SIGN_IN,
         sql: include_str!("mfa.sql"),
     },
     Step {
         name: "second factors",
         marker: (OWN_SCHEMA, "second_factors", None),
+        needs: SIGN_IN,
         sql: include_str!("second_factors.sql"),
     },
     Step {
         name: "flow state",
         marker: ("auth", "flow_state", None),
+        needs: SIGN_IN,
         sql: include_str!("flow_state.sql"),
     },
     Step {
         name: "one-time tokens",
         marker: ("auth", "one_time_tokens", None),
+        needs: SIGN_IN,
         sql: include_str!("one_time_tokens.sql"),
     },
     Step {
         name: "messages",
         marker: (OWN_SCHEMA, "messages", None),
+        needs: None,
         sql: include_str!("messages.sql"),
     },
     Step {
         name: "OAuth client states",
         marker: ("auth", "oauth_client_states", None),
+        needs: SIGN_IN,
         sql: include_str!("oauth_client_states.sql"),
     },
     Step {
         name: "OAuth server",
         marker: ("auth", "oauth_clients", None),
+        needs: SIGN_IN,
         sql: include_str!("oauth_server.sql"),
     },
 ];
