@@ -30,6 +30,7 @@ pub mod why;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
@@ -63,7 +64,15 @@ use slow::{Ran, Told};
 use timing::Timing;
 
 /// Plans made anew when the catalog changes under them, at most.
-const PLANS_MAX: usize = 3;
+const PLANS_MAX: usize = 8;
+
+/// Waits before a plan is made anew once more: 2 ms, then twice as long each time, 126 ms in all. A schema change is
+/// committed a moment before its catalog is published.
+async fn settle(attempt: usize) {
+    if attempt > 2 {
+        tokio::time::sleep(Duration::from_millis(1 << (attempt - 2))).await;
+    }
+}
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const VARY: HeaderValue = HeaderValue::from_static("Accept, Prefer, Range");
 
@@ -223,6 +232,7 @@ impl DataRoom {
         let mut known: Option<(Windows, Payload)> = None;
         let key_length = key.len();
         for attempt in 1..=PLANS_MAX {
+            settle(attempt).await;
             let catalog = self.backend.catalog();
             let asked = fresh
                 .as_ref()
@@ -260,7 +270,10 @@ impl DataRoom {
                         Action::Read { head_only } => planner.read(name, *head_only)?,
                         _ => planner.write(name, query.columns_of(payload, head))?,
                     };
-                    let statement = self.backend.render(&planned.plan)?;
+                    let statement = match self.backend.render(&planned.plan) {
+                        Err(BackendError::StaleCatalog) if attempt < PLANS_MAX => continue,
+                        statement => statement?,
+                    };
                     tracing::debug!(sql = %statement.sql, "a new shape");
                     let prepared = Arc::new(Prepared { planned, statement });
                     if is_keyed {
@@ -379,13 +392,17 @@ impl DataRoom {
             (Arguments::Texts(query.arguments.clone()), keys)
         };
         for attempt in 1..=PLANS_MAX {
+            settle(attempt).await;
             let catalog = self.backend.catalog();
             timing.parsed();
             let planner = self.planner(exchange, &catalog, &query, &windows);
             let routine = planner.routine(name, &keys, method)?;
             let given = exchange.fitted(&routine, &arguments)?;
             let planned = planner.call(routine.clone(), &given)?;
-            let statement = self.backend.render(&planned.plan)?;
+            let statement = match self.backend.render(&planned.plan) {
+                Err(BackendError::StaleCatalog) if attempt < PLANS_MAX => continue,
+                statement => statement?,
+            };
             let prepared = Arc::new(Prepared { planned, statement });
             timing.planned();
             let ready = self.ready(exchange, &catalog, &prepared, &shape, &windows, &Payload::default())?;
