@@ -4,27 +4,18 @@ env: AUTH_URL, REST_URL, ANON_KEY, SERVICE_KEY. Each step says PASS or FAIL; the
 """
 
 import os
-import sys
 import uuid
 
 import httpx
 from supabase_auth import SyncGoTrueClient
 from supabase_auth.errors import AuthApiError, AuthSessionMissingError, AuthWeakPasswordError
 
+from steps import run, same, step
+
 URL, REST = os.environ["AUTH_URL"], os.environ["REST_URL"]
 ANON, SERVICE = os.environ["ANON_KEY"], os.environ["SERVICE_KEY"]
 PASSWORD = "correct horse 7 battery"
 EMAIL = f"{uuid.uuid4()}@example.com"
-steps = []
-
-
-def step(function):
-    steps.append(function)
-    return function
-
-
-def same(is_, wanted, what):
-    assert is_ == wanted, f"{what}: expected {wanted!r}, got {is_!r}"
 
 
 def client(key=ANON):
@@ -141,13 +132,4 @@ def sign_out_ends_the_session():
     refused(ann.refresh_session, None, AuthSessionMissingError)
 
 
-failed = 0
-for function in steps:
-    try:
-        function()
-        print(f"PASS  {function.__name__}")
-    except Exception as error:  # whatever goes wrong in a step is that step's failure
-        failed += 1
-        print(f"FAIL  {function.__name__}: {type(error).__name__}: {error}")
-print(f"{len(steps) - failed} passed, {failed} failed")
-sys.exit(1 if failed or not steps else 0)
+run()

@@ -8,12 +8,13 @@ import hashlib
 import hmac
 import json
 import os
-import sys
 import time
 import uuid
 
 import httpx
 from postgrest import APIError, SyncPostgrestClient
+
+from steps import run, same, step
 
 URL = os.environ["REST_URL"]
 ANON, SERVICE, SECRET = os.environ["ANON_KEY"], os.environ["SERVICE_KEY"], os.environ["JWT_SECRET"]
@@ -39,16 +40,6 @@ ID_A, ID_B = str(uuid.uuid4()), str(uuid.uuid4())
 anon, service = client(ANON), client(SERVICE)
 a, b = client(ANON, token({"sub": ID_A})), client(ANON, token({"sub": ID_B}))
 ids, products = [], {}
-steps = []
-
-
-def step(function):
-    steps.append(function)
-    return function
-
-
-def same(is_, wanted, what):
-    assert is_ == wanted, f"{what}: expected {wanted!r}, got {is_!r}"
 
 
 def refused(query, code):
@@ -265,13 +256,4 @@ def delete():
     same(len(rows(service.from_("orders").select("id"))), 2, "what is left")
 
 
-failed = 0
-for function in steps:
-    try:
-        function()
-        print(f"PASS  {function.__name__}")
-    except Exception as error:  # whatever goes wrong in a step is that step's failure
-        failed += 1
-        print(f"FAIL  {function.__name__}: {type(error).__name__}: {error}")
-print(f"{len(steps) - failed} passed, {failed} failed")
-sys.exit(1 if failed or not steps else 0)
+run()

@@ -1,6 +1,7 @@
 //! A private PostgreSQL for the length of a task: its own folder, its own port, nothing of the machine's own server.
 
 use crate::process::{Scratch, Server, bound_command, free_port, output, say};
+use crate::server::Engine;
 use crate::setup::{Need, ensure, is_root, postgres_folder};
 use crate::{Arguments, Error, Result};
 use std::net::TcpStream;
@@ -38,6 +39,14 @@ pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
 }
 
 impl Cluster {
+    /// A cluster that need not last, if one of the engines is PostgreSQL.
+    pub fn of(engines: &[Engine]) -> Result<Option<Self>> {
+        match engines.contains(&Engine::Postgres) {
+            true => Cluster::start(Durability::None).map(Some),
+            false => Ok(None),
+        }
+    }
+
     /// Creates a cluster (C locale, UTF-8, UTC, logical WAL) and starts it on a free loopback port.
     pub fn start(durability: Durability) -> Result<Self> {
         ensure(&[Need::Postgres])?;

@@ -1,7 +1,7 @@
 //! The Python scripts of `e2e/`, in an environment of their own, and the checks with `postgrest` and `supabase_auth` of
 //! supabase-py.
 
-use crate::postgres::{Cluster, Durability};
+use crate::postgres::Cluster;
 use crate::process::{run as run_command, say};
 use crate::server::{Engine, Keys, Mainstay, Project};
 use crate::setup::{Need, build_mainstay, ensure};
@@ -71,10 +71,7 @@ pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
     let engines = Engine::chosen(arguments)?;
     arguments.finish()?;
     let binary = build_mainstay("dev")?;
-    let cluster = match engines.contains(&Engine::Postgres) {
-        true => Some(Cluster::start(Durability::None)?),
-        false => None,
-    };
+    let cluster = Cluster::of(&engines)?;
     for engine in engines {
         check(&binary, engine, cluster.as_ref())?;
     }

@@ -1,7 +1,7 @@
 //! Requests generated from the OpenAPI 3.1 document by schemathesis: none may fail the server, none may be answered
 //! otherwise than the document says. The document itself must be a valid one.
 
-use crate::postgres::{Cluster, Durability};
+use crate::postgres::Cluster;
 use crate::process::{run as run_command, say};
 use crate::python::{environment, serve};
 use crate::server::Engine;
@@ -46,10 +46,7 @@ pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
     };
     arguments.finish()?;
     let binary = build_mainstay("dev")?;
-    let cluster = match engines.contains(&Engine::Postgres) {
-        true => Some(Cluster::start(Durability::None)?),
-        false => None,
-    };
+    let cluster = Cluster::of(&engines)?;
     for engine in engines {
         check(&binary, engine, cluster.as_ref(), &amount)?;
     }

@@ -1,7 +1,7 @@
 //! The check with the published `supabase-js`, kept beside the repository: its groups of sign-in, REST and row security.
 
 use crate::json::Json;
-use crate::postgres::{Cluster, Durability};
+use crate::postgres::Cluster;
 use crate::process::say;
 use crate::server::{Engine, Project};
 use crate::setup::{Need, build_mainstay, ensure, install_client};
@@ -32,11 +32,7 @@ pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
         return Err(Error::new("../shared/conformance is not there"));
     };
     let binary = build_mainstay("dev")?;
-    let cluster = if engines.contains(&Engine::Postgres) {
-        Some(Cluster::start(Durability::None)?)
-    } else {
-        None
-    };
+    let cluster = Cluster::of(&engines)?;
     for engine in engines {
         check(&binary, engine, cluster.as_ref(), &shared)?;
     }

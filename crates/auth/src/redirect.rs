@@ -18,7 +18,7 @@ const BYTES_MAX: usize = 2048;
 /// Bytes of a pattern, at most.
 const PATTERN_BYTES_MAX: usize = 1024;
 /// Schemes that run or show what the address itself says. No pattern allows them.
-const SCHEMES_REFUSED: &[&str] = &[
+pub const SCHEMES_REFUSED: &[&str] = &[
     "javascript",
     "data",
     "vbscript",

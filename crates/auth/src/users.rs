@@ -164,6 +164,24 @@ pub struct NewUser {
     pub is_anonymous: bool,
 }
 
+impl NewUser {
+    /// As `INSERT` takes them.
+    fn values(&self) -> Vec<Value> {
+        let hash = self.password_hash.as_ref().map(|hash| hash.expose().as_str());
+        vec![
+            text(self.id),
+            text(AUDIENCE),
+            text(&self.role),
+            optional(self.email.as_ref()),
+            optional(self.phone.as_ref()),
+            text(hash.unwrap_or_default()),
+            object(&self.app_metadata),
+            object(&self.user_metadata),
+            text(self.is_anonymous),
+        ]
+    }
+}
+
 impl User {
     pub(crate) fn read(row: &mut Row) -> Result<Self, BackendError> {
         Ok(User {
@@ -317,19 +335,7 @@ pub async fn lock(tx: &Tx, id: UserId) -> Result<Option<Secret<String>>, Backend
 
 /// Makes a user; triggers on `auth.users` run here, within the transaction.
 pub async fn insert(tx: &Tx, user: &NewUser) -> Result<(), BackendError> {
-    let hash = user.password_hash.as_ref().map(|hash| hash.expose().as_str());
-    let values = vec![
-        text(user.id),
-        text(AUDIENCE),
-        text(&user.role),
-        optional(user.email.as_ref()),
-        optional(user.phone.as_ref()),
-        text(hash.unwrap_or_default()),
-        object(&user.app_metadata),
-        object(&user.user_metadata),
-        text(user.is_anonymous),
-    ];
-    tx.run(INSERT, values).await.map(drop)
+    tx.run(INSERT, user.values()).await.map(drop)
 }
 
 /// True if somebody has the id, the address or the number.
@@ -342,23 +348,14 @@ pub async fn is_there(tx: &Tx, id: UserId, email: Option<&str>, phone: Option<&s
 
 /// Makes a user as another system kept it.
 pub async fn insert_imported(tx: &Tx, user: &Imported) -> Result<(), BackendError> {
-    let hash = user.password_hash.as_ref().map(|hash| hash.expose().as_str());
-    let values = vec![
-        text(user.id),
-        text(AUDIENCE),
-        text(&user.role),
-        optional(user.email.as_ref()),
-        optional(user.phone.as_ref()),
-        text(hash.unwrap_or_default()),
-        object(&user.app_metadata),
-        object(&user.user_metadata),
-        text(user.is_anonymous),
+    let mut values = user.new.values();
+    values.extend([
         optional(user.email_confirmed_at),
         optional(user.phone_confirmed_at),
         optional(user.last_sign_in_at),
         optional(user.banned_until),
         optional(user.created_at),
-    ];
+    ]);
     tx.run(INSERT_IMPORTED, values).await.map(drop)
 }
 

@@ -65,6 +65,8 @@ use timing::Timing;
 
 /// Plans made anew when the catalog changes under them, at most.
 const PLANS_MAX: usize = 8;
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const VARY: HeaderValue = HeaderValue::from_static("Accept, Prefer, Range");
 
 /// Waits before a plan is made anew once more: 2 ms, then twice as long each time, 126 ms in all. A schema change is
 /// committed a moment before its catalog is published.
@@ -73,8 +75,6 @@ async fn settle(attempt: usize) {
         tokio::time::sleep(Duration::from_millis(1 << (attempt - 2))).await;
     }
 }
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-const VARY: HeaderValue = HeaderValue::from_static("Accept, Prefer, Range");
 
 /// The room that answers requests for data.
 ///

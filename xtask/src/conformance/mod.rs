@@ -11,7 +11,7 @@ mod named;
 mod outcome;
 mod statements;
 
-use crate::postgres::{Cluster, Durability};
+use crate::postgres::Cluster;
 use crate::process::{run as run_command, say};
 use crate::server::{Engine, Mainstay, Project};
 use crate::setup::{Need, build_mainstay, ensure};
@@ -66,11 +66,7 @@ pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
     if write && engines.len() < 2 {
         return Err(Error::new("`--write` needs both engines: leave out `--engine`"));
     }
-    let cluster = if engines.contains(&Engine::Postgres) {
-        Some(Cluster::start(Durability::None)?)
-    } else {
-        None
-    };
+    let cluster = Cluster::of(&engines)?;
     if full {
         let source =
             source.ok_or_else(|| Error::new("`--full` needs `--postgrest-src DIR`, a checkout of PostgREST"))?;

@@ -4,24 +4,14 @@
 
 use url::{Host, Url};
 
+use crate::redirect;
+
 /// Addresses of one application.
 pub const ADDRESSES_MAX: usize = 10;
 /// Bytes of one address.
 const BYTES_MAX: usize = 2048;
-/// Schemes that run or show what the address itself says.
-const SCHEMES_REFUSED: &[&str] = &[
-    "javascript",
-    "data",
-    "vbscript",
-    "blob",
-    "file",
-    "filesystem",
-    "about",
-    "view-source",
-    "ws",
-    "wss",
-    "ftp",
-];
+/// Schemes of what no browser is sent to, besides those of every redirect.
+const SCHEMES_REFUSED: &[&str] = &["ws", "wss", "ftp"];
 
 /// Checks an address that an application registers. Errors: why it is none.
 pub fn check(text: &str) -> Result<(), &'static str> {
@@ -37,7 +27,7 @@ pub fn check(text: &str) -> Result<(), &'static str> {
         return Err("it has characters that must be encoded");
     }
     let url = Url::parse(text).map_err(|_| "it is no URL")?;
-    if SCHEMES_REFUSED.contains(&url.scheme()) {
+    if redirect::SCHEMES_REFUSED.contains(&url.scheme()) || SCHEMES_REFUSED.contains(&url.scheme()) {
         return Err("its scheme is not allowed");
     }
     if url.fragment().is_some() {

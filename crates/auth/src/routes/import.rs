@@ -19,7 +19,7 @@ use crate::audit::{self, Action, Actor};
 use crate::error::Error;
 use crate::room::AuthRoom;
 use crate::store::Tx;
-use crate::users::{self, ROLE, UserId};
+use crate::users::{self, NewUser, ROLE, UserId};
 use crate::{identities, passwords, request, response};
 
 /// Users of one request, at most.
@@ -63,19 +63,12 @@ struct GivenIdentity {
 /// A user, checked.
 #[derive(Clone, Debug)]
 pub struct Imported {
-    pub id: UserId,
-    pub role: String,
-    pub email: Option<String>,
-    pub phone: Option<String>,
-    pub password_hash: Option<Secret<String>>,
+    pub new: NewUser,
     pub email_confirmed_at: Option<Timestamp>,
     pub phone_confirmed_at: Option<Timestamp>,
     pub last_sign_in_at: Option<Timestamp>,
     pub banned_until: Option<Timestamp>,
     pub created_at: Option<Timestamp>,
-    pub app_metadata: Map<String, Json>,
-    pub user_metadata: Map<String, Json>,
-    pub is_anonymous: bool,
     /// Provider, the provider's id, what it says.
     identities: Vec<(String, String, Map<String, Json>)>,
 }
@@ -104,18 +97,20 @@ async fn insert_all(
     for user in checked {
         done.push(match user {
             Err(reason) => json!({"status": "refused", "reason": reason}),
-            Ok(user) if users::is_there(&tx, user.id, user.email.as_deref(), user.phone.as_deref()).await? => {
-                json!({"status": "exists", "id": user.id.to_string()})
+            Ok(user)
+                if users::is_there(&tx, user.new.id, user.new.email.as_deref(), user.new.phone.as_deref()).await? =>
+            {
+                json!({"status": "exists", "id": user.new.id.to_string()})
             }
             Ok(user) => {
                 users::insert_imported(&tx, &user).await?;
                 for (provider, provider_id, data) in &user.identities {
-                    identities::insert_as(&tx, user.id, provider, provider_id, data).await?;
+                    identities::insert_as(&tx, user.new.id, provider, provider_id, data).await?;
                 }
-                if let Some(made) = users::by_id_in(&tx, user.id).await? {
+                if let Some(made) = users::by_id_in(&tx, user.new.id).await? {
                     audit::record(&tx, &admin, Action::SignedUp, audit::about(&made)).await?;
                 }
-                json!({"status": "imported", "id": user.id.to_string()})
+                json!({"status": "imported", "id": user.new.id.to_string()})
             }
         });
     }
@@ -198,23 +193,25 @@ fn check(given: Json) -> Result<Imported, String> {
         request::metadata(data).map_err(said)?;
     }
     Ok(Imported {
-        id,
-        role: filled(given.role)
-            .map(|text| request::role(&text))
-            .transpose()
-            .map_err(said)?
-            .unwrap_or_else(|| ROLE.into()),
-        email,
-        phone,
-        password_hash: hash.map(Secret::new),
+        new: NewUser {
+            id,
+            role: filled(given.role)
+                .map(|text| request::role(&text))
+                .transpose()
+                .map_err(said)?
+                .unwrap_or_else(|| ROLE.into()),
+            email,
+            phone,
+            password_hash: hash.map(Secret::new),
+            app_metadata: app,
+            user_metadata: own,
+            is_anonymous,
+        },
         email_confirmed_at: time(given.email_confirmed_at, "email_confirmed_at")?,
         phone_confirmed_at: time(given.phone_confirmed_at, "phone_confirmed_at")?,
         last_sign_in_at: time(given.last_sign_in_at, "last_sign_in_at")?,
         banned_until: time(given.banned_until, "banned_until")?,
         created_at: time(given.created_at, "created_at")?,
-        app_metadata: app,
-        user_metadata: own,
-        is_anonymous,
         identities,
     })
 }
@@ -232,13 +229,13 @@ mod tests {
             "identities": [{"provider": "google", "provider_id": "7", "identity_data": {"sub": "7"}}],
         });
         let user = check(whole.clone()).unwrap();
-        assert_eq!(user.email.as_deref(), Some("ann@example.com"));
-        assert_eq!(user.role, "authenticated");
+        assert_eq!(user.new.email.as_deref(), Some("ann@example.com"));
+        assert_eq!(user.new.role, "authenticated");
         assert_eq!(user.created_at.unwrap().to_string(), "2023-05-06T07:08:09.123Z");
         // Known by Google only: nobody may set a password by the address alone.
         let providers: Vec<&str> = user.identities.iter().map(|(provider, ..)| provider.as_str()).collect();
         assert_eq!(providers, ["google"]);
-        assert_eq!(user.app_metadata, app_metadata(&["google"]));
+        assert_eq!(user.new.app_metadata, app_metadata(&["google"]));
         for (name, value) in [
             ("id", json!("7")),
             ("email", json!("nobody")),

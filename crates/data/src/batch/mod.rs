@@ -26,7 +26,7 @@ use crate::request::query;
 use crate::request::range;
 use crate::request::shape;
 use crate::request::{Action, CallMethod, Head, Query, Resource};
-use crate::{DataRoom, Exchange, PLANS_MAX, Prepared, Ready};
+use crate::{DataRoom, Exchange, PLANS_MAX, Prepared, Ready, settle};
 use item::{Answers, Item};
 
 /// A relation of this name is written to as any other; the media type says that a batch is meant all the same.
@@ -72,7 +72,10 @@ impl DataRoom {
                 }
             };
             match ended {
-                Err(Error::Backend(BackendError::StaleCatalog)) if attempt < PLANS_MAX => attempt += 1,
+                Err(Error::Backend(BackendError::StaleCatalog)) if attempt < PLANS_MAX => {
+                    attempt += 1;
+                    settle(attempt).await;
+                }
                 ended => break ended,
             }
         };

@@ -185,13 +185,7 @@ enum Seen {
 /// `GET /oauth/authorizations/{id}`: what is asked, or where to go if the user has agreed before.
 pub async fn question(room: &AuthRoom, signed: Signed, id: &str, request: &Request) -> Result<Response, Error> {
     from_own_page(room, request)?;
-    let looking = Looking {
-        id: id.to_owned(),
-        user: signed.user.id,
-        code: clients::random()?,
-        until: authorizations::code_until()?,
-        now: Timestamp::now(),
-    };
+    let looking = Looking::new(id, &signed)?;
     let code = looking.code.clone();
     let seen = room
         .store
@@ -226,6 +220,18 @@ struct Looking {
     code: Secret<String>,
     until: Timestamp,
     now: Timestamp,
+}
+
+impl Looking {
+    fn new(id: &str, signed: &Signed) -> Result<Self, Error> {
+        Ok(Looking {
+            id: id.to_owned(),
+            user: signed.user.id,
+            code: clients::random()?,
+            until: authorizations::code_until()?,
+            now: Timestamp::now(),
+        })
+    }
 }
 
 /// The question, if it is open and nobody else's.
@@ -275,13 +281,7 @@ pub async fn consent(room: &AuthRoom, signed: Signed, id: &str, request: &Reques
         "deny" => false,
         _ => return Err(Error::Validation("action must be 'approve' or 'deny'".into())),
     };
-    let looking = Looking {
-        id: id.to_owned(),
-        user: signed.user.id,
-        code: clients::random()?,
-        until: authorizations::code_until()?,
-        now: Timestamp::now(),
-    };
+    let looking = Looking::new(id, &signed)?;
     let code = looking.code.clone();
     let authorization = room
         .store
