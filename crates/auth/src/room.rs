@@ -47,7 +47,7 @@ pub(crate) struct Tokens {
 
 /// Users and sessions over HTTP.
 pub struct AuthRoom {
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     pub(crate) store: Store,
     pub(crate) passwords: Passwords,
     pub(crate) limits: Limits,
@@ -86,7 +86,7 @@ impl AuthRoom {
             mail: None,
             texts: None,
             rounds: Arc::default(),
-            config,
+            config: Arc::new(config),
             issuers: Issuers::new(outgoing.clone()),
             outgoing,
             signer: RwLock::new(Arc::new(signer)),

@@ -180,9 +180,13 @@ async fn complete(connection: &Connection) -> Result<(), BackendError> {
 pub(crate) async fn make_own_tables(connection: &Connection) -> Result<(), BackendError> {
     let made = async {
         simple(connection, &format!("BEGIN; {LOCK}")).await?;
-        for step in missing(connection).await?.iter().filter(|step| step.is_own()) {
+        let mut steps = missing(connection).await?;
+        steps.retain(|step| step.is_own());
+        for step in &steps {
             tracing::info!(step = step.name, "making tables of Mainstay's own");
             simple(connection, step.sql).await?;
+        }
+        if !steps.is_empty() {
             simple(connection, OWN_SCHEMA_RIGHTS).await?;
         }
         Ok(())
@@ -222,6 +226,9 @@ async fn missing(connection: &Connection) -> Result<Vec<&'static Step>, BackendE
             ),
         )
         .await?;
+        if present {
+            continue;
+        }
         let is_possible = match step.needed() {
             None => true,
             Some(name) => {
@@ -233,7 +240,7 @@ async fn missing(connection: &Connection) -> Result<Vec<&'static Step>, BackendE
                 simple(connection, &there).await?
             }
         };
-        if !present && is_possible {
+        if is_possible {
             open.push(step);
         }
     }

@@ -1,5 +1,7 @@
 //! Sign-in over HTTP: what the tests of its topics share.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use mainstay_testing::{Answer, Client, Engine, Project, Server, engines, token};
@@ -32,6 +34,17 @@ impl Auth {
     pub async fn ask(&self, method: Method, path: &str, token: Option<&str>, body: Value) -> Answer {
         let client = self.client(token);
         send(&client, method, path, body).await
+    }
+
+    /// The log with the lines of all that was answered so far: they are written behind the answers, but keep their order,
+    /// so those of a last request come after them.
+    pub async fn log(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let path = format!("/end-of-log-{}.", NEXT.fetch_add(1, Ordering::Relaxed));
+        self.ask(Method::GET, &path, None, Value::Null).await;
+        let log = self.server.log_with(&path).await;
+        assert!(log.contains(&path), "{log}");
+        log
     }
 
     pub fn client(&self, token: Option<&str>) -> Client {

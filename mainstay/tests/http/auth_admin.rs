@@ -377,7 +377,7 @@ async fn bcrypt_hashes_are_verified_and_made_anew() {
         );
         session(&auth.try_sign_in("ann@example.com", "U*U").await);
         assert_eq!(hash().await, renewed);
-        let log = auth.server.log();
+        let log = auth.log().await;
         assert!(!log.contains(BCRYPT) && !log.contains("U*U"), "{log}");
     })
     .await;

@@ -96,9 +96,12 @@ async fn kill_9_loses_no_session_and_forks_none() {
                 .iter()
                 .any(|answered| answered.lock().unwrap().iter().flatten().count() < 3)
             {
+                let is_asking = lives.iter().all(|life| !life.is_finished());
+                assert!(is_asking, "a client stopped: {}", auth.server.log());
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             tokio::time::sleep(Duration::from_millis(pause as u64)).await;
+            assert!(lives.iter().any(|life| !life.is_finished()), "nobody asks any more");
             auth.server.kill();
             stop.store(true, Ordering::Relaxed);
             for life in lives {

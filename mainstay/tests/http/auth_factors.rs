@@ -188,7 +188,7 @@ async fn a_factor_raises_the_session_and_ends_the_others() {
             refusal(&auth.unenroll(&high, &app.id).await),
             refused(404, "mfa_factor_not_found")
         );
-        let log = auth.server.log();
+        let log = auth.log().await;
         assert!(
             !log.contains(&app.secret) && !log.contains(&high.refresh_token),
             "{log}"

@@ -72,7 +72,7 @@ async fn a_captcha_stands_before_what_machines_would_do() {
         let body = json!({"email": "bob@example.com", "password": PASSWORD});
         session(&send(&admin, Method::POST, "/signup", body).await);
         assert_eq!(service.heard().len(), asked);
-        assert!(!auth.server.log().contains("captcha-secret-7"));
+        assert!(!auth.log().await.contains("captcha-secret-7"));
     })
     .await;
 }

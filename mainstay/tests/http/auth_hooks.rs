@@ -224,7 +224,7 @@ async fn custom_access_token_says_what_a_token_says() {
                 assert_eq!(answer.json()["message"], message);
             }
         }
-        assert!(!auth.server.log().contains(&gold.refresh_token));
+        assert!(!auth.log().await.contains(&gold.refresh_token));
         put(&auth, "plans", json!({"who": ann.id(), "plan": "silver"})).await;
         let silver = session(&auth.refresh(&gold.refresh_token).await);
         assert_eq!(silver.claims()["plan"], "silver");

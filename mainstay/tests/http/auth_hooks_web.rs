@@ -138,7 +138,7 @@ async fn a_hook_by_http_is_signed_and_has_its_say() {
     let late = auth.try_sign_up("late@example.com", json!({})).await;
     assert_eq!(refusal(&late), refused(402, "unknown"));
     assert_eq!(auth.try_sign_in("late@example.com", PASSWORD).await.code(), "unknown");
-    let log = auth.server.log();
+    let log = auth.log().await;
     assert!(!log.contains(SECRET) && !log.contains(PASSWORD), "{log}");
 }
 

@@ -253,7 +253,7 @@ async fn messages_leave_by_the_account_of_the_settings() {
     let code: String = body.chars().take_while(char::is_ascii_digit).collect();
     assert_eq!(code.len(), 6);
     session(&prove(&auth, "sms", "4799999991", &code).await);
-    let log = auth.server.log();
+    let log = auth.log().await;
     assert!(
         !log.contains(&code) && !log.contains("4799999991") && !log.contains("secret token"),
         "{log}"

@@ -95,7 +95,7 @@ async fn a_code_raises_a_session_once() {
         assert!(lowered.user.get("factors").is_none());
         let none = auth.codes(&lowered, Method::GET, "", Value::Null).await;
         assert_eq!(refusal(&none), refused(404, "mfa_factor_not_found"));
-        let log = auth.server.log();
+        let log = auth.log().await;
         assert!(!codes.iter().chain(&next).any(|code| log.contains(code)), "{log}");
     })
     .await;

@@ -241,7 +241,8 @@ async fn garbage_is_a_clients_mistake_and_the_server_stays() {
         }
         assert!(auth.server.is_running());
         assert_eq!(auth.user(&ann.access_token).await.status, 200);
-        assert!(!auth.server.log().contains("panicked"), "{}", auth.server.log());
+        let log = auth.log().await;
+        assert!(!log.contains("panicked"), "{log}");
     })
     .await;
 }

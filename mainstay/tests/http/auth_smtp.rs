@@ -69,7 +69,7 @@ async fn a_mail_server_gets_what_was_committed_and_nothing_else() {
                     .prove(json!({"type": "signup", "token_hash": token(&second.text())}))
                     .await,
             );
-            let log = auth.server.log();
+            let log = auth.log().await;
             for secret in [
                 token(&first.text()),
                 token(&second.text()),
@@ -91,9 +91,8 @@ async fn a_mail_outlives_a_kill_and_a_server_that_takes_nothing() {
         let mut auth = Auth::start(engine, project(&mail, "")).await;
         auth.post("/otp", json!({"email": "ann@example.com"})).await;
         mail.wait(|mail| mail.refused() > 0).await;
-        while !auth.server.log().contains("waits for another try") {
-            tokio::task::yield_now().await;
-        }
+        let log = auth.server.log_with("waits for another try").await;
+        assert!(log.contains("waits for another try"), "{log}");
         auth.server.kill();
         mail.refuse(0);
         assert_eq!(mail.received().len(), 0);

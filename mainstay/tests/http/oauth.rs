@@ -385,7 +385,7 @@ async fn what_the_provider_refuses_or_gets_wrong_signs_nobody_in() {
             let end = browser.sign_in(&auth, &provider, &implicit("custom:acme"), &ann).await;
             assert_eq!(failure(&end).0, "server_error", "it was looked at a moment ago");
 
-            let log = auth.server.log();
+            let log = auth.log().await;
             for secret in ["code-", "access-", "refresh-", crate::oauth_provider::CLIENT_SECRET] {
                 assert!(!log.contains(secret), "{secret} is in the log");
             }

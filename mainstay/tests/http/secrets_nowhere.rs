@@ -119,7 +119,7 @@ async fn canaries_are_found_nowhere() {
             .collect();
         assert_eq!(hashes.len(), 2);
 
-        let log = auth.server.log();
+        let log = auth.log().await;
         assert!(
             log.contains("TRACE") || log.contains("DEBUG"),
             "the log says too little"

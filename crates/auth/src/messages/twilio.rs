@@ -2,9 +2,6 @@
 //!
 //! Source: Twilio, "Messages resource", version 2010-04-01.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use http::header::AUTHORIZATION;
 use mainstay_core::backend::BoxFuture;
 use mainstay_core::secret::Secret;
 use mainstay_http::outgoing::{Call, Outgoing};
@@ -59,9 +56,8 @@ impl Delivery for Twilio {
                 settings.url.trim_end_matches('/'),
                 settings.account
             );
-            let credentials = STANDARD.encode(format!("{}:{}", settings.account, settings.token.expose()));
             let call = Call::post_form(&url, &[("To", &to), (from, &sender), ("Body", &message.body)])
-                .header(AUTHORIZATION, &format!("Basic {credentials}"));
+                .basic(&settings.account, &settings.token);
             let reply = self
                 .outgoing
                 .send(call)

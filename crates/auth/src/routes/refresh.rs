@@ -7,6 +7,8 @@
 //!
 //! Source: RFC 9700 §4.14; the published protocol's rules of reuse.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
@@ -66,7 +68,7 @@ struct Asked {
     application: Option<Uuid>,
     successor: Secret<String>,
     client: Client,
-    config: Config,
+    config: Arc<Config>,
     now: Timestamp,
 }
 

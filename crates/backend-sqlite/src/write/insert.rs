@@ -53,6 +53,38 @@ pub struct Table {
     pub triggered: Option<Triggered>,
 }
 
+impl Table {
+    /// Checks the rows, then writes them; triggers are another way. What a view refuses is told when its row is written:
+    /// constraints come before it.
+    pub fn write(
+        &self,
+        conn: &Connection,
+        compiled: &Compiled,
+        relation: &Relation,
+        sources: &Sources<'_>,
+        mut rows: Vec<Vec<Scalar>>,
+    ) -> Result<Written, BackendError> {
+        let refused = match checks::admit(self.checks.as_ref(), conn, sources, &mut rows)? {
+            Some(error) if self.conflict.is_some() => return Err(error),
+            refused => refused,
+        };
+        for row in &rows {
+            self.writer.check_not_null(conn, relation, sources, row)?;
+        }
+        if let Some(conflict) = &self.conflict {
+            return conflict.write(conn, compiled.catalog(), relation, &self.writer, rows, sources);
+        }
+        let numbers = self.writer.insert(conn, compiled.catalog(), relation, sources, &rows)?;
+        match (refused, rows.last()) {
+            (Some(error), Some(row)) => Err(self.writer.refused(conn, relation, sources, row, error)),
+            _ => Ok(Written {
+                inserted: numbers.len() as u64,
+                numbers,
+            }),
+        }
+    }
+}
+
 /// Compiles an insert for the role of `plan`.
 pub fn compile(compiled: &Compiled, plan: &Plan, insert: &plan::Insert) -> Result<InsertProgram, BackendError> {
     let role = insert.source.access.role();
@@ -199,7 +231,7 @@ pub fn execute(
 ) -> Result<Outcome, BackendError> {
     let relation = &program.target.relation;
     let body = input.payload.as_deref().unwrap_or_default();
-    let mut rows = program.rows(conn, sources, body)?;
+    let rows = program.rows(conn, sources, body)?;
     if let Some(domains) = &program.domains {
         for row in &rows {
             domains.run(conn, sources, row)?;
@@ -222,31 +254,11 @@ pub fn execute(
     if let Some(triggered) = &table.triggered {
         return program.execute_triggered(conn, compiled, sources, input, (table, triggered), rows);
     }
-    let refused = match checks::admit(table.checks.as_ref(), conn, sources, &mut rows)? {
-        Some(error) if table.conflict.is_some() => return Err(error),
-        refused => refused,
-    };
-    let last = refused.as_ref().and_then(|_| rows.last().cloned());
-    for row in &rows {
-        table.writer.check_not_null(conn, relation, sources, row)?;
-    }
     let mut outcome = Outcome::default();
     if let [row] = rows.as_slice() {
         outcome.location = program.location(row);
     }
-    let written = match &table.conflict {
-        Some(conflict) => conflict.write(conn, compiled.catalog(), relation, &table.writer, rows, sources)?,
-        None => {
-            let numbers = table
-                .writer
-                .insert(conn, compiled.catalog(), relation, sources, &rows)?;
-            let inserted = numbers.len() as u64;
-            Written { numbers, inserted }
-        }
-    };
-    if let (Some(error), Some(row)) = (refused, last) {
-        return Err(table.writer.refused(conn, relation, sources, &row, error));
-    }
+    let written = table.write(conn, compiled, relation, sources, rows)?;
     outcome.affected = written.numbers.len() as u64;
     outcome.inserted = written.inserted;
     affected_within(&input.options, outcome.affected)?;

@@ -14,8 +14,8 @@ use mainstay_sql::typed::{
 use rusqlite::Connection;
 use rusqlite::types::Value as Scalar;
 
-use super::checks::{self, Checks, Moment};
-use super::conflict::{Conflict, Written};
+use super::checks::{Checks, Moment};
+use super::conflict::Conflict;
 use super::defaults::Fill;
 use super::insert::{Table, refuse_generated};
 use super::instead::{Instead, Proposed, Way, no_key};
@@ -185,7 +185,7 @@ impl InsertStatement {
         }
     }
 
-    fn run_table(&self, env: Env<'_>, table: &Table, mut rows: Vec<Vec<Scalar>>) -> Result<Executed, BackendError> {
+    fn run_table(&self, env: Env<'_>, table: &Table, rows: Vec<Vec<Scalar>>) -> Result<Executed, BackendError> {
         let Env {
             conn,
             compiled,
@@ -204,29 +204,7 @@ impl InsertStatement {
                 shown(conn, sources, self.returning.as_ref(), &written.numbers)
             });
         }
-        let refused = match checks::admit(table.checks.as_ref(), conn, sources, &mut rows)? {
-            Some(error) if table.conflict.is_some() => return Err(error),
-            refused => refused,
-        };
-        let last = refused.as_ref().and_then(|_| rows.last().cloned());
-        for row in &rows {
-            table.writer.check_not_null(conn, relation, sources, row)?;
-        }
-        let written = match &table.conflict {
-            Some(conflict) => conflict.write(conn, compiled.catalog(), relation, &table.writer, rows, sources)?,
-            None => {
-                let numbers = table
-                    .writer
-                    .insert(conn, compiled.catalog(), relation, sources, &rows)?;
-                Written {
-                    inserted: numbers.len() as u64,
-                    numbers,
-                }
-            }
-        };
-        if let (Some(error), Some(row)) = (refused, last) {
-            return Err(table.writer.refused(conn, relation, sources, &row, error));
-        }
+        let written = table.write(conn, compiled, relation, sources, rows)?;
         shown(conn, sources, self.returning.as_ref(), &written.numbers)
     }
 
