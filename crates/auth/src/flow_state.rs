@@ -8,15 +8,13 @@
 //! Source: RFC 7636.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::secrets;
 use crate::sessions::Method;
 use crate::store::{Row, Tx, text};
 use crate::users::UserId;
@@ -93,7 +91,7 @@ impl Challenge {
     /// True if the challenge was made of this verifier.
     pub fn fits(&self, verifier: &str) -> bool {
         let made = match self.method {
-            ChallengeMethod::S256 => URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes())),
+            ChallengeMethod::S256 => secrets::sha256(verifier),
             ChallengeMethod::Plain => verifier.to_owned(),
         };
         verify_slices_are_equal(made.as_bytes(), self.value.as_bytes()).is_ok()

@@ -18,6 +18,7 @@
 //! | [`passwords`] | rules, hashing off the request's path |
 //! | [`audit`] | the log of what has happened |
 //! | [`hooks`] | what a project has to say before something happens |
+//! | [`secrets`] | random values, digests as text |
 //! | [`limits`] | how often one address, and one account, may try |
 //! | [`sweep`] | what nobody can use any more goes |
 //! | [`store`] | statements of our own, run on either engine |
@@ -53,6 +54,7 @@ mod response;
 mod room;
 mod routes;
 mod sealing;
+mod secrets;
 mod sessions;
 mod standing;
 mod store;

@@ -9,7 +9,6 @@
 
 use aws_lc_rs::digest::{SHA224, digest};
 use aws_lc_rs::hmac;
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use jiff::Timestamp;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
@@ -17,6 +16,7 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::landing::Flow;
+use crate::secrets;
 use crate::store::{Row, Tx, text};
 use crate::users::UserId;
 
@@ -96,7 +96,7 @@ impl Token {
     /// As it is kept.
     fn digest(&self) -> String {
         let bare = self.expose().strip_prefix(PKCE_PREFIX);
-        let made = hex(digest(&SHA224, bare.unwrap_or(self.expose()).as_bytes()).as_ref());
+        let made = secrets::hex(digest(&SHA224, bare.unwrap_or(self.expose()).as_bytes()).as_ref());
         match bare {
             Some(_) => format!("{PKCE_PREFIX}{made}"),
             None => made,
@@ -107,7 +107,6 @@ impl Token {
 /// Makes codes and tokens.
 pub struct Codes {
     key: hmac::Key,
-    random: SystemRandom,
 }
 
 impl Codes {
@@ -123,41 +122,24 @@ impl Codes {
         let derived = hmac::sign(&from, b"mainstay: one-time tokens");
         Codes {
             key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
-            random: SystemRandom::new(),
         }
     }
 
     /// A code of as many digits, each as likely as any other.
     pub fn fresh(&self, digits: usize) -> Result<Secret<String>, Error> {
-        // The largest multiple of ten: bytes above it would favour some digits.
-        const FAIR: u8 = 250;
-        let mut code = String::with_capacity(digits);
-        let mut bytes = [0_u8; 16];
-        while code.len() < digits {
-            self.random
-                .fill(&mut bytes)
-                .map_err(|_| Error::Unexpected("no random bytes".into()))?;
-            let wanted = digits - code.len();
-            let fair = bytes.iter().filter(|byte| **byte < FAIR);
-            code.extend(fair.map(|byte| char::from(b'0' + byte % 10)).take(wanted));
-        }
-        Ok(Secret::new(code))
+        secrets::letters(b"0123456789", digits)
     }
 
     /// The token of a code that was sent to an address or a number.
     pub fn token(&self, address: &str, code: &str, flow: Flow) -> Token {
         // The address's length keeps the end of one apart from the beginning of the other.
         let made = hmac::sign(&self.key, format!("{}:{address}:{code}", address.len()).as_bytes());
-        let made = hex(&made.as_ref()[..TOKEN_BYTES]);
+        let made = secrets::hex(&made.as_ref()[..TOKEN_BYTES]);
         Token(Secret::new(match flow {
             Flow::Pkce => format!("{PKCE_PREFIX}{made}"),
             Flow::Implicit => made,
         }))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A row of `auth.one_time_tokens`.

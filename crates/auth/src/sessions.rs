@@ -10,6 +10,7 @@ use crate::config::SessionRules;
 use crate::error::Error;
 use crate::factors::{Factor, Kind};
 use crate::hooks;
+use crate::secrets;
 use crate::store::{Row, Rows, Store, Tx, optional, text};
 use crate::users::{Profile, UserId};
 
@@ -445,26 +446,7 @@ const TOKEN_LETTERS: usize = 24;
 
 /// A new refresh token. Letters and digits, as clients may expect; longer than the protocol's own.
 pub fn refresh_token() -> Result<Secret<String>, Error> {
-    use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-    const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-    // The largest multiple of the alphabet's size: bytes above it would favour some letters.
-    const FAIR: u8 = 252;
-    let random = SystemRandom::new();
-    let mut token = String::with_capacity(TOKEN_LETTERS);
-    let mut bytes = [0_u8; 2 * TOKEN_LETTERS];
-    while token.len() < TOKEN_LETTERS {
-        random
-            .fill(&mut bytes)
-            .map_err(|_| Error::Unexpected("no random bytes".into()))?;
-        let letters = bytes.iter().filter(|byte| **byte < FAIR);
-        let wanted = TOKEN_LETTERS - token.len();
-        token.extend(
-            letters
-                .map(|byte| char::from(ALPHABET[usize::from(byte % 36)]))
-                .take(wanted),
-        );
-    }
-    Ok(Secret::new(token))
+    secrets::letters(b"abcdefghijklmnopqrstuvwxyz0123456789", TOKEN_LETTERS)
 }
 
 /// The claims of an access token.

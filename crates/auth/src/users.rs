@@ -12,6 +12,7 @@ use crate::identities::{self, Identity};
 use crate::one_time_tokens;
 use crate::response::time;
 use crate::routes::Imported;
+use crate::secrets;
 use crate::store::{Row, Store, Tx, optional, text};
 
 /// A user's id.
@@ -469,8 +470,7 @@ pub async fn bury(tx: &Tx, user: &User) -> Result<(), BackendError> {
 
 /// A value that nobody can read any more, and that stays unique.
 pub fn obscure(user: UserId, value: &str) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, format!("{user}{value}").as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    secrets::sha256_hex(&format!("{user}{value}"))
 }
 
 /// Remembers that the user has signed in now.

@@ -12,6 +12,7 @@ use super::id_token::{self, BadIdToken};
 use super::person::Person;
 use super::settings::Provider;
 use crate::error::Error;
+use crate::secrets;
 use mainstay_http::issuers::{IssuerError, Issuers};
 
 /// Bytes of a provider's answer.
@@ -392,7 +393,7 @@ fn app_secret_proof(secret: &Secret<String>, token: &Secret<String>) -> String {
     use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
     let key = Key::new(HMAC_SHA256, secret.expose().as_bytes());
     let tag = sign(&key, token.expose().as_bytes());
-    tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    secrets::hex(tag.as_ref())
 }
 
 #[cfg(test)]

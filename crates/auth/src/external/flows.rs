@@ -6,10 +6,6 @@
 //! Not here: what happens at the provider, whose account it is.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
@@ -18,6 +14,7 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::flow_state::{self, Challenge};
 use crate::landing::Flow;
+use crate::secrets;
 use crate::sessions::Method;
 use crate::store::{Row, Tx, optional, text};
 use crate::users::UserId;
@@ -50,11 +47,7 @@ pub struct FlowSecret(Secret<String>);
 impl FlowSecret {
     /// Errors: no random bytes.
     pub fn new() -> Result<Self, Error> {
-        let mut bytes = [0_u8; 32];
-        SystemRandom::new()
-            .fill(&mut bytes)
-            .map_err(|_| Error::Unexpected("no random bytes".into()))?;
-        Ok(FlowSecret(Secret::new(URL_SAFE_NO_PAD.encode(bytes))))
+        secrets::random().map(FlowSecret)
     }
 
     /// The verifier that only the provider's token endpoint gets to see.
@@ -64,7 +57,7 @@ impl FlowSecret {
 
     /// What the provider is given at first (S256).
     pub fn challenge(&self) -> String {
-        URL_SAFE_NO_PAD.encode(digest(&SHA256, self.0.expose().as_bytes()))
+        secrets::sha256(self.0.expose())
     }
 
     /// What the ID token must give back.
@@ -78,7 +71,7 @@ impl FlowSecret {
     }
 
     fn derived(&self, what: &str) -> String {
-        URL_SAFE_NO_PAD.encode(digest(&SHA256, format!("{what} {}", self.0.expose()).as_bytes()))
+        secrets::sha256(&format!("{what} {}", self.0.expose()))
     }
 
     /// True if the browser's mark is this flow's.

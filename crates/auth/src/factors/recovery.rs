@@ -7,13 +7,12 @@
 //!
 //! Source: supabase-js, `auth.mfa.recoveryCodes`.
 
-use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 
 use super::{Factor, FactorId};
 use crate::error::Error;
+use crate::secrets;
 use crate::store::{Rows, Store, Tx, text};
 use crate::users::UserId;
 
@@ -41,13 +40,10 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// Makes codes such as `4xk29fmq0tbzh7ed`.
 pub fn make() -> Result<Vec<Secret<String>>, Error> {
-    let random = SystemRandom::new();
     (0..CODES)
         .map(|_| {
             let mut bytes = [0_u8; CODE_BYTES];
-            random
-                .fill(&mut bytes)
-                .map_err(|_| Error::Unexpected("no random bytes".into()))?;
+            secrets::fill(&mut bytes)?;
             Ok(Secret::new(spelled(&bytes)))
         })
         .collect()
@@ -77,8 +73,7 @@ fn digest_of(user: UserId, code: &str) -> String {
             other => other,
         })
         .collect();
-    let digest = digest(&SHA256, format!("{user}:{bare}").as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    secrets::sha256_hex(&format!("{user}:{bare}"))
 }
 
 fn read(rows: Rows) -> Result<Vec<Factor>, BackendError> {

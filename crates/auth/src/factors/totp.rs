@@ -4,13 +4,13 @@
 //!
 //! Source: RFC 6238; the key URI format of Google Authenticator.
 
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use mainstay_core::secret::Secret;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use totp_rs::{Algorithm, Builder};
 
 use super::qr;
 use crate::error::Error;
+use crate::secrets;
 
 /// Bytes of a secret: as many as the hash gives (RFC 4226 §4).
 const SECRET_BYTES: usize = 20;
@@ -37,9 +37,7 @@ pub struct Enrolment {
 /// Makes a secret for `account`. Errors: the address is too long for a picture.
 pub fn enroll(issuer: &str, account: &str) -> Result<Enrolment, Error> {
     let mut bytes = [0_u8; SECRET_BYTES];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|_| Error::Unexpected("no random bytes".into()))?;
+    secrets::fill(&mut bytes)?;
     let secret = totp_rs::Secret::new_stack(bytes).to_base32();
     let uri = uri(&secret, issuer, account);
     let picture = qr::svg(&uri).ok_or_else(|| Error::Validation("issuer is too long".into()))?;

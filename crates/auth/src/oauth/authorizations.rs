@@ -3,18 +3,16 @@
 //! A question is open until its user answers it, and belongs to the first user who looks at it. Its code is kept hashed,
 //! holds for [`CODE_SECONDS`] and is redeemed once: the row goes with it.
 
-use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use uuid::Uuid;
 
-use super::clients::{OAuthClient, random};
+use super::clients::OAuthClient;
 use super::scopes::Scopes;
 use crate::error::Error;
 use crate::flow_state::Challenge;
+use crate::secrets;
 use crate::store::{Row, Store, Tx, optional, text};
 use crate::users::UserId;
 
@@ -120,7 +118,7 @@ fn after(seconds: i64) -> Result<Timestamp, Error> {
 /// Keeps a question. Gives the id by which the user's page asks for it.
 pub async fn ask(store: &Store, client: &OAuthClient, question: &Question) -> Result<String, Error> {
     store.run(SWEEP, Vec::new()).await?;
-    let id = random()?.expose().clone();
+    let id = secrets::random()?.expose().clone();
     let values = vec![
         text(Uuid::new_v4()),
         text(&id),
@@ -146,13 +144,9 @@ pub async fn lock(tx: &Tx, authorization_id: &str) -> Result<Option<Authorizatio
 
 /// Holds the question that a code answers.
 pub async fn lock_by_code(tx: &Tx, code: &Secret<String>) -> Result<Option<Authorization>, BackendError> {
-    tx.run(LOCK_BY_CODE, vec![text(hash(code))])
+    tx.run(LOCK_BY_CODE, vec![text(secrets::sha256(code.expose()))])
         .await?
         .first(Authorization::read)
-}
-
-fn hash(code: &Secret<String>) -> String {
-    URL_SAFE_NO_PAD.encode(digest(&SHA256, code.expose().as_bytes()))
 }
 
 /// The question is this user's.
@@ -168,7 +162,11 @@ pub async fn approve(
     code: &Secret<String>,
     until: Timestamp,
 ) -> Result<(), BackendError> {
-    let values = vec![text(authorization.id), text(hash(code)), text(until)];
+    let values = vec![
+        text(authorization.id),
+        text(secrets::sha256(code.expose())),
+        text(until),
+    ];
     tx.run(APPROVE, values).await.map(drop)
 }
 

@@ -3,10 +3,8 @@
 //! Source: RFC 7591 (what is registered), RFC 6749 §2.3.1 (proofs).
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
@@ -20,6 +18,7 @@ use super::redirect_uris;
 use crate::error::Error;
 use crate::request;
 use crate::response::time;
+use crate::secrets;
 use crate::store::{Row, Store, Tx, optional, text};
 
 macro_rules! columns {
@@ -177,21 +176,8 @@ impl OAuthClient {
     /// True if the secret is the application's, compared in constant time.
     fn is_secret(&self, given: &Secret<String>) -> bool {
         let kept = self.secret_hash.as_deref().unwrap_or_default();
-        verify_slices_are_equal(hash(given).as_bytes(), kept.as_bytes()).is_ok()
+        verify_slices_are_equal(secrets::sha256(given.expose()).as_bytes(), kept.as_bytes()).is_ok()
     }
-}
-
-fn hash(secret: &Secret<String>) -> String {
-    URL_SAFE_NO_PAD.encode(digest(&SHA256, secret.expose().as_bytes()))
-}
-
-/// 256 random bits as text. Errors: no random bytes.
-pub fn random() -> Result<Secret<String>, Error> {
-    let mut bytes = [0_u8; 32];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|_| Error::Unexpected("no random bytes".into()))?;
-    Ok(Secret::new(URL_SAFE_NO_PAD.encode(bytes)))
 }
 
 /// What registers or changes an application.
@@ -276,11 +262,11 @@ pub fn make(body: ClientBody, registration: &str) -> Result<(OAuthClient, Option
     };
     let secret = match proof {
         Proof::None => None,
-        _ => Some(random()?),
+        _ => Some(secrets::random()?),
     };
     let mut client = OAuthClient {
         id: Uuid::new_v4(),
-        secret_hash: secret.as_ref().map(hash),
+        secret_hash: secret.as_ref().map(|secret| secrets::sha256(secret.expose())),
         registration: registration.to_owned(),
         redirect_uris: Vec::new(),
         grant_types: GRANTS.iter().map(|grant| (*grant).to_owned()).collect(),
@@ -332,8 +318,8 @@ pub fn renew_secret(client: &mut OAuthClient) -> Result<Secret<String>, Error> {
     if client.proof == Proof::None {
         return Err(Error::Validation("Cannot regenerate secret for public client".into()));
     }
-    let secret = random()?;
-    client.secret_hash = Some(hash(&secret));
+    let secret = secrets::random()?;
+    client.secret_hash = Some(secrets::sha256(secret.expose()));
     Ok(secret)
 }
 

@@ -5,7 +5,6 @@
 //!
 //! Source: Supabase Auth's published interface; OpenID Connect Core 1.0 §3.1.3.7, §15.5.2.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
@@ -24,6 +23,7 @@ use crate::external::person::Person;
 use crate::external::settings::{Provider, described};
 use crate::request::{self, nullable};
 use crate::room::{AuthRoom, Who};
+use crate::secrets;
 use crate::sessions::{self, Client, Granted, Method};
 use crate::store::Tx;
 use crate::users::{self, UserId};
@@ -141,14 +141,10 @@ fn refused(provider: &Provider, bad: &BadIdToken) -> Error {
 fn check_nonce(held: &Held, sent: &str) -> Result<(), Error> {
     match (held.text("nonce").is_empty(), sent.is_empty()) {
         (true, true) => Ok(()),
-        (false, false) => {
-            let hash = digest(&SHA256, sent.as_bytes());
-            let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-            match id_token::is_nonce(held, &hash) {
-                true => Ok(()),
-                false => Err(Error::OAuth("invalid nonce", "Nonces mismatch")),
-            }
-        }
+        (false, false) => match id_token::is_nonce(held, &secrets::sha256_hex(sent)) {
+            true => Ok(()),
+            false => Err(Error::OAuth("invalid nonce", "Nonces mismatch")),
+        },
         _ => Err(Error::OAuth(
             "invalid request",
             "Passed nonce and nonce in id_token should either both exist or not.",

@@ -26,6 +26,7 @@ use crate::oauth::{consents, redirect_uris};
 use crate::request;
 use crate::response;
 use crate::room::AuthRoom;
+use crate::secrets;
 use crate::sessions::Client;
 use crate::store::Tx;
 use crate::users::UserId;
@@ -227,7 +228,7 @@ impl Looking {
         Ok(Looking {
             id: id.to_owned(),
             user: signed.user.id,
-            code: clients::random()?,
+            code: secrets::random()?,
             until: authorizations::code_until()?,
             now: Timestamp::now(),
         })
