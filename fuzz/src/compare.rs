@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::engines::{Answer, Rows};
+use crate::generate::schema;
 
 /// What a statement leaves open.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,6 +41,7 @@ pub fn compare(terms: Terms, embedded: &Answer, server: &Answer) -> Verdict {
             Some(_) if rows(terms, &without_negative_zeros(ours), &without_negative_zeros(theirs)).is_none() => {
                 Verdict::Documented(13)
             }
+            Some(_) if rows(terms, ours, &with_base_arrays(theirs)).is_none() => Verdict::Documented(19),
             Some(text) => Verdict::Different(text),
         },
         (Answer::Error { sqlstate: ours, .. }, Answer::Error { sqlstate: theirs, .. }) if ours == theirs => {
@@ -74,7 +76,10 @@ pub fn compare(terms: Terms, embedded: &Answer, server: &Answer) -> Verdict {
 fn is_of_a_value(sqlstate: &str) -> bool {
     sqlstate.starts_with("22")
         || sqlstate.starts_with("23")
-        || matches!(sqlstate, "0A000" | "21000" | "42501" | "42P17" | "44000" | "54000")
+        || matches!(
+            sqlstate,
+            "0A000" | "21000" | "42501" | "42P17" | "44000" | "54000" | "P0001"
+        )
 }
 
 /// The feature of a refusal without its place: `type point (column b.place, line 2); …` is `type point`.
@@ -121,6 +126,18 @@ pub fn without_negative_zeros(answer: &Rows) -> Rows {
             if matches!(ty.as_str(), "real" | "double precision") && cell.as_deref() == Some("-0") {
                 *cell = Some("0".into());
             }
+        }
+    }
+    answer
+}
+
+/// The answer with arrays of the base type where a column is an array of one of the generator's domains.
+fn with_base_arrays(answer: &Rows) -> Rows {
+    let mut answer = answer.clone();
+    for ty in &mut answer.types {
+        let base = ty.strip_suffix("[]").and_then(schema::base_of);
+        if let Some(base) = base {
+            *ty = format!("{base}[]");
         }
     }
     answer

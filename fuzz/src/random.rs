@@ -19,6 +19,11 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
+    /// Another stream, which this one decides.
+    pub fn fork(&mut self) -> Self {
+        Random(self.next())
+    }
+
     /// A number below `bound`; 0 where there is none.
     pub fn below(&mut self, bound: usize) -> usize {
         if bound == 0 {

@@ -5,6 +5,7 @@
 use mainstay_core::types::Type;
 
 use super::expression::Expressions;
+use super::routines::LOG;
 use super::schema::{Kind, Relation, Schema};
 use super::surface::Surface;
 use crate::engines::Person;
@@ -37,6 +38,13 @@ pub fn access(random: &mut Random, surface: &Surface, schema: &mut Schema) {
             for text in grants(random, relation, role) {
                 add(text);
             }
+        }
+    }
+    for role in ROLES {
+        if schema.has_log && random.chance(85) {
+            schema
+                .statements
+                .push(Node::text(format!("grant select, insert on {LOG} to {role}")));
         }
     }
     for relation in relations.iter().filter(|relation| relation.kind == Kind::Table) {
@@ -137,6 +145,7 @@ fn rule(random: &mut Random, surface: &Surface, relation: &Relation, all: &[Rela
                 surface,
                 scope: relation.named(""),
                 relations: Vec::new(),
+                routines: &[],
                 failing: 0,
                 failing_max: 0,
                 within: 0,

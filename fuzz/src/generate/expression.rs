@@ -7,6 +7,7 @@
 use mainstay_core::name::QualifiedName;
 use mainstay_core::types::Type;
 
+use super::routines::{Gives, Routine};
 use super::surface::{Form, Rule, Surface};
 use super::values;
 use crate::random::Random;
@@ -27,6 +28,8 @@ pub struct Expressions<'a> {
     pub scope: Vec<Named>,
     /// What a scalar subquery may look at: a relation and its columns.
     pub relations: Vec<(String, Vec<Named>)>,
+    /// Functions of the case.
+    pub routines: &'a [Routine],
     /// Parts so far that may fail.
     pub failing: usize,
     /// The most of them; beyond it only what cannot fail is taken.
@@ -82,6 +85,12 @@ impl Expressions<'_> {
                 None => self.leaf(ty),
             };
         }
+        if !self.routines.is_empty()
+            && self.random.chance(20)
+            && let Some(made) = self.by_routine(ty, depth)
+        {
+            return made.of(ty);
+        }
         let choice = self.random.below(100);
         if *ty == Type::Bool && choice < 45 {
             return self.condition(depth).of(ty);
@@ -124,6 +133,22 @@ impl Expressions<'_> {
                 None => self.leaf(ty),
             },
         }
+    }
+
+    /// A call of one of the case's functions.
+    fn by_routine(&mut self, ty: &Type, depth: usize) -> Option<Node> {
+        let all = self.routines;
+        let fitting: Vec<&Routine> = all
+            .iter()
+            .filter(|routine| matches!(&routine.gives, Gives::Value(given) if given == ty))
+            .collect();
+        if fitting.is_empty() {
+            return None;
+        }
+        let routine = *self.random.pick(&fitting);
+        let mut choices = self.random.fork();
+        let made = routine.call(&mut choices, |_, wanted| self.value(wanted, depth - 1, Care::Total));
+        Some(made)
     }
 
     /// Two or three values that cannot fail.

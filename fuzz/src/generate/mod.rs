@@ -6,6 +6,7 @@
 //! | [`surface`] | functions, operators and casts, from the analyser's own tables |
 //! | [`expression`] | typed expressions |
 //! | [`schema`] | types, tables, indexes, views |
+//! | [`routines`] | functions and triggers |
 //! | [`access`] | grants and policies |
 //! | [`query`] [`write`] | statements |
 //!
@@ -14,11 +15,13 @@
 pub mod access;
 pub mod expression;
 pub mod query;
+pub mod routines;
 pub mod schema;
 pub mod surface;
 pub mod values;
 pub mod write;
 
+use self::routines::Routine;
 use self::schema::{Kind, Schema};
 use self::surface::Surface;
 use crate::compare::Terms;
@@ -74,12 +77,25 @@ impl Step {
 /// The steps of the case that `seed` stands for.
 pub fn case(seed: u64, surface: &Surface) -> Vec<Step> {
     let mut random = Random::new(seed);
-    let mut schema = schema::schema(&mut random, surface);
+    // Domains, functions and triggers in every second case: what they find is easier to read without the rest.
+    let is_wide = seed % 2 == 1;
+    let mut schema = schema::schema(&mut random, surface, is_wide);
+    if is_wide {
+        routines::routines(&mut random, surface, &mut schema);
+    }
     let has_access = random.chance(40);
     if has_access {
         access::access(&mut random, surface, &mut schema);
     }
-    let Schema { statements, relations } = schema;
+    let Schema {
+        statements,
+        relations,
+        routines,
+        has_log,
+        ..
+    } = schema;
+    // What PostgreSQL leaves out of a query is not checked either.
+    let apart: Vec<Routine> = routines.iter().filter(|routine| !routine.reads).cloned().collect();
     let mut steps: Vec<Step> = statements.into_iter().map(Step::plain).collect();
     for relation in relations.iter().filter(|relation| relation.kind == Kind::Table) {
         let rows = random.below(ROWS + 1);
@@ -87,6 +103,7 @@ pub fn case(seed: u64, surface: &Surface) -> Vec<Step> {
             random: &mut random,
             surface,
             relations: &relations,
+            routines: &apart,
         };
         for (number, made) in writes.fill(relation, rows).into_iter().enumerate() {
             steps.push(Step {
@@ -104,6 +121,7 @@ pub fn case(seed: u64, surface: &Surface) -> Vec<Step> {
                 surface,
                 relations: &relations,
                 has_subqueries: person.is_none(),
+                routines: if person.is_none() { &routines } else { &apart },
             }
             .query();
             steps.push(Step {
@@ -121,6 +139,7 @@ pub fn case(seed: u64, surface: &Surface) -> Vec<Step> {
             random: &mut random,
             surface,
             relations: &relations,
+            routines: &apart,
         }
         .write();
         steps.push(Step {
@@ -132,6 +151,11 @@ pub fn case(seed: u64, surface: &Surface) -> Vec<Step> {
         for relation in relations.iter().filter(|relation| relation.kind == Kind::Table) {
             rest(&mut steps, relation, 1000 + number);
             let mut look = Step::care(format!("select * from {}", relation.name));
+            look.has_columns = true;
+            steps.push(look);
+        }
+        if has_log {
+            let mut look = Step::care(format!("select * from {}", self::routines::LOG));
             look.has_columns = true;
             steps.push(look);
         }

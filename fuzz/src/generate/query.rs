@@ -3,6 +3,7 @@
 use mainstay_core::types::Type;
 
 use super::expression::{Care, Expressions, Named, is_comparable, mood};
+use super::routines::{Gives, Routine};
 use super::schema::Relation;
 use super::surface::{self, Surface};
 use crate::compare::Terms;
@@ -26,6 +27,8 @@ pub struct Queries<'a> {
     /// Scalar subqueries and EXISTS may stand anywhere. Not for people with few rights: PostgreSQL drops what a constant
     /// makes needless, and its privileges with it.
     pub has_subqueries: bool,
+    /// Functions that may be called.
+    pub routines: &'a [Routine],
 }
 
 /// What stands behind FROM.
@@ -62,6 +65,7 @@ impl Queries<'_> {
             surface: self.surface,
             scope,
             relations,
+            routines: self.routines,
             failing: 0,
             failing_max,
             within: 0,
@@ -103,6 +107,12 @@ impl Queries<'_> {
     /// A table, a join, a subquery or a CTE.
     fn from(&mut self) -> From {
         let one = |queries: &mut Self, alias: &str| -> From {
+            if !queries.routines.is_empty()
+                && queries.random.chance(20)
+                && let Some(from) = queries.rows_of_routine(alias)
+            {
+                return from;
+            }
             let relation = queries.random.pick(queries.relations).clone();
             From {
                 node: Node::text(format!("{} {alias}", relation.name)),
@@ -168,6 +178,38 @@ impl Queries<'_> {
                 }
             }
         }
+    }
+
+    /// The rows of a function.
+    fn rows_of_routine(&mut self, alias: &str) -> Option<From> {
+        let all = self.routines;
+        let fitting: Vec<(&Routine, &Vec<Named>)> = all
+            .iter()
+            .filter_map(|routine| match &routine.gives {
+                Gives::Rows(columns) => Some((routine, columns)),
+                Gives::Value(_) => None,
+            })
+            .collect();
+        if fitting.is_empty() {
+            return None;
+        }
+        let (routine, columns) = *self.random.pick(&fitting);
+        let mut choices = self.random.fork();
+        let mut made = self.expressions(Vec::new(), 0);
+        made.relations.clear();
+        let call = routine.call(&mut choices, |_, wanted| made.value(wanted, 1, Care::Total));
+        let within = |column: &Named| format!("{alias}.{}", column.text);
+        Some(From {
+            node: Node::Group(vec![call, Node::text(format!(" {alias}"))]),
+            scope: columns
+                .iter()
+                .map(|column| Named {
+                    text: within(column),
+                    ty: column.ty.clone(),
+                })
+                .collect(),
+            key: columns.first().map(within).into_iter().collect(),
+        })
     }
 
     fn filter(&mut self, scope: &[Named]) -> Node {

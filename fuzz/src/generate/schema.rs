@@ -5,6 +5,7 @@
 use mainstay_core::types::Type;
 
 use super::expression::{Care, Expressions, Named, mood};
+use super::routines::Routine;
 use super::surface::{self, Surface};
 use super::values;
 use crate::random::Random;
@@ -54,6 +55,11 @@ pub enum Role {
 pub struct Schema {
     pub statements: Vec<Node>,
     pub relations: Vec<Relation>,
+    pub routines: Vec<Routine>,
+    /// Triggers tell a table what they saw.
+    pub has_log: bool,
+    /// Domains with the types that they are over.
+    domains: Vec<(&'static str, Type)>,
 }
 
 impl Relation {
@@ -100,8 +106,35 @@ const COLUMN_NAMES: &[&str] = &[
     "z",
 ];
 
-/// Makes a schema.
-pub fn schema(random: &mut Random, surface: &Surface) -> Schema {
+/// Domains that columns may have, the types below them, and how they are declared.
+const DOMAINS: &[(&str, Type, &str)] = &[
+    ("short", Type::Text, "text check (length(value) < 8)"),
+    ("positive", Type::Int4, "integer check (value > 0)"),
+    ("given", Type::Text, "text not null default 'given'"),
+    (
+        "price",
+        Type::Numeric,
+        "numeric(8,2) check (value >= 0) check (value <> 7)",
+    ),
+    (
+        "old_day",
+        Type::Date,
+        "date constraint old check (value < '2030-01-01')",
+    ),
+    ("tags", Type::Jsonb, "jsonb check (jsonb_typeof(value) <> 'number')"),
+    ("tiny", Type::Int4, "positive check (value < 100)"),
+];
+
+/// The type below a domain of this name.
+pub fn base_of(name: &str) -> Option<&'static Type> {
+    DOMAINS
+        .iter()
+        .find(|(domain, ..)| *domain == name)
+        .map(|(_, base, _)| base)
+}
+
+/// Makes a schema, with domains if `is_wide`.
+pub fn schema(random: &mut Random, surface: &Surface, is_wide: bool) -> Schema {
     let labels: Vec<String> = values::LABELS
         .iter()
         .map(|label| format!("'{}'", label.replace('\'', "''")))
@@ -109,7 +142,18 @@ pub fn schema(random: &mut Random, surface: &Surface) -> Schema {
     let mut schema = Schema {
         statements: vec![Node::text(format!("create type mood as enum ({})", labels.join(", ")))],
         relations: Vec::new(),
+        routines: Vec::new(),
+        has_log: false,
+        domains: Vec::new(),
     };
+    if is_wide {
+        for (name, base, definition) in DOMAINS {
+            schema
+                .statements
+                .push(Node::text(format!("create domain {name} as {definition}")));
+            schema.domains.push((name, base.clone()));
+        }
+    }
     for number in 0..2 + random.below(3) {
         table(random, surface, &mut schema, number);
     }
@@ -171,7 +215,7 @@ fn table(random: &mut Random, surface: &Surface, schema: &mut Schema, number: us
     for _ in 0..3 + random.below(5) {
         let name = names.remove(random.below(names.len()));
         let ty = random.pick(&types).clone();
-        let (declared, column) = plain_column(random, surface, name, ty, &columns);
+        let (declared, column) = plain_column(random, surface, (name, ty, &schema.domains), &columns);
         items.push(declared);
         columns.push(column);
     }
@@ -192,8 +236,19 @@ fn table(random: &mut Random, surface: &Surface, schema: &mut Schema, number: us
     });
 }
 
-fn plain_column(random: &mut Random, surface: &Surface, name: &str, ty: Type, before: &[Column]) -> (Node, Column) {
+fn plain_column(
+    random: &mut Random,
+    surface: &Surface,
+    (name, ty, domains): (&str, Type, &[(&str, Type)]),
+    before: &[Column],
+) -> (Node, Column) {
+    let fitting: Vec<&str> = domains
+        .iter()
+        .filter(|(_, base)| *base == ty)
+        .map(|(domain, _)| *domain)
+        .collect();
     let declared = match ty {
+        _ if !fitting.is_empty() && random.chance(50) => (*random.pick(&fitting)).to_owned(),
         Type::Varchar => format!("varchar({})", random.pick(&[3, 5, 20])),
         Type::Numeric if random.chance(60) => {
             (*random.pick(&["numeric(10,2)", "numeric(5,0)", "numeric(20,6)", "numeric(3,3)"])).to_owned()
@@ -250,6 +305,7 @@ fn expressions<'a>(random: &'a mut Random, surface: &'a Surface, scope: Vec<Name
         surface,
         scope,
         relations: Vec::new(),
+        routines: &[],
         failing: 0,
         failing_max: 0,
         within: 0,

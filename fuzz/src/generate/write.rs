@@ -3,6 +3,7 @@
 use mainstay_core::types::Type;
 
 use super::expression::{Care, Expressions, Named};
+use super::routines::Routine;
 use super::schema::{Column, Kind, Relation, Role};
 use super::surface::Surface;
 use crate::compare::Terms;
@@ -14,6 +15,8 @@ pub struct Writes<'a> {
     pub random: &'a mut Random,
     pub surface: &'a Surface,
     pub relations: &'a [Relation],
+    /// Functions that values may call.
+    pub routines: &'a [Routine],
 }
 
 /// A write and what it leaves open.
@@ -45,6 +48,7 @@ impl Writes<'_> {
             surface: self.surface,
             scope,
             relations: Vec::new(),
+            routines: self.routines,
             failing: 0,
             failing_max,
             within: 0,

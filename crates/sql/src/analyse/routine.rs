@@ -22,6 +22,7 @@ use super::volatility::volatility;
 use crate::ast;
 use crate::ddl::quote;
 use crate::parse;
+use crate::plpgsql::tree::Field;
 use crate::typed::{
     CastContext, Distinct, Expr, ExprKind, Literal, OutputColumn, Query, Returning, RoutineCall, RoutineRun, Select,
     SetExpression, Statement, Target,
@@ -151,10 +152,10 @@ impl State<'_> {
     pub fn columns_of(&self, routine: &Routine) -> Vec<OutputColumn> {
         result_columns(self.catalog, routine)
             .into_iter()
-            .map(|(name, ty)| OutputColumn {
-                name,
-                ty,
-                modifier: TypeModifier::None,
+            .map(|field| OutputColumn {
+                name: field.name,
+                ty: field.ty,
+                modifier: field.modifier,
                 source: None,
             })
             .collect()
@@ -367,12 +368,15 @@ impl State<'_> {
         }
     }
 
-    fn returned_query(&mut self, routine: &Routine, wanted: &[(Ident, Type)], query: &mut Query) -> Result<()> {
+    fn returned_query(&mut self, routine: &Routine, wanted: &[Field], query: &mut Query) -> Result<()> {
         if let SetExpression::Select(select) = &mut query.body
             && let [Target { expr, .. }] = select.target.as_slice()
             && let (Type::Record, ExprKind::Row { fields, rte: None, .. }) = (&expr.ty, &expr.kind)
             && routine.returns.ty == Type::Record
-            && !fields.iter().map(|field| &field.ty).eq(wanted.iter().map(|(_, ty)| ty))
+            && !fields
+                .iter()
+                .map(|field| &field.ty)
+                .eq(wanted.iter().map(|field| &field.ty))
         {
             return Err(self.refuse(
                 "a function whose last query gives a ROW(…) of other types than its arguments",
@@ -395,13 +399,19 @@ impl State<'_> {
             query.columns = columns;
         }
         check_columns(routine, wanted, query.columns.iter().map(|column| &column.ty))?;
-        let types: Vec<Type> = wanted.iter().map(|(_, ty)| ty.clone()).collect();
-        self.coerce_query(query, &types, CastContext::Assignment)?;
-        for (column, (name, ty)) in query.columns.iter_mut().zip(wanted) {
+        let kept = query.columns.iter().zip(wanted);
+        let kept: Vec<(Type, TypeModifier)> = kept
+            .map(|(column, field)| match field.modifier {
+                TypeModifier::None if field.ty == column.ty => (field.ty.clone(), column.modifier),
+                modifier => (field.ty.clone(), modifier),
+            })
+            .collect();
+        self.coerce_columns(query, &kept, CastContext::Assignment)?;
+        for (column, field) in query.columns.iter_mut().zip(wanted) {
             *column = OutputColumn {
-                name: name.clone(),
-                ty: ty.clone(),
-                modifier: TypeModifier::None,
+                name: field.name.clone(),
+                ty: field.ty.clone(),
+                modifier: field.modifier,
                 source: column.source.clone(),
             };
         }
@@ -413,12 +423,7 @@ impl State<'_> {
         Ok(())
     }
 
-    fn returned_rows(
-        &mut self,
-        routine: &Routine,
-        wanted: &[(Ident, Type)],
-        returning: Option<&mut Returning>,
-    ) -> Result<()> {
+    fn returned_rows(&mut self, routine: &Routine, wanted: &[Field], returning: Option<&mut Returning>) -> Result<()> {
         let Some(returning) = returning else {
             return Err(no_result(routine));
         };
@@ -426,14 +431,14 @@ impl State<'_> {
             returning.columns = columns;
         }
         check_columns(routine, wanted, returning.columns.iter().map(|column| &column.ty))?;
-        for ((target, column), (name, ty)) in returning.target.iter_mut().zip(&mut returning.columns).zip(wanted) {
+        for ((target, column), field) in returning.target.iter_mut().zip(&mut returning.columns).zip(wanted) {
             let expr = std::mem::replace(&mut target.expr, Expr::null());
-            target.expr = coerce::cast(self.catalog, expr, ty, TypeModifier::None, CastContext::Assignment)?;
-            target.name = name.clone();
+            target.expr = coerce::cast(self.catalog, expr, &field.ty, field.modifier, CastContext::Assignment)?;
+            target.name = field.name.clone();
             *column = OutputColumn {
-                name: name.clone(),
-                ty: ty.clone(),
-                modifier: TypeModifier::None,
+                name: field.name.clone(),
+                ty: field.ty.clone(),
+                modifier: field.modifier,
                 source: column.source.clone(),
             };
         }
@@ -442,18 +447,27 @@ impl State<'_> {
 }
 
 /// What a routine's result is made of: the columns of its row type, or one value named after the routine.
-pub fn result_columns(catalog: &mainstay_core::catalog::Catalog, routine: &Routine) -> Vec<(Ident, Type)> {
+pub fn result_columns(catalog: &mainstay_core::catalog::Catalog, routine: &Routine) -> Vec<Field> {
     let returns = &routine.returns;
+    let plain = |name: &Ident, ty: &Type| Field {
+        name: name.clone(),
+        ty: ty.clone(),
+        modifier: TypeModifier::None,
+    };
     if !returns.columns.is_empty() {
-        return returns.columns.clone();
+        return returns.columns.iter().map(|(name, ty)| plain(name, ty)).collect();
     }
     match returns.relation.as_ref().and_then(|name| catalog.relation(name)) {
         Some(relation) => relation
             .columns
             .iter()
-            .map(|column| (column.name.clone(), column.ty.clone()))
+            .map(|column| Field {
+                name: column.name.clone(),
+                ty: column.ty.clone(),
+                modifier: column.modifier,
+            })
             .collect(),
-        None => vec![(routine.name.name.clone(), returns.ty.clone())],
+        None => vec![plain(&routine.name.name, &returns.ty)],
     }
 }
 
@@ -492,11 +506,7 @@ fn plain_rows(select: &Select, order: &[crate::typed::SortKey]) -> bool {
 }
 
 /// Errors: 42P13 in PostgreSQL's words.
-fn check_columns<'t>(
-    routine: &Routine,
-    wanted: &[(Ident, Type)],
-    have: impl ExactSizeIterator<Item = &'t Type>,
-) -> Result<()> {
+fn check_columns<'t>(routine: &Routine, wanted: &[Field], have: impl ExactSizeIterator<Item = &'t Type>) -> Result<()> {
     let is_row = matches!(routine.returns.ty, Type::Composite(_) | Type::Record);
     // A literal inside a row is text, if nothing else has decided.
     let settled = |have: &Type| match have {
@@ -506,7 +516,7 @@ fn check_columns<'t>(
     let allowed = |have: &Type, want: &Type| pathway(&settled(have), want, CastContext::Assignment).is_some();
     let count = have.len();
     if !is_row {
-        let [(_, want)] = wanted else {
+        let [Field { ty: want, .. }] = wanted else {
             return Err(mismatch(routine, "Final statement must return exactly one column."));
         };
         let mut have = have;
@@ -517,7 +527,7 @@ fn check_columns<'t>(
         };
     }
     for (at, have) in have.enumerate() {
-        let Some((_, want)) = wanted.get(at) else {
+        let Some(Field { ty: want, .. }) = wanted.get(at) else {
             return Err(mismatch(routine, "Final statement returns too many columns."));
         };
         if !allowed(have, want) {

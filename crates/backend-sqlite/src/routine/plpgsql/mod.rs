@@ -30,6 +30,7 @@ use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
 use mainstay_core::types::{Type, TypeModifier};
 use mainstay_sql::analyse::result_columns;
+use mainstay_sql::plpgsql::tree::Field;
 use mainstay_sql::plpgsql::{self as language, Function, Shape, fields_of};
 use rusqlite::Connection;
 use rusqlite::types::Value as Scalar;
@@ -51,7 +52,7 @@ pub struct Program {
     function: Arc<Function>,
     rights: Rights,
     /// Columns of the result.
-    columns: Vec<(Ident, Type)>,
+    columns: Vec<Field>,
     /// The variables as a call begins.
     start: Arc<Layout>,
     layouts: Mutex<Vec<Arc<Layout>>>,

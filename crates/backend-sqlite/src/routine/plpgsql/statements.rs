@@ -137,11 +137,12 @@ impl Interpreter<'_> {
                 columns.len()
             )));
         }
-        for (index, (field, (_, ty))) in fields.iter().zip(columns).enumerate() {
-            if field.ty != *ty {
+        for (index, (field, column)) in fields.iter().zip(columns).enumerate() {
+            if !fits(field, column) {
                 return Err(mismatch(format!(
-                    "Returned type {} does not match expected type {ty} in column {}.",
-                    field.ty,
+                    "Returned type {} does not match expected type {} in column {}.",
+                    field.ty.display(field.modifier),
+                    column.ty.display(column.modifier),
                     index + 1
                 )));
             }
@@ -182,11 +183,12 @@ impl Interpreter<'_> {
             let message = "structure of query does not match function result type";
             DatabaseError::new("42804", message).detail(detail).into()
         };
-        for (index, (field, (_, ty))) in fields.iter().zip(columns).enumerate() {
-            if field.ty != *ty {
+        for (index, (field, column)) in fields.iter().zip(columns).enumerate() {
+            if !fits(field, column) {
                 return Err(mismatch(format!(
-                    "Returned type {} does not match expected type {ty} in column {}.",
+                    "Returned type {} does not match expected type {} in column {}.",
                     field.ty.display(field.modifier),
+                    column.ty.display(column.modifier),
                     index + 1
                 )));
             }
@@ -255,4 +257,9 @@ pub(super) fn fields_of(program: &ScriptProgram) -> Arc<[Field]> {
             modifier: column.modifier,
         })
         .collect()
+}
+
+/// True if a value of `field` may stand in `column` as it is: the types, and the column's modifier if it has one.
+fn fits(field: &Field, column: &Field) -> bool {
+    field.ty == column.ty && (column.modifier == TypeModifier::None || field.modifier == column.modifier)
 }
