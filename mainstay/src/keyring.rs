@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use mainstay_core::secret::Secret;
 use mainstay_http::keys::{ApiKeys, DEMO_JWT_SECRET, KeyMakingError};
@@ -12,6 +11,8 @@ use mainstay_http::token::{CLOCK_SKEW_SECONDS, KeyError};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+
+pub use mainstay_core::clock::now_seconds;
 
 /// What can go wrong with the keys.
 #[derive(Debug, thiserror::Error)]
@@ -277,14 +278,6 @@ pub fn create_private_dir(dir: &Path) -> std::io::Result<()> {
         fs::write(ignore, "*\n")?;
     }
     Ok(())
-}
-
-/// Seconds since 1970.
-pub fn now_seconds() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map(|elapsed| elapsed.as_secs() as i64)
-        .unwrap_or(0)
 }
 
 #[cfg(test)]

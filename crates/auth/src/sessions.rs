@@ -1,6 +1,7 @@
 //! Sessions, their refresh tokens, and the claims of access tokens.
 
 use jiff::{SignedDuration, Timestamp};
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use serde_json::{Map, Value as Json, json};
@@ -415,7 +416,7 @@ pub async fn granted_by(
     let Some(found) = tx.run(BY_ID, vec![text(session)]).await?.first(Session::read)? else {
         return Ok(None);
     };
-    let issued_at = Timestamp::now().as_second();
+    let issued_at = clock::now().as_second();
     let mut granted = Granted {
         profile,
         session,

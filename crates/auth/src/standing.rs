@@ -14,6 +14,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 use jiff::Timestamp;
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_http::{Authenticated, TokenError};
 use uuid::Uuid;
@@ -116,7 +117,7 @@ impl Default for Standing {
 impl Standing {
     /// Says whether the token holds. Errors: why not; or that the database could not be asked.
     pub async fn admits(&self, store: &Store, claim: &Claim<'_>) -> Result<Result<(), TokenError>, BackendError> {
-        let now = Timestamp::now();
+        let now = clock::now();
         if let Some(verdict) = self.remembered(claim, now) {
             return Ok(verdict);
         }
@@ -276,7 +277,7 @@ mod tests {
     #[test]
     fn what_was_read_before_a_revocation_is_not_remembered() {
         let standing = Standing::default();
-        let now = Timestamp::now();
+        let now = clock::now();
         let before = standing.revocations();
         standing.remember(&claim(1, 1), open(), before);
         standing.remember(&claim(1, 2), open(), before);

@@ -7,13 +7,13 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use mainstay_core::backend::{
     AppliedMigration, Backend, BoxFuture, CheckedMigration, Health, Migration, MigrationError, QueryMode, QueryResult,
     RowSink, Statement, TableRows, Watch,
 };
 use mainstay_core::caller::Caller;
 use mainstay_core::catalog::{Catalog, ColumnIndex, Relation};
+use mainstay_core::clock;
 use mainstay_core::definition::{Definitions, Position};
 use mainstay_core::error::BackendError;
 use mainstay_core::name::{Ident, QualifiedName};
@@ -284,7 +284,7 @@ fn read_on(
     let prepared = reader
         .prepared(program.id, |connection| Prepared::new(connection, program))
         .map_err(|error| refusal(shared, program.catalog_version, &program.sql(), &error))?;
-    let context = Context::of_caller(caller, Timestamp::now());
+    let context = Context::of_caller(caller, clock::now());
     let sources = Sources::of_request(&context, &input.values);
     let mut run = || run::run(program, prepared, &sources, &input.options);
     let refused = |error| match error {

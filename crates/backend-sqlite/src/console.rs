@@ -5,9 +5,9 @@
 //!
 //! Source: PostgreSQL manual, 55.7 (`CommandComplete`: the tags); psql's text output.
 
-use jiff::Timestamp;
 use mainstay_core::backend::QueryResult;
 use mainstay_core::caller::Caller;
+use mainstay_core::clock;
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
 use mainstay_sql::analyse::Analyser;
@@ -179,8 +179,8 @@ fn session_of(caller: Option<&Caller>) -> Session {
 
 fn context_of(caller: Option<&Caller>) -> Context<'_> {
     match caller {
-        Some(caller) => Context::of_caller(caller, Timestamp::now()),
-        None => Context::of_owner(Timestamp::now()),
+        Some(caller) => Context::of_caller(caller, clock::now()),
+        None => Context::of_owner(clock::now()),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Not here: statements of people (`console`) and of migrations (`schema`), which are compiled each time.
 
-use jiff::Timestamp;
+use mainstay_core::clock;
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::plan::{Input, Outcome};
 use mainstay_sql::analyse::Analyser;
@@ -58,7 +58,7 @@ impl Own {
 
     /// Runs it in the transaction that is open.
     pub fn run(&self, connection: &Connection, compiled: &Compiled, input: &Input) -> Result<Outcome, BackendError> {
-        let context = Context::of_owner(Timestamp::now());
+        let context = Context::of_owner(clock::now());
         let sources = Sources::of_request(&context, &input.values);
         routine::enter(connection, compiled, &context, || {
             self.program.cells(connection, compiled, &sources)

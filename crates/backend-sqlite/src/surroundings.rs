@@ -8,9 +8,9 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use mainstay_core::caller::Caller;
 use mainstay_core::catalog::{Catalog, Routine};
+use mainstay_core::clock;
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::QualifiedName;
 use mainstay_core::plan::{Options, Outcome};
@@ -54,7 +54,7 @@ pub fn run(
 fn call(conn: &Connection, compiled: &Compiled, caller: &Caller, name: &QualifiedName) -> Result<(), BackendError> {
     let routine = without_arguments(compiled.catalog(), name).ok_or_else(|| missing(compiled.catalog(), name))?;
     policy::authorize_routine(compiled.catalog(), &caller.role, &routine)?;
-    let context = Context::of_caller(caller, Timestamp::now());
+    let context = Context::of_caller(caller, clock::now());
     routine::enter(conn, compiled, &context, || {
         routine::with_current(|running| {
             let invocation = Invocation {

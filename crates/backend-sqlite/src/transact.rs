@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::Timestamp;
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::name::Ident;
 use mainstay_core::plan::Outcome;
@@ -89,7 +89,7 @@ fn read(
     program: &ReadProgram,
     step: &Step,
 ) -> Result<Outcome, BackendError> {
-    let context = Context::of_caller(&step.caller, Timestamp::now());
+    let context = Context::of_caller(&step.caller, clock::now());
     let sources = Sources::of_request(&context, &step.input.values);
     let _restrained = Restrained::new(connection, program.runs_routine)?;
     surroundings::run(connection, compiled, &step.caller, &step.input.options, || {

@@ -7,6 +7,7 @@
 pub mod backend;
 pub mod caller;
 pub mod catalog;
+pub mod clock;
 pub mod definition;
 pub mod error;
 pub mod keyset;

@@ -11,6 +11,7 @@ use mainstay_auth::messages::delivery::Delivery;
 use mainstay_auth::messages::smtp::Smtp;
 use mainstay_auth::messages::twilio::Twilio;
 use mainstay_core::backend::Backend;
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_data::DataRoom;
@@ -67,10 +68,26 @@ pub enum Mode {
 
 /// Serves until it is asked to stop.
 pub async fn run(serve: &Serve, mode: Mode) -> Result<(), CommandError> {
+    move_clock(mode)?;
     let log = Log::start();
     let result = serve_logged(serve, mode, log.clone()).await;
     log.flush();
     result
+}
+
+/// A test may move the clock of `dev`. Errors: the variable is set for a server that others rely on.
+fn move_clock(mode: Mode) -> Result<(), CommandError> {
+    match (std::env::var_os(clock::VARIABLE), mode) {
+        (None, _) => Ok(()),
+        (Some(file), Mode::Dev) => {
+            clock::follow(file.into());
+            Ok(())
+        }
+        (Some(_), Mode::Production) => Err(CommandError::Other(format!(
+            "{} moves the clock, for tests of `mainstay dev`: unset it",
+            clock::VARIABLE
+        ))),
+    }
 }
 
 async fn serve_logged(serve: &Serve, mode: Mode, log: Log) -> Result<(), CommandError> {

@@ -16,7 +16,7 @@ mod web;
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use mainstay_core::clock;
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
@@ -156,7 +156,7 @@ fn answer(text: &str) -> Result<Object, HookError> {
 fn with_metadata(point: Point, asked: Asked, event: Object) -> Object {
     let metadata = json!({
         "uuid": Uuid::new_v4().to_string(),
-        "time": time(Timestamp::now()),
+        "time": time(clock::now()),
         "name": point.name(),
         "ip_address": asked.address_text(),
     });

@@ -8,7 +8,7 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderName, StatusCode, header};
-use jiff::Timestamp;
+use mainstay_core::clock;
 use mainstay_core::secret::Secret;
 use mainstay_http::Outgoing;
 use mainstay_http::outgoing::{Call, OutgoingError, Reply};
@@ -79,7 +79,7 @@ impl Web {
                 break;
             }
             match outgoing
-                .send(self.signed(&id, Timestamp::now().as_second(), &body).within(left))
+                .send(self.signed(&id, clock::now().as_second(), &body).within(left))
                 .await
             {
                 Ok(reply) if wants_another(&reply) => failed = HookError::Unavailable,

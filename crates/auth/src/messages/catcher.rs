@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use mainstay_core::backend::BoxFuture;
+use mainstay_core::clock;
 
 use super::Message;
 use super::delivery::{Delivery, Undelivered};
@@ -69,7 +70,7 @@ impl Delivery for Catcher {
             }
             state.caught.push_back(Caught {
                 number,
-                at: Timestamp::now(),
+                at: clock::now(),
                 message: message.clone(),
             });
             Ok(())

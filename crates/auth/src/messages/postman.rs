@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use tokio::sync::{Mutex, Notify};
 use uuid::Uuid;
@@ -121,7 +122,7 @@ impl Postman {
                     None
                 }
             };
-            let until = next.and_then(|next| Timestamp::now().duration_until(next).try_into().ok());
+            let until = next.and_then(|next| clock::now().duration_until(next).try_into().ok());
             let pause = until.map_or(LOOKED_AT, |until: Duration| until.clamp(PAUSE_MIN, LOOKED_AT));
             let _ = tokio::time::timeout(pause, woken).await;
         }
@@ -132,7 +133,7 @@ impl Postman {
     pub async fn deliver(&self) -> Result<Option<Timestamp>, BackendError> {
         let _turn = self.rounds.turn.lock().await;
         loop {
-            let now = Timestamp::now();
+            let now = clock::now();
             let until = now.checked_add(HANDING_OVER).unwrap_or(now);
             let taken = match self.store.run(TAKE, vec![text(now), text(until), text(AT_ONCE)]).await {
                 Err(BackendError::Refused(error)) if error.sqlstate == UNDEFINED_TABLE => return Ok(None),
@@ -158,7 +159,7 @@ impl Postman {
                 Err(Undelivered::Later(reason)) => {
                     let pause = usize::try_from(attempts).unwrap_or_default().saturating_sub(1);
                     let pause = PAUSES[pause.min(PAUSES.len() - 1)];
-                    let next = Timestamp::now().checked_add(pause).unwrap_or(Timestamp::MAX);
+                    let next = clock::now().checked_add(pause).unwrap_or(Timestamp::MAX);
                     if next < message.expires_at {
                         self.store.run(AGAIN, vec![text(id), text(next)]).await?;
                         tracing::warn!(kind, attempts, reason, "a message waits for another try");
@@ -172,7 +173,7 @@ impl Postman {
     }
 
     async fn tried(&self, message: &Message) -> Result<(), Undelivered> {
-        if Timestamp::now() >= message.expires_at {
+        if clock::now() >= message.expires_at {
             return Err(Undelivered::Never("what it says does not hold any more".into()));
         }
         let delivery = match message.channel {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use serde_json::json;
@@ -76,7 +77,7 @@ impl Texting {
             purpose,
             channel,
             code: letters.codes.fresh(rules.code_digits)?,
-            now: Timestamp::now(),
+            now: clock::now(),
         })
     }
 

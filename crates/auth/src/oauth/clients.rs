@@ -6,6 +6,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use mainstay_http::Request;
@@ -273,8 +274,8 @@ pub fn make(body: ClientBody, registration: &str) -> Result<(OAuthClient, Option
         name: None,
         uri: None,
         logo_uri: None,
-        created_at: Some(Timestamp::now()),
-        updated_at: Some(Timestamp::now()),
+        created_at: Some(clock::now()),
+        updated_at: Some(clock::now()),
         proof,
     };
     body.apply(&mut client)?;

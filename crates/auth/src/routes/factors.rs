@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use jiff::Timestamp;
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use mainstay_core::transaction::Decision;
@@ -115,7 +116,7 @@ async fn keep(tx: Tx, user: User, session: Session, factor: NewFactor, most: usi
     let Some(session) = sessions::lock(&tx, session.id).await? else {
         return Ok(Decision::Rollback(Err(Error::TokenSessionNotFound)));
     };
-    factors::sweep(&tx, user.id, Timestamp::now()).await?;
+    factors::sweep(&tx, user.id, clock::now()).await?;
     let known = factors::of_user_in(&tx, user.id).await?;
     if !factor.name.is_empty() && known.iter().any(|known| known.name == factor.name) {
         return refused(MfaError::NameTaken(factor.name));
@@ -157,7 +158,7 @@ pub async fn challenge(room: &AuthRoom, signed: Signed, id: &str, client: &Clien
         .transact(move |tx| {
             let factor = factor.clone();
             async move {
-                let expires = challenges::insert(&tx, factor.id, made, from, Timestamp::now()).await?;
+                let expires = challenges::insert(&tx, factor.id, made, from, clock::now()).await?;
                 audit::record_own(&tx, factor.user, Action::ChallengeCreated, about(&factor)).await?;
                 Ok(Decision::Commit(expires))
             }
@@ -201,7 +202,7 @@ pub async fn verify(
         challenge,
         code: Secret::new(body.code),
         client: client.clone(),
-        now: Timestamp::now(),
+        now: clock::now(),
     };
     let is_right = room
         .store

@@ -5,7 +5,7 @@
 //!
 //! Source: Supabase Auth's published interface; OpenID Connect Core 1.0 §3.1.3.7, §15.5.2.
 
-use jiff::Timestamp;
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use mainstay_core::transaction::Decision;
@@ -65,7 +65,7 @@ pub async fn sign_in(room: &AuthRoom, who: &Who, request: &Request, client: &Cli
     };
     let (provider, discovered) = provider(room, &body)?;
     let token = Secret::new(body.id_token);
-    let now = Timestamp::now().as_second();
+    let now = clock::now().as_second();
     let held = id_token::verify(&room.issuers, provider, discovered, &token, now)
         .await
         .map_err(|bad| refused(provider, &bad))?;

@@ -1,7 +1,7 @@
 //! `/factors/recovery-codes`: codes for the day on which the second factor is lost.
 
 use http::StatusCode;
-use jiff::Timestamp;
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use mainstay_core::transaction::Decision;
@@ -222,7 +222,7 @@ struct Tried {
 
 async fn judge(tx: Tx, user: UserId, session: SessionId, code: Secret<String>) -> Outcome<Tried> {
     let refused = |error| Ok(Decision::Rollback(Err(error)));
-    let now = Timestamp::now();
+    let now = clock::now();
     if let Err(error) = held(&tx, user, session).await? {
         return refused(error);
     }

@@ -3,6 +3,7 @@
 //! Not here: `now()` and its kin, which are bound (`context`).
 
 use jiff::Timestamp;
+use mainstay_core::clock;
 use mainstay_sql::analyse::kinds::Arg;
 use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
@@ -26,7 +27,7 @@ pub fn register(conn: &Connection) -> rusqlite::Result<()> {
         Ok(bits as f64 / (1_u64 << 53) as f64)
     })?;
     conn.create_scalar_function("ms_clock", 0, volatile, |_| {
-        Ok(datetime::timestamptz_text(Timestamp::now().as_microsecond()))
+        Ok(datetime::timestamptz_text(clock::now().as_microsecond()))
     })?;
     let pure = volatile | FunctionFlags::SQLITE_DETERMINISTIC;
     for arity in [2, 3] {

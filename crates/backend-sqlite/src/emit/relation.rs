@@ -7,7 +7,7 @@ use mainstay_core::error::DatabaseError;
 use mainstay_core::name::Ident;
 use mainstay_core::policy;
 use mainstay_sql::system;
-use mainstay_sql::typed::{FromItem, RteId, SetExpression};
+use mainstay_sql::typed::{RteId, SetExpression};
 
 use super::documents;
 use super::emitter::{Alias, Emitter, Result, Rte, Scope};
@@ -149,15 +149,7 @@ impl Emitter<'_> {
         self.sql("(");
         self.under(&role, |emitter| {
             emitter.fragment(Scope::default(), |emitter| {
-                let mut uses = Uses::of(|visitor| walk::query(visitor, &query));
-                // A write that reads nothing of the view asks no SELECT on what the view is of.
-                if !wanted.commands.contains(&PolicyCommand::Select)
-                    && let SetExpression::Select(select) = &query.body
-                    && let [FromItem::Relation { rte, .. }] = select.from.as_slice()
-                {
-                    uses.forget(*rte);
-                }
-                emitter.check_uses(&uses)?;
+                emitter.check_uses(&Uses::of(|visitor| walk::query(visitor, &query)))?;
                 if !wanted.rowid {
                     return emitter.query(&query, Names::Given(&names));
                 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use mainstay_core::backend::{QueryResult, Watch};
 use mainstay_core::catalog::{Catalog, Routine};
+use mainstay_core::clock;
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::plan::Outcome;
 use mainstay_sql::analyse::Analyser;
@@ -187,7 +188,7 @@ impl Script {
             compiled: Arc::new(Compiled::new(Arc::new(catalog.clone()))),
             silent: None,
             session: Session::default(),
-            now: Timestamp::now(),
+            now: clock::now(),
             notices: Vec::new(),
             watch,
             last: QueryResult::default(),

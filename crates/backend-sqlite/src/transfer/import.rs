@@ -9,9 +9,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use mainstay_core::backend::BoxFuture;
 use mainstay_core::catalog::{ColumnIndex, Relation};
+use mainstay_core::clock;
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::QualifiedName;
 use mainstay_core::transfer::{Import, Progress, Reached, Rows, SequencePosition};
@@ -193,7 +193,7 @@ impl Import for FileImport {
             let (sql, keys, name) = (writer.finish().0, keys.clone(), relation.name.clone());
             self.transaction(move |connection| {
                 let mut statement = connection.prepare_cached(&sql).map_err(broken)?;
-                let context = Context::of_owner(Timestamp::now());
+                let context = Context::of_owner(clock::now());
                 keys.each(|key| {
                     let key = values(key, &types, &name, &context)?;
                     statement.execute(params_from_iter(key)).map(drop).map_err(broken)
@@ -318,7 +318,7 @@ enum Fault {
 
 fn add(connection: &Connection, sql: &str, name: &QualifiedName, types: &[Input], rows: &Rows) -> Result<(), Fault> {
     let mut statement = connection.prepare_cached(sql).map_err(Fault::Sqlite)?;
-    let context = Context::of_owner(Timestamp::now());
+    let context = Context::of_owner(clock::now());
     rows.each(|row| {
         let values = values(row, types, name, &context).map_err(Fault::Value)?;
         statement

@@ -1,7 +1,7 @@
 //! The record of what was written during a move (`_ms_written`), read from a snapshot; rows by their keys.
 
-use jiff::Timestamp;
 use mainstay_core::catalog::{Catalog, ColumnIndex, Relation};
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::name::{Ident, QualifiedName};
 use mainstay_core::transfer::{Rows, Written, key};
@@ -137,7 +137,7 @@ pub fn read_keys(
     keys: &Rows,
 ) -> Result<Rows, BackendError> {
     let mut statement = connection.prepare_cached(sql).map_err(broken)?;
-    let context = Context::of_owner(Timestamp::now());
+    let context = Context::of_owner(clock::now());
     let mut rows = Rows::new(kinds.len());
     keys.each(|key| {
         let key: Vec<Value> = values(key, inputs, name, &context)?;

@@ -44,8 +44,8 @@ pub mod witness;
 
 pub use script::run_statement;
 
-use jiff::Timestamp;
 use mainstay_core::caller::Caller;
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::plan::{Action, Input, Options, Outcome, Plan};
 use rusqlite::Connection;
@@ -115,7 +115,7 @@ pub fn execute(
     caller: &Caller,
     input: &Input,
 ) -> Result<Outcome, BackendError> {
-    let context = Context::of_caller(caller, Timestamp::now());
+    let context = Context::of_caller(caller, clock::now());
     let sources = Sources::of_request(&context, &input.values);
     let step = || match &program.action {
         Step::Insert(program) => insert::execute(conn, compiled, program, &sources, input),

@@ -5,6 +5,7 @@
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 use jiff::Timestamp;
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use mainstay_core::transaction::Decision;
@@ -230,7 +231,7 @@ impl Looking {
             user: signed.user.id,
             code: secrets::random()?,
             until: authorizations::code_until()?,
-            now: Timestamp::now(),
+            now: clock::now(),
         })
     }
 }
