@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::client::Client;
+use crate::database::run_at;
 use crate::engine::{Engine, postgres_url};
 use crate::project::Project;
 use crate::token;
@@ -37,6 +38,27 @@ impl Server {
         Server::start_as("dev", program, engine, project, &[]).await
     }
 
+    /// Like [`Server::start_dev`], with environment variables.
+    pub async fn start_dev_with(program: &str, engine: Engine, project: Project, environment: &[(&str, &str)]) -> Self {
+        Server::start_as("dev", program, engine, project, environment).await
+    }
+
+    /// Like [`Server::start_dev`] on PostgreSQL, in a database in which `sql` was run before.
+    pub async fn start_dev_after(program: &str, project: Project, sql: &str) -> Self {
+        let mut server = Server::prepared("dev", program, Engine::Postgres, project, &[]).await;
+        run_at(&server.database_url().unwrap(), sql).await;
+        server
+            .run()
+            .unwrap_or_else(|log| panic!("the server did not start:\n{log}"));
+        server
+    }
+
+    /// Like [`Server::start`], for settings that may be refused. Errors: the server's log.
+    pub async fn try_start(program: &str, engine: Engine, project: Project) -> Result<Self, String> {
+        let mut server = Server::prepared("serve", program, engine, project, &[]).await;
+        server.run().map(|()| server)
+    }
+
     /// Like [`Server::start`], with environment variables.
     pub async fn start_with(program: &str, engine: Engine, project: Project, environment: &[(&str, &str)]) -> Self {
         Server::start_as("serve", program, engine, project, environment).await
@@ -49,11 +71,25 @@ impl Server {
         project: Project,
         environment: &[(&str, &str)],
     ) -> Self {
+        let mut server = Server::prepared(mode, program, engine, project, environment).await;
+        server
+            .run()
+            .unwrap_or_else(|log| panic!("the server did not start:\n{log}"));
+        server
+    }
+
+    async fn prepared(
+        mode: &'static str,
+        program: &str,
+        engine: Engine,
+        project: Project,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let database = match engine {
             Engine::Sqlite => None,
             Engine::Postgres => Some(create_database().await),
         };
-        let mut server = Server {
+        Server {
             engine,
             url: String::new(),
             project,
@@ -66,11 +102,7 @@ impl Server {
             child: None,
             log: Arc::default(),
             database,
-        };
-        server
-            .run()
-            .unwrap_or_else(|log| panic!("the server did not start:\n{log}"));
-        server
+        }
     }
 
     /// Starts the process again after [`Server::kill`], on the same data. Errors: the server's log.

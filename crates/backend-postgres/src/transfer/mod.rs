@@ -23,6 +23,7 @@ use mainstay_core::error::BackendError;
 use mainstay_core::transfer::{Arrival, Export, Import, Leaving, Transfer};
 
 use crate::backend::PostgresBackend;
+use crate::bootstrap;
 use crate::decode::text_field;
 use crate::errors::unreachable;
 use crate::wire::{CopyConnection, StepReply, Target};
@@ -67,6 +68,11 @@ impl Transfer for PostgresBackend {
 
     fn import<'a>(&'a self, source: &'a str) -> BoxFuture<'a, Result<Box<dyn Import>, BackendError>> {
         Box::pin(async move {
+            // A database that was left as it is has these only once they are needed, and what they hold moves too.
+            let exclusive = self.inner.pool.exclusive().await?;
+            bootstrap::make_own_tables(exclusive.connection()).await?;
+            exclusive.release();
+            self.inner.reload().await?;
             let import = import::TableImport::begin(&self.inner.target, source).await?;
             Ok(Box::new(import) as Box<dyn Import>)
         })

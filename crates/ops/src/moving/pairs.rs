@@ -19,11 +19,7 @@ const NOT_CARRIED: [&str; 4] = [
 ];
 
 /// Schemas that the platform fills; what the target has no place for is left out while it is empty.
-const PLATFORM: [&str; 5] = ["auth", "storage", "realtime", "extensions", OWN_SCHEMA];
-
-/// What is only remembered for a while. A database that was left as it is has no place for it, and that is no reason not
-/// to move there.
-const OWN_SCHEMA: &str = "_mainstay";
+const PLATFORM: [&str; 5] = ["auth", "storage", "realtime", "extensions", "_mainstay"];
 
 /// One table of both sides.
 #[derive(Clone, Debug)]
@@ -84,7 +80,6 @@ pub fn pairs(source: &Catalog, target: &Catalog) -> Result<Pairs, Error> {
         }
         match target.relation(&table.name) {
             Some(counterpart) => pairs.push(pair(table, counterpart)?),
-            None if table.name.schema.as_str() == OWN_SCHEMA => {}
             None if PLATFORM.contains(&table.name.schema.as_str()) => alone.push(Arc::clone(table)),
             None => return Err(Error::SchemasDiffer(format!("the target has no table {}", table.name))),
         }
@@ -148,14 +143,18 @@ fn pair(source: &Arc<Relation>, target: &Arc<Relation>) -> Result<Pair, Error> {
     }
 }
 
-/// The same type on both sides. PostgreSQL's extensions are built into the embedded engine, wherever they were created.
+/// The same type on both sides. PostgreSQL's extensions are built into the embedded engine, wherever they were created;
+/// addresses, which Supabase's own tables keep as such, are text in the portable subset, and spelt alike.
 fn are_same(here: &Type, there: &Type) -> bool {
+    let is_address = |ty: &Type| matches!(ty, Type::Other(name) if name.name.as_str() == "inet");
     let of_extension = |ty: &Type| match ty {
         Type::Other(name) => Some(name.name.to_string()),
         Type::Vector | Type::Citext => Some(ty.internal_name()),
         _ => None,
     };
     here == there
+        || (is_address(here) && *there == Type::Text)
+        || (is_address(there) && *here == Type::Text)
         || matches!(
             (here, there),
             (Type::Vector | Type::Citext, Type::Other(_)) | (Type::Other(_), Type::Vector | Type::Citext)
