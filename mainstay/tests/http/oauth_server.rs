@@ -23,9 +23,10 @@ fn with(more: &str) -> Project {
 }
 
 /// An application that was registered.
-struct App {
-    id: String,
-    secret: Option<String>,
+#[derive(Clone)]
+pub struct App {
+    pub id: String,
+    pub secret: Option<String>,
 }
 
 async fn register(auth: &Auth, body: Value) -> App {
@@ -38,7 +39,7 @@ async fn register(auth: &Auth, body: Value) -> App {
     }
 }
 
-async fn public(auth: &Auth) -> App {
+pub async fn public(auth: &Auth) -> App {
     register(
         auth,
         json!({"redirect_uris": [HOME, "http://127.0.0.1/cb"], "token_endpoint_auth_method": "none"}),
@@ -71,7 +72,7 @@ async fn begin(auth: &Auth, app: &App, more: &[(&str, &str)]) -> Answer {
 }
 
 /// The id of the question that was asked.
-async fn question(auth: &Auth, app: &App, more: &[(&str, &str)]) -> String {
+pub async fn question(auth: &Auth, app: &App, more: &[(&str, &str)]) -> String {
     let sent = begin(auth, app, more).await;
     let to = sent.header("location");
     assert_eq!(sent.status, 302, "{}", sent.text());
@@ -82,20 +83,20 @@ async fn question(auth: &Auth, app: &App, more: &[(&str, &str)]) -> String {
     query(to)["authorization_id"].clone()
 }
 
-async fn look(auth: &Auth, user: &Session, id: &str) -> Answer {
+pub async fn look(auth: &Auth, user: &Session, id: &str) -> Answer {
     let path = format!("/oauth/authorizations/{id}");
     auth.ask(Method::GET, &path, Some(&user.access_token), Value::Null)
         .await
 }
 
-async fn decide(auth: &Auth, user: &Session, id: &str, action: &str) -> Answer {
+pub async fn decide(auth: &Auth, user: &Session, id: &str, action: &str) -> Answer {
     let path = format!("/oauth/authorizations/{id}/consent");
     auth.ask(Method::POST, &path, Some(&user.access_token), json!({"action": action}))
         .await
 }
 
 /// The code that the user's agreement gives.
-async fn code(auth: &Auth, app: &App, user: &Session, more: &[(&str, &str)]) -> String {
+pub async fn code(auth: &Auth, app: &App, user: &Session, more: &[(&str, &str)]) -> String {
     let id = question(auth, app, more).await;
     let seen = look(auth, user, &id).await;
     assert_eq!(seen.status, 200, "{}", seen.text());
@@ -135,7 +136,7 @@ async fn post(auth: &Auth, path: &str, app: &App, fields: &[(&str, &str)]) -> An
         .await
 }
 
-async fn redeem(auth: &Auth, app: &App, code: &str, verifier: &str) -> Answer {
+pub async fn redeem(auth: &Auth, app: &App, code: &str, verifier: &str) -> Answer {
     let fields = [
         ("grant_type", "authorization_code"),
         ("code", code),
@@ -145,7 +146,7 @@ async fn redeem(auth: &Auth, app: &App, code: &str, verifier: &str) -> Answer {
     post(auth, "/oauth/token", app, &fields).await
 }
 
-async fn refresh(auth: &Auth, app: &App, token: &str) -> Answer {
+pub async fn refresh(auth: &Auth, app: &App, token: &str) -> Answer {
     post(
         auth,
         "/oauth/token",
@@ -517,5 +518,44 @@ async fn what_is_switched_off_is_not_there() {
             }
         },
     )
+    .await;
+}
+
+/// Switching it off is what an operator does when something is wrong: then an application must not become the user.
+#[tokio::test]
+async fn an_application_is_no_user_once_the_server_for_applications_is_switched_off() {
+    on_each_engine(project, async |_, mut auth: Auth| {
+        let ann = auth.sign_up("ann@example.com").await;
+        let app = public(&auth).await;
+        let granted = redeem(&auth, &app, &code(&auth, &app, &ann, &[]).await, VERIFIER).await;
+        let token = granted.json()["refresh_token"].as_str().unwrap().to_owned();
+        assert_eq!(
+            refusal(&auth.refresh(&token).await),
+            refused(400, "refresh_token_not_found")
+        );
+        auth.server.kill();
+        let path = auth.server.project.path().join("supabase/config.toml");
+        let settings = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(
+            &path,
+            settings.replace(
+                "[auth.oauth_server]\nenabled = true",
+                "[auth.oauth_server]\nenabled = false",
+            ),
+        )
+        .unwrap();
+        auth.server.run().unwrap();
+        assert_eq!(
+            refusal(&auth.refresh(&token).await),
+            refused(400, "refresh_token_not_found")
+        );
+        assert_eq!(oauth_error(&refresh(&auth, &app, &token).await).0, 404);
+        crate::auth::session(&auth.refresh(&ann.refresh_token).await);
+        // Switched on again, the application goes on where it was.
+        auth.server.kill();
+        std::fs::write(&path, settings).unwrap();
+        auth.server.run().unwrap();
+        assert_eq!(refresh(&auth, &app, &token).await.status, 200);
+    })
     .await;
 }

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use mainstay_core::transaction::Decision;
@@ -23,7 +24,7 @@ use crate::error::Error;
 use crate::oauth::acting;
 use crate::request::{self, RefreshBody};
 use crate::room::AuthRoom;
-use crate::sessions::{self, Client, Granted};
+use crate::sessions::{self, Client, Granted, Method};
 use crate::store::Tx;
 use crate::users;
 
@@ -57,7 +58,7 @@ pub async fn next(
         successor: sessions::refresh_token()?,
         client: client.clone(),
         config: room.config.clone(),
-        now: Timestamp::now(),
+        now: clock::now(),
     };
     room.store.transact(move |tx| swap(tx, asked.clone())).await?
 }
@@ -144,5 +145,16 @@ async fn swap(tx: Tx, asked: Asked) -> Result<Swapped, BackendError> {
     }
     sessions::refreshed(&tx, session.id, asked.now, &asked.client).await?;
     let granted = sessions::granted_by(&tx, user.id, session.id, issued, Some(sessions::REFRESHED_BY)).await?;
-    Ok(Decision::Commit(granted.ok_or(Error::RefreshSessionNotFound)))
+    // Also where the settings have no applications any more: what they were given is never a session of the user's own.
+    let is_application = |granted: &Granted| {
+        granted
+            .methods
+            .iter()
+            .any(|(name, _)| *name == Method::OAuthProvider.name())
+    };
+    Ok(match granted {
+        Some(granted) if is_application(&granted) == asked.application.is_some() => Decision::Commit(Ok(granted)),
+        Some(_) => Decision::Rollback(Err(Error::RefreshTokenNotFound)),
+        None => Decision::Commit(Err(Error::RefreshSessionNotFound)),
+    })
 }
