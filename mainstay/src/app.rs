@@ -292,13 +292,16 @@ impl App {
                 self.metrics.limited.inc();
                 error.response()
             }
-            None => match self.read(parts, path, body).await {
-                Ok(request) => {
-                    let response = auth.handle(&who, &request, from).await;
-                    parts.headers = request.headers;
-                    response
-                }
-                Err(error) => error.response(),
+            None => match auth.turned_away(&who, &parts.method, path, &parts.headers) {
+                Some(response) => response,
+                None => match self.read(parts, path, body).await {
+                    Ok(request) => {
+                        let response = auth.handle(&who, &request, from).await;
+                        parts.headers = request.headers;
+                        response
+                    }
+                    Err(error) => error.response(),
+                },
             },
         };
         quota.apply(&mut response.headers);

@@ -65,5 +65,5 @@ pub use config::Config;
 pub use error::Error;
 pub use limits::From;
 pub use room::AuthRoom;
-pub use routes::JWKS_SECONDS;
+pub use routes::{Access, JWKS_SECONDS, table};
 pub use sealing::Seals;

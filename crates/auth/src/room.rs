@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use http::{HeaderName, HeaderValue, StatusCode};
-use jiff::Timestamp;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use mainstay_core::backend::Backend;
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use mainstay_core::transaction::Decision;
@@ -188,7 +188,7 @@ impl AuthRoom {
 
     /// Takes away what nobody can use any more. To be called every hour.
     pub async fn sweep(&self) {
-        match sweep::sweep(&self.store, &self.config.sessions, Timestamp::now()).await {
+        match sweep::sweep(&self.store, &self.config.sessions, clock::now()).await {
             Ok(swept) if swept == Swept::default() => {}
             Ok(swept) => tracing::info!(
                 sessions = swept.sessions,
@@ -209,18 +209,19 @@ impl AuthRoom {
         Arc::clone(&self.signer.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The answer to a request of which no body needs to be read, because whoever sends it may not. `None`: read on.
+    pub fn turned_away(&self, who: &Who, method: &Method, path: &str, headers: &HeaderMap) -> Option<Response> {
+        let refused = routes::turned_away(who, method, path).err()?;
+        Some(finished(Err(refused), headers))
+    }
+
     /// Answers one request below the room's prefix.
     pub async fn handle(&self, who: &Who, request: &Request, from: From) -> Response {
         let asked = Asked {
             address: Some(from.address),
         };
-        let mut response = match asked.during(routes::answer(self, who, request, from)).await {
-            Ok(response) => response,
-            Err(routes::Refused::Here(error)) => response::error(&error, &request.headers),
-            Err(routes::Refused::Before(error)) => error.response(),
-        };
-        response::keep_private(&mut response.headers);
-        response
+        let answer = asked.during(routes::answer(self, who, request, from)).await;
+        finished(answer, &request.headers)
     }
 
     /// Passwords that were hashed so far, to be stored or to be compared.
@@ -326,4 +327,14 @@ impl AuthRoom {
         }
         Ok(response)
     }
+}
+
+fn finished(answer: Result<Response, routes::Refused>, asked: &HeaderMap) -> Response {
+    let mut response = match answer {
+        Ok(response) => response,
+        Err(routes::Refused::Here(error)) => response::error(&error, asked),
+        Err(routes::Refused::Before(error)) => error.response(),
+    };
+    response::keep_private(&mut response.headers);
+    response
 }

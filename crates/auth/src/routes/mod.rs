@@ -30,6 +30,7 @@ pub(crate) use sign_up::app_metadata;
 use oauth::OAuthRoute;
 
 use http::{HeaderValue, Method, StatusCode, header};
+use mainstay_core::clock;
 use mainstay_http::{Credential, Request, Response, TokenError};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
@@ -333,6 +334,11 @@ const TABLE: &[(Method, &str, Access, Route)] = &[
     ),
 ];
 
+/// Every route: its method, its path with `{id}` where an id stands, and who may ask. For suites that must not miss one.
+pub fn table() -> impl Iterator<Item = (&'static Method, &'static str, Access)> {
+    TABLE.iter().map(|(method, path, access, _)| (method, *path, *access))
+}
+
 /// The texts that stand in a path's places for ids, in order; empty where it has fewer.
 type Ids<'a> = [&'a str; 2];
 
@@ -369,6 +375,25 @@ fn find<'a>(method: &Method, path: &'a str) -> Result<Found<'a>, Error> {
         true => Error::MethodNotAllowed(method.to_string()),
         false => Error::NotServed(path.to_owned()),
     })
+}
+
+/// What is refused without a look at the database: paths that are no routes, and who brings nothing by which they could
+/// ask. So nobody's megabytes are waited for. What passes is judged in full by [`answer`].
+pub fn turned_away(who: &Who, method: &Method, path: &str) -> Result<(), Refused> {
+    let (access, ..) = find(method, path.trim_end_matches('/'))?;
+    if access != Access::Open {
+        key_holds(who)?;
+    }
+    match access {
+        Access::Open | Access::Key => Ok(()),
+        Access::User | Access::Admin => {
+            claims(who)?;
+            match access == Access::User || who.as_ref().is_ok_and(has_admin_role) {
+                true => Ok(()),
+                false => Err(Error::NotAdmin.into()),
+            }
+        }
+    }
 }
 
 /// Answers a request.
@@ -479,11 +504,15 @@ fn is_users_own(who: &Who) -> Result<(), Error> {
 /// Roles that may do everything here.
 const ADMIN_ROLES: &[&str] = &["service_role", "supabase_admin"];
 
+fn has_admin_role(who: &mainstay_http::Authenticated) -> bool {
+    ADMIN_ROLES.contains(&who.caller.role.as_str())
+}
+
 /// Who it is, for the audit log. Errors: nobody, a broken token, one of an ended session, or somebody without the secret key.
 async fn is_admin(room: &AuthRoom, who: &Who) -> Result<Actor, Refused> {
     claims(who)?;
     match who {
-        Ok(who) if ADMIN_ROLES.contains(&who.caller.role.as_str()) => match room.admits(who).await {
+        Ok(who) if has_admin_role(who) => match room.admits(who).await {
             Err(mainstay_http::Error::Token(TokenError::UserBanned)) => Err(Error::TokenUserBanned.into()),
             Err(mainstay_http::Error::Token(_)) => Err(Error::TokenSessionNotFound.into()),
             Err(error) => Err(Refused::Before(error)),
@@ -521,7 +550,7 @@ async fn signed_in(room: &AuthRoom, who: &Who) -> Result<Signed, Error> {
     let user = user
         .filter(|user| user.deleted_at.is_none())
         .ok_or(Error::TokenUserNotFound)?;
-    if user.is_banned(jiff::Timestamp::now()) {
+    if user.is_banned(clock::now()) {
         return Err(Error::TokenUserBanned);
     }
     let session = match text("session_id") {
