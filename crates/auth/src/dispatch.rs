@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use serde_json::{Map, Value as Json};
@@ -114,7 +115,7 @@ impl Dispatch {
             challenge,
             code: code()?,
             other_code: code()?,
-            now: Timestamp::now(),
+            now: clock::now(),
         })
     }
 
@@ -327,8 +328,7 @@ pub async fn to_address(
 ) -> Result<(), BackendError> {
     let nobody = Recipient::nobody(email);
     let id = user.unwrap_or(nobody.id);
-    users::lock(tx, id).await?;
-    let found = users::by_id_in(tx, id).await?.filter(|user| user.deleted_at.is_none());
+    let found = users::lock(tx, id).await?.filter(|user| user.deleted_at.is_none());
     let kind = found.as_ref().and_then(&chosen);
     match (found, kind) {
         (Some(user), Some(kind)) if !dispatch.letters.is_early(sent_at(&user, kind), dispatch.now) => {

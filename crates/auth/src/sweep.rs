@@ -1,5 +1,6 @@
 //! Takes away what nobody can use any more: sessions that ended by themselves, refresh tokens that were used long ago,
-//! codes and links that nobody has followed, sign-ins that went through a browser and never came back.
+//! codes and links that nobody has followed, sign-ins that went through a browser and never came back, questions of
+//! applications that nobody has answered.
 //!
 //! Users stay, whatever they are: unconfirmed, anonymous, banned.
 //! What is to go is looked for on a reader and taken away a thousand rows at a time, so that nobody waits behind it.
@@ -39,13 +40,21 @@ const DELETE_CODES: &str =
     "DELETE FROM auth.one_time_tokens WHERE id = ANY ($1::uuid[]) AND created_at < $2::timestamp";
 const OLD_FLOWS: &str = "SELECT f.id::text FROM auth.flow_state f WHERE f.created_at < $1::timestamptz LIMIT 1000";
 const DELETE_FLOWS: &str = "DELETE FROM auth.flow_state WHERE id = ANY ($1::uuid[]) AND created_at < $2::timestamptz";
+const OLD_STATES: &str =
+    "SELECT s.id::text FROM auth.oauth_client_states s WHERE s.created_at < $1::timestamptz LIMIT 1000";
+const DELETE_STATES: &str =
+    "DELETE FROM auth.oauth_client_states WHERE id = ANY ($1::uuid[]) AND created_at < $2::timestamptz";
+const OLD_QUESTIONS: &str =
+    "SELECT a.id::text FROM auth.oauth_authorizations a WHERE a.expires_at < $1::timestamptz LIMIT 1000";
+const DELETE_QUESTIONS: &str =
+    "DELETE FROM auth.oauth_authorizations WHERE id = ANY ($1::uuid[]) AND expires_at < $2::timestamptz";
 
 /// How many rows a sweep took away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     pub refresh_tokens: usize,
     pub sessions: usize,
-    /// Codes, links and sign-ins under way.
+    /// Codes, links, sign-ins under way, questions of applications.
     pub unfinished: usize,
 }
 
@@ -67,12 +76,18 @@ pub async fn sweep(store: &Store, rules: &SessionRules, now: Timestamp) -> Resul
     ];
     let sessions = take(store, ENDED_SESSIONS, DELETE_SESSIONS, bounds.clone(), bounds.len()).await?;
     let old = before(UNFINISHED_KEPT);
-    let codes = take(store, OLD_CODES, DELETE_CODES, vec![without_zone(&old)], 1).await?;
-    let flows = take(store, OLD_FLOWS, DELETE_FLOWS, vec![old], 1).await?;
+    let mut unfinished = take(store, OLD_CODES, DELETE_CODES, vec![without_zone(&old)], 1).await?;
+    for (find, delete) in [
+        (OLD_FLOWS, DELETE_FLOWS),
+        (OLD_STATES, DELETE_STATES),
+        (OLD_QUESTIONS, DELETE_QUESTIONS),
+    ] {
+        unfinished += take(store, find, delete, vec![old.clone()], 1).await?;
+    }
     Ok(Swept {
         refresh_tokens,
         sessions,
-        unfinished: codes + flows,
+        unfinished,
     })
 }
 
@@ -94,7 +109,12 @@ async fn take(
 ) -> Result<usize, BackendError> {
     let mut taken = 0;
     for _ in 0..BATCHES_MAX {
-        let ids = store.run(find, bounds.clone()).await?.all(|row| row.text())?;
+        let found = match store.run(find, bounds.clone()).await {
+            // A database that others made may not have the table yet.
+            Err(BackendError::Refused(error)) if error.sqlstate == "42P01" => break,
+            found => found?,
+        };
+        let ids = found.all(|row| row.text())?;
         if ids.is_empty() {
             break;
         }

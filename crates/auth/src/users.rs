@@ -53,7 +53,11 @@ const BY_PHONE: &str = concat!(
     " FROM auth.users u WHERE u.instance_id = '00000000-0000-0000-0000-000000000000' \
      AND u.phone = $1::text AND u.aud = $2::text AND u.is_sso_user = false LIMIT 1"
 );
-const LOCK: &str = "SELECT u.encrypted_password FROM auth.users u WHERE u.id = $1::uuid FOR UPDATE";
+const LOCK: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM auth.users u WHERE u.id = $1::uuid FOR UPDATE"
+);
 const INSERT: &str = "INSERT INTO auth.users (instance_id, id, aud, role, email, phone, encrypted_password, \
      confirmation_token, recovery_token, email_change_token_new, email_change, raw_app_meta_data, raw_user_meta_data, \
      is_sso_user, is_anonymous, created_at, updated_at) \
@@ -317,7 +321,7 @@ pub async fn by_id_in(tx: &Tx, id: UserId) -> Result<Option<User>, BackendError>
 
 /// The same in a transaction. A user who has just been there is there.
 pub async fn profile_in(tx: &Tx, id: UserId) -> Result<Option<Profile>, BackendError> {
-    let Some(user) = tx.run(BY_ID, vec![text(id)]).await?.first(User::read)? else {
+    let Some(user) = by_id_in(tx, id).await? else {
         return Ok(None);
     };
     Ok(Some(Profile {
@@ -327,11 +331,9 @@ pub async fn profile_in(tx: &Tx, id: UserId) -> Result<Option<Profile>, BackendE
     }))
 }
 
-/// Holds the user's row until the transaction ends and gives the password's hash. `None`: there is no such user.
-pub async fn lock(tx: &Tx, id: UserId) -> Result<Option<Secret<String>>, BackendError> {
-    tx.run(LOCK, vec![text(id)])
-        .await?
-        .first(|row| row.text().map(Secret::new))
+/// Holds the user's row until the transaction ends, and gives it as it is once it is held. `None`: there is no such user.
+pub async fn lock(tx: &Tx, id: UserId) -> Result<Option<User>, BackendError> {
+    tx.run(LOCK, vec![text(id)]).await?.first(User::read)
 }
 
 /// Makes a user; triggers on `auth.users` run here, within the transaction.

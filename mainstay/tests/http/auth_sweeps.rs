@@ -29,11 +29,19 @@ const CLOCK: &str = "
     as $$
         insert into auth.flow_state (id, provider_type, authentication_method, created_at)
             values (gen_random_uuid(), 'email', 'magiclink', now() - make_interval(hours => hours));
+        insert into auth.oauth_client_states (id, provider_type, code_verifier, created_at)
+            values (gen_random_uuid(), 'github', 'x', now() - make_interval(hours => hours));
+        insert into auth.oauth_clients (id, registration_type, redirect_uris, grant_types, token_endpoint_auth_method)
+            values (who, 'manual', 'https://app.example/', 'authorization_code', 'none') on conflict do nothing;
+        insert into auth.oauth_authorizations (id, authorization_id, client_id, redirect_uri, scope, created_at, expires_at)
+            values (gen_random_uuid(), gen_random_uuid()::text, who, 'https://app.example/', 'email',
+                now() - make_interval(hours => hours + 1), now() - make_interval(hours => hours));
         insert into auth.one_time_tokens (id, user_id, token_type, token_hash, relates_to, created_at)
             values (gen_random_uuid(), who, 'recovery_token', 'x', 'x', now() - make_interval(hours => hours));
     $$;
     create function public.unfinished() returns jsonb language sql security definer set search_path = '' as $$
-        select jsonb_build_array((select count(*) from auth.flow_state), (select count(*) from auth.one_time_tokens))
+        select jsonb_build_array((select count(*) from auth.flow_state), (select count(*) from auth.one_time_tokens),
+            (select count(*) from auth.oauth_client_states), (select count(*) from auth.oauth_authorizations))
     $$;
     grant execute on function public.age, public.end_at, public.left_of, public.leave, public.unfinished
         to service_role;";
@@ -87,12 +95,12 @@ async fn what_has_ended_is_swept_and_the_rest_stays() {
         // Codes and sign-ins that nobody finished.
         auth.call("leave", json!({"who": ann.id(), "hours": 47})).await;
         auth.call("leave", json!({"who": nobody.id(), "hours": 49})).await;
-        assert_eq!(auth.call("unfinished", json!({})).await, json!([2, 2]));
+        assert_eq!(auth.call("unfinished", json!({})).await, json!([2, 2, 2, 2]));
 
         auth.server.kill();
         auth.server.run().unwrap();
         let begun = Instant::now();
-        while auth.call("unfinished", json!({})).await != json!([1, 1]) {
+        while auth.call("unfinished", json!({})).await != json!([1, 1, 1, 1]) {
             assert!(begun.elapsed() < PATIENCE, "nothing was swept: {}", auth.server.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

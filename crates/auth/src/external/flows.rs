@@ -24,7 +24,6 @@ pub const FLOW_SECONDS: i64 = 600;
 
 const INSERT_SECRET: &str = "INSERT INTO auth.oauth_client_states (id, provider_type, code_verifier, created_at) \
      VALUES ($1::uuid, $2::text, $3::text, now())";
-const SWEEP: &str = "DELETE FROM auth.oauth_client_states WHERE created_at < now() - interval '1 hour'";
 const INSERT: &str = "INSERT INTO auth.flow_state (id, auth_code, code_challenge_method, code_challenge, provider_type, \
      provider_access_token, provider_refresh_token, authentication_method, created_at, updated_at, referrer, \
      oauth_client_state_id, linking_target_id, email_optional) \
@@ -96,7 +95,6 @@ pub struct NewFlow {
 
 /// Keeps a flow until somebody comes back.
 pub async fn begin(tx: &Tx, flow: &NewFlow) -> Result<(), BackendError> {
-    tx.run(SWEEP, Vec::new()).await?;
     let secret_id = Uuid::new_v4();
     let values = vec![
         text(secret_id),

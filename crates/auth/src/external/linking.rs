@@ -8,6 +8,7 @@
 //!
 //! Source: RFC 9700; "Pre-hijacked accounts" (Sudhodanan, Paverd, USENIX Security 2022).
 
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
@@ -198,13 +199,10 @@ async fn add_identity(tx: &Tx, visitor: &Visitor, id: UserId) -> Result<(), Back
 
 /// Holds the account. Errors: it is banned, or gone.
 async fn held(tx: &Tx, id: UserId) -> Outcome<User> {
-    if users::lock(tx, id).await?.is_none() {
-        return Ok(Err(Error::UserNotFound));
-    }
-    let Some(user) = users::by_id_in(tx, id).await?.filter(|user| user.deleted_at.is_none()) else {
+    let Some(user) = users::lock(tx, id).await?.filter(|user| user.deleted_at.is_none()) else {
         return Ok(Err(Error::UserNotFound));
     };
-    if user.is_banned(jiff::Timestamp::now()) {
+    if user.is_banned(clock::now()) {
         return Ok(Err(Error::TokenUserBanned));
     }
     Ok(Ok(user))

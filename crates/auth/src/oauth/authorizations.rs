@@ -4,6 +4,7 @@
 //! holds for [`CODE_SECONDS`] and is redeemed once: the row goes with it.
 
 use jiff::Timestamp;
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use uuid::Uuid;
@@ -31,8 +32,7 @@ macro_rules! columns {
 const INSERT: &str = "INSERT INTO auth.oauth_authorizations (id, authorization_id, client_id, redirect_uri, scope, \
      state, resource, code_challenge, code_challenge_method, nonce, created_at, expires_at) \
      VALUES ($1::uuid, $2::text, $3::uuid, $4::text, $5::text, $6::text, $7::text, $8::text, 's256', $9::text, \
-     now(), $10::timestamptz)";
-const SWEEP: &str = "DELETE FROM auth.oauth_authorizations WHERE expires_at < now() - interval '1 hour'";
+     $11::timestamptz, $10::timestamptz)";
 const LOCK: &str = concat!(
     "SELECT ",
     columns!(),
@@ -44,8 +44,10 @@ const LOCK_BY_CODE: &str = concat!(
     " FROM auth.oauth_authorizations a WHERE a.authorization_code = $1::text AND a.status = 'approved' FOR UPDATE"
 );
 const SET_USER: &str = "UPDATE auth.oauth_authorizations SET user_id = $2::uuid WHERE id = $1::uuid";
+// A clock that was put back since must not make the code's end come before its beginning, which the table refuses.
 const APPROVE: &str = "UPDATE auth.oauth_authorizations SET status = 'approved', authorization_code = $2::text, \
-     approved_at = now(), expires_at = $3::timestamptz WHERE id = $1::uuid";
+     approved_at = now(), expires_at = $3::timestamptz, \
+     created_at = LEAST(created_at, $3::timestamptz - interval '1 second') WHERE id = $1::uuid";
 const DENY: &str = "UPDATE auth.oauth_authorizations SET status = 'denied' WHERE id = $1::uuid";
 const DELETE: &str = "DELETE FROM auth.oauth_authorizations WHERE id = $1::uuid";
 
@@ -110,14 +112,13 @@ impl Authorization {
 }
 
 fn after(seconds: i64) -> Result<Timestamp, Error> {
-    Timestamp::now()
+    clock::now()
         .checked_add(jiff::SignedDuration::from_secs(seconds))
         .map_err(|_| Error::Unexpected("the clock is at its end".into()))
 }
 
 /// Keeps a question. Gives the id by which the user's page asks for it.
 pub async fn ask(store: &Store, client: &OAuthClient, question: &Question) -> Result<String, Error> {
-    store.run(SWEEP, Vec::new()).await?;
     let id = secrets::random()?.expose().clone();
     let values = vec![
         text(Uuid::new_v4()),
@@ -130,6 +131,7 @@ pub async fn ask(store: &Store, client: &OAuthClient, question: &Question) -> Re
         text(&question.challenge),
         optional(question.nonce.as_ref()),
         text(after(ANSWER_SECONDS)?),
+        text(clock::now()),
     ];
     store.run(INSERT, values).await?;
     Ok(id)

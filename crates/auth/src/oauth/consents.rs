@@ -16,7 +16,7 @@ const INSERT: &str = "INSERT INTO auth.oauth_consents (id, user_id, client_id, s
      VALUES ($1::uuid, $2::uuid, $3::uuid, $4::text, now())";
 const RENEW: &str = "UPDATE auth.oauth_consents SET scopes = $2::text, granted_at = now(), revoked_at = NULL \
      WHERE id = $1::uuid";
-const REVOKE: &str = "UPDATE auth.oauth_consents SET revoked_at = now() WHERE id = $1::uuid";
+const REVOKE: &str = "UPDATE auth.oauth_consents SET revoked_at = GREATEST(now(), granted_at) WHERE id = $1::uuid";
 const END_SESSIONS: &str = "DELETE FROM auth.sessions WHERE user_id = $1::uuid AND oauth_client_id = $2::uuid";
 const DROP_QUESTIONS: &str = "DELETE FROM auth.oauth_authorizations WHERE user_id = $1::uuid AND client_id = $2::uuid";
 const OF_USER: &str = "SELECT c.client_id, c.scopes, c.granted_at FROM auth.oauth_consents c \

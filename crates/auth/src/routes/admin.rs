@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use jiff::Timestamp;
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use mainstay_core::transaction::Decision;
@@ -98,7 +99,7 @@ async fn wanted(room: &AuthRoom, body: AdminBody) -> Result<Wanted, Error> {
         None => None,
         Some("none") => Some(None),
         Some(text) => {
-            let until = duration::parse(text).and_then(|length| Timestamp::now().checked_add(length).ok());
+            let until = duration::parse(text).and_then(|length| clock::now().checked_add(length).ok());
             let bad = || Error::Validation(format!("invalid format for ban duration: {text:?}"));
             Some(Some(until.ok_or_else(bad)?))
         }
@@ -214,13 +215,10 @@ async fn apply(
     wanted: Wanted,
 ) -> Result<Decision<Result<Profile, Error>>, BackendError> {
     let refused = |error| Ok(Decision::Rollback(Err(error)));
-    if users::lock(&tx, id).await?.is_none() {
-        return refused(Error::UserNotFound);
-    }
-    let Some(before) = users::profile_in(&tx, id).await? else {
+    let Some(user) = users::lock(&tx, id).await? else {
         return refused(Error::UserNotFound);
     };
-    let (user, known) = (before.user, before.identities);
+    let known = identities::of_user_in(&tx, id).await?;
     if let Some(role) = &wanted.role {
         users::set_role(&tx, id, role).await?;
     }
@@ -310,10 +308,7 @@ pub async fn delete(room: &AuthRoom, admin: Actor, id: UserId, request: &Request
 
 /// True if there was such a user.
 async fn remove(tx: Tx, admin: Actor, id: UserId, stays: bool) -> Result<Decision<bool>, BackendError> {
-    if users::lock(&tx, id).await?.is_none() {
-        return Ok(Decision::Rollback(false));
-    }
-    let Some(user) = users::by_id_in(&tx, id).await? else {
+    let Some(user) = users::lock(&tx, id).await? else {
         return Ok(Decision::Rollback(false));
     };
     if stays {

@@ -2,7 +2,7 @@
 
 use http::header::{COOKIE, LOCATION, SET_COOKIE};
 use http::{HeaderValue, Method as HttpMethod, StatusCode};
-use jiff::Timestamp;
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use mainstay_core::transaction::Decision;
@@ -319,7 +319,7 @@ async fn take(room: &AuthRoom, answer: &Answer) -> Result<Returned, Error> {
         .state
         .parse()
         .map_err(|_| Error::BadOAuthState("OAuth state parameter is invalid"))?;
-    let now = Timestamp::now();
+    let now = clock::now();
     room.store
         .transact(move |tx| async move { Ok(Decision::Commit(flows::take(&tx, state, now).await?)) })
         .await
@@ -361,7 +361,7 @@ async fn end(
         secret: &flow.secret,
         callback: &callback,
     };
-    let now = Timestamp::now().as_second();
+    let now = clock::now().as_second();
     let (mut person, tokens) = exchange::person(room.reach(), provider, &arrival, now).await?;
     if provider.name == "apple" {
         person = named(person, &answer.user);

@@ -156,13 +156,10 @@ async fn issue(tx: Tx, asked: Asked) -> Result<Decision<Result<Made, Error>>, Ba
     let refused = |error| Ok(Decision::Rollback(Err(error)));
     let user = match asked.user {
         None => newcomer(&tx, &asked.email, asked.hash.clone(), &asked.data).await?,
-        Some(id) => {
-            users::lock(&tx, id).await?;
-            match users::by_id_in(&tx, id).await?.filter(|user| user.deleted_at.is_none()) {
-                Some(user) => user,
-                None => return refused(Error::AddressNotFound),
-            }
-        }
+        Some(id) => match users::lock(&tx, id).await?.filter(|user| user.deleted_at.is_none()) {
+            Some(user) => user,
+            None => return refused(Error::AddressNotFound),
+        },
     };
     if matches!(asked.wanted, Wanted::Signup | Wanted::Invite) && user.email_confirmed_at.is_some() {
         return refused(Error::EmailExists);
@@ -250,13 +247,10 @@ async fn send_invitation(
     let refused = |error| Ok(Decision::Rollback(Err(error)));
     let user = match user {
         None => newcomer(&tx, &email, None, &data).await?,
-        Some(id) => {
-            users::lock(&tx, id).await?;
-            match users::by_id_in(&tx, id).await? {
-                Some(user) if user.email_confirmed_at.is_none() => user,
-                _ => return refused(Error::EmailExists),
-            }
-        }
+        Some(id) => match users::lock(&tx, id).await? {
+            Some(user) if user.email_confirmed_at.is_none() => user,
+            _ => return refused(Error::EmailExists),
+        },
     };
     audit::record(&tx, &admin, Action::Invited, audit::about(&user)).await?;
     dispatch.send(&tx, &Recipient::of(&user)).await?;

@@ -207,10 +207,7 @@ pub async fn resend(room: &AuthRoom, request: &Request, client: &Client) -> Resu
 }
 
 async fn change_again(tx: Tx, dispatch: Dispatch, user: UserId, email: String) -> Result<Decision<()>, BackendError> {
-    users::lock(&tx, user).await?;
-    let found = users::by_id_in(&tx, user)
-        .await?
-        .filter(|user| user.deleted_at.is_none());
+    let found = users::lock(&tx, user).await?.filter(|user| user.deleted_at.is_none());
     let waits = found.filter(|user| {
         !user.new_email.is_empty() && !dispatch.letters.is_early(user.email_change_sent_at, dispatch.now)
     });

@@ -129,10 +129,9 @@ async fn pend(
         let profile = users::profile_in(&tx, id).await?.ok_or_else(gone)?;
         return Ok(Decision::Commit(Some(profile)));
     };
-    users::lock(&tx, id).await?;
-    let found = users::profile_in(&tx, id).await?;
+    let found = users::lock(&tx, id).await?;
     audit::record_own(&tx, id, Action::RepeatedSignUp, audit::by_provider("phone")).await?;
-    if found.is_none_or(|found| found.user.confirmed_at.is_some() || found.user.deleted_at.is_some()) {
+    if found.is_none_or(|found| found.confirmed_at.is_some() || found.deleted_at.is_some()) {
         texting.send(&tx, new.id, &phone, false).await?;
         return Ok(Decision::Commit(None));
     }
@@ -234,8 +233,7 @@ pub async fn write_to(
         .transact(move |tx| {
             let (texting, phone, is_right) = (texting.clone(), phone.clone(), is_right.clone());
             async move {
-                users::lock(&tx, id).await?;
-                let found = users::by_id_in(&tx, id).await?;
+                let found = users::lock(&tx, id).await?;
                 let is_there = found.is_some_and(|user| user.deleted_at.is_none() && is_right(&user));
                 let to = if is_there { id } else { UserId(Uuid::new_v4()) };
                 texting.send(&tx, to, &phone, is_there).await?;

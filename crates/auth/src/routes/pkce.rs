@@ -1,6 +1,7 @@
 //! `POST /token?grant_type=pkce`: a session for the code of a flow.
 
 use jiff::Timestamp;
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use mainstay_core::transaction::Decision;
@@ -29,7 +30,7 @@ pub async fn exchange(room: &AuthRoom, request: &Request, client: &Client) -> Re
         verifier: Secret::new(body.code_verifier),
         token: sessions::refresh_token()?,
         client: client.clone(),
-        now: Timestamp::now(),
+        now: clock::now(),
     };
     let (granted, redeemed) = room.store.transact(move |tx| swap(tx, asked.clone())).await??;
     let more = [
@@ -57,8 +58,7 @@ async fn swap(tx: Tx, asked: Asked) -> Result<Swapped, BackendError> {
         Err(error) => return refused(error),
     };
     let id = redeemed.user;
-    users::lock(&tx, id).await?;
-    let Some(user) = users::by_id_in(&tx, id).await?.filter(|user| user.deleted_at.is_none()) else {
+    let Some(user) = users::lock(&tx, id).await?.filter(|user| user.deleted_at.is_none()) else {
         return refused(Error::FlowStateNotFound);
     };
     if user.is_banned(asked.now) {

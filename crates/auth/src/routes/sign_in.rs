@@ -1,5 +1,6 @@
 //! `POST /token`: sessions for passwords; the other kinds of grant have modules of their own.
 
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use mainstay_core::transaction::Decision;
@@ -69,7 +70,7 @@ async fn password(room: &AuthRoom, request: &Request, client: &Client) -> Result
         room.limits.failed(&address);
         return Err(Error::InvalidCredentials);
     };
-    if user.is_banned(jiff::Timestamp::now()) {
+    if user.is_banned(clock::now()) {
         return Err(Error::Banned);
     }
     if !body.email.is_empty() && user.email_confirmed_at.is_none() {
@@ -99,7 +100,7 @@ async fn begin(
     client: Client,
 ) -> Result<Decision<Option<Granted>>, BackendError> {
     let now = users::lock(&tx, user.id).await?;
-    if now.is_none_or(|now| now.expose() != user.password_hash.expose()) {
+    if now.is_none_or(|now| now.password_hash.expose() != user.password_hash.expose()) {
         return Ok(Decision::Rollback(None));
     }
     if let Some(hash) = &renewed {

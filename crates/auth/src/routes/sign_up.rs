@@ -1,7 +1,7 @@
 //! `POST /signup`: new users, by e-mail and password or anonymous.
 
 use http::StatusCode;
-use jiff::Timestamp;
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use mainstay_core::transaction::Decision;
@@ -143,10 +143,9 @@ async fn pend(tx: Tx, known: Option<UserId>, pending: Pending) -> Result<Decisio
         let profile = users::profile_in(&tx, id).await?.ok_or_else(vanished)?;
         return Ok(Decision::Commit(Some(profile)));
     };
-    users::lock(&tx, id).await?;
-    let found = users::profile_in(&tx, id).await?;
+    let found = users::lock(&tx, id).await?;
     audit::record_own(&tx, id, Action::RepeatedSignUp, audit::by_provider("email")).await?;
-    let Some(found) = found.filter(|found| found.user.confirmed_at.is_none() && found.user.deleted_at.is_none()) else {
+    let Some(found) = found.filter(|found| found.confirmed_at.is_none() && found.deleted_at.is_none()) else {
         pending.dispatch.send(&tx, &Recipient::nobody(&pending.email)).await?;
         return Ok(Decision::Commit(None));
     };
@@ -157,7 +156,7 @@ async fn pend(tx: Tx, known: Option<UserId>, pending: Pending) -> Result<Decisio
     users::set_user_metadata(&tx, id, &new.user_metadata).await?;
     let to = Recipient {
         data: new.user_metadata.clone(),
-        ..Recipient::of(&found.user)
+        ..Recipient::of(&found)
     };
     pending.dispatch.send(&tx, &to).await?;
     Ok(users::profile_in(&tx, id)
@@ -305,7 +304,7 @@ pub fn taken(provider: &str, address: &str, data: Map<String, Json>) -> Response
         _ => (address, "", identities::email_data(id, address)),
     };
     users::merge(&mut user_metadata, &own);
-    let now = crate::response::time(Timestamp::now());
+    let now = crate::response::time(clock::now());
     let body = json!({
         "id": id.to_string(),
         "aud": AUDIENCE,

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use mainstay_core::transaction::Decision;
@@ -110,9 +111,7 @@ pub async fn update(room: &AuthRoom, signed: Signed, request: &Request, client: 
         before: signed.user.password_hash.clone(),
         hash,
         nonce,
-        oldest_nonce: Timestamp::now()
-            .checked_sub(room.config.mail.expiry)
-            .unwrap_or_default(),
+        oldest_nonce: clock::now().checked_sub(room.config.mail.expiry).unwrap_or_default(),
         email,
         dispatch,
         phone,
@@ -145,7 +144,7 @@ pub async fn update(room: &AuthRoom, signed: Signed, request: &Request, client: 
 /// user signed in long ago and the settings ask for it. Errors: `ReauthenticationNeeded`, `TooManyRequests`.
 fn nonce_of(room: &AuthRoom, signed: &Signed, nonce: &str) -> Result<Option<Token>, Error> {
     let began = signed.session.as_ref().and_then(|session| session.created_at);
-    let is_recent = began.is_some_and(|began| Timestamp::now().duration_since(began) <= SIGNED_IN_RECENTLY);
+    let is_recent = began.is_some_and(|began| clock::now().duration_since(began) <= SIGNED_IN_RECENTLY);
     if !room.config.secure_password_change || is_recent {
         return Ok(None);
     }
@@ -198,11 +197,11 @@ struct Changes {
 async fn change(tx: Tx, changes: Changes) -> Result<Decision<Result<Profile, Error>>, BackendError> {
     let id = changes.user;
     let refused = |error| Ok(Decision::Rollback(Err(error)));
-    let Some(before) = users::lock(&tx, id).await? else {
+    let Some(mut user) = users::lock(&tx, id).await? else {
         return refused(Error::TokenUserNotFound);
     };
     if let Some(hash) = &changes.hash {
-        if before.expose() != changes.before.expose() {
+        if user.password_hash.expose() != changes.before.expose() {
             // Somebody else has just changed it, and with that ended this session.
             return refused(Error::TokenSessionNotFound);
         }
@@ -217,10 +216,12 @@ async fn change(tx: Tx, changes: Changes) -> Result<Decision<Result<Profile, Err
         users::set_password(&tx, id, hash).await?;
         let scope = changes.session.map_or(Scope::Global, Scope::Others);
         sessions::end(&tx, id, scope).await?;
+        // With the password went what had been sent, and when.
+        match users::by_id_in(&tx, id).await? {
+            Some(changed) => user = changed,
+            None => return refused(Error::TokenUserNotFound),
+        }
     }
-    let Some(mut user) = users::by_id_in(&tx, id).await? else {
-        return refused(Error::TokenUserNotFound);
-    };
     if let Some(data) = &changes.data {
         users::merge(&mut user.user_metadata, data);
         if let Err(error) = request::metadata(&user.user_metadata) {

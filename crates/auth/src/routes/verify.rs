@@ -6,6 +6,7 @@
 
 use http::header;
 use jiff::{SignedDuration, Timestamp};
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use mainstay_core::transaction::Decision;
@@ -248,7 +249,7 @@ fn asked(room: &AuthRoom, verification: Verification, tokens: Vec<Token>, client
         client: client.clone(),
         confirms_both: rules.confirms_both,
         expiry,
-        now: Timestamp::now(),
+        now: clock::now(),
     })
 }
 
@@ -323,14 +324,11 @@ async fn held(tx: &Tx, asked: &Asked) -> Result<Option<(Kept, User)>, BackendErr
     let Some(found) = one_time_tokens::find(tx, &asked.tokens, asked.verification.tokens()).await? else {
         return Ok(None);
     };
-    users::lock(tx, found.user).await?;
+    let user = users::lock(tx, found.user).await?;
     let Some(kept) = one_time_tokens::again(tx, &found).await? else {
         return Ok(None);
     };
-    let Some(user) = users::by_id_in(tx, kept.user)
-        .await?
-        .filter(|user| user.deleted_at.is_none())
-    else {
+    let Some(user) = user.filter(|user| user.id == kept.user && user.deleted_at.is_none()) else {
         return Ok(None);
     };
     let address = match (kept.token_type, asked.verification.is_by_phone()) {

@@ -4,6 +4,7 @@
 
 use http::{HeaderValue, StatusCode, header};
 use jiff::Timestamp;
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use mainstay_core::transaction::Decision;
@@ -114,7 +115,7 @@ async fn code(
         resource: field(fields, "resource").map(str::to_owned),
         token: sessions::refresh_token()?,
         client: client.clone(),
-        now: Timestamp::now(),
+        now: clock::now(),
     };
     let redeemed = room
         .store
@@ -166,8 +167,7 @@ async fn redeem(tx: Tx, redeeming: Redeeming) -> Result<Decision<Result<Redeemed
     let Some(id) = authorization.user else {
         return refused("Authorization code has no associated user");
     };
-    users::lock(&tx, id).await?;
-    let user = users::by_id_in(&tx, id).await?.filter(|user| user.deleted_at.is_none());
+    let user = users::lock(&tx, id).await?.filter(|user| user.deleted_at.is_none());
     let Some(user) = user.filter(|user| !user.is_banned(redeeming.now)) else {
         return refused("The user may not sign in");
     };
@@ -256,7 +256,7 @@ fn id_token(
     nonce: Option<String>,
     signed_in_at: Option<Timestamp>,
 ) -> Result<String, Error> {
-    let now = Timestamp::now().as_second();
+    let now = clock::now().as_second();
     let mut claims = subject::claims(user, &acting.scopes);
     let mut put = |name: &str, value: Json| claims.insert(name.to_owned(), value);
     put("iss", json!(room.config.issuer));
@@ -304,7 +304,7 @@ async fn known(
                 .signer()
                 .verifier()
                 .map_err(|error| Error::Unexpected(error.to_string()))?;
-            let Ok(verified) = verifier.verify(token, Timestamp::now().as_second()) else {
+            let Ok(verified) = verifier.verify(token, clock::now().as_second()) else {
                 return Ok(None);
             };
             let id = verified.claims.get("session_id").and_then(Json::as_str);
@@ -334,7 +334,7 @@ async fn known(
     };
     let found = sessions::by_id(&room.store, session).await?;
     let rules = &room.config.sessions;
-    let goes_on = found.is_some_and(|session| session.ended(rules, Timestamp::now(), None).is_none());
+    let goes_on = found.is_some_and(|session| session.ended(rules, clock::now(), None).is_none());
     if !goes_on {
         return Ok(None);
     }
@@ -363,7 +363,7 @@ pub async fn introspect(room: &AuthRoom, request: &Request, client: &Client) -> 
             Some(id) => users::by_id(&room.store, id).await?,
             None => None,
         };
-        let now = Timestamp::now();
+        let now = clock::now();
         if let Some(user) = user.filter(|user| user.deleted_at.is_none() && !user.is_banned(now)) {
             body = json!({
                 "active": true,
