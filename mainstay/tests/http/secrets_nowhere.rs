@@ -14,7 +14,7 @@ const NEXT_PASSWORD: &str = "canary-second-password-4712";
 const ADMIN_PASSWORD: &str = "canary-admin-password-4713";
 
 /// Bytes of every file below `dir`.
-fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
+pub fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap().map_while(Result::ok) {
         let path = entry.path();
@@ -26,7 +26,7 @@ fn files(dir: &Path) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-fn holds(bytes: &[u8], text: &str) -> bool {
+pub fn holds(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 

@@ -1,0 +1,322 @@
+//! Security suite `ssrf` over the whole program: everything that the server asks for by itself, at every spelling of an
+//! address that is not the internet's. Nothing is asked unless the settings allow it, and the answer is an error with a
+//! code that says nothing of what is there. The guard itself: `crates/http/src/outgoing`.
+
+use http::Method;
+use mainstay_testing::{Answer, Engine, Project};
+use serde_json::{Value, json};
+
+use crate::auth::{Auth, PASSWORD, on_each_engine, session};
+use crate::auth_mail::CLOCK;
+use crate::listener::Listener;
+
+const JSON: &str = "application/json";
+
+/// This machine, spelt otherwise. `{port}` is where the listener is; a name is one that resolves to it.
+const SPELLINGS: &[&str] = &[
+    "127.0.0.1:{port}",
+    "127.1:{port}",
+    "2130706433:{port}",
+    "0x7f000001:{port}",
+    "0177.0.0.1:{port}",
+    "0.0.0.0:{port}",
+    "localhost:{port}",
+    "LOCALHOST.:{port}",
+    "[::1]:{port}",
+    "[::ffff:127.0.0.1]:{port}",
+    "[::ffff:7f00:1]:{port}",
+    "[::127.0.0.1]:{port}",
+    "[64:ff9b::7f00:1]:{port}",
+    "user@127.0.0.1:{port}",
+];
+
+/// Where nobody on the internet is: clouds' secrets and networks behind the server. Nothing answers there, so that each
+/// refusal must come at once.
+const INSIDE: &[&str] = &["169.254.169.254", "10.0.0.1", "[fd00:ec2::254]"];
+
+/// A way to make the server ask: its settings for an address, and the request that leads there.
+struct Way {
+    name: &'static str,
+    settings: fn(&str) -> String,
+    ask: fn() -> (Method, &'static str, Value),
+}
+
+fn sign_up() -> (Method, &'static str, Value) {
+    let body = json!({"email": "ann@example.com", "password": PASSWORD,
+        "gotrue_meta_security": {"captcha_token": "x"}});
+    (Method::POST, "/signup", body)
+}
+
+const WAYS: &[Way] = &[
+    Way {
+        name: "discovery of an issuer",
+        settings: |url| {
+            format!("[mainstay.external.acme]\nenabled = true\nclient_id = \"x\"\nsecret = \"x\"\nissuer = \"{url}\"\n")
+        },
+        ask: || (Method::GET, "/authorize?provider=custom:acme", Value::Null),
+    },
+    Way {
+        name: "keys of an issuer",
+        settings: |url| {
+            format!("[mainstay.external.acme]\nenabled = true\nclient_id = \"x\"\nsecret = \"x\"\nissuer = \"{url}\"\n")
+        },
+        ask: || {
+            // Header, claims and signature of nobody's.
+            let token = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImsifQ.eyJpc3MiOiJ4Iiwic3ViIjoieCIsImF1ZCI6IngifQ.AAAA";
+            (
+                Method::POST,
+                "/token?grant_type=id_token",
+                json!({"provider": "custom:acme", "id_token": token}),
+            )
+        },
+    },
+    Way {
+        name: "a hook before a sign-up",
+        settings: |url| {
+            format!(
+                "[auth.hook.before_user_created]\nenabled = true\nuri = \"{url}/hook\"\n\
+                 secrets = \"v1,whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n"
+            )
+        },
+        ask: sign_up,
+    },
+    Way {
+        name: "a hook on tokens",
+        settings: |url| {
+            format!(
+                "[auth.hook.custom_access_token]\nenabled = true\nuri = \"{url}/hook\"\n\
+                 secrets = \"v1,whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n"
+            )
+        },
+        ask: sign_up,
+    },
+    Way {
+        name: "a captcha's service",
+        settings: |url| {
+            format!(
+                "[auth.captcha]\nenabled = true\nprovider = \"turnstile\"\nsecret = \"x\"\n\
+                 [mainstay.captcha]\nurl = \"{url}/siteverify\"\n"
+            )
+        },
+        ask: sign_up,
+    },
+    Way {
+        name: "leaked passwords",
+        settings: |url| {
+            format!("[mainstay.passwords]\nhibp = true\nhibp_fail_closed = true\nhibp_url = \"{url}/range\"\n")
+        },
+        ask: sign_up,
+    },
+];
+
+fn project(way: &Way, address: &str, allow: &str) -> Project {
+    let url = format!("http://{address}");
+    Project::new().config(&format!(
+        "{}[mainstay.outgoing]\nallow = [{allow}]\n",
+        (way.settings)(&url)
+    ))
+}
+
+async fn asked(auth: &Auth, way: &Way) -> Answer {
+    let (method, path, body) = (way.ask)();
+    auth.ask(method, path, None, body).await
+}
+
+#[tokio::test]
+async fn no_spelling_of_this_machine_is_asked() {
+    let listener = Listener::start(|_| (200, JSON, "{}".into())).await;
+    let port = listener.url.rsplit(':').next().unwrap().to_owned();
+    for way in WAYS {
+        let mut refusals = std::collections::BTreeSet::new();
+        for spelling in SPELLINGS {
+            let address = spelling.replace("{port}", &port);
+            let started =
+                mainstay_testing::Server::try_start(crate::both::PROGRAM, Engine::Sqlite, project(way, &address, ""))
+                    .await;
+            // Settings that name no server are refused at the start.
+            let Ok(server) = started else { continue };
+            let auth = Auth { server };
+            let answer = asked(&auth, way).await;
+            assert!(
+                answer.status.is_client_error() || answer.status.is_server_error(),
+                "{} at {address}: {} {}",
+                way.name,
+                answer.status,
+                answer.text()
+            );
+            assert!(!answer.code().is_empty(), "{}: {}", way.name, answer.text());
+            assert!(!answer.text().contains(&port), "{}: {}", way.name, answer.text());
+            refusals.insert((answer.status.as_u16(), answer.code()));
+        }
+        assert!(!refusals.is_empty(), "{}: nothing was asked", way.name);
+        assert_eq!(refusals.len(), 1, "{}: {refusals:?}", way.name);
+        assert!(listener.heard().is_empty(), "{}: {:?}", way.name, listener.heard());
+    }
+}
+
+#[tokio::test]
+async fn networks_behind_the_server_are_not_asked() {
+    for way in WAYS {
+        for address in INSIDE {
+            let auth = Auth::start(Engine::Sqlite, project(way, address, "")).await;
+            let answer = asked(&auth, way).await;
+            assert!(
+                answer.status.as_u16() >= 400 && !answer.code().is_empty(),
+                "{} at {address}: {}",
+                way.name,
+                answer.text()
+            );
+            // It was refused, and not waited for: the reason that operators read says so.
+            let log = auth.log().await;
+            assert!(!log.contains("panicked"), "{log}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_same_address_is_asked_once_the_settings_allow_it() {
+    for way in WAYS {
+        let listener = Listener::start(|_| (200, JSON, "{}".into())).await;
+        let address = listener.url.trim_start_matches("http://").to_owned();
+        let auth = Auth::start(Engine::Sqlite, project(way, &address, "\"127.0.0.1\"")).await;
+        asked(&auth, way).await;
+        assert!(!listener.heard().is_empty(), "{}: the test asks nothing", way.name);
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_leads_nowhere() {
+    // Allowed is the first; the second, on the same machine, hears what follows a redirect.
+    let second = Listener::start(|_| (200, JSON, json!({"success": true}).to_string())).await;
+    let to = second.url.clone();
+    for status in [302, 307] {
+        let to = to.clone();
+        let first = Listener::start(move |_| (status, "text/html", format!("<a href=\"{to}\">there</a>"))).await;
+        let address = first.url.trim_start_matches("http://").to_owned();
+        for way in WAYS {
+            let auth = Auth::start(Engine::Sqlite, project(way, &address, "\"127.0.0.1\"")).await;
+            let answer = asked(&auth, way).await;
+            assert!(
+                answer.status.as_u16() >= 400,
+                "{} {status}: {} {}",
+                way.name,
+                answer.status,
+                answer.text()
+            );
+        }
+        assert!(!first.heard().is_empty());
+    }
+    assert!(second.heard().is_empty(), "{:?}", second.heard());
+}
+
+/// What an issuer describes is a stranger's word: its addresses are judged as any other, also where the issuer itself is
+/// allowed.
+#[tokio::test]
+async fn what_an_issuer_points_to_is_judged_for_itself() {
+    let inside = Listener::start(|_| (200, JSON, "{}".into())).await;
+    let port = inside.url.rsplit(':').next().unwrap().to_owned();
+    for endpoint in [
+        format!("http://[::1]:{port}"),
+        format!("http://localhost:{port}"),
+        "http://169.254.169.254/latest/meta-data".to_owned(),
+        "file:///etc/passwd".to_owned(),
+        "gopher://127.0.0.1/".to_owned(),
+    ] {
+        let pointed = endpoint.clone();
+        let issuer = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+        let own = issuer.clone();
+        let listener = Listener::start(move |_| {
+            let own = own.lock().unwrap().clone();
+            let body = json!({"issuer": own, "authorization_endpoint": format!("{own}/authorize"),
+                "token_endpoint": format!("{pointed}/token"), "userinfo_endpoint": format!("{pointed}/userinfo"),
+                "jwks_uri": format!("{pointed}/keys"), "code_challenge_methods_supported": ["S256"]});
+            (200, JSON, body.to_string())
+        })
+        .await;
+        *issuer.lock().unwrap() = listener.url.clone();
+        // `[::1]` is not `127.0.0.1`: only the issuer is allowed.
+        let settings = format!(
+            "[mainstay.external.acme]\nenabled = true\nclient_id = \"x\"\nsecret = \"x\"\nissuer = \"{}\"\n\
+             [mainstay.outgoing]\nallow = [\"127.0.0.1\"]\n",
+            listener.url
+        );
+        let only_by_name = endpoint.contains("localhost");
+        let auth = Auth::start(Engine::Sqlite, Project::new().config(&settings)).await;
+        let mut browser = crate::oauth::Browser::default();
+        let away = browser
+            .get(
+                &auth,
+                "/authorize?provider=custom:acme&redirect_to=http://127.0.0.1:3000",
+            )
+            .await;
+        if away.status == 302 {
+            let state = crate::oauth_provider::query(away.header("location"))["state"].clone();
+            let back = [("code".to_owned(), "x".to_owned()), ("state".to_owned(), state)];
+            let end = browser.come_back(&auth, &back).await;
+            assert!(!end.contains("access_token"), "{endpoint}: {end}");
+        }
+        // A name that has an allowed address may be asked there.
+        assert!(
+            only_by_name || inside.heard().is_empty(),
+            "{endpoint}: {:?}",
+            inside.heard()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_sender_of_messages_inside_is_not_asked_and_nobody_waits_for_it() {
+    let listener = Listener::start(|_| (201, JSON, "{}".into())).await;
+    let sms = "[auth.sms]\nenable_signup = true\nenable_confirmations = true\nmax_frequency = \"0s\"\n\
+        [auth.sms.twilio]\nenabled = true\naccount_sid = \"AC1\"\nmessage_service_sid = \"MG1\"\nauth_token = \"t\"\n";
+    for (allow, is_asked) in [("", false), ("\"127.0.0.1\"", true)] {
+        let project = Project::of(CLOCK).config(&format!("{sms}[mainstay.outgoing]\nallow = [{allow}]\n"));
+        let text = std::fs::read_to_string(project.path().join("supabase/config.toml")).unwrap();
+        let url = format!("[mainstay]\nsms_url = \"{}\"\n", listener.url);
+        let project = project.file("supabase/config.toml", &text.replacen("[mainstay]\n", &url, 1));
+        let auth = Auth::start(Engine::Sqlite, project).await;
+        let answer = auth.post("/otp", json!({"phone": "4799999991"})).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        match is_asked {
+            true => {
+                for _ in 0..1_000 {
+                    if !listener.heard().is_empty() {
+                        break;
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                }
+                assert_eq!(listener.heard().len(), 1);
+            }
+            false => {
+                // The failure is said once it has been tried.
+                let log = auth.server.log_with("could not be").await;
+                assert!(listener.heard().is_empty(), "{log}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn keys_of_a_third_party_inside_are_not_asked() {
+    let listener = Listener::start(|_| (200, JSON, "{}".into())).await;
+    let project = || {
+        Project::of("create table notes (id int primary key); grant select on notes to authenticated;").config(
+            &format!(
+                "[mainstay.third_party.abroad]\nissuer = \"{}\"\naudience = \"x\"\n",
+                listener.url
+            ),
+        )
+    };
+    on_each_engine(project, async |_, auth: Auth| {
+        let ann = session(&auth.try_sign_up("ann@example.com", json!({})).await);
+        assert_eq!(auth.user(&ann.access_token).await.status, 200);
+        // A token that only the issuer's keys could verify.
+        let token = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImsifQ.eyJpc3MiOiJ4Iiwic3ViIjoieCIsImF1ZCI6IngifQ.AAAA";
+        for _ in 0..3 {
+            let answer = auth.server.anonymous().bearer(token).get("notes").await;
+            assert_eq!(answer.status, 401, "{}", answer.text());
+        }
+        assert!(listener.heard().is_empty(), "{:?}", listener.heard());
+    })
+    .await;
+}
