@@ -4,6 +4,7 @@
 //! figure is CPU time per request of the server (on PostgreSQL: of the server and of the whole database); requests per
 //! second share the machine with the load.
 
+mod auth;
 mod features;
 mod measure;
 mod report;
@@ -15,7 +16,9 @@ use crate::server::{Engine, Mainstay, Project};
 use crate::setup::{Need, build_mainstay, ensure};
 use crate::workspace::{binary, copy_folder, root};
 use crate::{Arguments, Context, Error, Result, shop_data};
+pub use measure::median;
 use measure::{Load, Tally};
+pub use report::{capital, machine};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -65,6 +68,8 @@ pub struct Results {
 pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
     let write = arguments.switch("--write");
     let features = arguments.switch("--features");
+    let sign_in = arguments.switch("--auth");
+    let accounts = arguments.number("--accounts")?.unwrap_or(auth::ACCOUNTS);
     let rows = arguments.number("--rows")?.unwrap_or(features::ROWS);
     let only = arguments.value("--only")?;
     let operations = OPERATIONS.iter().map(|(name, _)| *name);
@@ -113,6 +118,21 @@ pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
         load: binary("release", "load"),
     };
 
+    if sign_in {
+        let settings = auth::Settings {
+            seconds: settings.seconds,
+            warmup: settings.warmup,
+            rounds: settings.rounds,
+            accounts,
+            engines: settings.engines,
+        };
+        let text = auth::measure(&settings, &programs)?;
+        println!("\n{text}");
+        if write {
+            report::write("sign-in", &text)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let data = Scratch::new("bench-data")?;
     let seed = data.path().join("seed.sql");
     let counts = shop_data::write(&seed, settings.orders)?;

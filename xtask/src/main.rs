@@ -13,6 +13,7 @@ mod demo;
 mod dependencies;
 mod e2e;
 mod fuzz;
+mod http;
 mod json;
 mod licences;
 mod postgres;
@@ -25,6 +26,7 @@ mod setup;
 mod shop_data;
 mod smoke;
 mod test;
+mod timing;
 mod types;
 mod workspace;
 
@@ -57,6 +59,9 @@ Mainstay's tasks.
   cargo xtask bench [--seconds N] [--rounds N] [--orders N] [--only OPERATIONS] [--engine sqlite|postgres] [--write]
       The shop beside the same work written by hand; --write updates docs/benchmarks.md. With --features [--rows N]
       what the API offers beside the plain way: 304, cursors, batches, estimated counts.
+      With --auth [--accounts N] sign-in, beside PocketBase on the embedded engine.
+  cargo xtask timing [--samples N] [--engine sqlite|postgres] [--write]
+      Whether the time of an answer tells if an address has an account; --write updates docs/security.md.
   cargo xtask schemas --from DIR [--write]
       Public projects' migrations on the embedded engine; --write updates docs/portability.md.
   cargo xtask shop-data --orders N [--out FILE]
@@ -133,6 +138,7 @@ fn run(arguments: &[String]) -> Result<ExitCode> {
         "python" => python::run(&mut arguments),
         "schemathesis" => schemathesis::run(&mut arguments),
         "bench" => bench::run(&mut arguments),
+        "timing" => timing::run(&mut arguments),
         "schemas" => schemas::run(&mut arguments),
         "shop-data" => shop_data::run(&mut arguments),
         "setup" => setup::run(&mut arguments),

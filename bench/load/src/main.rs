@@ -8,6 +8,9 @@
 //! `load --url URL --operation NAME --pairs FILE --secret S --anon-key K [--connections N] [--warmup S] [--seconds S] [--once]`
 //!
 //! `FILE` holds lines `order,customer`. `--once` sends one request and prints the body, to compare answers.
+//!
+//! Of `given` each line of `FILE` is a request as it goes over the wire, as a JSON string; of `refresh` a refresh token,
+//! which a connection exchanges for the next one again and again. Whoever is told to wait (429) waits.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use std::collections::HashMap;
@@ -87,6 +90,8 @@ async fn run(options: &Options) -> Result<()> {
             let lists = requests(options, address, "list_20")?;
             prepared(options, &mut connection, name, lists).await?
         }
+        "refresh" => Vec::new(),
+        "given" => given(options)?,
         name if name.starts_with("page_") || name.starts_with("count_") => {
             vec![vec![
                 of_numbers(&mut connection, address, options.text("anon-key")?, name).await?,
@@ -96,6 +101,13 @@ async fn run(options: &Options) -> Result<()> {
             .into_iter()
             .map(|only| vec![only])
             .collect(),
+    };
+    let mut tokens = match options.text("operation")? {
+        "refresh" => std::fs::read_to_string(options.text("pairs")?)?
+            .lines()
+            .map(str::to_owned)
+            .collect(),
+        _ => Vec::new(),
     };
     let requests = Arc::new(questions);
     if options.once {
@@ -111,8 +123,15 @@ async fn run(options: &Options) -> Result<()> {
     let mut tasks = Vec::new();
     for _ in 0..options.number("connections", 64)? {
         let (requests, measuring, stopped, next) = (requests.clone(), measuring.clone(), stopped.clone(), next.clone());
+        let token = tokens.pop();
+        if requests.is_empty() && token.is_none() {
+            return Err("there are fewer tokens than connections".into());
+        }
         tasks.push(tokio::spawn(async move {
-            drive(address, &requests, &measuring, &stopped, &next).await
+            match token {
+                Some(token) => refresh(address, token, &measuring, &stopped).await,
+                None => drive(address, &requests, &measuring, &stopped, &next).await,
+            }
         }));
     }
     tokio::time::sleep(Duration::from_secs(options.number("warmup", 2)?)).await;
@@ -125,19 +144,24 @@ async fn run(options: &Options) -> Result<()> {
     println!("measured");
     stopped.store(true, Ordering::Relaxed);
 
-    let mut latencies = Vec::new();
-    let mut errors = 0;
+    let mut all = Told::default();
     for task in tasks {
-        let (some, failed) = task.await??;
-        latencies.extend(some);
-        errors += failed;
+        let told = task.await??;
+        all.latencies.extend(told.latencies);
+        all.errors += told.errors;
+        all.waits += told.waits;
     }
+    let Told {
+        mut latencies,
+        errors,
+        waits,
+    } = all;
     latencies.sort_unstable();
     let at =
         |share: f64| latencies.get(((latencies.len() as f64 * share) as usize).min(latencies.len().saturating_sub(1)));
     let micros = |share| at(share).copied().unwrap_or_default();
     println!(
-        r#"{{"requests":{},"errors":{errors},"seconds":{seconds},"p50_us":{},"p99_us":{}}}"#,
+        r#"{{"requests":{},"errors":{errors},"waits":{waits},"seconds":{seconds},"p50_us":{},"p99_us":{}}}"#,
         latencies.len(),
         micros(0.5),
         micros(0.99)
@@ -299,16 +323,96 @@ fn token(key: &EncodingKey, customer: &str) -> Result<String> {
     Ok(jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, key)?)
 }
 
-/// Asks until it is told to stop. Returns the latencies in microseconds while measuring, and the unexpected answers.
+/// Requests as they are given.
+fn given(options: &Options) -> Result<Vec<Vec<Vec<u8>>>> {
+    let mut questions = Vec::new();
+    for line in std::fs::read_to_string(options.text("pairs")?)?.lines() {
+        let request: String = serde_json::from_str(line)?;
+        questions.push(vec![request.into_bytes()]);
+    }
+    match questions.is_empty() {
+        true => Err("there are no requests".into()),
+        false => Ok(questions),
+    }
+}
+
+/// What one connection tells.
+#[derive(Default)]
+struct Told {
+    /// Microseconds, while measuring.
+    latencies: Vec<u64>,
+    /// Unexpected answers.
+    errors: u64,
+    /// Answers 429.
+    waits: u64,
+}
+
+impl Told {
+    /// Counts an answer. True: it was the expected one.
+    async fn hear(
+        &mut self,
+        status: u16,
+        connection: &Connection,
+        start: Instant,
+        measuring: &AtomicBool,
+    ) -> Result<bool> {
+        match status {
+            200..300 | 304 => {
+                if measuring.load(Ordering::Relaxed) {
+                    self.latencies.push(start.elapsed().as_micros() as u64);
+                }
+                return Ok(true);
+            }
+            429 => {
+                self.waits += 1;
+                let seconds = connection.header("retry-after").map_or(Ok(1), str::parse)?;
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+            }
+            _ => {
+                self.errors += 1;
+                if self.errors == 1 {
+                    eprintln!("unexpected {status}: {}", String::from_utf8_lossy(&connection.body));
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Exchanges a refresh token for the next one until it is told to stop.
+async fn refresh(address: SocketAddr, mut token: String, measuring: &AtomicBool, stopped: &AtomicBool) -> Result<Told> {
+    let mut connection = Connection::open(address).await?;
+    let mut told = Told::default();
+    while !stopped.load(Ordering::Relaxed) {
+        let body = serde_json::json!({ "refresh_token": token }).to_string();
+        let request = format!(
+            "POST /auth/v1/token?grant_type=refresh_token HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let start = Instant::now();
+        let status = connection.ask(request.as_bytes()).await?;
+        if told.hear(status, &connection, start, measuring).await? {
+            let body: serde_json::Value = serde_json::from_slice(&connection.body)?;
+            body["refresh_token"]
+                .as_str()
+                .ok_or("no refresh token")?
+                .clone_into(&mut token);
+        }
+    }
+    Ok(told)
+}
+
+/// Asks until it is told to stop.
 async fn drive(
     address: SocketAddr,
     questions: &[Vec<Vec<u8>>],
     measuring: &AtomicBool,
     stopped: &AtomicBool,
     next: &AtomicUsize,
-) -> Result<(Vec<u64>, u64)> {
+) -> Result<Told> {
     let mut connection = Connection::open(address).await?;
-    let (mut latencies, mut errors) = (Vec::new(), 0);
+    let mut told = Told::default();
     while !stopped.load(Ordering::Relaxed) {
         let question = &questions[next.fetch_add(1, Ordering::Relaxed) % questions.len()];
         let start = Instant::now();
@@ -319,16 +423,9 @@ async fn drive(
                 break;
             }
         }
-        if !matches!(status, 200..300 | 304) {
-            errors += 1;
-            if errors == 1 {
-                eprintln!("unexpected {status}: {}", String::from_utf8_lossy(&connection.body));
-            }
-        } else if measuring.load(Ordering::Relaxed) {
-            latencies.push(start.elapsed().as_micros() as u64);
-        }
+        told.hear(status, &connection, start, measuring).await?;
     }
-    Ok((latencies, errors))
+    Ok(told)
 }
 
 /// One keep-alive connection that reads as much of HTTP/1.1 as our servers write.

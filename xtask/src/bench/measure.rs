@@ -4,9 +4,13 @@ use crate::json::Json;
 use crate::process::{Server, output};
 use crate::{Context, Error, Result};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+/// Seconds after its time that the load may take to end.
+const PATIENCE: u64 = 60;
 
 /// What the load program needs to know.
 pub struct Load<'a> {
@@ -22,12 +26,16 @@ pub struct Load<'a> {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tally {
     pub per_second: f64,
+    /// How long was measured.
+    pub seconds: f64,
     pub p50_us: f64,
     pub p99_us: f64,
     /// CPU time of the server, in seconds per 1,000 requests.
     pub server_cpu: f64,
     /// CPU time of the database's processes, likewise.
     pub database_cpu: f64,
+    /// Answers that told a client to come again later (429), per second.
+    pub waits_per_second: f64,
 }
 
 impl Tally {
@@ -47,6 +55,12 @@ impl fmt::Display for Tally {
             self.p99_us
         )
     }
+}
+
+/// A load that has begun.
+pub struct Loading {
+    server: Server,
+    log: PathBuf,
 }
 
 impl Load<'_> {
@@ -77,6 +91,32 @@ impl Load<'_> {
     ///
     /// Errors: any request that was not answered with success.
     pub fn run(&self, connections: u64, warmup: u64, seconds: u64, pid: u32, databases: &[u32]) -> Result<Tally> {
+        let mut load = self.start(connections, warmup, seconds)?;
+        let wait = Duration::from_secs(warmup + seconds + PATIENCE);
+        let sample = || -> Result<(f64, f64)> {
+            let databases = databases
+                .iter()
+                .map(|root| tree_cpu_seconds(*root))
+                .sum::<Result<f64>>()?;
+            Ok((cpu_seconds(pid)?, databases))
+        };
+        load.server
+            .wait_for_line(wait, |line| (line == "measuring").then_some(()))?;
+        let before = sample()?;
+        load.server
+            .wait_for_line(wait, |line| (line == "measured").then_some(()))?;
+        let after = sample()?;
+        let tally = self.end(load, wait)?;
+        let per_request = 1_000.0 / (tally.per_second * tally.seconds);
+        Ok(Tally {
+            server_cpu: (after.0 - before.0) * per_request,
+            database_cpu: (after.1 - before.1) * per_request,
+            ..tally
+        })
+    }
+
+    /// Begins to load; [`Load::end`] waits for the end.
+    pub fn start(&self, connections: u64, warmup: u64, seconds: u64) -> Result<Loading> {
         let mut command = self.command();
         command.args([
             "--connections",
@@ -86,26 +126,24 @@ impl Load<'_> {
             "--seconds",
             &seconds.to_string(),
         ]);
-        let log = std::env::temp_dir().join(format!("mainstay-xtask-{}-load.log", std::process::id()));
-        let mut load = Server::start("load", &mut command, &log)?;
-        let wait = Duration::from_secs(warmup + seconds + 30);
-        let sample = || -> Result<(f64, f64)> {
-            let databases = databases
-                .iter()
-                .map(|root| tree_cpu_seconds(*root))
-                .sum::<Result<f64>>()?;
-            Ok((cpu_seconds(pid)?, databases))
-        };
-        load.wait_for_line(wait, |line| (line == "measuring").then_some(()))?;
-        let before = sample()?;
-        load.wait_for_line(wait, |line| (line == "measured").then_some(()))?;
-        let after = sample()?;
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("mainstay-xtask-{}-load-{number}.log", std::process::id());
+        let log = std::env::temp_dir().join(name);
+        let server = Server::start("load", &mut command, &log)?;
+        Ok(Loading { server, log })
+    }
+
+    /// What the load says at its end, without what the kernel knows.
+    ///
+    /// Errors: any request that was not answered with success, or with 429.
+    pub fn end(&self, loading: Loading, wait: Duration) -> Result<Tally> {
+        let Loading { server: mut load, log } = loading;
         let result = load.wait_for_line(wait, |line| line.starts_with('{').then(|| line.to_owned()))?;
         load.wait()?;
         let tail = load.log_tail();
         drop(load);
         let _ = std::fs::remove_file(&log);
-
         let result = Json::parse(&result).context("the load's result")?;
         let number = |name: &str| result.get(name).number().unwrap_or_default();
         let (requests, errors) = (number("requests"), number("errors"));
@@ -117,10 +155,11 @@ impl Load<'_> {
         }
         Ok(Tally {
             per_second: requests / number("seconds"),
+            seconds: number("seconds"),
             p50_us: number("p50_us"),
             p99_us: number("p99_us"),
-            server_cpu: (after.0 - before.0) / requests * 1_000.0,
-            database_cpu: (after.1 - before.1) / requests * 1_000.0,
+            waits_per_second: number("waits") / number("seconds"),
+            ..Tally::default()
         })
     }
 }

@@ -22,6 +22,11 @@ durability, token check and access rules, and nothing else.
 
 <!-- features -->
 <!-- /features -->
+
+## Signing in
+
+<!-- sign-in -->
+<!-- /sign-in -->
 ";
 
 /// Writes a section of the document.
@@ -102,6 +107,7 @@ fn middle(results: &Results, operation: &str, peer: Peer) -> Option<Tally> {
         p99_us: of(|tally| tally.p99_us),
         server_cpu: of(|tally| tally.server_cpu),
         database_cpu: of(|tally| tally.database_cpu),
+        ..Tally::default()
     })
 }
 
@@ -151,7 +157,7 @@ mod tests {
             server_cpu,
             p50_us: 500.0,
             p99_us: 2_000.0,
-            database_cpu: 0.0,
+            ..Tally::default()
         };
         let results = Results {
             engine: Engine::Sqlite,
