@@ -231,8 +231,8 @@ pub fn parameter(mail: &str, name: &str) -> String {
 type Way = fn(Walker, String) -> BoxFuture<'static, Option<()>>;
 
 /// Every way, by its name.
-fn ways() -> Vec<(&'static str, Way)> {
-    vec![
+fn ways() -> [(&'static str, Way); 8] {
+    [
         ("sign-up", |walker, email| Box::pin(sign_up(walker, email))),
         ("link", |walker, email| Box::pin(link(walker, email))),
         ("recovery", |walker, email| Box::pin(recovery(walker, email))),

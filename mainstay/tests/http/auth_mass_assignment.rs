@@ -165,7 +165,7 @@ async fn nobody_is_made_with_more_than_the_route_gives() {
         let mut number = 0;
         for route in ["/signup", "/signup by number", "/otp", "/magiclink"] {
             let path = route.split(' ').next().unwrap();
-            let mut body = |number: u32| match route {
+            let body = |number: u32| match route {
                 "/signup by number" => json!({"phone": format!("47{:08}", number), "password": PASSWORD, "data": {}}),
                 "/signup" => json!({"email": format!("u{number}@example.com"), "password": PASSWORD, "data": {}}),
                 _ => json!({"email": format!("u{number}@example.com"), "data": {}}),
