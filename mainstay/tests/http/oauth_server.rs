@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::auth::{Auth, Session, on_each_engine, refusal, refused};
 use crate::oauth::{CHALLENGE, VERIFIER};
-use crate::oauth_provider::{encoded, query};
+use crate::oauth_provider::{Person, Provider, encoded, query};
 
 const HOME: &str = "https://app.example/callback";
 
@@ -17,7 +17,7 @@ fn project() -> Project {
 
 fn with(more: &str) -> Project {
     Project::of("create table notes (id int primary key);").config(&format!(
-        "[auth]\nsite_url = \"https://shop.example/start\"\n[auth.oauth_server]\nenabled = true\n\
+        "[auth]\nsite_url = \"https://shop.example/start\"\nenable_manual_linking = true\n[auth.oauth_server]\nenabled = true\n\
          authorization_url_path = \"/oauth/consent\"\n{more}"
     ))
 }
@@ -556,6 +556,30 @@ async fn an_application_is_no_user_once_the_server_for_applications_is_switched_
         std::fs::write(&path, settings).unwrap();
         auth.server.run().unwrap();
         assert_eq!(refresh(&auth, &app, &token).await.status, 200);
+    })
+    .await;
+}
+
+/// What is linked to an account opens it: by no route does an application link anything.
+#[tokio::test]
+async fn an_application_links_nothing_to_its_users_account() {
+    let provider = Provider::start().await;
+    let project = || project().config(&provider.settings());
+    on_each_engine(project, async |_, auth: Auth| {
+        let ann = auth.sign_up("ann@example.com").await;
+        let app = public(&auth).await;
+        let granted = redeem(&auth, &app, &code(&auth, &app, &ann, &[]).await, VERIFIER).await;
+        let acting = granted.json()["access_token"].as_str().unwrap().to_owned();
+        let token = provider.id_token(&Person::new("mallory", "mallory@example.com", true), None, None);
+        let link = json!({"provider": "custom:acme", "id_token": token, "link_identity": true});
+        let path = "/token?grant_type=id_token";
+        let answer = auth.ask(Method::POST, path, Some(&acting), link.clone()).await;
+        assert_eq!(refusal(&answer), refused(403, "no_authorization"));
+        let identities = auth.user(&ann.access_token).await.json()["identities"].clone();
+        assert_eq!(identities.as_array().unwrap().len(), 1, "{identities}");
+        // The user may.
+        let answer = auth.ask(Method::POST, path, Some(&ann.access_token), link).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
     })
     .await;
 }

@@ -417,16 +417,13 @@ pub async fn answer(room: &AuthRoom, who: &Who, request: &Request, from: From) -
     {
         captcha.check(request, &room.outgoing).await?;
     }
-    if access == Access::User && !matches!(route, Route::GetUser | Route::OAuth(OAuthRoute::UserInfo)) {
-        is_users_own(who)?;
-    }
     Ok(match route {
         Route::Health => health(),
         Route::Jwks => jwks(room),
         Route::Settings => settings(room),
         Route::SignUp => sign_up::sign_up(room, request, &client).await?,
         Route::Token => sign_in::token(room, who, request, &client).await?,
-        Route::GetUser => user::get(room, signed_in(room, who).await?).await?,
+        Route::GetUser => user::get(room, named(room, who).await?).await?,
         Route::UpdateUser => user::update(room, signed_in(room, who).await?, request, &client).await?,
         Route::Logout => logout::logout(room, signed_in(room, who).await?, request).await?,
         Route::ListAudit => audit::list(room, request).await?,
@@ -493,7 +490,7 @@ fn key_holds(who: &Who) -> Result<(), Refused> {
     }
 }
 
-/// An application that acts for a user reads who that is. The account is the user's own affair.
+/// Errors: an application acts for the user.
 fn is_users_own(who: &Who) -> Result<(), Error> {
     match who.as_ref().ok().and_then(|who| who.verified.as_ref()) {
         Some(verified) if verified.claims.contains_key("client_id") => Err(Error::ClientMayNot),
@@ -536,8 +533,16 @@ impl Signed {
     }
 }
 
-/// The user of the token. Errors: no token, a broken one, its user or session gone, the user banned.
+/// The user who asks in person: the account is the user's own affair, whichever route changes it. Errors: those of
+/// [`named`], or an application acts for the user.
 async fn signed_in(room: &AuthRoom, who: &Who) -> Result<Signed, Error> {
+    is_users_own(who)?;
+    named(room, who).await
+}
+
+/// The user of the token, also where an application acts for the user: enough to read who that is. Errors: no token, a
+/// broken one, its user or session gone, the user banned.
+async fn named(room: &AuthRoom, who: &Who) -> Result<Signed, Error> {
     let claims = claims(who)?;
     let text = |name: &str| claims.get(name).and_then(Json::as_str).filter(|text| !text.is_empty());
     let Some(subject) = text("sub") else {

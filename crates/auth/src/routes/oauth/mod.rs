@@ -8,7 +8,7 @@ mod tokens;
 
 use mainstay_http::{Request, Response};
 
-use super::signed_in;
+use super::{named, signed_in};
 use crate::config::OAuthServer;
 use crate::error::Error;
 use crate::room::{AuthRoom, Who};
@@ -61,7 +61,7 @@ pub async fn answer(
         OAuthRoute::Question => authorize::question(room, signed_in(room, who).await?, id, request).await,
         OAuthRoute::Consent => authorize::consent(room, signed_in(room, who).await?, id, request).await,
         OAuthRoute::Token => tokens::token(room, request, client).await,
-        OAuthRoute::UserInfo => tokens::user_info(room, signed_in(room, who).await?).await,
+        OAuthRoute::UserInfo => tokens::user_info(room, named(room, who).await?).await,
         OAuthRoute::Introspect => tokens::introspect(room, request, client).await,
         OAuthRoute::Revoke => tokens::revoke(room, request, client).await,
         OAuthRoute::Register => clients::register(room, request, client).await,
