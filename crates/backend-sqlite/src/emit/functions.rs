@@ -2,7 +2,6 @@
 //!
 //! Not here: `now()` and its kin, which are bound (`context`).
 
-use jiff::Timestamp;
 use mainstay_core::clock;
 use mainstay_sql::analyse::kinds::Arg;
 use rusqlite::Connection;
