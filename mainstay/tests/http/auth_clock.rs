@@ -315,7 +315,7 @@ async fn a_clock_that_jumps_expires_what_is_late_and_revives_nothing_that_was_us
         let third = moved.refreshed(&second).await;
         moved.jump(0);
         let fourth = moved.refreshed(&third).await;
-        moved.jump(7_200);
+        moved.jump(14_400);
         let stolen = moved.auth.refresh(&bob.refresh_token).await;
         assert_eq!(stolen.code(), "refresh_token_already_used", "{}", stolen.text());
         assert_ne!(moved.auth.refresh(&fourth.refresh_token).await.status, 200);
