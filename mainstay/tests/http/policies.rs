@@ -200,6 +200,13 @@ fn scenarios() -> Vec<(&'static str, Ask, &'static str)> {
             ask("POST /unread_owner").json(r#"{"id":12}"#).prefer(representation),
             "",
         ),
+        (A, ask("PATCH /unread_invoker").json(r#"{"n":3}"#), ""),
+        (
+            A,
+            ask("PATCH /unread_invoker").json(r#"{"n":4}"#).prefer(representation),
+            "42501",
+        ),
+        (A, ask("DELETE /unread_invoker"), ""),
         (A, ask("GET /circular"), "42P17"),
         (A, ask("POST /circular").json(r#"{"id":10}"#), "42P17"),
         (A, ask("GET /hidden_column?select=id"), ""),

@@ -141,8 +141,8 @@ fn fill(project: &Project, programs: &Programs, rows: u64) -> Result<()> {
     let run = |sql: &str| {
         project.command(
             &programs.mainstay,
-            &["db", "query", "--write"],
-            &["--database-url", &url, sql],
+            &["db", "query", sql],
+            &["--write", "--database-url", &url],
         )
     };
     run(NUMBERS)?;

@@ -77,6 +77,11 @@ impl Uses {
         uses
     }
 
+    /// Leaves the relation of one entry unchecked.
+    pub fn forget(&mut self, rte: RteId) {
+        self.relations.remove(&rte);
+    }
+
     /// The columns that are read of an entry declared outside, such as the table that is written.
     pub fn columns_of(&self, rte: RteId) -> Vec<usize> {
         self.columns.get(&rte).into_iter().flatten().copied().collect()
