@@ -1,6 +1,7 @@
 //! The room's settings.
 
 mod mfa;
+mod pages;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ use crate::hooks::Hooks;
 use crate::sealing::Seals;
 
 pub use mfa::{CHALLENGE_LIFETIME, MfaRules, Switches};
+pub use pages::{Accent, Pages, Widget, WidgetKind};
 
 /// All of them, as the binary reads them from `config.toml`.
 #[derive(Clone, Debug)]
@@ -37,6 +39,8 @@ pub struct Config {
     pub anonymous_enabled: bool,
     /// Users may link and unlink identities.
     pub manual_linking: bool,
+    /// `None`: the ready pages are switched off.
+    pub pages: Option<Pages>,
     /// Providers that are switched on.
     pub external: Vec<Provider>,
     /// `None`: it is no provider.
@@ -60,6 +64,16 @@ pub struct Config {
     pub seals: Seals,
     pub rates: Rates,
     pub hooks: Hooks,
+}
+
+impl Config {
+    /// The path of the address under which the room is reached from outside.
+    pub fn path(&self) -> &str {
+        self.url
+            .split_once("://")
+            .and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]))
+            .unwrap_or_default()
+    }
 }
 
 /// How addresses are proved by mail.
@@ -131,21 +145,22 @@ impl Default for PhoneRules {
 /// Being a provider for applications of others.
 #[derive(Clone, Debug)]
 pub struct OAuthServer {
-    /// Path below the application's own address of the page on which users are asked.
-    pub consent_path: String,
+    /// Path below the application's own address of the page on which users are asked. `None`: the ready page.
+    pub consent_path: Option<String>,
     /// Anybody may register an application.
     pub dynamic_registration: bool,
 }
 
 impl OAuthServer {
-    /// The page on which users are asked, of the application at `site`.
-    pub fn consent_page(&self, site: &str) -> String {
+    /// The page on which users are asked, of the application at `site`, if it has one of its own.
+    pub fn consent_page(&self, site: &str) -> Option<String> {
         let bare = site.split(['?', '#']).next().unwrap_or_default();
-        format!(
+        let path = self.consent_path.as_ref()?;
+        Some(format!(
             "{}/{}",
             bare.trim_end_matches('/'),
-            self.consent_path.trim_start_matches('/')
-        )
+            path.trim_start_matches('/')
+        ))
     }
 }
 

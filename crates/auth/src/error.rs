@@ -185,6 +185,9 @@ pub enum Error {
     MethodNotAllowed(String),
     #[error("captcha protection: request disallowed ({0})")]
     CaptchaFailed(String),
+    /// Of a page: it was not made for this browser, or comes from somebody else's page.
+    #[error("The form was not made for this browser")]
+    FormRefused,
     #[error("captcha verification process failed")]
     CaptchaUnknown,
     #[error("Unable to perform password strength check with HaveIBeenPwned.org.")]
@@ -289,6 +292,7 @@ impl Error {
             | Error::DynamicRegistrationDisabled
             | Error::ClientMayNot
             | Error::AppMetadata
+            | Error::FormRefused
             | Error::TokenUserNotFound
             | Error::TokenSessionNotFound
             | Error::LinkExpired
@@ -386,6 +390,7 @@ impl Error {
             Error::InsufficientAal => "insufficient_aal",
             Error::SsoManaged => "user_sso_managed",
             Error::CaptchaFailed(_) => "captcha_failed",
+            Error::FormRefused => "validation_failed",
             Error::Hook(error) => error.name(),
             Error::Mfa(error) => error.name(),
             Error::UnsupportedProvider(_) | Error::BadIdentityId => "validation_failed",

@@ -14,8 +14,9 @@ use mainstay_core::secret::Secret;
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::page_sessions;
 use crate::secrets;
-use crate::sessions::Method;
+use crate::sessions::{self, Method, Session, SessionId};
 use crate::store::{Row, Tx, text};
 use crate::users::UserId;
 
@@ -33,9 +34,12 @@ const LATEST: &str = "SELECT f.id, f.auth_code FROM auth.flow_state f WHERE f.us
      ORDER BY f.created_at DESC, f.id LIMIT 1";
 const ISSUE: &str = "UPDATE auth.flow_state SET auth_code_issued_at = now(), updated_at = now() WHERE id = $1::uuid";
 const BY_CODE: &str = "SELECT f.id, f.user_id, f.code_challenge_method::text, f.code_challenge, \
-     f.authentication_method, f.auth_code_issued_at, f.provider_access_token, f.provider_refresh_token \
-     FROM auth.flow_state f WHERE f.auth_code = $1::text FOR UPDATE";
+     f.authentication_method, f.auth_code_issued_at, f.provider_access_token, f.provider_refresh_token, \
+     f.provider_type FROM auth.flow_state f WHERE f.auth_code = $1::text FOR UPDATE";
 const DELETE: &str = "DELETE FROM auth.flow_state WHERE id = $1::uuid";
+
+/// Stands in a provider's place where a page hands over a session that has begun.
+const BY_PAGE: &str = "page";
 
 /// How a verifier becomes a challenge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +135,25 @@ pub async fn begin(tx: &Tx, user: UserId, method: Method, challenge: &Challenge)
     tx.run(INSERT, values).await.map(drop)
 }
 
+/// Gives out a code at once: it hands over a session that has begun.
+pub async fn hand_over(tx: &Tx, session: &Session, challenge: &Challenge) -> Result<Secret<String>, BackendError> {
+    let (id, code) = (Uuid::new_v4(), code());
+    let (challenge_method, challenge) = challenge.columns();
+    let values = vec![
+        text(id),
+        text(session.user),
+        text(code.expose()),
+        text(challenge_method),
+        text(challenge),
+        text(BY_PAGE),
+        text(sessions::began_by(tx, session.id).await?.name()),
+    ];
+    tx.run(INSERT, values).await?;
+    tx.run(ISSUE, vec![text(id)]).await?;
+    page_sessions::hand_over_by(tx, id, session.id).await?;
+    Ok(code)
+}
+
 /// Gives out the code of the flow that the user began last in this way. `None`: there is no such flow.
 pub async fn issue(tx: &Tx, user: UserId, method: Method) -> Result<Option<Secret<String>>, BackendError> {
     let found = tx.run(LATEST, vec![text(user), text(method.name())]).await?;
@@ -146,6 +169,8 @@ pub async fn issue(tx: &Tx, user: UserId, method: Method) -> Result<Option<Secre
 pub struct Redeemed {
     pub user: UserId,
     pub method: Method,
+    /// The session that the code hands over. `None`: one begins.
+    pub session: Option<SessionId>,
     /// Tokens of the provider that the user came from.
     pub provider_token: Option<Secret<String>>,
     pub provider_refresh_token: Option<Secret<String>>,
@@ -159,6 +184,7 @@ struct Kept {
     issued_at: Option<Timestamp>,
     provider_token: Option<Secret<String>>,
     provider_refresh_token: Option<Secret<String>>,
+    is_by_page: bool,
 }
 
 impl Kept {
@@ -181,6 +207,7 @@ impl Kept {
             issued_at: row.time()?,
             provider_token: filled(row.maybe()?),
             provider_refresh_token: filled(row.maybe()?),
+            is_by_page: row.text()? == BY_PAGE,
         })
     }
 }
@@ -210,10 +237,18 @@ pub async fn redeem(
     if !challenge.fits(verifier.expose()) {
         return Ok(Err(Error::BadCodeVerifier));
     }
+    let mut session = None;
+    if kept.is_by_page {
+        session = page_sessions::take_over_by(tx, kept.id).await?;
+        if session.is_none() {
+            return Ok(Err(Error::FlowStateNotFound));
+        }
+    }
     tx.run(DELETE, vec![text(kept.id)]).await?;
     Ok(Ok(Redeemed {
         user,
         method,
+        session,
         provider_token: kept.provider_token,
         provider_refresh_token: kept.provider_refresh_token,
     }))

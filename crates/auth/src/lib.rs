@@ -10,6 +10,7 @@
 //! | [`sessions`] | sessions, their refresh tokens, the claims of access tokens |
 //! | [`redirect`] [`landing`] [`flow_state`] | sending browsers back to applications, and the codes that they bring |
 //! | [`one_time_tokens`] [`dispatch`] | codes and links that prove an address, and sending them |
+//! | [`html`] [`page_sessions`] | the ready pages: markup, browsers that are signed in on them |
 //! | [`messages`] | mails: texts, queue, delivery |
 //! | [`standing`] | whose tokens still hold, in every room |
 //! | [`factors`] | second factors, their challenges, codes that were used and guessed |
@@ -39,6 +40,7 @@ mod factors;
 mod firebase_scrypt;
 mod flow_state;
 pub mod hooks;
+mod html;
 mod identities;
 mod issuing;
 mod landing;
@@ -47,6 +49,7 @@ mod limits;
 pub mod messages;
 mod oauth;
 mod one_time_tokens;
+mod page_sessions;
 mod passwords;
 pub mod redirect;
 mod request;

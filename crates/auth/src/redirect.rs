@@ -35,6 +35,8 @@ pub struct Redirects {
     site: Url,
     site_text: String,
     patterns: Vec<Regex>,
+    /// The room's own page, on which sign-ins go on that messages and providers have been part of.
+    page: Option<String>,
 }
 
 impl Redirects {
@@ -49,7 +51,24 @@ impl Redirects {
             site,
             site_text: site_url.to_owned(),
             patterns,
+            page: None,
         })
+    }
+
+    /// Also allows a page of the room's own, with any query.
+    #[must_use]
+    pub fn and_page(mut self, page: &str) -> Self {
+        self.page = Some(page.to_owned());
+        self
+    }
+
+    /// The query of an address that leads to the room's own page.
+    pub fn query_of_page<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let rest = text.strip_prefix(self.page.as_deref()?)?;
+        match rest.is_empty() {
+            true => Some(rest),
+            false => rest.strip_prefix('?').filter(|query| !query.contains('#')),
+        }
     }
 
     /// The application's own address.
@@ -90,6 +109,9 @@ impl Redirects {
         if text.is_empty() || text.len() > BYTES_MAX || text.chars().any(|letter| letter.is_control() || letter == '\\')
         {
             return false;
+        }
+        if self.query_of_page(text).is_some() {
+            return true;
         }
         let Ok(url) = Url::parse(text) else { return false };
         if SCHEMES_REFUSED.contains(&url.scheme()) || !url.username().is_empty() || url.password().is_some() {

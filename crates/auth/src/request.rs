@@ -357,6 +357,17 @@ pub fn phone(text: &str) -> Result<String, Error> {
     }
 }
 
+/// The value of a cookie.
+pub fn cookie<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    let lines = request.headers.get_all(http::header::COOKIE).iter();
+    let cookies = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'));
+    cookies
+        .filter_map(|cookie| cookie.trim().split_once('='))
+        .find_map(|(own, value)| (own == name).then_some(value))
+}
+
 /// The client's own name for itself, cut.
 pub fn user_agent(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(http::header::USER_AGENT)?.to_str().ok()?;

@@ -65,7 +65,11 @@ pub struct AuthRoom {
 
 impl AuthRoom {
     /// Opens the room.
-    pub fn new(backend: Arc<dyn Backend>, config: Config, signer: Signer) -> Self {
+    pub fn new(backend: Arc<dyn Backend>, mut config: Config, signer: Signer) -> Self {
+        if config.pages.is_some() {
+            let page = routes::page_url(&config);
+            config.redirects = config.redirects.and_page(&page);
+        }
         let issuing = Issuing {
             issuer: config.issuer.clone(),
             expiry_seconds: config.jwt_expiry_seconds,
@@ -222,6 +226,11 @@ impl AuthRoom {
         };
         let answer = asked.during(routes::answer(self, who, request, from)).await;
         finished(answer, &request.headers)
+    }
+
+    /// True if the ready pages are served.
+    pub fn has_pages(&self) -> bool {
+        self.config.pages.is_some()
     }
 
     /// Passwords that were hashed so far, to be stored or to be compared.

@@ -128,6 +128,11 @@ const DELETE_LOWER: &str = "DELETE FROM auth.sessions WHERE user_id = $1::uuid A
 const FORGET_TOKENS: &str = "DELETE FROM auth.refresh_tokens WHERE session_id = $1::uuid";
 const BY_ID: &str = "SELECT s.id, s.user_id, s.created_at, s.not_after, s.refreshed_at, s.aal::text \
      FROM auth.sessions s WHERE s.id = $1::uuid";
+const KEEP_UNTIL: &str = "UPDATE auth.sessions SET not_after = $2::timestamptz, updated_at = now() WHERE id = $1::uuid";
+const LIST: &str = "SELECT s.id, s.created_at, s.refreshed_at, s.user_agent, s.ip::text FROM auth.sessions s \
+     WHERE s.user_id = $1::uuid ORDER BY s.created_at DESC, s.id";
+const LIST_OWN: &str = "SELECT s.id, s.created_at, s.refreshed_at, s.user_agent, s.ip::text FROM auth.sessions s \
+     WHERE s.user_id = $1::uuid AND s.oauth_client_id IS NULL ORDER BY s.created_at DESC, s.id";
 const METHODS: &str = "SELECT c.authentication_method, c.updated_at FROM auth.mfa_amr_claims c \
      WHERE c.session_id = $1::uuid ORDER BY c.updated_at DESC, c.id";
 
@@ -325,6 +330,57 @@ pub struct Granted {
 /// The session, if there is one.
 pub async fn by_id(store: &Store, id: SessionId) -> Result<Option<Session>, BackendError> {
     store.run(BY_ID, vec![text(id)]).await?.first(Session::read)
+}
+
+/// A session as its user is shown it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    pub id: SessionId,
+    pub created_at: Option<Timestamp>,
+    pub refreshed_at: Option<Timestamp>,
+    pub user_agent: Option<String>,
+    pub address: Option<String>,
+}
+
+/// The user's sessions, newest first.
+pub async fn list(store: &Store, user: UserId) -> Result<Vec<Listed>, BackendError> {
+    listed(store.run(LIST, vec![text(user)]).await?)
+}
+
+/// The same without those of applications that act for the user.
+pub async fn list_own(store: &Store, user: UserId) -> Result<Vec<Listed>, BackendError> {
+    listed(store.run(LIST_OWN, vec![text(user)]).await?)
+}
+
+fn listed(rows: Rows) -> Result<Vec<Listed>, BackendError> {
+    rows.all(|row| {
+        Ok(Listed {
+            id: SessionId(row.uuid()?),
+            created_at: row.time()?,
+            refreshed_at: row.time()?,
+            user_agent: row.maybe()?,
+            address: row.maybe()?,
+        })
+    })
+}
+
+/// The session ends by itself at `until`. `None`: as the settings say.
+pub async fn keep_until(tx: &Tx, session: SessionId, until: Option<Timestamp>) -> Result<(), BackendError> {
+    tx.run(KEEP_UNTIL, vec![text(session), optional(until)]).await.map(drop)
+}
+
+/// Gives a session to whoever gets the token. Nobody else can refresh it any more, and it does not end with its page.
+pub async fn hand_over(tx: &Tx, session: &Session, token: &Secret<String>) -> Result<(), BackendError> {
+    keep_until(tx, session.id, None).await?;
+    tx.run(FORGET_TOKENS, vec![text(session.id)]).await?;
+    insert_token(tx, session.user, session.id, token, None).await
+}
+
+/// How the session began.
+pub async fn began_by(tx: &Tx, session: SessionId) -> Result<Method, BackendError> {
+    let methods = methods(tx.run(METHODS, vec![text(session)]).await?)?;
+    let first = methods.iter().rev().find_map(|(name, _)| Method::of_name(name));
+    Ok(first.unwrap_or(Method::Otp))
 }
 
 /// Begins a session. The user's row was written or locked before.

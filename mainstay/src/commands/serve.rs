@@ -136,15 +136,7 @@ async fn serve_logged(serve: &Serve, mode: Mode, log: Log) -> Result<(), Command
         None
     };
     super::users::announce(&database, address);
-    let catches_mail = app.dev.as_ref().is_some_and(|dev| dev.mail.is_some());
-    announce(
-        mode,
-        address,
-        &database.describe(),
-        &keys,
-        config.auth.is_some(),
-        catches_mail,
-    );
+    announce(mode, address, &database.describe(), &keys, &places(&app));
     server::serve(app, listener, server::stop_signal()).await;
     backend.close().await;
     tracing::info!("stopped");
@@ -224,6 +216,9 @@ fn auth_room(
         )));
     }
     auth.secret = keys.jwt_secret.clone();
+    if mode == Mode::Production {
+        auth.pages = auth.pages.filter(|pages| pages.is_wanted);
+    }
     let room = AuthRoom::new(backend, auth, keyring::signer(config)?);
     let room = room.reaching(outgoing(config, mode));
     let room = match mail {
@@ -525,15 +520,25 @@ fn watch(
     Ok(Some(watcher))
 }
 
-fn announce(mode: Mode, address: SocketAddr, database: &str, keys: &keys::ApiKeys, has_auth: bool, catches_mail: bool) {
+/// Where sign-in and what belongs to it are, as far as there is any.
+fn places(app: &App) -> Vec<(&'static str, &'static str)> {
+    let Some(auth) = &app.auth else { return Vec::new() };
+    let mut places = vec![("sign-in", "/auth/v1")];
+    if auth.has_pages() {
+        places.push(("ready pages", "/auth/v1/pages/sign-in"));
+    }
+    if app.dev.as_ref().is_some_and(|dev| dev.mail.is_some()) {
+        places.push(("caught mail", "/dev/v1/mail"));
+    }
+    places
+}
+
+fn announce(mode: Mode, address: SocketAddr, database: &str, keys: &keys::ApiKeys, places: &[(&str, &str)]) {
     println!("Mainstay is ready at http://{address}");
     if mode == Mode::Dev {
         println!("  REST             http://{address}/rest/v1");
-        if has_auth {
-            println!("  sign-in          http://{address}/auth/v1");
-            if catches_mail {
-                println!("  caught mail      http://{address}/dev/v1/mail");
-            }
+        for (what, path) in places {
+            println!("  {what:<15}  http://{address}{path}");
         }
         println!("  database         {database}");
         println!("  publishable key  {}", keys.publishable.expose());

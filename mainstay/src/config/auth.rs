@@ -1,6 +1,7 @@
 //! `[auth]`: the settings of sign-in, as the Supabase command line writes them.
 
 mod mfa;
+mod pages;
 
 use std::path::Path;
 
@@ -52,8 +53,9 @@ pub fn read(reader: &Reader<'_>, root: &Path) -> Result<Option<Config>, ConfigEr
         confirmations: flag("auth.email.enable_confirmations", false)?,
         anonymous_enabled: flag("auth.enable_anonymous_sign_ins", false)?,
         manual_linking: flag("auth.enable_manual_linking", false)?,
+        pages: pages::read(reader, root)?,
         external: external::read(reader)?,
-        oauth_server: oauth_server(reader)?,
+        oauth_server: oauth_server(reader, root)?,
         rotation_enabled: flag("auth.enable_refresh_token_rotation", true)?,
         reuse_interval: SignedDuration::from_secs(
             reader
@@ -180,11 +182,19 @@ pub fn unmet(reader: &Reader<'_>) -> Result<Vec<String>, ConfigError> {
 /// The same for settings that `mainstay dev` keeps, because it catches what would be sent.
 pub fn unmet_in_production(reader: &Reader<'_>) -> Result<Vec<String>, ConfigError> {
     let is_on = |key: &str, default: bool| reader.boolean(key).map(|flag| flag.unwrap_or(default));
-    let confirms = is_on("auth.enabled", true)? && is_on("auth.email.enable_confirmations", false)?;
-    Ok(match confirms && mail::smtp(reader)?.is_none() {
-        true => vec!["`[auth.email] enable_confirmations` needs a mail server: `[auth.email.smtp]`".to_owned()],
-        false => Vec::new(),
-    })
+    let mut found = Vec::new();
+    if !is_on("auth.enabled", true)? {
+        return Ok(found);
+    }
+    if is_on("auth.email.enable_confirmations", false)? && mail::smtp(reader)?.is_none() {
+        found.push("`[auth.email] enable_confirmations` needs a mail server: `[auth.email.smtp]`".to_owned());
+    }
+    let asks = is_on("auth.oauth_server.enabled", false)?;
+    if asks && filled(reader, CONSENT_PATH)?.is_none() && !is_on("mainstay.pages.enabled", false)? {
+        let text = "`[auth.oauth_server]` needs `authorization_url_path`, or `[mainstay.pages] enabled = true`";
+        found.push(text.to_owned());
+    }
+    Ok(found)
 }
 
 /// A text that is not empty.
@@ -249,13 +259,17 @@ fn seals(reader: &Reader<'_>) -> Result<Seals, ConfigError> {
     Seals::new(&keys, sealing).map_err(|problem| ConfigError::setting("mainstay.encryption", problem))
 }
 
-/// Being a provider. Errors: no path of the page on which users are asked.
-fn oauth_server(reader: &Reader<'_>) -> Result<Option<OAuthServer>, ConfigError> {
+const CONSENT_PATH: &str = "auth.oauth_server.authorization_url_path";
+
+/// Being a provider. Errors: no path of the page on which users are asked, and no ready page.
+fn oauth_server(reader: &Reader<'_>, root: &Path) -> Result<Option<OAuthServer>, ConfigError> {
     if !reader.boolean("auth.oauth_server.enabled")?.unwrap_or(false) {
         return Ok(None);
     }
-    let key = "auth.oauth_server.authorization_url_path";
-    let path = filled(reader, key)?.ok_or_else(|| ConfigError::setting(key, "is missing"))?;
+    let path = filled(reader, CONSENT_PATH)?;
+    if path.is_none() && pages::read(reader, root)?.is_none() {
+        return Err(ConfigError::setting(CONSENT_PATH, "is missing"));
+    }
     Ok(Some(OAuthServer {
         consent_path: path,
         dynamic_registration: reader

@@ -10,7 +10,7 @@ use mainstay_http::{Request, Response};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
-use super::pages::Page;
+use super::paging::Page;
 use super::sign_up::{app_metadata, is_taken};
 use crate::audit::{self, Action, Actor};
 use crate::error::Error;

@@ -4,7 +4,7 @@ use http::StatusCode;
 use mainstay_http::{Request, Response};
 use serde_json::Value as Json;
 
-use super::pages::Page;
+use super::paging::Page;
 use crate::audit::{self, Filter};
 use crate::error::Error;
 use crate::room::AuthRoom;

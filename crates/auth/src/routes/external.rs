@@ -1,6 +1,6 @@
 //! `/authorize` and `/callback`: to a provider and back; `/user/identities`: what a user is known by.
 
-use http::header::{COOKIE, LOCATION, SET_COOKIE};
+use http::header::{LOCATION, SET_COOKIE};
 use http::{HeaderValue, Method as HttpMethod, StatusCode};
 use mainstay_core::clock;
 use mainstay_core::error::BackendError;
@@ -12,6 +12,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::Signed;
+use super::pages::{self, Destination};
 use crate::audit::{self, Action};
 use crate::error::Error;
 use crate::external::exchange::{self, Arrival, Departure, ProviderTokens, Reach};
@@ -215,12 +216,8 @@ fn redirect(room: &AuthRoom, begun: &Begun) -> Result<Response, Error> {
 }
 
 fn set_cookie(room: &AuthRoom, response: &mut Response, id: Uuid, value: &str, seconds: i64, is_form_post: bool) {
-    let url = &room.config.url;
-    let path = url
-        .split_once("://")
-        .and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]))
-        .unwrap_or_default();
-    let is_encrypted = url.starts_with("https://");
+    let path = room.config.path();
+    let is_encrypted = room.config.url.starts_with("https://");
     let policy = match (is_form_post, is_encrypted) {
         // A form that another site posts brings no other cookies.
         (true, true) => "None; Secure",
@@ -236,14 +233,7 @@ fn set_cookie(room: &AuthRoom, response: &mut Response, id: Uuid, value: &str, s
 
 /// The mark that the browser keeps of the flow.
 fn mark(request: &Request, id: Uuid) -> Option<String> {
-    let name = format!("{COOKIE_PREFIX}{id}=");
-    request
-        .headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(';'))
-        .find_map(|cookie| cookie.trim().strip_prefix(&name).map(str::to_owned))
+    request::cookie(request, &format!("{COOKIE_PREFIX}{id}")).map(str::to_owned)
 }
 
 /// `GET` and `POST /callback`: somebody comes back.
@@ -260,7 +250,17 @@ pub async fn callback(room: &AuthRoom, request: &Request, client: &Client) -> Re
         Some(to) if redirects.allows(to) => to.as_str(),
         _ => redirects.site(),
     };
-    let mut response = match end(room, request, &answer, &flow, client).await {
+    let ended = end(room, request, &answer, &flow, client).await;
+    if let Some(destination) = Destination::of_page(room, to) {
+        let granted = ended.map(|ended| match ended {
+            Ended::Session(granted, _) => Some(granted),
+            Ended::Code(_) => None,
+        });
+        let mut response = pages::arrive(room, request, client, destination, granted).await?;
+        set_cookie(room, &mut response, flow.id, "", 0, false);
+        return Ok(response);
+    }
+    let mut response = match ended {
         Ok(Ended::Code(code)) => landing::code(to, &code)?,
         Ok(Ended::Session(granted, tokens)) => {
             let mut more = vec![("provider_token", tokens.access.expose().as_str())];

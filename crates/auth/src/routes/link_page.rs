@@ -12,8 +12,11 @@ use http::{HeaderValue, StatusCode, header};
 use mainstay_http::Response;
 use url::Url;
 
+use super::pages::{Destination, Page, Site, hidden};
 use super::verify::{Link, Verification};
+use crate::html::Html;
 use crate::messages::template::escape;
+use crate::room::AuthRoom;
 
 const STYLE: &str = "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:26rem;margin:15vh auto 0;padding:0 1.5rem;\
      color:#1c1c1c;background:#fff}h1{font-size:1.5rem}button{font:inherit;padding:.7rem 1.4rem;border:0;\
@@ -23,8 +26,42 @@ const STYLE: &str = "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:26rem;m
 
 static STYLE_HASH: LazyLock<String> = LazyLock::new(|| STANDARD.encode(digest(&SHA256, STYLE.as_bytes())));
 
-/// The page.
-pub fn show(link: &Link) -> Response {
+/// The page: in the frame of the ready pages, where there are any.
+pub fn show(room: &AuthRoom, link: &Link) -> Response {
+    match Site::of(room) {
+        Some(site) => framed(&site, link),
+        None => plain(link),
+    }
+}
+
+/// What the form holds.
+fn fields(link: &Link) -> [(&'static str, &str); 3] {
+    [
+        ("token", link.token.expose()),
+        ("type", link.verification.name()),
+        ("redirect_to", &link.redirect_to),
+    ]
+}
+
+fn framed(site: &Site<'_>, link: &Link) -> Response {
+    let (title, button) = words(link.verification);
+    let body = Html::of(|html| {
+        html.element("form", &[("method", "post"), ("action", "verify")], |html| {
+            for (name, value) in fields(link) {
+                hidden(html, name, value);
+            }
+            html.leaf("button", &[("type", "submit")], button);
+        });
+    });
+    // Where the page goes on, the application comes after it.
+    let page = Page::new(title, body).leading_to(&link.redirect_to);
+    match Destination::of_page(site.room(), &link.redirect_to) {
+        Some(destination) => page.leading_to(&destination.redirect_to).show(site),
+        None => page.show(site),
+    }
+}
+
+fn plain(link: &Link) -> Response {
     let (title, button) = words(link.verification);
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -32,11 +69,7 @@ pub fn show(link: &Link) -> Response {
          <meta name=\"robots\" content=\"noindex\"><title>{title}</title><style>{STYLE}</style></head>\
          <body><main><h1>{title}</h1><form method=\"post\" action=\"verify\">"
     );
-    for (name, value) in [
-        ("token", link.token.expose()),
-        ("type", link.verification.name()),
-        ("redirect_to", &link.redirect_to),
-    ] {
+    for (name, value) in fields(link) {
         page.push_str(&format!("<input type=\"hidden\" name=\"{name}\" value=\""));
         escape(&mut page, value);
         page.push_str("\">");
@@ -66,7 +99,7 @@ pub fn show(link: &Link) -> Response {
 }
 
 /// What a policy calls the application: browsers ask it for every step that a form's answer leads to.
-fn source(address: &str) -> String {
+pub fn source(address: &str) -> String {
     let Ok(url) = Url::parse(address) else {
         return String::new();
     };
@@ -100,7 +133,7 @@ mod tests {
             verification: Verification::Signup,
             redirect_to: "com.example.app://in?a='b'".into(),
         };
-        let response = show(&link);
+        let response = plain(&link);
         let page = String::from_utf8(response.body.to_vec()).unwrap();
         assert!(!page.contains("<script") && page.contains("&#34;&gt;&lt;script&gt;"));
         assert!(page.contains("value=\"com.example.app://in?a=&#39;b&#39;\""));

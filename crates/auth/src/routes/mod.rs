@@ -15,6 +15,7 @@ mod logout;
 mod oauth;
 mod otp;
 mod pages;
+mod paging;
 mod phone;
 mod pkce;
 mod proofs;
@@ -25,6 +26,7 @@ mod sign_up;
 mod user;
 mod verify;
 
+pub(crate) use pages::url as page_url;
 pub(crate) use sign_up::app_metadata;
 
 use oauth::OAuthRoute;
@@ -96,6 +98,8 @@ pub enum Route {
     Reauthenticate,
     VerifyPage,
     Verify,
+    /// A ready page, by its name.
+    Page,
     Invite,
     GenerateLink,
     ListUsers,
@@ -261,6 +265,10 @@ const TABLE: &[(Method, &str, Access, Route)] = &[
     (Method::GET, "/reauthenticate", Access::User, Route::Reauthenticate),
     (Method::GET, "/verify", Access::Open, Route::VerifyPage),
     (Method::POST, "/verify", Access::Open, Route::Verify),
+    (Method::GET, "/pages/{id}", Access::Open, Route::Page),
+    (Method::POST, "/pages/{id}", Access::Open, Route::Page),
+    (Method::GET, "/pages/{id}/{id}", Access::Open, Route::Page),
+    (Method::POST, "/pages/{id}/{id}", Access::Open, Route::Page),
     (Method::POST, "/invite", Access::Admin, Route::Invite),
     (Method::POST, "/admin/generate_link", Access::Admin, Route::GenerateLink),
     (Method::GET, "/admin/users", Access::Admin, Route::ListUsers),
@@ -439,6 +447,7 @@ pub async fn answer(room: &AuthRoom, who: &Who, request: &Request, from: From) -
         Route::Reauthenticate => otp::reauthenticate(room, signed_in(room, who).await?, request, &client).await?,
         Route::VerifyPage => verify::page(room, request)?,
         Route::Verify => verify::post(room, request, &client).await?,
+        Route::Page => pages::answer(room, request, [id, second], &client).await?,
         Route::Invite => links::invite(room, &admin, request).await?,
         Route::GenerateLink => links::generate(room, request).await?,
         Route::ListUsers => admin::list(room, request).await?,
@@ -520,6 +529,7 @@ async fn is_admin(room: &AuthRoom, who: &Who) -> Result<Actor, Refused> {
 }
 
 /// A signed-in user and the session that the token belongs to.
+#[derive(Clone, Debug)]
 pub struct Signed {
     pub user: User,
     /// `None`: the token was made without a session.
@@ -551,13 +561,7 @@ async fn named(room: &AuthRoom, who: &Who) -> Result<Signed, Error> {
     let id: Uuid = subject
         .parse()
         .map_err(|_| Error::BadJwt("invalid claim: sub claim must be a UUID".into()))?;
-    let user = users::by_id(&room.store, UserId(id)).await?;
-    let user = user
-        .filter(|user| user.deleted_at.is_none())
-        .ok_or(Error::TokenUserNotFound)?;
-    if user.is_banned(clock::now()) {
-        return Err(Error::TokenUserBanned);
-    }
+    let user = standing_user(room, UserId(id)).await?;
     let session = match text("session_id") {
         None => None,
         Some(text) => {
@@ -571,6 +575,18 @@ async fn named(room: &AuthRoom, who: &Who) -> Result<Signed, Error> {
         }
     };
     Ok(Signed { user, session })
+}
+
+/// A user who is there and not banned. Errors: `TokenUserNotFound`, `TokenUserBanned`.
+async fn standing_user(room: &AuthRoom, id: UserId) -> Result<User, Error> {
+    let user = users::by_id(&room.store, id).await?;
+    let user = user
+        .filter(|user| user.deleted_at.is_none())
+        .ok_or(Error::TokenUserNotFound)?;
+    match user.is_banned(clock::now()) {
+        true => Err(Error::TokenUserBanned),
+        false => Ok(user),
+    }
 }
 
 /// The claims of the token that was sent.
@@ -713,7 +729,11 @@ mod tests {
                 "/oauth/revoke",
                 "/oauth/clients/register",
                 "/verify",
-                "/verify"
+                "/verify",
+                "/pages/{id}",
+                "/pages/{id}",
+                "/pages/{id}/{id}",
+                "/pages/{id}/{id}"
             ]
         );
     }

@@ -9,11 +9,12 @@ use mainstay_http::{Request, Response};
 use serde_json::Value as Json;
 
 use crate::audit::{self, Action};
+use crate::config::SessionRules;
 use crate::error::Error;
 use crate::flow_state::{self, Redeemed};
 use crate::request::{self, PkceBody};
 use crate::room::AuthRoom;
-use crate::sessions::{self, Client, Granted};
+use crate::sessions::{self, Client, Granted, Session};
 use crate::store::Tx;
 use crate::users;
 
@@ -26,6 +27,7 @@ pub async fn exchange(room: &AuthRoom, request: &Request, client: &Client) -> Re
         return Err(Error::Validation(message.into()));
     }
     let asked = Asked {
+        rules: room.config.sessions.clone(),
         code: Secret::new(body.auth_code),
         verifier: Secret::new(body.code_verifier),
         token: sessions::refresh_token()?,
@@ -42,6 +44,7 @@ pub async fn exchange(room: &AuthRoom, request: &Request, client: &Client) -> Re
 
 #[derive(Clone)]
 struct Asked {
+    rules: SessionRules,
     code: Secret<String>,
     verifier: Secret<String>,
     token: Secret<String>,
@@ -64,9 +67,22 @@ async fn swap(tx: Tx, asked: Asked) -> Result<Swapped, BackendError> {
     if user.is_banned(asked.now) {
         return refused(Error::TokenUserBanned);
     }
-    audit::record_own(&tx, id, Action::Login, Json::Null).await?;
-    users::signed_in(&tx, id).await?;
-    let session = sessions::begin(&tx, id, redeemed.method, &asked.client, &asked.token).await?;
+    let session = match redeemed.session {
+        Some(session) => {
+            let found = sessions::lock(&tx, session).await?;
+            let goes_on = |found: &Session| found.user == id && found.ended(&asked.rules, asked.now, None).is_none();
+            let Some(session) = found.filter(goes_on) else {
+                return refused(Error::FlowStateNotFound);
+            };
+            sessions::hand_over(&tx, &session, &asked.token).await?;
+            session.id
+        }
+        None => {
+            audit::record_own(&tx, id, Action::Login, Json::Null).await?;
+            users::signed_in(&tx, id).await?;
+            sessions::begin(&tx, id, redeemed.method, &asked.client, &asked.token).await?
+        }
+    };
     let granted = sessions::granted(&tx, id, session, asked.token).await?;
     Ok(match granted {
         Some(granted) => Decision::Commit(Ok((granted, redeemed))),

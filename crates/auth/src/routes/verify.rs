@@ -14,6 +14,7 @@ use mainstay_http::{Request, Response};
 use serde_json::{Value as Json, json};
 
 use super::link_page;
+use super::pages::{self, Destination};
 use super::proofs::{self, Proof};
 use crate::audit::{self, Action};
 use crate::error::Error;
@@ -131,7 +132,7 @@ impl Link {
 /// `GET`: the page with the button. Nothing is looked up, so the page says nothing of the token.
 pub fn page(room: &AuthRoom, request: &Request) -> Result<Response, Error> {
     let link = Link::read(room, request, |name| request::parameter(request, name))?;
-    Ok(link_page::show(&link))
+    Ok(link_page::show(room, &link))
 }
 
 /// `POST`: of the page's form, or of an application's JSON.
@@ -150,12 +151,23 @@ pub async fn post(room: &AuthRoom, request: &Request, client: &Client) -> Result
 async fn followed(room: &AuthRoom, request: &Request, client: &Client) -> Result<Response, Error> {
     let link = Link::read(room, request, |name| request::form_field(request, name))?;
     let (to, flow) = (link.redirect_to.as_str(), link.token.flow());
+    if Destination::of_page(room, to).is_some() {
+        pages::is_from_here(room, request)?;
+    }
     let asked = Asked {
         address: None,
         is_link: flow == Flow::Pkce,
         ..asked(room, link.verification, vec![link.token.clone()], client)?
     };
-    match prove(room, asked).await {
+    let proved = prove(room, asked).await;
+    if let Some(destination) = Destination::of_page(room, to) {
+        let granted = proved.map(|proved| match proved {
+            Proved::Session(granted) => Some(granted),
+            Proved::Code(_) | Proved::Half => None,
+        });
+        return pages::arrive(room, request, client, destination, granted).await;
+    }
+    match proved {
         Ok(Proved::Session(granted)) => match room.tokens(&granted).await {
             Ok(tokens) => landing::tokens(to, &tokens, &[("type", link.verification.name())]),
             Err(error) => landing::error(to, flow, &error),

@@ -142,6 +142,12 @@ pub const STEPS: &[Step] = &[
         needs: SIGN_IN,
         sql: include_str!("oauth_server.sql"),
     },
+    Step {
+        name: "page sessions",
+        marker: (OWN_SCHEMA, "page_sessions", None),
+        needs: SIGN_IN,
+        sql: include_str!("page_sessions.sql"),
+    },
 ];
 
 /// True for schemas that are the platform's.

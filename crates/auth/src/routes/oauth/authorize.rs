@@ -16,7 +16,7 @@ use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
-use super::super::Signed;
+use super::super::{Signed, pages};
 use super::settings;
 use crate::error::Error;
 use crate::flow_state::Challenge;
@@ -40,7 +40,8 @@ const RESOURCE_CHARS_MAX: usize = 2048;
 /// `GET /oauth/authorize`: keeps the question and sends the browser to the application's page for it.
 pub async fn begin(room: &AuthRoom, request: &Request, client: &Client) -> Result<Response, Error> {
     room.limits.sign_in(client)?;
-    let page = settings(room)?.consent_page(room.config.redirects.site());
+    let own = settings(room)?.consent_page(room.config.redirects.site());
+    let page = own.unwrap_or_else(|| pages::consent_url(&room.config));
     let parameter = |name: &str| request::parameter(request, name).filter(|text| !text.is_empty());
     let required = |name: &str| parameter(name).ok_or_else(|| Error::Validation(format!("{name} is required")));
     let (id, redirect_uri) = (required("client_id")?, required("redirect_uri")?);

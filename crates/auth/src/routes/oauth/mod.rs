@@ -1,8 +1,8 @@
 //! Being a provider: `/oauth/*`, `/user/oauth/grants`, `/admin/oauth/clients` and the published description.
 
-mod authorize;
+pub(super) mod authorize;
 mod clients;
-mod grants;
+pub(super) mod grants;
 mod metadata;
 mod tokens;
 

@@ -1,0 +1,136 @@
+//! Which browser it is, and that it means what it sends.
+//!
+//! The browser's cookie is a random value. Signed in, it stands for a page session, and it is another one after every
+//! step that changes what the browser may do. Every form holds a digest of it that only this server could have put
+//! there, and comes from a page of this server: another site can neither send a form nor choose who is signed in.
+//!
+//! Source: OWASP, "Cross-Site Request Forgery Prevention"; W3C, "Fetch Metadata Request Headers".
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use http::{HeaderValue, header};
+use mainstay_core::clock;
+use mainstay_core::secret::Secret;
+use mainstay_http::{Request, Response};
+use url::Url;
+
+use super::super::{Signed, standing_user};
+use crate::config::Config;
+use crate::error::Error;
+use crate::page_sessions::{self, PAGE_SECONDS};
+use crate::request;
+use crate::room::AuthRoom;
+use crate::secrets;
+use crate::sessions::{self, SessionId};
+
+const COOKIE: &str = "mainstay-pages";
+/// Browsers take a cookie of such a name from encrypted pages alone.
+const SECURE_COOKIE: &str = "__Secure-mainstay-pages";
+/// Bytes of the cookie's value: 256 bits in base64url.
+const COOKIE_BYTES: usize = 43;
+/// The hidden field of every form.
+pub const FIELD: &str = "form_token";
+
+fn name(config: &Config) -> &'static str {
+    match config.url.starts_with("https://") {
+        true => SECURE_COOKIE,
+        false => COOKIE,
+    }
+}
+
+/// The browser's cookie, if it has one of ours.
+pub fn cookie(room: &AuthRoom, request: &Request) -> Option<Secret<String>> {
+    let value = request::cookie(request, name(&room.config))?;
+    (value.len() == COOKIE_BYTES).then(|| Secret::new(value.to_owned()))
+}
+
+/// Gives the browser a cookie. One that stands for nobody goes when the browser is closed.
+pub fn set_cookie(room: &AuthRoom, response: &mut Response, cookie: &Secret<String>, is_signed: bool) {
+    let config = &room.config;
+    let lifetime = match is_signed {
+        true => format!("; Max-Age={PAGE_SECONDS}"),
+        false => String::new(),
+    };
+    let secure = match config.url.starts_with("https://") {
+        true => "; Secure",
+        false => "",
+    };
+    let line = format!(
+        "{}={}; Path={}/pages; HttpOnly; SameSite=Lax{secure}{lifetime}",
+        name(config),
+        cookie.expose(),
+        config.path()
+    );
+    if let Ok(value) = HeaderValue::from_str(&line) {
+        response.headers.append(header::SET_COOKIE, value);
+    }
+}
+
+/// What every form of the browser with this cookie holds.
+pub fn form_token(cookie: &Secret<String>) -> String {
+    secrets::sha256(&format!("form of {}", cookie.expose()))
+}
+
+/// Errors: `FormRefused`: the form was not made for this browser, or is sent by somebody else's page.
+pub fn check_form(room: &AuthRoom, request: &Request, cookie: Option<&Secret<String>>) -> Result<(), Error> {
+    is_from_here(room, request)?;
+    let sent = request::form_field(request, FIELD).unwrap_or_default();
+    let is_own =
+        cookie.is_some_and(|cookie| verify_slices_are_equal(form_token(cookie).as_bytes(), sent.as_bytes()).is_ok());
+    match is_own {
+        true => Ok(()),
+        false => Err(Error::FormRefused),
+    }
+}
+
+/// Errors: `FormRefused`: a page of another site sends it. A browser that says neither whose page it is on nor where that
+/// is passes.
+pub fn is_from_here(room: &AuthRoom, request: &Request) -> Result<(), Error> {
+    if let Some(site) = request.header("sec-fetch-site") {
+        return match site == "same-origin" {
+            true => Ok(()),
+            false => Err(Error::FormRefused),
+        };
+    }
+    // `null` is what browsers say of pages that do not want to be told of, as these.
+    match request.header("origin").filter(|origin| *origin != "null") {
+        Some(origin) if !is_own_origin(room, request, origin) => Err(Error::FormRefused),
+        _ => Ok(()),
+    }
+}
+
+fn is_own_origin(room: &AuthRoom, request: &Request, origin: &str) -> bool {
+    let Ok(origin) = Url::parse(origin).map(|url| url.origin()) else {
+        return false;
+    };
+    let is_of = |address: &str| Url::parse(address).is_ok_and(|url| url.origin() == origin);
+    let asked = request.header("host").unwrap_or_default();
+    is_of(&room.config.url)
+        || ["http", "https"]
+            .iter()
+            .any(|scheme| is_of(&format!("{scheme}://{asked}/")))
+}
+
+/// Who is signed in by a session, if it has not ended.
+pub async fn person(room: &AuthRoom, session: SessionId) -> Result<Option<Signed>, Error> {
+    let (rules, now) = (&room.config.sessions, clock::now());
+    let found = sessions::by_id(&room.store, session).await?;
+    let Some(session) = found.filter(|found| found.ended(rules, now, None).is_none()) else {
+        return Ok(None);
+    };
+    match standing_user(room, session.user).await {
+        Ok(user) => Ok(Some(Signed {
+            user,
+            session: Some(session),
+        })),
+        Err(Error::TokenUserNotFound | Error::TokenUserBanned) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Who is signed in by a cookie.
+pub async fn person_of(room: &AuthRoom, cookie: &Secret<String>) -> Result<Option<Signed>, Error> {
+    match page_sessions::session(&room.store, cookie, clock::now()).await? {
+        Some(session) => person(room, session).await,
+        None => Ok(None),
+    }
+}
