@@ -10,8 +10,8 @@ const FLAGS = [
   '--disable-component-update', '--disable-sync',
 ]
 
-/** Opens a browser whose page fails the test on any script error or console error. */
-export async function openBrowser(viewport) {
+/** Opens a browser whose page fails the test on any script error or console error. `options` as Playwright's context takes them. */
+export async function openBrowser(viewport, options = {}) {
   const profile = await mkdtemp(join(tmpdir(), 'mainstay-e2e-'))
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
@@ -20,6 +20,7 @@ export async function openBrowser(viewport) {
     viewport,
     locale: 'en-GB',
     reducedMotion: 'reduce',
+    ...options,
   })
   const page = context.pages()[0] ?? await context.newPage()
   const faults = []

@@ -9,15 +9,42 @@ use crate::{Error, Result};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+/// Addresses have to be confirmed, which the shop does not ask for by itself: it is served without a mail server, too.
+const CONFIRMATIONS: &str = "\n[auth.email]\nenable_confirmations = true\n";
+
 /// Serves a fresh copy of the shop on `engine`, seeded, as `mainstay dev` does.
 pub fn serve_shop(binary: &Path, engine: Engine, cluster: Option<&Cluster>) -> Result<(Mainstay, Project)> {
-    let project = Project::new("shop", engine, cluster)?;
+    serve_shop_as("shop", "", binary, engine, cluster)
+}
+
+/// The same under another name, with more settings.
+fn serve_shop_as(
+    name: &str,
+    settings: &str,
+    binary: &Path,
+    engine: Engine,
+    cluster: Option<&Cluster>,
+) -> Result<(Mainstay, Project)> {
+    let project = Project::new(name, engine, cluster)?;
     copy_folder(&root().join("examples/shop"), project.path(), &|name| {
         name != ".mainstay"
     })?;
     place_client(project.path())?;
+    let config = std::fs::read_to_string(project.path().join("supabase/config.toml"))?;
+    project.write("supabase/config.toml", &format!("{config}{settings}"))?;
     let server = project.serve(binary, &["dev"])?;
     Ok((server, project))
+}
+
+/// Somebody signs up, signs in and looks after their account on the ready pages.
+fn check_pages(binary: &Path, engine: Engine, cluster: &Cluster, settings: &[(&str, String)]) -> Result<()> {
+    let (server, _project) = serve_shop_as("pages", CONFIRMATIONS, binary, engine, Some(cluster))?;
+    let mut settings = settings.to_vec();
+    settings.push(("SHOP_URL", server.url()));
+    let done = node("pages.mjs", &[], &settings);
+    let done = done.map_err(|error| Error::new(format!("{error}\n{}", server.log_tail())));
+    server.stop()?;
+    done
 }
 
 /// Compares the answers of both engines, then presses the buttons on each.
@@ -52,6 +79,9 @@ pub fn check(binary: &Path, cluster: &Cluster) -> Result<()> {
             }
         }
         if let Err(error) = server.stop() {
+            faults.push(format!("{}: {error}", engine.title()));
+        }
+        if let Err(error) = check_pages(binary, engine, cluster, &settings) {
             faults.push(format!("{}: {error}", engine.title()));
         }
     }

@@ -36,7 +36,7 @@ const who = document.getElementById('who');
 
 const state = {
   config: null,      // { url, anon_key }
-  customer: null,    // one of CUSTOMERS
+  customer: null,    // one of CUSTOMERS, or somebody with an account of their own
   db: null,          // the Supabase client
   basket: new Map(), // product id → quantity
   note: '',
@@ -117,7 +117,7 @@ async function connect() {
   if (state.db) return;
   state.config ??= await request('/dev/v1/config');
   state.db = window.supabase.createClient(state.config.url || location.origin, state.config.anon_key, {
-    auth: { storage: sessionStorage, storageKey: SESSION_KEY, detectSessionInUrl: false },
+    auth: { storage: sessionStorage, storageKey: SESSION_KEY },
   });
 }
 
@@ -156,8 +156,17 @@ async function signedIn() {
   if (!session) return null;
   const { data, error } = await state.db.auth.getUser();
   if (error) await state.db.auth.signOut({ scope: 'local' });
-  return CUSTOMERS.find((customer) => customer.id === data.user?.id) ?? null;
+  return data.user ? customerOf(data.user) : null;
 }
+
+/** Who a user is to the shop: a customer of the seed, or whoever has made an account. */
+function customerOf({ id, email, user_metadata: told }) {
+  const known = CUSTOMERS.find((customer) => customer.id === id);
+  return known ?? { id, email, name: told.name || email, city: '' };
+}
+
+/** The address of one of Mainstay's ready pages, which leads back here. */
+const readyPage = (name) => `/auth/v1/pages/${name}?${new URLSearchParams({ redirect_to: `${location.origin}/` })}`;
 
 function drawWho() {
   document.getElementById('history-button').hidden = !state.customer;
@@ -166,8 +175,9 @@ function drawWho() {
     return;
   }
   who.replaceChildren(
-    h('span', { class: 'avatar', 'aria-hidden': 'true' }, initials(state.customer.name)),
-    h('span', { class: 'who-name' }, h('span', { class: 'sr-only' }, 'Signed in as '), state.customer.name),
+    h('a', { class: 'account', href: readyPage('account') },
+      h('span', { class: 'avatar', 'aria-hidden': 'true' }, initials(state.customer.name)),
+      h('span', { class: 'who-name' }, h('span', { class: 'sr-only' }, 'Account of '), state.customer.name)),
     h('button', { type: 'button', class: 'button button-plain button-small', onclick: signOut }, 'Sign out'));
 }
 
@@ -189,7 +199,11 @@ function signInPage(next) {
     h('ul', { class: 'customers', 'aria-label': 'Customers' }, CUSTOMERS.map((customer) => h('li', {},
       h('button', { type: 'button', class: 'customer', onclick: choose(customer) },
         h('span', { class: 'avatar', 'aria-hidden': 'true' }, initials(customer.name)),
-        h('span', {}, h('strong', {}, customer.name), h('span', { class: 'quiet' }, ` ${customer.city}`)))))));
+        h('span', {}, h('strong', {}, customer.name), h('span', { class: 'quiet' }, ` ${customer.city}`)))))),
+    h('p', { class: 'lead' }, 'Or with an account of your own:'),
+    h('p', { class: 'actions' },
+      h('a', { class: 'button button-main', href: readyPage('sign-in') }, 'Sign in'),
+      h('a', { class: 'button', href: readyPage('sign-up') }, 'Create an account')));
 }
 
 // ------------------------------------------------------------------ products and the basket
@@ -413,7 +427,8 @@ async function cancelOrder(order) {
 
 async function route() {
   const visit = ++state.visit;
-  const [given, query] = location.hash.slice(1).split('?');
+  // What sign-in leaves in the address is no page.
+  const [given, query] = location.hash.startsWith('#/') ? location.hash.slice(1).split('?') : [''];
   const home = state.customer ? '/products' : '/sign-in';
   const path = given === '/' || given === '' ? home : given;
   const section = `#/${path.split('/')[1]}`;
