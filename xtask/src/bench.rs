@@ -102,16 +102,12 @@ pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
 
     say("building mainstay, floor and load (release profile)");
     let mainstay = build_mainstay("release")?;
-    run_command(cargo().args([
-        "build",
-        "--release",
-        "--quiet",
-        "--workspace",
-        "--bin",
-        "floor",
-        "--bin",
-        "load",
-    ]))?;
+    let mut build = cargo();
+    build.args(["build", "--release", "--quiet", "--workspace", "--bin", "load"]);
+    if !sign_in {
+        build.args(["--bin", "floor"]);
+    }
+    run_command(&mut build)?;
     let programs = Programs {
         mainstay,
         floor: binary("release", "floor"),
