@@ -250,7 +250,6 @@ const scriptless = {
     await without.picture('6-dark')
     await bare.page.keyboard.press('Enter')
     await bare.page.waitForURL((url) => url.href.startsWith(`${URL_}/#access_token=`))
-    await bare.page.getByText('This shop needs JavaScript.').waitFor()
   },
   'the account page works, too': async () => {
     await bare.page.goto(`${PAGES}/account`)
