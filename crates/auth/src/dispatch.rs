@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::config::MailRules;
 use crate::error::Error;
 use crate::flow_state::{self, Challenge};
+use crate::hooks::{self, EmailData, Point, Telling};
 use crate::landing::Flow;
 use crate::messages::mail::{Kind, Values};
 use crate::messages::{self, Channel, Message};
@@ -135,7 +136,10 @@ impl Dispatch {
     /// Keeps the token and puts the mail into the queue. The user's row is held.
     pub async fn send(&self, tx: &Tx, to: &Recipient) -> Result<(), BackendError> {
         let issued = self.issue(tx, to).await?;
-        self.post(tx, to, &to.email, "", &issued).await
+        match tx.issuing().hooks().has(Point::SendEmail) {
+            true => self.tell(tx, to, &to.email, &issued, None).await,
+            false => self.post(tx, to, &to.email, "", &issued).await,
+        }
     }
 
     /// Keeps a token that is sent by nobody here: whoever asked for it gets it.
@@ -160,6 +164,9 @@ impl Dispatch {
     /// Asks for consent to a new address: there, and at the address that the user has, if both are asked.
     pub async fn send_change(&self, tx: &Tx, to: &Recipient, new_email: &str) -> Result<(), BackendError> {
         let (new, current) = self.issue_change(tx, to, new_email).await?;
+        if tx.issuing().hooks().has(Point::SendEmail) {
+            return self.tell(tx, to, new_email, &new, current.as_ref()).await;
+        }
         self.post(tx, to, new_email, new_email, &new).await?;
         match current {
             Some(current) => self.post(tx, to, &to.email, new_email, &current).await,
@@ -240,6 +247,46 @@ impl Dispatch {
         }
     }
 
+    /// Has the project send it. Of a change that both addresses are asked about it is told once.
+    async fn tell(
+        &self,
+        tx: &Tx,
+        to: &Recipient,
+        address: &str,
+        issued: &Issued,
+        current: Option<&Issued>,
+    ) -> Result<(), BackendError> {
+        let mut data = EmailData {
+            action: self.kind.verification(),
+            site_url: &self.letters.url,
+            redirect_to: &self.redirect_to,
+            token: issued.code.expose(),
+            token_hash: issued.token.expose(),
+            ..EmailData::default()
+        };
+        if let Some(current) = current {
+            data.token = current.code.expose();
+            data.token_new = issued.code.expose();
+            data.token_hash_new = current.token.expose();
+        }
+        let telling = Telling {
+            point: Point::SendEmail,
+            kind: self.kind.name(),
+            recipient: if to.is_there { address } else { "" },
+            user: to.id,
+            about: Some(("email_data", data.json())),
+            expires_at: self.expires_at(),
+        };
+        hooks::tell(tx, telling, self.now).await
+    }
+
+    /// When what it proves ends.
+    fn expires_at(&self) -> Timestamp {
+        self.now
+            .checked_add(self.letters.rules.expiry)
+            .unwrap_or(Timestamp::MAX)
+    }
+
     async fn post(
         &self,
         tx: &Tx,
@@ -265,12 +312,13 @@ impl Dispatch {
             },
         );
         let message = Message {
+            id: Uuid::new_v4(),
             kind: self.kind.name().to_owned(),
             channel: Channel::Mail,
             recipient: if to.is_there { address.to_owned() } else { String::new() },
             subject,
             body,
-            expires_at: self.now.checked_add(letters.rules.expiry).unwrap_or(Timestamp::MAX),
+            expires_at: self.expires_at(),
         };
         messages::put(tx, &message, self.now).await
     }

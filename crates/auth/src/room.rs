@@ -18,11 +18,11 @@ use crate::asked::Asked;
 use crate::config::{Config, PhoneRules};
 use crate::dispatch::Letters;
 use crate::error::Error;
-use crate::hooks::{self, Point};
+use crate::hooks::{self, Point, Teller};
 use crate::issuing::Issuing;
 use crate::limits::{From, Limits};
 use crate::messages::delivery::Delivery;
-use crate::messages::postman::{Postman, Rounds};
+use crate::messages::postman::Postman;
 use crate::one_time_tokens::Codes;
 use crate::passwords::Passwords;
 use crate::sessions::{self, Granted, Scope};
@@ -59,7 +59,6 @@ pub struct AuthRoom {
     pub(crate) phone_rules: Arc<PhoneRules>,
     mail: Option<Arc<dyn Delivery>>,
     texts: Option<Arc<dyn Delivery>>,
-    rounds: Arc<Rounds>,
     signer: RwLock<Arc<Signer>>,
 }
 
@@ -89,7 +88,6 @@ impl AuthRoom {
             phone_rules: Arc::new(config.phone.clone()),
             mail: None,
             texts: None,
-            rounds: Arc::default(),
             config: Arc::new(config),
             issuers: Issuers::new(outgoing.clone()),
             outgoing,
@@ -121,27 +119,26 @@ impl AuthRoom {
     /// Who hands over the room's messages.
     pub fn postman(&self) -> Postman {
         let (mail, texts) = (self.mail.clone(), self.texts.clone());
-        Postman::new(self.store.clone(), mail, texts, Arc::clone(&self.rounds))
-    }
-
-    /// Somebody has put a message into the queue.
-    pub(crate) fn wake_postman(&self) {
-        self.rounds.wake();
+        let hooks = Teller {
+            store: self.store.clone(),
+            outgoing: self.outgoing.clone(),
+        };
+        Postman::new(self.store.clone(), mail, texts, Arc::new(hooks))
     }
 
     /// Errors: `NoProvider`, where nobody takes mails. `what` needs one.
     pub(crate) fn needs_mail(&self, what: &'static str) -> Result<(), Error> {
-        match self.mail {
-            Some(_) => Ok(()),
-            None => Err(Error::NoProvider(what)),
+        match self.mail.is_some() || self.config.hooks.has(Point::SendEmail) {
+            true => Ok(()),
+            false => Err(Error::NoProvider(what)),
         }
     }
 
     /// Errors: `NoTexts`, where nobody takes text messages. `what` needs one.
     pub(crate) fn needs_texts(&self, what: &'static str) -> Result<(), Error> {
-        match self.texts {
-            Some(_) => Ok(()),
-            None => Err(Error::NoTexts(what)),
+        match self.texts.is_some() || self.config.hooks.has(Point::SendSms) {
+            true => Ok(()),
+            false => Err(Error::NoTexts(what)),
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -19,6 +20,7 @@ use uuid::Uuid;
 use crate::asked::Asked;
 use crate::hooks;
 use crate::issuing::Issuing;
+use crate::messages::postman::Rounds;
 use crate::standing::Standing;
 
 /// How often something is tried anew because the catalog changed under it.
@@ -31,6 +33,7 @@ pub struct Store {
     prepared: Arc<Mutex<Prepared>>,
     standing: Arc<Standing>,
     issuing: Arc<Issuing>,
+    rounds: Arc<Rounds>,
 }
 
 #[derive(Default)]
@@ -46,7 +49,13 @@ impl Store {
             prepared: Arc::default(),
             standing: Arc::default(),
             issuing: Arc::new(issuing),
+            rounds: Arc::default(),
         }
+    }
+
+    /// When messages are handed over.
+    pub(crate) fn rounds(&self) -> &Rounds {
+        &self.rounds
     }
 
     /// How access tokens are made.
@@ -111,7 +120,9 @@ impl Store {
         let asked = Asked::now();
         let course = Arc::new(Course {
             standing: Arc::clone(&self.standing),
+            rounds: Arc::clone(&self.rounds),
             revoked: Mutex::default(),
+            posted: AtomicBool::new(false),
             hook: Mutex::default(),
         });
         for _ in 0..ATTEMPTS {
@@ -128,7 +139,7 @@ impl Store {
                 .backend
                 .transact(&role, Isolation::ReadCommitted, script.clone())
                 .await;
-            course.revoke();
+            course.end();
             match ended {
                 Err(BackendError::StaleCatalog) => self.forget(),
                 Err(error) => return Err(course.named(error)),
@@ -145,14 +156,20 @@ impl Store {
 /// What a transaction has told of itself, for when it has ended.
 struct Course {
     standing: Arc<Standing>,
+    rounds: Arc<Rounds>,
     /// Users of whom it has taken something away: nothing that was known of them counts any more.
     revoked: Mutex<Vec<Uuid>>,
+    /// It has put a message into the queue.
+    posted: AtomicBool,
     /// The hook that it is asking. What the database refuses meanwhile is the hook's failure.
     hook: Mutex<Option<String>>,
 }
 
 impl Course {
-    fn revoke(&self) {
+    fn end(&self) {
+        if self.posted.swap(false, Ordering::Relaxed) {
+            self.rounds.wake();
+        }
         for user in self.revoked.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             self.standing.revoke(user);
         }
@@ -175,7 +192,7 @@ impl Course {
 impl Drop for Course {
     /// Nobody waited for the end: the engine lets go of a transaction once it has ended.
     fn drop(&mut self) {
-        self.revoke();
+        self.end();
     }
 }
 
@@ -192,6 +209,11 @@ impl Tx {
     pub fn revoke(&self, user: Uuid) {
         let mut users = self.course.revoked.lock().unwrap_or_else(PoisonError::into_inner);
         users.push(user);
+    }
+
+    /// Says that a message waits for the end of this transaction.
+    pub fn posted(&self) {
+        self.course.posted.store(true, Ordering::Relaxed);
     }
 
     /// The request for which it was begun.

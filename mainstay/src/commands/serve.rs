@@ -205,14 +205,10 @@ fn auth_room(
     let Some(mut auth) = config.auth.clone() else {
         return Ok(None);
     };
-    let mut unmet = config.auth_unmet.clone();
-    if mode == Mode::Production {
-        unmet.extend(config.auth_unmet_in_production.iter().cloned());
-    }
-    if !unmet.is_empty() {
+    if mode == Mode::Production && !config.auth_unmet_in_production.is_empty() {
         return Err(CommandError::Other(format!(
             "{}; switch it off, or sign-in altogether with `[auth] enabled = false`",
-            unmet.join("; ")
+            config.auth_unmet_in_production.join("; ")
         )));
     }
     auth.secret = keys.jwt_secret.clone();

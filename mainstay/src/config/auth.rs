@@ -134,12 +134,18 @@ fn captcha(reader: &Reader<'_>) -> Result<Option<Captcha>, ConfigError> {
     }))
 }
 
+/// True if the hook is switched on.
+pub fn has_hook(reader: &Reader<'_>, point: Point) -> Result<bool, ConfigError> {
+    let is_on = reader.boolean(&format!("auth.hook.{}.enabled", point.setting()))?;
+    Ok(is_on.unwrap_or(false))
+}
+
 /// The hooks that are switched on. Errors: a URI that is none.
 fn hooks(reader: &Reader<'_>) -> Result<Hooks, ConfigError> {
     let mut hooks = Hooks::default();
     for point in Point::ALL {
         let key = |name: &str| format!("auth.hook.{}.{name}", point.setting());
-        if !reader.boolean(&key("enabled"))?.unwrap_or(false) {
+        if !has_hook(reader, point)? {
             continue;
         }
         let uri = reader.text(&key("uri"))?.unwrap_or_default();
@@ -161,33 +167,18 @@ fn hooks(reader: &Reader<'_>) -> Result<Hooks, ConfigError> {
     Ok(hooks)
 }
 
-/// Hooks that are not in this version. Without them more would be allowed than is meant, or messages would go another way.
-const HOOKS_MISSING: &[&str] = &["after_user_created", "send_email", "send_sms"];
-
-/// Settings that are switched on and that this version cannot keep: to serve without them would be to serve less safely
-/// than is meant. Each with what it needs.
-pub fn unmet(reader: &Reader<'_>) -> Result<Vec<String>, ConfigError> {
-    let mut found = Vec::new();
-    if !reader.boolean("auth.enabled")?.unwrap_or(true) {
-        return Ok(found);
-    }
-    for hook in HOOKS_MISSING {
-        if reader.boolean(&format!("auth.hook.{hook}.enabled"))?.unwrap_or(false) {
-            found.push(format!("`[auth.hook.{hook}]` is not in this version yet"));
-        }
-    }
-    Ok(found)
-}
-
-/// The same for settings that `mainstay dev` keeps, because it catches what would be sent.
+/// Settings that only `mainstay dev` can keep, because it catches what would be sent: to serve without them would be to
+/// serve less safely than is meant. Each with what it needs.
 pub fn unmet_in_production(reader: &Reader<'_>) -> Result<Vec<String>, ConfigError> {
     let is_on = |key: &str, default: bool| reader.boolean(key).map(|flag| flag.unwrap_or(default));
     let mut found = Vec::new();
     if !is_on("auth.enabled", true)? {
         return Ok(found);
     }
-    if is_on("auth.email.enable_confirmations", false)? && mail::smtp(reader)?.is_none() {
-        found.push("`[auth.email] enable_confirmations` needs a mail server: `[auth.email.smtp]`".to_owned());
+    let sends = mail::smtp(reader)?.is_some() || has_hook(reader, Point::SendEmail)?;
+    if is_on("auth.email.enable_confirmations", false)? && !sends {
+        let text = "`[auth.email] enable_confirmations` needs a mail server, `[auth.email.smtp]`, or `[auth.hook.send_email]`";
+        found.push(text.to_owned());
     }
     let asks = is_on("auth.oauth_server.enabled", false)?;
     if asks && filled(reader, CONSENT_PATH)?.is_none() && !is_on("mainstay.pages.enabled", false)? {

@@ -5,9 +5,11 @@ use std::path::Path;
 use jiff::SignedDuration;
 use mainstay_auth::config::MailRules;
 use mainstay_auth::duration;
+use mainstay_auth::hooks::Point;
 use mainstay_auth::messages::mail::{Kind, Texts};
 use mainstay_auth::messages::smtp::{Encryption, Settings};
 
+use super::auth::has_hook;
 use super::{ConfigError, Reader, secret};
 
 /// Digits of a code.
@@ -44,7 +46,7 @@ pub fn rules(reader: &Reader<'_>, root: &Path) -> Result<MailRules, ConfigError>
                 )
             })?,
     };
-    let has_smtp = smtp(reader)?.is_some();
+    let sends = smtp(reader)?.is_some() || has_hook(reader, Point::SendEmail)?;
     Ok(MailRules {
         texts: texts(reader, root)?,
         pause,
@@ -52,7 +54,7 @@ pub fn rules(reader: &Reader<'_>, root: &Path) -> Result<MailRules, ConfigError>
         expiry: SignedDuration::from_secs(expiry_seconds),
         confirms_both: reader.boolean("auth.email.double_confirm_changes")?.unwrap_or(true),
         // As on the Supabase command line, it says something where mails really leave.
-        per_hour_max: match has_smtp {
+        per_hour_max: match sends {
             true => Some(reader.integer("auth.rate_limit.email_sent")?.unwrap_or(PER_HOUR)),
             false => None,
         },

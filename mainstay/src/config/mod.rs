@@ -86,9 +86,7 @@ pub struct Config {
     pub rest: Rest,
     /// `None`: sign-in is switched off.
     pub auth: Option<mainstay_auth::Config>,
-    /// Settings of sign-in that are switched on and cannot be kept: nothing is served with them.
-    pub auth_unmet: Vec<String>,
-    /// Those that only `mainstay dev` can keep.
+    /// Settings of sign-in that are switched on and that only `mainstay dev` can keep.
     pub auth_unmet_in_production: Vec<String>,
     /// The settings say where the server is reached from outside.
     pub has_external_url: bool,
@@ -188,7 +186,6 @@ impl Config {
             port: reader.integer("api.port")?.unwrap_or(DEFAULT_PORT),
             rest: Rest::read(&reader, environment)?,
             auth: auth::read(&reader, root)?,
-            auth_unmet: auth::unmet(&reader)?,
             auth_unmet_in_production: auth::unmet_in_production(&reader)?,
             has_external_url: auth::has_external_url(&reader)?,
             smtp: mail::smtp(&reader)?,
@@ -401,15 +398,14 @@ mod tests {
         assert_eq!(own.sessions.timebox.map(|time| time.as_secs()), Some(86_400));
         assert_eq!(own.sessions.inactivity_timeout, None);
         assert!(auth("[auth]\nenabled = false\n").is_none());
-        let unmet = |text: &str| parse(text, &[]).unwrap().auth_unmet.len();
-        assert_eq!(
-            unmet("[auth.email]\nenable_confirmations = false\n[auth.captcha]\nenabled = false\n"),
-            0
-        );
+        let unmet = |text: &str| parse(text, &[]).unwrap().auth_unmet_in_production.len();
+        assert_eq!(unmet("[auth.email]\nenable_confirmations = false\n"), 0);
         let protected = "[auth.email]\nenable_confirmations = true\n\
                          [auth.hook.before_user_created]\nenabled = true\nuri = \"pg-functions://postgres/public/f\"\n\
-                         [auth.hook.after_user_created]\nenabled = true\n";
+                         [auth.hook.after_user_created]\nenabled = true\nuri = \"pg-functions://postgres/public/g\"\n";
         assert_eq!(unmet(protected), 1);
+        let sending = "[auth.hook.send_email]\nenabled = true\nuri = \"pg-functions://postgres/public/send\"\n";
+        assert_eq!(unmet(&format!("{protected}{sending}")), 0);
         let hooks = auth(protected).unwrap().hooks;
         assert!(hooks.has(mainstay_auth::hooks::Point::BeforeUserCreated));
         assert!(!hooks.has(mainstay_auth::hooks::Point::CustomAccessToken));

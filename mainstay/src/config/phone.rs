@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use mainstay_auth::config::PhoneRules;
 use mainstay_auth::duration;
+use mainstay_auth::hooks::Point;
 use mainstay_auth::messages::template::Template;
 use mainstay_auth::messages::twilio;
 
+use super::auth::has_hook;
 use super::{ConfigError, Reader, secret};
 
 /// Digits of a code.
@@ -42,6 +44,7 @@ pub fn rules(reader: &Reader<'_>) -> Result<PhoneRules, ConfigError> {
     let text = Template::parse(text.as_deref().unwrap_or(TEXT))
         .map_err(|problem| ConfigError::setting("auth.sms.template", problem))?;
     let has_provider = provider(reader)?.is_some();
+    let sends = has_provider || has_hook(reader, Point::SendSms)?;
     Ok(PhoneRules {
         is_enabled: reader.boolean("auth.sms.enable_signup")?.unwrap_or(false),
         confirmations: reader.boolean("auth.sms.enable_confirmations")?.unwrap_or(false),
@@ -50,7 +53,7 @@ pub fn rules(reader: &Reader<'_>) -> Result<PhoneRules, ConfigError> {
         code_digits,
         expiry: SignedDuration::from_secs(expiry_seconds),
         test_codes: test_codes(reader)?,
-        per_hour_max: match has_provider {
+        per_hour_max: match sends {
             true => Some(reader.integer("auth.rate_limit.sms_sent")?.unwrap_or(PER_HOUR)),
             false => None,
         },

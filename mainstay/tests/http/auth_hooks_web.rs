@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::auth::{Auth, PASSWORD, refusal, refused, session};
 use crate::listener::{Heard, Listener};
 
-const SECRET: &str = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub const SECRET: &str = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OLD_SECRET: &str = "C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const JSON: &str = "application/json";
 
@@ -44,7 +44,7 @@ fn answer(heard: &Heard) -> (u16, &'static str, String) {
 }
 
 /// One of the header's signatures is of the secret.
-fn is_signed(heard: &Heard, secret: &str) -> bool {
+pub fn is_signed(heard: &Heard, secret: &str) -> bool {
     let key = hmac::Key::new(hmac::HMAC_SHA256, &STANDARD.decode(secret).unwrap());
     let text = format!(
         "{}.{}.{}",

@@ -18,6 +18,7 @@ mod auth_factors;
 mod auth_guards;
 mod auth_headers;
 mod auth_hooks;
+mod auth_hooks_told;
 mod auth_hooks_web;
 mod auth_keys;
 mod auth_limits;

@@ -17,6 +17,7 @@ use super::person::{Address, Person};
 use crate::audit::{self, Action};
 use crate::error::Error;
 use crate::factors;
+use crate::hooks;
 use crate::identities;
 use crate::request;
 use crate::sessions::{self, Scope};
@@ -280,6 +281,7 @@ async fn create(tx: &Tx, visitor: &Visitor) -> Outcome<UserId> {
         users::confirm_email(tx, user.id, &made.user_metadata).await?;
     }
     audit::record_own(tx, user.id, Action::SignedUp, audit::by_provider(&visitor.provider)).await?;
+    hooks::user_created(tx, user.id).await?;
     Ok(Ok(user.id))
 }
 

@@ -29,6 +29,9 @@ pub enum HookError {
     Unavailable,
     #[error("Invalid JSON response. The hook's content type is not application/json")]
     NotJson,
+    /// A hook by HTTP answered with a status that is no answer.
+    #[error("{message}")]
+    BadStatus { status: StatusCode, message: String },
     /// The answer is not what this hook answers.
     #[error("{0}")]
     BadAnswer(String),
@@ -40,8 +43,10 @@ impl HookError {
             HookError::Rejected { status, .. } => *status,
             HookError::PasswordRejected(_) => StatusCode::BAD_REQUEST,
             HookError::FactorRejected(_) => StatusCode::FORBIDDEN,
-            HookError::Failed { .. } | HookError::BadAnswer(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            HookError::Unavailable => StatusCode::INTERNAL_SERVER_ERROR,
+            HookError::Failed { .. }
+            | HookError::BadAnswer(_)
+            | HookError::BadStatus { .. }
+            | HookError::Unavailable => StatusCode::INTERNAL_SERVER_ERROR,
             HookError::NotJson => StatusCode::BAD_REQUEST,
             HookError::TooLarge | HookError::OutOfTime | HookError::OutOfAttempts => StatusCode::UNPROCESSABLE_ENTITY,
         }
@@ -58,6 +63,29 @@ impl HookError {
             HookError::NotJson => "hook_payload_invalid_content_type",
             _ if self.status() == StatusCode::INTERNAL_SERVER_ERROR => "unexpected_failure",
             _ => "unknown",
+        }
+    }
+
+    /// True if the same event again would come to the same: the hook has it, or wants nothing of it.
+    pub fn is_final(&self) -> bool {
+        match self {
+            HookError::Rejected { status, .. } | HookError::BadStatus { status, .. } => {
+                // Secrets, addresses and loads are mended.
+                status.is_client_error() && !matches!(status.as_u16(), 401 | 403 | 404 | 408 | 425 | 429)
+            }
+            HookError::TooLarge | HookError::NotJson | HookError::BadAnswer(_) => true,
+            HookError::PasswordRejected(_) | HookError::FactorRejected(_) => true,
+            HookError::Failed { .. } | HookError::OutOfTime | HookError::OutOfAttempts | HookError::Unavailable => {
+                false
+            }
+        }
+    }
+
+    /// What a log says of it: a hook's own words may repeat what it was told.
+    pub fn logged(&self) -> String {
+        match self {
+            HookError::Rejected { status, .. } => format!("the hook refuses with {}", status.as_u16()),
+            other => other.to_string(),
         }
     }
 
@@ -86,6 +114,7 @@ impl HookError {
             HookError::TooLarge => "too large",
             // Only functions are asked in a transaction.
             HookError::BadAnswer(_)
+            | HookError::BadStatus { .. }
             | HookError::OutOfTime
             | HookError::OutOfAttempts
             | HookError::Unavailable
@@ -150,6 +179,25 @@ mod tests {
         ] {
             assert_eq!(read(answer), found, "{answer}");
         }
+    }
+
+    #[test]
+    fn what_may_be_mended_is_tried_again() {
+        let refused = |status: u16| HookError::BadStatus {
+            status: StatusCode::from_u16(status).unwrap(),
+            message: "no".into(),
+        };
+        for (status, is_final) in [
+            (302, false),
+            (400, true),
+            (401, false),
+            (404, false),
+            (418, true),
+            (429, false),
+        ] {
+            assert_eq!(refused(status).is_final(), is_final, "{status}");
+        }
+        assert!(!refused(500).is_final() && HookError::NotJson.is_final() && !HookError::OutOfTime.is_final());
     }
 
     #[test]

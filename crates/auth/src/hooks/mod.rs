@@ -3,7 +3,7 @@
 //! A hook is given one JSON object and answers with one. A function `custom_access_token` runs in the transaction that
 //! begins or refreshes the session: if it refuses, nothing has happened. Other functions run in a transaction of their
 //! own before the thing itself, so that what they write stays, whatever they answer. Nobody is asked by HTTP while a
-//! transaction is open.
+//! transaction is open. Hooks that are only told of something are told by the queue of messages ([`told`]).
 //! Lives here: which hooks there are, calling functions, reading their answers. Not here: who asks them (`routes`).
 //!
 //! Source: Supabase Auth, "Auth Hooks".
@@ -12,6 +12,7 @@ mod access_token;
 mod attempts;
 mod error;
 mod function;
+mod told;
 mod web;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub use access_token::{customised, customised_by_web};
 pub use attempts::{factor_tried, password_tried};
 pub use error::HookError;
 pub use function::{Function, failed};
+pub use told::{EmailData, Teller, Telling, tell, user_created};
 pub use web::Web;
 
 use crate::asked::Asked;
@@ -43,15 +45,24 @@ pub enum Point {
     CustomAccessToken,
     PasswordVerificationAttempt,
     MfaVerificationAttempt,
+    SendEmail,
+    SendSms,
+    AfterUserCreated,
 }
 
 impl Point {
-    pub const ALL: [Point; 4] = [
+    pub const ALL: [Point; 7] = [
         Point::BeforeUserCreated,
         Point::CustomAccessToken,
         Point::PasswordVerificationAttempt,
         Point::MfaVerificationAttempt,
+        Point::SendEmail,
+        Point::SendSms,
+        Point::AfterUserCreated,
     ];
+
+    /// Those that are told of something; the others decide.
+    pub const TOLD: [Point; 3] = [Point::SendEmail, Point::SendSms, Point::AfterUserCreated];
 
     /// As `config.toml` names it, below `auth.hook`.
     pub fn setting(self) -> &'static str {
@@ -60,6 +71,9 @@ impl Point {
             Point::CustomAccessToken => "custom_access_token",
             Point::PasswordVerificationAttempt => "password_verification_attempt",
             Point::MfaVerificationAttempt => "mfa_verification_attempt",
+            Point::SendEmail => "send_email",
+            Point::SendSms => "send_sms",
+            Point::AfterUserCreated => "after_user_created",
         }
     }
 
@@ -70,6 +84,9 @@ impl Point {
             Point::CustomAccessToken => "customize-access-token",
             Point::PasswordVerificationAttempt => "password-verification",
             Point::MfaVerificationAttempt => "mfa-verification",
+            Point::SendEmail => "send-email",
+            Point::SendSms => "send-sms",
+            Point::AfterUserCreated => "after-user-created",
         }
     }
 }
@@ -117,7 +134,7 @@ impl Hooks {
         let event = with_metadata(point, Asked::now(), event);
         let answer = match hook {
             Hook::Function(function) => function.call_alone(&room.store, event).await,
-            Hook::Web(web) => web.call(&room.outgoing, &event).await,
+            Hook::Web(web) => web.call(&room.outgoing, Uuid::new_v4(), &event).await,
         };
         answer.map(Some).map_err(Error::Hook)
     }

@@ -63,11 +63,10 @@ impl Web {
         }
     }
 
-    /// Asks. Nothing but an answer of the hook is taken for one.
-    pub(super) async fn call(&self, outgoing: &Outgoing, event: &Object) -> Result<Object, HookError> {
-        let body = Json::Object(event.clone()).to_string();
-        // All attempts are one message: whoever has it already knows by its id.
-        let id = Uuid::new_v4().to_string();
+    /// Asks. Nothing but an answer of the hook is taken for one. `id`: all attempts with one are one message, so that
+    /// whoever has it already knows.
+    pub(super) async fn call(&self, outgoing: &Outgoing, id: Uuid, event: &Object) -> Result<Object, HookError> {
+        let (body, id) = (Json::Object(event.clone()).to_string(), id.to_string());
         let begun = Instant::now();
         let mut failed = HookError::OutOfTime;
         for attempt in 0..ATTEMPTS {
@@ -83,7 +82,7 @@ impl Web {
                 .await
             {
                 Ok(reply) if wants_another(&reply) => failed = HookError::Unavailable,
-                Ok(reply) => return read(&reply).inspect_err(|error| self.log(&error.to_string())),
+                Ok(reply) => return read(&reply).inspect_err(|error| self.log(&error.logged())),
                 Err(OutgoingError::TooLarge { .. }) => return Err(HookError::TooLarge),
                 Err(OutgoingError::OutOfTime) => break,
                 Err(error) => {
@@ -92,7 +91,7 @@ impl Web {
                 }
             }
         }
-        self.log(&failed.to_string());
+        self.log(&failed.logged());
         Err(failed)
     }
 
@@ -129,7 +128,12 @@ fn wants_another(reply: &Reply) -> bool {
 }
 
 fn read(reply: &Reply) -> Result<Object, HookError> {
-    let refused = |text: &str| Err(HookError::BadAnswer(text.into()));
+    let refused = |text: &str| {
+        Err(HookError::BadStatus {
+            status: reply.status,
+            message: text.into(),
+        })
+    };
     match reply.status {
         StatusCode::NO_CONTENT => return Ok(Object::new()),
         StatusCode::OK | StatusCode::ACCEPTED => {}

@@ -9,7 +9,7 @@
 //! | [`texts`] | codes by text message |
 //! | [`template`] | the language of the texts |
 //! | [`postman`] | the queue's other end: tries, and tries again |
-//! | [`delivery`] | who takes a message: an SMTP server ([`smtp`]), a sender of text messages ([`twilio`]), the catcher |
+//! | [`delivery`] | who takes a message: an SMTP server ([`smtp`]), a sender of text messages ([`twilio`]), the catcher, a hook |
 
 pub mod catcher;
 pub mod delivery;
@@ -24,6 +24,7 @@ use jiff::Timestamp;
 use mainstay_core::error::BackendError;
 use uuid::Uuid;
 
+use crate::hooks::Point;
 use crate::store::{Tx, text};
 
 const INSERT: &str = "INSERT INTO _mainstay.messages (id, kind, channel, recipient, subject, body, attempts, due_at, \
@@ -36,6 +37,8 @@ pub enum Channel {
     Mail,
     Sms,
     WhatsApp,
+    /// To the project itself: the body is the event that the hook is told.
+    Hook(Point),
 }
 
 impl Channel {
@@ -44,12 +47,14 @@ impl Channel {
             Channel::Mail => "mail",
             Channel::Sms => "sms",
             Channel::WhatsApp => "whatsapp",
+            Channel::Hook(point) => point.setting(),
         }
     }
 
     pub fn of_name(name: &str) -> Option<Self> {
         [Channel::Mail, Channel::Sms, Channel::WhatsApp]
             .into_iter()
+            .chain(Point::TOLD.map(Channel::Hook))
             .find(|channel| channel.name() == name)
     }
 }
@@ -57,13 +62,14 @@ impl Channel {
 /// A message that is to be sent. Its text holds what proves an address, so it is shown nowhere.
 #[derive(Clone)]
 pub struct Message {
+    pub id: Uuid,
     /// What it is about, for logs.
     pub kind: String,
     pub channel: Channel,
     /// Empty: there is nobody, and all that is left to do is to remove it.
     pub recipient: String,
     pub subject: String,
-    /// A page for mails, text for others.
+    /// A page for mails, JSON for hooks, text for others.
     pub body: String,
     /// After this it says nothing that still holds.
     pub expires_at: Timestamp,
@@ -78,10 +84,10 @@ impl std::fmt::Debug for Message {
     }
 }
 
-/// Puts a message into the queue.
+/// Puts a message into the queue. The postman is woken when the transaction has ended.
 pub async fn put(tx: &Tx, message: &Message, now: Timestamp) -> Result<(), BackendError> {
     let values = vec![
-        text(Uuid::new_v4()),
+        text(message.id),
         text(&message.kind),
         text(message.channel.name()),
         text(&message.recipient),
@@ -90,5 +96,7 @@ pub async fn put(tx: &Tx, message: &Message, now: Timestamp) -> Result<(), Backe
         text(now),
         text(message.expires_at),
     ];
-    tx.run(INSERT, values).await.map(drop)
+    tx.run(INSERT, values).await?;
+    tx.posted();
+    Ok(())
 }

@@ -52,12 +52,12 @@ pub struct Postman {
     store: Store,
     mail: Option<Arc<dyn Delivery>>,
     texts: Option<Arc<dyn Delivery>>,
-    rounds: Arc<Rounds>,
+    hooks: Arc<dyn Delivery>,
 }
 
 /// The rounds that a postman makes, one after the other.
 #[derive(Default)]
-pub(crate) struct Rounds {
+pub struct Rounds {
     woken: Notify,
     /// Held during a round: whoever asks for one meanwhile finds everything done that was asked for before.
     turn: Mutex<()>,
@@ -84,6 +84,7 @@ impl Taken {
             id,
             attempts: row.integer()?,
             message: Message {
+                id,
                 kind,
                 channel: Channel::of_name(&channel).unwrap_or(Channel::Mail),
                 recipient,
@@ -100,13 +101,13 @@ impl Postman {
         store: Store,
         mail: Option<Arc<dyn Delivery>>,
         texts: Option<Arc<dyn Delivery>>,
-        rounds: Arc<Rounds>,
+        hooks: Arc<dyn Delivery>,
     ) -> Self {
         Postman {
             store,
             mail,
             texts,
-            rounds,
+            hooks,
         }
     }
 
@@ -114,7 +115,7 @@ impl Postman {
     pub async fn run(self) {
         loop {
             // Asked for before the look, so that nothing which comes after it is missed.
-            let woken = self.rounds.woken.notified();
+            let woken = self.store.rounds().woken.notified();
             let next = match self.deliver().await {
                 Ok(next) => next,
                 Err(error) => {
@@ -131,7 +132,7 @@ impl Postman {
     /// Hands over everything that is due now, and says when the next message is. Errors: the queue cannot be read or
     /// written.
     pub async fn deliver(&self) -> Result<Option<Timestamp>, BackendError> {
-        let _turn = self.rounds.turn.lock().await;
+        let _turn = self.store.rounds().turn.lock().await;
         loop {
             let now = clock::now();
             let until = now.checked_add(HANDING_OVER).unwrap_or(now);
@@ -177,8 +178,9 @@ impl Postman {
             return Err(Undelivered::Never("what it says does not hold any more".into()));
         }
         let delivery = match message.channel {
-            Channel::Mail => &self.mail,
-            Channel::Sms | Channel::WhatsApp => &self.texts,
+            Channel::Mail => self.mail.as_ref(),
+            Channel::Sms | Channel::WhatsApp => self.texts.as_ref(),
+            Channel::Hook(_) => Some(&self.hooks),
         };
         let Some(delivery) = delivery else {
             return Err(Undelivered::Later("nothing here takes messages of its channel".into()));

@@ -10,12 +10,14 @@ use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::template::Escape;
 use super::{Channel, Message};
 use crate::config::PhoneRules;
 use crate::dispatch::Letters;
 use crate::error::Error;
+use crate::hooks::{self, Point, Telling};
 use crate::landing::Flow;
 use crate::one_time_tokens::{self, TokenType};
 use crate::store::{Tx, text};
@@ -99,14 +101,30 @@ impl Texting {
             values.push(text(phone));
         }
         tx.run(sent, values).await?;
-        let is_sent = is_there && test_code.is_none();
+        let recipient = match is_there && test_code.is_none() {
+            true => phone,
+            false => "",
+        };
+        let expires_at = self.now.checked_add(self.rules.expiry).unwrap_or(Timestamp::MAX);
+        if tx.issuing().hooks().has(Point::SendSms) {
+            let telling = Telling {
+                point: Point::SendSms,
+                kind: self.purpose.name(),
+                recipient,
+                user,
+                about: Some(("sms", json!({"otp": code, "phone": phone}))),
+                expires_at,
+            };
+            return hooks::tell(tx, telling, self.now).await;
+        }
         let message = Message {
+            id: Uuid::new_v4(),
             kind: self.purpose.name().to_owned(),
             channel: self.channel,
-            recipient: if is_sent { phone.to_owned() } else { String::new() },
+            recipient: recipient.to_owned(),
             subject: String::new(),
             body: self.rules.text.render(&json!({"Code": code}), Escape::Nothing),
-            expires_at: self.now.checked_add(self.rules.expiry).unwrap_or(Timestamp::MAX),
+            expires_at,
         };
         super::put(tx, &message, self.now).await
     }

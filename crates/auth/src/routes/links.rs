@@ -17,7 +17,7 @@ use crate::request::{self, LinkBody};
 use crate::room::AuthRoom;
 use crate::store::Tx;
 use crate::users::{self, NewUser, Profile, ROLE, User, UserId};
-use crate::{audit, identities, response};
+use crate::{audit, hooks, identities, response};
 
 /// What a link is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,6 +208,7 @@ async fn newcomer(
     };
     users::insert(tx, &new).await?;
     identities::insert(tx, id, "email", &own).await?;
+    hooks::user_created(tx, id).await?;
     // Triggers may have changed what was given.
     let made = users::by_id_in(tx, id).await?;
     made.ok_or_else(|| BackendError::Internal("a trigger took the new user away".into()))
@@ -232,7 +233,6 @@ pub async fn invite(room: &AuthRoom, admin: &Actor, request: &Request) -> Result
         .transact(move |tx| send_invitation(tx, admin.clone(), user, email.clone(), data.clone(), dispatch.clone()))
         .await
         .map_err(saving)??;
-    room.wake_postman();
     Ok(response::json(StatusCode::OK, &invited.json()))
 }
 

@@ -109,7 +109,6 @@ async fn sign_in_by_mail(
         })
         .await?;
     }
-    room.wake_postman();
     Ok(sent())
 }
 
@@ -140,6 +139,7 @@ async fn sign_up(tx: Tx, new: NewUser, dispatch: Dispatch) -> Result<Decision<()
     let actor = Actor::from(&made);
     audit::record(&tx, &actor, Action::ConfirmationRequested, audit::by_provider("email")).await?;
     dispatch.send(&tx, &Recipient::of(&made)).await?;
+    hooks::user_created(&tx, id).await?;
     Ok(Decision::Commit(()))
 }
 
@@ -159,7 +159,6 @@ pub async fn recover(room: &AuthRoom, request: &Request, client: &Client) -> Res
         Some(Kind::Recovery)
     })
     .await?;
-    room.wake_postman();
     Ok(sent())
 }
 
@@ -202,7 +201,6 @@ pub async fn resend(room: &AuthRoom, request: &Request, client: &Client) -> Resu
             .await?;
         }
     }
-    room.wake_postman();
     Ok(sent())
 }
 
@@ -237,7 +235,6 @@ pub async fn reauthenticate(
         let purpose = Purpose::Reauthentication;
         let texting = phone::texting(room, client, purpose, Channel::Sms, &user.phone)?;
         phone::write_to(room, texting, Some(user.id), user.phone, |_| true).await?;
-        room.wake_postman();
         return Ok(sent());
     }
     if user.email.is_empty() {
@@ -252,7 +249,6 @@ pub async fn reauthenticate(
     let dispatch = dispatch(room, request, Kind::Reauthentication, None)?;
     let (id, email) = (user.id, user.email);
     write_to(room, dispatch, Some(id), email, |_| Some(Kind::Reauthentication)).await?;
-    room.wake_postman();
     Ok(sent())
 }
 

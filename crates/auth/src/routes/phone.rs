@@ -87,7 +87,6 @@ pub async fn sign_up(room: &AuthRoom, body: SignUpBody, client: &Client) -> Resu
         Err(error) if is_phone_taken(&error) => None,
         Err(error) => return Err(saving(error)),
     };
-    room.wake_postman();
     Ok(match profile {
         Some(profile) => response::json(StatusCode::OK, &profile.json()),
         None => sign_up::taken("phone", &phone, shown),
@@ -126,6 +125,7 @@ async fn pend(
         identities::insert(&tx, id, "phone", &identities::phone_data(id, &phone)).await?;
         audit::record_own(&tx, id, Action::ConfirmationRequested, audit::by_provider("phone")).await?;
         texting.send(&tx, id, &phone, true).await?;
+        hooks::user_created(&tx, id).await?;
         let profile = users::profile_in(&tx, id).await?.ok_or_else(gone)?;
         return Ok(Decision::Commit(Some(profile)));
     };
@@ -170,7 +170,6 @@ pub async fn otp(room: &AuthRoom, client: &Client, body: SendBody) -> Result<Res
     } else {
         write_to(room, texting, user.map(|user| user.id), phone, |_| true).await?;
     }
-    room.wake_postman();
     Ok(response::json(StatusCode::OK, &json!({})))
 }
 
@@ -201,7 +200,6 @@ pub async fn resend(room: &AuthRoom, client: &Client, body: SendBody) -> Result<
             write_to(room, texting, user, phone, |user| user.phone_confirmed_at.is_none()).await?;
         }
     }
-    room.wake_postman();
     Ok(response::json(StatusCode::OK, &json!({})))
 }
 

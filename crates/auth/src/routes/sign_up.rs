@@ -124,7 +124,6 @@ async fn to_be_confirmed(room: &AuthRoom, pending: Pending) -> Result<Response, 
         Err(error) if is_taken(&error) => None,
         Err(error) => return Err(saving(error)),
     };
-    room.wake_postman();
     Ok(match profile {
         Some(profile) => response::json(StatusCode::OK, &profile.json()),
         None => taken("email", &email, data),
@@ -140,6 +139,7 @@ async fn pend(tx: Tx, known: Option<UserId>, pending: Pending) -> Result<Decisio
         let actor = Actor::from(&made);
         audit::record(&tx, &actor, Action::ConfirmationRequested, audit::by_provider("email")).await?;
         pending.dispatch.send(&tx, &Recipient::of(&made)).await?;
+        hooks::user_created(&tx, id).await?;
         let profile = users::profile_in(&tx, id).await?.ok_or_else(vanished)?;
         return Ok(Decision::Commit(Some(profile)));
     };
@@ -278,6 +278,7 @@ async fn confirmed(
     for action in [Action::SignedUp, Action::Login] {
         audit::record_own(&tx, id, action, audit::by_provider(provider)).await?;
     }
+    hooks::user_created(&tx, id).await?;
     let session = sessions::begin(&tx, id, begun.method, &client, &token).await?;
     let granted = sessions::granted(&tx, id, session, token).await?.ok_or_else(vanished)?;
     Ok(Decision::Commit(granted))

@@ -118,7 +118,6 @@ pub async fn update(room: &AuthRoom, signed: Signed, request: &Request, client: 
         texting,
         data: body.data,
     };
-    let sends = changes.dispatch.is_some() || changes.texting.is_some();
     let address = proved_by(&signed.user).to_owned();
     let changed = room.store.transact(move |tx| change(tx, changes.clone())).await;
     match changed {
@@ -128,12 +127,7 @@ pub async fn update(room: &AuthRoom, signed: Signed, request: &Request, client: 
             }
             Err(error)
         }
-        Ok(Ok(profile)) => {
-            if sends {
-                room.wake_postman();
-            }
-            Ok(response::json(StatusCode::OK, &profile.json()))
-        }
+        Ok(Ok(profile)) => Ok(response::json(StatusCode::OK, &profile.json())),
         Err(error) if is_taken(&error) => Err(Error::EmailExists),
         Err(error) if is_phone_taken(&error) => Err(Error::PhoneExists),
         Err(error) => Err(Error::of_database("Error updating user", error)),
