@@ -43,6 +43,7 @@ pub struct Config {
     pub pages: Option<Pages>,
     /// Providers that are switched on.
     pub external: Vec<Provider>,
+    pub web3: Web3Rules,
     /// `None`: it is no provider.
     pub oauth_server: Option<OAuthServer>,
     /// A refresh token used again after the interval ends its session's whole family.
@@ -142,6 +143,13 @@ impl Default for PhoneRules {
     }
 }
 
+/// Whose wallets may sign in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Web3Rules {
+    pub ethereum: bool,
+    pub solana: bool,
+}
+
 /// Being a provider for applications of others.
 #[derive(Clone, Debug)]
 pub struct OAuthServer {
@@ -226,6 +234,8 @@ pub struct Rates {
     /// In an hour.
     pub anonymous_users: u32,
     /// In five minutes.
+    pub web3: u32,
+    /// In five minutes.
     pub token_verifications: u32,
 }
 
@@ -235,6 +245,7 @@ impl Default for Rates {
             sign_in_sign_ups: 30,
             token_refresh: 150,
             anonymous_users: 30,
+            web3: 30,
             token_verifications: 30,
         }
     }

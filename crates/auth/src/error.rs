@@ -93,6 +93,10 @@ pub enum Error {
     UnsupportedProvider(&'static str),
     #[error("Provider is not enabled")]
     ProviderDisabled,
+    #[error("{0}")]
+    Web3Disabled(&'static str),
+    #[error("Unsupported chain")]
+    Web3Unsupported,
     #[error("the provider cannot be reached")]
     ProviderUnreachable,
     #[error("{0}")]
@@ -277,6 +281,7 @@ impl Error {
             | Error::RefreshBanned
             | Error::UnsupportedProvider(_)
             | Error::ProviderDisabled
+            | Error::Web3Unsupported
             | Error::BadOAuthState(_)
             | Error::BadOAuthCallback(_)
             | Error::ProviderRefused { .. }
@@ -311,6 +316,7 @@ impl Error {
             | Error::NotServed(_) => StatusCode::NOT_FOUND,
             Error::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Error::SignupDisabled
+            | Error::Web3Disabled(_)
             | Error::AnonymousDisabled
             | Error::UserAlreadyExists
             | Error::EmailExists
@@ -395,6 +401,8 @@ impl Error {
             Error::Mfa(error) => error.name(),
             Error::UnsupportedProvider(_) | Error::BadIdentityId => "validation_failed",
             Error::ProviderDisabled => "provider_disabled",
+            Error::Web3Disabled(_) => "web3_provider_disabled",
+            Error::Web3Unsupported => "web3_unsupported_chain",
             Error::BadOAuthState(_) => "bad_oauth_state",
             Error::BadOAuthCallback(_) | Error::ProviderRefused { .. } => "bad_oauth_callback",
             Error::ProviderEmailUnverified(_) => "provider_email_needs_verification",

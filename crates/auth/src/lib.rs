@@ -6,6 +6,7 @@
 //! | [`request`] [`response`] | bodies read and written |
 //! | [`users`] [`identities`] | who there is |
 //! | [`external`] | signing in by somebody else's word |
+//! | [`web3`] | signing in by a wallet's signature |
 //! | [`oauth`] | being a provider for applications of others |
 //! | [`sessions`] | sessions, their refresh tokens, the claims of access tokens |
 //! | [`redirect`] [`landing`] [`flow_state`] | sending browsers back to applications, and the codes that they bring |
@@ -63,6 +64,7 @@ mod standing;
 mod store;
 mod sweep;
 mod users;
+mod web3;
 
 pub use config::Config;
 pub use error::Error;

@@ -48,6 +48,7 @@ enum What {
     SignIn,
     Refresh,
     Anonymous,
+    Web3,
     Challenge,
     Answer,
     Verification,
@@ -61,6 +62,7 @@ pub struct Limits {
     sign_in: Rate,
     refresh: Rate,
     anonymous: Rate,
+    web3: Rate,
     verification: Rate,
     /// Mails in all. `None`: they are not counted.
     mails: Option<Rate>,
@@ -84,6 +86,7 @@ impl Limits {
             sign_in: rate(rates.sign_in_sign_ups, FIVE_MINUTES),
             refresh: rate(rates.token_refresh, FIVE_MINUTES),
             anonymous: rate(rates.anonymous_users, HOUR),
+            web3: rate(rates.web3, FIVE_MINUTES),
             verification: rate(rates.token_verifications, FIVE_MINUTES),
             mails: mail.per_hour_max.map(|quota| rate(quota, HOUR)),
             texts: phone.per_hour_max.map(|quota| rate(quota, HOUR)),
@@ -105,6 +108,11 @@ impl Limits {
     /// Counts an anonymous user. Errors: `TooManyRequests`.
     pub fn anonymous(&self, client: &Client) -> Result<(), Error> {
         self.count(client, What::Anonymous, self.anonymous)
+    }
+
+    /// Counts a sign-in by a wallet. Errors: `TooManyRequests`.
+    pub fn web3(&self, client: &Client) -> Result<(), Error> {
+        self.count(client, What::Web3, self.web3)
     }
 
     /// Counts a challenge of a second factor. Errors: `TooManyRequests`.

@@ -38,6 +38,8 @@ pub enum Method {
     EmailSignup,
     EmailChange,
     OAuth,
+    /// A message that a wallet has signed.
+    Web3,
     /// An application of somebody else's acts for the user.
     OAuthProvider,
     Totp,
@@ -48,7 +50,7 @@ pub enum Method {
 
 impl Method {
     /// Those that a session can begin with.
-    const FIRST: [Method; 10] = [
+    const FIRST: [Method; 11] = [
         Method::Password,
         Method::Anonymous,
         Method::Otp,
@@ -58,6 +60,7 @@ impl Method {
         Method::EmailSignup,
         Method::EmailChange,
         Method::OAuth,
+        Method::Web3,
         Method::OAuthProvider,
     ];
 
@@ -73,6 +76,7 @@ impl Method {
             Method::EmailSignup => "email/signup",
             Method::EmailChange => "email_change",
             Method::OAuth => "oauth",
+            Method::Web3 => "web3",
             Method::OAuthProvider => "oauth_provider/authorization_code",
             Method::Totp => "totp",
             Method::MfaPhone => "mfa/phone",

@@ -1,5 +1,5 @@
 //! Takes away what nobody can use any more: sessions that ended by themselves, refresh tokens that were used long ago,
-//! codes and links that nobody has followed, sign-ins that went through a browser and never came back, questions of
+//! codes and links that nobody has followed, wallets' messages that were used, sign-ins that went through a browser and never came back, questions of
 //! applications that nobody has answered.
 //!
 //! Users stay, whatever they are: unconfirmed, anonymous, banned.
@@ -49,6 +49,11 @@ const OLD_QUESTIONS: &str =
 const DELETE_QUESTIONS: &str =
     "DELETE FROM auth.oauth_authorizations WHERE id = ANY ($1::uuid[]) AND expires_at < $2::timestamptz";
 
+const USED_MESSAGES: &str =
+    "SELECT m.digest FROM _mainstay.wallet_messages m WHERE m.expires_at < $1::timestamptz LIMIT 1000";
+const DELETE_MESSAGES: &str =
+    "DELETE FROM _mainstay.wallet_messages WHERE digest = ANY ($1::text[]) AND expires_at < $2::timestamptz";
+
 /// How many rows a sweep took away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
@@ -81,6 +86,8 @@ pub async fn sweep(store: &Store, rules: &SessionRules, now: Timestamp) -> Resul
         (OLD_FLOWS, DELETE_FLOWS),
         (OLD_STATES, DELETE_STATES),
         (OLD_QUESTIONS, DELETE_QUESTIONS),
+        // Later than they are refused as too old, so that no clock that was set back makes one new.
+        (USED_MESSAGES, DELETE_MESSAGES),
     ] {
         unfinished += take(store, find, delete, vec![old.clone()], 1).await?;
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use jiff::SignedDuration;
 use mainstay_auth::Seals;
 use mainstay_auth::captcha::Captcha;
-use mainstay_auth::config::{Config, LeakedPasswords, OAuthServer, PasswordRules, Rates, SessionRules};
+use mainstay_auth::config::{Config, LeakedPasswords, OAuthServer, PasswordRules, Rates, SessionRules, Web3Rules};
 use mainstay_auth::duration;
 use mainstay_auth::hooks::{Function, Hook, Hooks, Point, Web};
 use mainstay_auth::redirect::Redirects;
@@ -55,6 +55,10 @@ pub fn read(reader: &Reader<'_>, root: &Path) -> Result<Option<Config>, ConfigEr
         manual_linking: flag("auth.enable_manual_linking", false)?,
         pages: pages::read(reader, root)?,
         external: external::read(reader)?,
+        web3: Web3Rules {
+            ethereum: flag("auth.web3.ethereum.enabled", false)?,
+            solana: flag("auth.web3.solana.enabled", false)?,
+        },
         oauth_server: oauth_server(reader, root)?,
         rotation_enabled: flag("auth.enable_refresh_token_rotation", true)?,
         reuse_interval: SignedDuration::from_secs(
@@ -93,6 +97,7 @@ pub fn read(reader: &Reader<'_>, root: &Path) -> Result<Option<Config>, ConfigEr
             anonymous_users: reader
                 .integer("auth.rate_limit.anonymous_users")?
                 .unwrap_or(usual.anonymous_users),
+            web3: reader.integer("auth.rate_limit.web3")?.unwrap_or(usual.web3),
             token_verifications: reader
                 .integer("auth.rate_limit.token_verifications")?
                 .unwrap_or(usual.token_verifications),

@@ -178,6 +178,16 @@ impl Person {
         Person::new(issuer, subject, addresses, claims)
     }
 
+    /// Somebody of whom nothing is known but a wallet: `about` says which.
+    pub fn of_wallet(subject: &str, about: Json) -> Self {
+        let claims = json!({"sub": subject, "custom_claims": about, "email_verified": false, "phone_verified": false});
+        Person {
+            subject: subject.to_owned(),
+            addresses: Vec::new(),
+            claims: bounded(claims.as_object().cloned().unwrap_or_default()),
+        }
+    }
+
     /// Adds the name that Apple tells once, beside the token.
     pub fn named(mut self, given: &str, family: &str) -> Self {
         let name = format!("{given} {family}");

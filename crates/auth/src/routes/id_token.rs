@@ -6,27 +6,24 @@
 //! Source: Supabase Auth's published interface; OpenID Connect Core 1.0 §3.1.3.7, §15.5.2.
 
 use mainstay_core::clock;
-use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
-use mainstay_core::transaction::Decision;
 use mainstay_http::{Request, Response};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::external::{announce, is_taken};
-use crate::audit::{self, Action};
+use super::entering::{self, Entering};
+use crate::audit;
 use crate::error::Error;
 use crate::external::catalog::{Discovered, Issuer, Kind};
 use crate::external::id_token::{self, BadIdToken, Held};
-use crate::external::linking::{self, Visitor};
+use crate::external::linking::Visitor;
 use crate::external::person::Person;
 use crate::external::settings::{Provider, described};
 use crate::request::{self, nullable};
 use crate::room::{AuthRoom, Who};
 use crate::secrets;
-use crate::sessions::{self, Client, Granted, Method};
-use crate::store::Tx;
-use crate::users::{self, UserId};
+use crate::sessions::{Client, Method};
+use crate::users::UserId;
 
 /// The body.
 #[derive(Debug, Default, Deserialize)]
@@ -85,20 +82,12 @@ pub async fn sign_in(room: &AuthRoom, who: &Who, request: &Request, client: &Cli
             rules: room.rules(provider),
         },
         linking,
-        refresh_token: sessions::refresh_token()?,
+        method: Method::OAuth,
+        once: None,
+        traits: audit::by_provider(&provider.name),
         client: client.clone(),
     };
-    if entering.linking.is_none() {
-        announce(room, &entering.visitor).await?;
-    }
-    let again = entering.clone();
-    let first = room.store.transact(move |tx| enter(tx, entering.clone())).await;
-    let entered = match first {
-        // Somebody made the same account meanwhile.
-        Err(error) if is_taken(&error) => room.store.transact(move |tx| enter(tx, again.clone())).await,
-        other => other,
-    };
-    let granted = entered.map_err(|error| Error::of_database("Database error saving new user", error))??;
+    let granted = entering::enter(room, entering).await?;
     room.signed_in(&granted).await
 }
 
@@ -150,32 +139,4 @@ fn check_nonce(held: &Held, sent: &str) -> Result<(), Error> {
             "Passed nonce and nonce in id_token should either both exist or not.",
         )),
     }
-}
-
-#[derive(Clone)]
-struct Entering {
-    visitor: Visitor,
-    linking: Option<UserId>,
-    refresh_token: Secret<String>,
-    client: Client,
-}
-
-async fn enter(tx: Tx, entering: Entering) -> Result<Decision<Result<Granted, Error>>, BackendError> {
-    let outcome = match entering.linking {
-        Some(user) => linking::link(&tx, &entering.visitor, user).await?,
-        None => linking::sign_in(&tx, &entering.visitor).await?,
-    };
-    let user = match outcome {
-        Ok(user) => user,
-        Err(error) => return Ok(Decision::Rollback(Err(error))),
-    };
-    audit::record_own(&tx, user, Action::Login, audit::by_provider(&entering.visitor.provider)).await?;
-    users::signed_in(&tx, user).await?;
-    let session = sessions::begin(&tx, user, Method::OAuth, &entering.client, &entering.refresh_token).await?;
-    Ok(
-        match sessions::granted(&tx, user, session, entering.refresh_token).await? {
-            Some(granted) => Decision::Commit(Ok(granted)),
-            None => Decision::Rollback(Err(Error::UserNotFound)),
-        },
-    )
 }

@@ -5,6 +5,7 @@
 mod admin;
 mod admin_factors;
 mod audit;
+mod entering;
 mod external;
 mod factors;
 mod id_token;
@@ -25,6 +26,7 @@ mod sign_in;
 mod sign_up;
 mod user;
 mod verify;
+mod web3;
 
 pub(crate) use pages::url as page_url;
 pub(crate) use sign_up::app_metadata;

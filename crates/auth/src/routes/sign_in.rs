@@ -22,6 +22,7 @@ pub async fn token(room: &AuthRoom, who: &Who, request: &Request, client: &Clien
         Some("password") => password(room, request, client).await,
         Some("pkce") => super::pkce::exchange(room, request, client).await,
         Some("id_token") => super::id_token::sign_in(room, who, request, client).await,
+        Some("web3") => super::web3::sign_in(room, request, client).await,
         Some("refresh_token") => super::refresh::refresh(room, request, client).await,
         _ => Err(Error::UnsupportedGrant),
     }

@@ -148,6 +148,12 @@ pub const STEPS: &[Step] = &[
         needs: SIGN_IN,
         sql: include_str!("page_sessions.sql"),
     },
+    Step {
+        name: "messages of wallets",
+        marker: (OWN_SCHEMA, "wallet_messages", None),
+        needs: SIGN_IN,
+        sql: include_str!("wallet_messages.sql"),
+    },
 ];
 
 /// True for schemas that are the platform's.
