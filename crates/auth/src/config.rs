@@ -18,7 +18,7 @@ use crate::captcha::Captcha;
 use crate::hooks::Hooks;
 use crate::sealing::Seals;
 
-pub use mfa::{CHALLENGE_LIFETIME, MfaRules, Switches};
+pub use mfa::{CHALLENGE_LIFETIME, MfaRules, PhoneCodes, Switches};
 pub use pages::{Accent, Pages, Widget, WidgetKind};
 
 /// All of them, as the binary reads them from `config.toml`.

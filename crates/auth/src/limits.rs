@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
 use mainstay_http::limits::{Buckets, Rate, prefix};
 
 use crate::config::{MailRules, PhoneRules, Rates};
@@ -144,8 +145,18 @@ impl Limits {
 
     /// The same for a text message to a number. Errors: `TooManyRequests`, `TooManyTexts`, `TextTooEarly`.
     pub fn text(&self, client: &Client, kind: &str, phone: &str) -> Result<(), Error> {
+        self.text_after(client, kind, phone, self.text_pause)
+    }
+
+    /// The same for a code of a phone factor, which has a pause of its own.
+    pub fn factor_text(&self, client: &Client, kind: &str, phone: &str, pause: SignedDuration) -> Result<(), Error> {
+        let pause = pause.try_into().ok().filter(|pause: &Duration| !pause.is_zero());
+        self.text_after(client, kind, phone, pause)
+    }
+
+    fn text_after(&self, client: &Client, kind: &str, phone: &str, pause: Option<Duration>) -> Result<(), Error> {
         self.count(client, What::Mail, self.sign_in)?;
-        if let Some(wait) = self.early("text", kind, phone, self.text_pause) {
+        if let Some(wait) = self.early("text", kind, phone, pause) {
             return Err(Error::TextTooEarly {
                 retry_seconds: wait.as_secs() + 1,
             });

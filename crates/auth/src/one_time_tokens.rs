@@ -140,6 +140,11 @@ impl Codes {
             Flow::Implicit => made,
         }))
     }
+
+    /// As a code is kept that holds for one challenge alone, and is typed.
+    pub fn digest_of(&self, challenge: &str, code: &str) -> String {
+        self.token(challenge, code, Flow::Implicit).digest()
+    }
 }
 
 /// A row of `auth.one_time_tokens`.

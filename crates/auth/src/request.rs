@@ -190,6 +190,14 @@ pub struct EnrollBody {
     pub phone: String,
 }
 
+/// `POST /factors/{id}/challenge`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ChallengeBody {
+    #[serde(deserialize_with = "nullable")]
+    pub channel: String,
+}
+
 /// `POST /factors/{id}/verify`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]

@@ -23,34 +23,19 @@ const TEXT: &str = "Your code is {{ .Code }}";
 /// Reads how text messages are made.
 pub fn rules(reader: &Reader<'_>) -> Result<PhoneRules, ConfigError> {
     let usual = PhoneRules::default();
-    let code_digits = reader.integer("auth.sms.otp_length")?.unwrap_or(usual.code_digits);
-    if !CODE_DIGITS.contains(&code_digits) {
-        return Err(ConfigError::setting("auth.sms.otp_length", "must be between 6 and 10"));
-    }
     let expiry_seconds: i64 = reader.integer("auth.sms.otp_expiry")?.unwrap_or(usual.expiry.as_secs());
     if !(1..=EXPIRY_SECONDS_MAX).contains(&expiry_seconds) {
         let problem = format!("must be between 1 and {EXPIRY_SECONDS_MAX} seconds");
         return Err(ConfigError::setting("auth.sms.otp_expiry", problem));
     }
-    let pause = match reader.text("auth.sms.max_frequency")?.filter(|text| !text.is_empty()) {
-        None => usual.pause,
-        Some(text) => duration::parse(&text)
-            .filter(|pause| !pause.is_negative())
-            .ok_or_else(|| {
-                ConfigError::setting("auth.sms.max_frequency", format!("`{text}` is no duration such as 5s"))
-            })?,
-    };
-    let text = reader.text("auth.sms.template")?.filter(|text| !text.is_empty());
-    let text = Template::parse(text.as_deref().unwrap_or(TEXT))
-        .map_err(|problem| ConfigError::setting("auth.sms.template", problem))?;
     let has_provider = provider(reader)?.is_some();
     let sends = has_provider || has_hook(reader, Point::SendSms)?;
     Ok(PhoneRules {
         is_enabled: reader.boolean("auth.sms.enable_signup")?.unwrap_or(false),
         confirmations: reader.boolean("auth.sms.enable_confirmations")?.unwrap_or(false),
-        text,
-        pause,
-        code_digits,
+        text: text(reader, "auth.sms.template")?,
+        pause: pause(reader, "auth.sms.max_frequency")?,
+        code_digits: code_digits(reader, "auth.sms.otp_length")?,
         expiry: SignedDuration::from_secs(expiry_seconds),
         test_codes: test_codes(reader)?,
         per_hour_max: match sends {
@@ -59,6 +44,30 @@ pub fn rules(reader: &Reader<'_>) -> Result<PhoneRules, ConfigError> {
         },
         provider: if has_provider { "twilio" } else { "" },
     })
+}
+
+/// Digits of a code.
+pub fn code_digits(reader: &Reader<'_>, key: &str) -> Result<usize, ConfigError> {
+    let digits = reader.integer(key)?.unwrap_or(PhoneRules::default().code_digits);
+    match CODE_DIGITS.contains(&digits) {
+        true => Ok(digits),
+        false => Err(ConfigError::setting(key, "must be between 6 and 10")),
+    }
+}
+
+/// Between two messages to one number.
+pub fn pause(reader: &Reader<'_>, key: &str) -> Result<SignedDuration, ConfigError> {
+    let Some(text) = reader.text(key)?.filter(|text| !text.is_empty()) else {
+        return Ok(PhoneRules::default().pause);
+    };
+    let pause = duration::parse(&text).filter(|pause| !pause.is_negative());
+    pause.ok_or_else(|| ConfigError::setting(key, format!("`{text}` is no duration such as 5s")))
+}
+
+/// What a message says.
+pub fn text(reader: &Reader<'_>, key: &str) -> Result<Template, ConfigError> {
+    let text = reader.text(key)?.filter(|text| !text.is_empty());
+    Template::parse(text.as_deref().unwrap_or(TEXT)).map_err(|problem| ConfigError::setting(key, problem))
 }
 
 /// The account that sends text messages. `None`: there is none.

@@ -15,6 +15,7 @@ mod auth_confirmations;
 mod auth_crash;
 mod auth_crash_flows;
 mod auth_factors;
+mod auth_factors_phone;
 mod auth_guards;
 mod auth_headers;
 mod auth_hooks;

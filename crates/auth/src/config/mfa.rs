@@ -2,6 +2,8 @@
 
 use jiff::SignedDuration;
 
+use crate::messages::template::Template;
+
 /// What second factors there may be.
 #[derive(Clone, Debug)]
 pub struct MfaRules {
@@ -11,8 +13,19 @@ pub struct MfaRules {
     pub enrolled_max: usize,
     pub totp: Switches,
     pub phone: Switches,
+    pub phone_codes: PhoneCodes,
     pub webauthn: Switches,
     pub recovery_codes: Switches,
+}
+
+/// Codes of phone factors.
+#[derive(Clone, Debug)]
+pub struct PhoneCodes {
+    pub digits: usize,
+    /// Names `.Code`.
+    pub text: Template,
+    /// Between two messages to one number.
+    pub pause: SignedDuration,
 }
 
 /// What may be done with factors of one kind.

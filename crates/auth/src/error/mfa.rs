@@ -34,6 +34,10 @@ pub enum MfaError {
     ChallengeExpired(Uuid),
     #[error("Invalid TOTP code entered")]
     WrongCode,
+    #[error("Invalid MFA Phone code entered")]
+    WrongPhoneCode,
+    #[error("A verified phone factor already exists, unenroll the existing factor to continue")]
+    PhoneFactorExists,
     #[error("A verified recovery codes factor already exists, regenerate its codes to replace them")]
     RecoveryCodesExist,
     #[error("Recovery codes cannot be the only factor, verify another one first")]
@@ -63,6 +67,8 @@ impl MfaError {
             | MfaError::AddressMismatch
             | MfaError::ChallengeExpired(_)
             | MfaError::WrongCode
+            | MfaError::WrongPhoneCode
+            | MfaError::PhoneFactorExists
             | MfaError::RecoveryCodesExist
             | MfaError::RecoveryCodesSole
             | MfaError::WrongRecoveryCode => StatusCode::UNPROCESSABLE_ENTITY,
@@ -97,8 +103,8 @@ impl MfaError {
             MfaError::VerifyDisabled(Kind::RecoveryCode) => "mfa_recovery_codes_verify_not_enabled",
             MfaError::AddressMismatch => "mfa_ip_address_mismatch",
             MfaError::ChallengeExpired(_) => "mfa_challenge_expired",
-            MfaError::WrongCode | MfaError::WrongRecoveryCode => "mfa_verification_failed",
-            MfaError::RecoveryCodesExist => "mfa_verified_factor_exists",
+            MfaError::WrongCode | MfaError::WrongPhoneCode | MfaError::WrongRecoveryCode => "mfa_verification_failed",
+            MfaError::PhoneFactorExists | MfaError::RecoveryCodesExist => "mfa_verified_factor_exists",
             MfaError::RecoveryCodesSole => "mfa_recovery_codes_sole_factor",
             MfaError::RecoveryCodesLocked { .. } => "mfa_recovery_codes_locked",
         }

@@ -10,7 +10,7 @@
 use jiff::{SignedDuration, Timestamp};
 use mainstay_core::error::BackendError;
 
-use super::FactorId;
+use super::{Factor, FactorId};
 use crate::error::Error;
 use crate::store::{Tx, text};
 use crate::users::UserId;
@@ -93,15 +93,15 @@ pub async fn passed(tx: &Tx, user: UserId, what: What) -> Result<(), BackendErro
     tx.run(PASSED, vec![text(user), text(what.name())]).await.map(drop)
 }
 
-/// The time step of the last code of the factor that was accepted.
-pub async fn last_step(tx: &Tx, factor: FactorId) -> Result<Option<u64>, BackendError> {
-    let step = tx.run(STEP, vec![text(factor)]).await?.first(|row| row.integer())?;
-    Ok(step.and_then(|step| step.try_into().ok()))
-}
-
-/// Codes of this time step and of earlier ones are used up.
-pub async fn used(tx: &Tx, factor: FactorId, user: UserId, step: u64) -> Result<(), BackendError> {
-    tx.run(USED, vec![text(factor), text(user), text(step)]).await.map(drop)
+/// Uses up the codes of this time step and of earlier ones. False: this one was used up before.
+pub async fn use_step(tx: &Tx, factor: &Factor, step: u64) -> Result<bool, BackendError> {
+    let last = tx.run(STEP, vec![text(factor.id)]).await?.first(|row| row.integer())?;
+    if last.is_some_and(|last| u64::try_from(last).is_ok_and(|last| step <= last)) {
+        return Ok(false);
+    }
+    let values = vec![text(factor.id), text(factor.user), text(step)];
+    tx.run(USED, values).await?;
+    Ok(true)
 }
 
 /// The user's factors are gone.

@@ -16,6 +16,8 @@ const INSERT: &str = "INSERT INTO auth.mfa_challenges (id, factor_id, created_at
 /// The address has another type in Supabase Auth's own table: the database compares it.
 const BY_ID: &str = "SELECT c.id, c.created_at, c.verified_at, c.ip_address = $3 \
      FROM auth.mfa_challenges c WHERE c.id = $1::uuid AND c.factor_id = $2::uuid";
+const KEEP_CODE: &str = "UPDATE auth.mfa_challenges SET otp_code = $2::text WHERE id = $1::uuid";
+const HAS_CODE: &str = "SELECT c.id FROM auth.mfa_challenges c WHERE c.id = $1::uuid AND c.otp_code = $2::text";
 const VERIFIED: &str = "UPDATE auth.mfa_challenges SET verified_at = now() WHERE id = $1::uuid";
 const DELETE: &str = "DELETE FROM auth.mfa_challenges WHERE id = $1::uuid";
 const SWEEP: &str = "DELETE FROM auth.mfa_challenges WHERE factor_id = $1::uuid AND created_at < $2::timestamptz";
@@ -88,6 +90,17 @@ pub async fn by_id(
 ) -> Result<Option<Challenge>, BackendError> {
     let values = vec![text(id), text(factor.id), text(address(from))];
     tx.run(BY_ID, values).await?.first(Challenge::read)
+}
+
+/// Keeps the digest of the code that was sent for it.
+pub async fn keep_code(tx: &Tx, id: Uuid, digest: &str) -> Result<(), BackendError> {
+    tx.run(KEEP_CODE, vec![text(id), text(digest)]).await.map(drop)
+}
+
+/// True if the code of this digest was sent for it.
+pub async fn has_code(tx: &Tx, id: Uuid, digest: &str) -> Result<bool, BackendError> {
+    let found = tx.run(HAS_CODE, vec![text(id), text(digest)]).await?;
+    Ok(found.first(|row| row.uuid())?.is_some())
 }
 
 /// It was answered, and cannot be again.

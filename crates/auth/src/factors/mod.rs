@@ -17,7 +17,7 @@ pub mod totp;
 
 use std::collections::HashMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use serde_json::{Map, Value as Json, json};
@@ -173,6 +173,14 @@ impl Factor {
         })
     }
 
+    /// How many seconds another code has to wait: one was sent less than `pause` ago. `None`: none.
+    pub fn wait_for_code(&self, pause: SignedDuration, now: Timestamp) -> Option<u64> {
+        // A clock that was set back makes nobody wait longer than the pause itself.
+        let since = now.duration_since(self.last_challenged_at?).max(SignedDuration::ZERO);
+        let left = pause - since;
+        left.is_positive().then(|| left.as_secs().unsigned_abs() + 1)
+    }
+
     /// The factor as the protocol shows it. Its secret is shown once, by the answer to its enrolment.
     pub fn json(&self) -> Json {
         let mut out = Map::new();
@@ -310,7 +318,7 @@ pub async fn delete_unverified(tx: &Tx, user: UserId, kind: Kind) -> Result<(), 
 
 /// Deletes the user's enrolments that were given up.
 pub async fn sweep(tx: &Tx, user: UserId, now: Timestamp) -> Result<(), BackendError> {
-    let before = |seconds: i64| now - jiff::SignedDuration::from_secs(seconds);
+    let before = |seconds: i64| now - SignedDuration::from_secs(seconds);
     let values = vec![text(user), text(before(300)), text(before(24 * 3600))];
     tx.run(SWEEP, values).await.map(drop)
 }

@@ -10,7 +10,7 @@ use mainstay_http::{Request, Response};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::Signed;
+use super::{Signed, factor_phone};
 use crate::audit::{self, Action, Actor};
 use crate::config::{MfaRules, Switches};
 use crate::error::{Error, MfaError};
@@ -63,10 +63,21 @@ pub async fn enroll(room: &AuthRoom, signed: Signed, request: &Request) -> Resul
     let kind = Kind::of_name(&body.factor_type).filter(|kind| *kind != Kind::RecoveryCode);
     let kind = kind.ok_or_else(bad_kind)?;
     let rules = &room.config.mfa;
-    if kind != Kind::Totp || !rules.of(kind).enroll {
+    if !matches!(kind, Kind::Totp | Kind::Phone) || !rules.of(kind).enroll {
         return Err(MfaError::EnrollDisabled(kind).into());
     }
     let name = request::label("friendly_name", &body.friendly_name)?;
+    if kind == Kind::Phone {
+        let factor = NewFactor {
+            id: FactorId(Uuid::new_v4()),
+            name,
+            kind,
+            secret: None,
+            phone: Some(factor_phone::number(&body.phone)?),
+        };
+        let sent = factor_phone::enrolled(&factor, &body.phone);
+        return enrol(room, user, session, factor).await.map(|()| sent);
+    }
     let issuer = match request::label("issuer", &body.issuer)? {
         empty if empty.is_empty() => rules.issuer.clone(),
         issuer => issuer,
@@ -84,11 +95,7 @@ pub async fn enroll(room: &AuthRoom, signed: Signed, request: &Request) -> Resul
         secret: Some(room.config.seals.seal(id, &enrolment.secret)?),
         phone: None,
     };
-    let (made, most) = (factor.clone(), rules.enrolled_max);
-    room.store
-        .transact(move |tx| keep(tx, user.clone(), session.clone(), made.clone(), most))
-        .await
-        .map_err(|error| taken(error, &name))??;
+    enrol(room, user, session, factor.clone()).await?;
     let body = json!({
         "id": factor.id.to_string(),
         "type": kind.name(),
@@ -100,6 +107,14 @@ pub async fn enroll(room: &AuthRoom, signed: Signed, request: &Request) -> Resul
         },
     });
     Ok(response::json(StatusCode::OK, &body))
+}
+
+async fn enrol(room: &AuthRoom, user: User, session: Session, factor: NewFactor) -> Result<(), Error> {
+    let (name, most) = (factor.name.clone(), room.config.mfa.enrolled_max);
+    room.store
+        .transact(move |tx| keep(tx, user.clone(), session.clone(), factor.clone(), most))
+        .await
+        .map_err(|error| taken(error, &name))?
 }
 
 fn bad_kind() -> Error {
@@ -117,7 +132,16 @@ async fn keep(tx: Tx, user: User, session: Session, factor: NewFactor, most: usi
         return Ok(Decision::Rollback(Err(Error::TokenSessionNotFound)));
     };
     factors::sweep(&tx, user.id, clock::now()).await?;
-    let known = factors::of_user_in(&tx, user.id).await?;
+    let mut known = factors::of_user_in(&tx, user.id).await?;
+    // A number is a factor once; an enrolment of it that was not finished gives way.
+    if let Some(phone) = &factor.phone
+        && let Some(at) = known.iter().position(|known| known.phone == *phone)
+    {
+        if known[at].is_verified {
+            return refused(MfaError::PhoneFactorExists);
+        }
+        factors::delete(&tx, &known.remove(at)).await?;
+    }
     if !factor.name.is_empty() && known.iter().any(|known| known.name == factor.name) {
         return refused(MfaError::NameTaken(factor.name));
     }
@@ -142,15 +166,22 @@ pub fn taken(error: BackendError, name: &str) -> Error {
 }
 
 /// `POST /factors/{id}/challenge`
-pub async fn challenge(room: &AuthRoom, signed: Signed, id: &str, client: &Client) -> Result<Response, Error> {
+pub async fn challenge(
+    room: &AuthRoom,
+    signed: Signed,
+    id: &str,
+    request: &Request,
+    client: &Client,
+) -> Result<Response, Error> {
     let (user, _) = owner(signed)?;
     let factor = own(room, &user, id).await?;
     room.limits.challenge(client)?;
     if factor.kind == Kind::RecoveryCode {
         return Err(bad_kind());
     }
-    if factor.kind != Kind::Totp || !room.config.mfa.of(factor.kind).verify {
-        return Err(MfaError::VerifyDisabled(factor.kind).into());
+    check_verifiable(room, &factor)?;
+    if factor.kind == Kind::Phone {
+        return factor_phone::challenge(room, factor, request, client).await;
     }
     let (made, from, kind) = (Uuid::new_v4(), client.address, factor.kind);
     let expires_at = room
@@ -187,20 +218,27 @@ pub async fn verify(
     if body.code.is_empty() && factor.kind != Kind::WebAuthn {
         return Err(Error::Validation("Code needs to be non-empty".into()));
     }
-    if factor.kind != Kind::Totp || !room.config.mfa.of(factor.kind).verify {
-        return Err(MfaError::VerifyDisabled(factor.kind).into());
-    }
-    let challenge = body
+    check_verifiable(room, &factor)?;
+    let challenge: Uuid = body
         .challenge_id
         .parse()
         .map_err(|_| Error::Validation("challenge_id must be an UUID".into()))?;
-    let secret = room.config.seals.open(factor.id.0, &factor.secret)?;
+    let (proof, wrong) = match factor.kind {
+        Kind::Phone => {
+            let digest = room.letters.codes.digest_of(&challenge.to_string(), &body.code);
+            (Proof::Text { digest }, MfaError::WrongPhoneCode)
+        }
+        _ => {
+            let secret = room.config.seals.open(factor.id.0, &factor.secret)?;
+            let code = Secret::new(body.code);
+            (Proof::Totp { secret, code }, MfaError::WrongCode)
+        }
+    };
     let answer = Answer {
         session: session.id,
         factor: factor.clone(),
-        secret,
+        proof,
         challenge,
-        code: Secret::new(body.code),
         client: client.clone(),
         now: clock::now(),
     };
@@ -209,7 +247,7 @@ pub async fn verify(
         .transact(move |tx| judge(tx, answer.clone()))
         .await
         .map_err(|error| Error::of_database("Database error verifying factor", error))??;
-    settle(room, session.id, factor, is_right, MfaError::WrongCode).await
+    settle(room, session.id, factor, is_right, wrong).await
 }
 
 /// An answer to a challenge.
@@ -217,12 +255,30 @@ pub async fn verify(
 struct Answer {
     session: SessionId,
     factor: Factor,
-    /// The factor's, opened.
-    secret: Secret<String>,
+    proof: Proof,
     challenge: Uuid,
-    code: Secret<String>,
     client: Client,
     now: Timestamp,
+}
+
+/// What an answer shows.
+#[derive(Clone)]
+enum Proof {
+    /// A code, and the factor's secret, opened.
+    Totp {
+        secret: Secret<String>,
+        code: Secret<String>,
+    },
+    /// The digest of a code that was sent.
+    Text { digest: String },
+}
+
+/// Errors: `VerifyDisabled`, by the settings, or for a kind that is not here.
+fn check_verifiable(room: &AuthRoom, factor: &Factor) -> Result<(), Error> {
+    match matches!(factor.kind, Kind::Totp | Kind::Phone) && room.config.mfa.of(factor.kind).verify {
+        true => Ok(()),
+        false => Err(MfaError::VerifyDisabled(factor.kind).into()),
+    }
 }
 
 /// Checks the code and uses it up. The user's row is held: of two answers with one code the second is a replay.
@@ -245,17 +301,21 @@ async fn judge(tx: Tx, answer: Answer) -> Outcome<bool> {
     if let Err(error) = attempts::check(&tx, user, now).await? {
         return refused(error);
     }
-    let seconds = u64::try_from(now.as_second()).unwrap_or(0);
-    let step = match totp::step(&answer.secret, answer.code.expose(), seconds) {
-        Ok(step) => step,
-        Err(error) => return refused(error),
+    let is_right = match &answer.proof {
+        Proof::Text { digest } => challenges::has_code(&tx, challenge.id, digest).await?,
+        Proof::Totp { secret, code } => {
+            let seconds = u64::try_from(now.as_second()).unwrap_or(0);
+            match totp::step(secret, code.expose(), seconds) {
+                Ok(Some(step)) => attempts::use_step(&tx, &factor, step).await?,
+                Ok(None) => false,
+                Err(error) => return refused(error),
+            }
+        }
     };
-    let last = attempts::last_step(&tx, factor.id).await?;
-    let Some(step) = step.filter(|step| last.is_none_or(|last| *step > last)) else {
+    if !is_right {
         attempts::failed(&tx, user, What::Factors, now).await?;
         return Ok(Decision::Commit(Ok(false)));
-    };
-    attempts::used(&tx, factor.id, user, step).await?;
+    }
     attempts::passed(&tx, user, What::Factors).await?;
     challenges::answered(&tx, challenge.id).await?;
     Ok(Decision::Commit(Ok(true)))

@@ -7,6 +7,7 @@ mod admin_factors;
 mod audit;
 mod entering;
 mod external;
+mod factor_phone;
 mod factors;
 mod id_token;
 mod import;
@@ -460,7 +461,7 @@ pub async fn answer(room: &AuthRoom, who: &Who, request: &Request, from: From) -
         Route::ChangeUser => admin::change(room, admin, admin::user_id(id)?, request).await?,
         Route::DeleteUser => admin::delete(room, admin, admin::user_id(id)?, request).await?,
         Route::EnrollFactor => factors::enroll(room, signed_in(room, who).await?, request).await?,
-        Route::ChallengeFactor => factors::challenge(room, signed_in(room, who).await?, id, &client).await?,
+        Route::ChallengeFactor => factors::challenge(room, signed_in(room, who).await?, id, request, &client).await?,
         Route::VerifyFactor => factors::verify(room, signed_in(room, who).await?, id, request, &client).await?,
         Route::UnenrollFactor => factors::unenroll(room, signed_in(room, who).await?, id).await?,
         Route::ShowRecoveryCodes => recovery_codes::show(room, signed_in(room, who).await?).await?,

@@ -1,8 +1,8 @@
 //! `[auth.mfa]`: second factors.
 
-use mainstay_auth::config::{MfaRules, Switches};
+use mainstay_auth::config::{MfaRules, PhoneCodes, Switches};
 
-use crate::config::{ConfigError, Reader};
+use crate::config::{ConfigError, Reader, phone};
 
 /// Factors that a user may have, unless the settings say otherwise.
 const ENROLLED_MAX: usize = 10;
@@ -20,6 +20,11 @@ pub fn read(reader: &Reader<'_>) -> Result<MfaRules, ConfigError> {
         enrolled_max: reader.integer("auth.mfa.max_enrolled_factors")?.unwrap_or(ENROLLED_MAX),
         totp: switches("totp", true)?,
         phone: switches("phone", false)?,
+        phone_codes: PhoneCodes {
+            digits: phone::code_digits(reader, "auth.mfa.phone.otp_length")?,
+            text: phone::text(reader, "auth.mfa.phone.template")?,
+            pause: phone::pause(reader, "auth.mfa.phone.max_frequency")?,
+        },
         webauthn: switches("web_authn", false)?,
         recovery_codes: switches("recovery_codes", true)?,
     })

@@ -160,7 +160,8 @@ pub async fn prove(visit: &Visit<'_>, person: &Signed, factor: &str) -> Result<R
         id: String,
     }
     let (room, client) = (visit.room, visit.client);
-    let made = routes::challenge(room, person.clone(), factor, client).await?;
+    let nothing = asking(&[], &json!({}));
+    let made = routes::challenge(room, person.clone(), factor, &nothing, client).await?;
     let challenge: Challenge = inner::answered(&made)?;
     let code = Secret::new(visit.field_named("code").replace(' ', ""));
     let request = asking(&[], &json!({"challenge_id": challenge.id, "code": code.expose()}));
