@@ -315,6 +315,19 @@ pub enum Users {
     },
     /// Make one
     Create(UsersCreate),
+    /// Invite somebody by mail: they become a user when they follow its link
+    Invite {
+        /// Address
+        who: String,
+        #[command(flatten)]
+        target: Target,
+        /// What is known of them, a JSON object: their user_metadata
+        #[arg(long, value_name = "JSON")]
+        data: Option<String>,
+        /// Where the mail's link leads to
+        #[arg(long, value_name = "URL")]
+        redirect_to: Option<String>,
+    },
     /// Refuse one everywhere, from now on
     Ban {
         /// Id, address or number

@@ -11,6 +11,7 @@ use crate::external::Provider;
 use mainstay_core::secret::Secret;
 
 use crate::messages::mail::Texts;
+use crate::messages::notices::Notices;
 use crate::messages::template::Template;
 use crate::redirect::Redirects;
 
@@ -54,6 +55,8 @@ pub struct Config {
     /// The project's own secret: codes and links are made with it.
     pub secret: Secret<String>,
     pub mail: MailRules,
+    /// Mails that tell of changes.
+    pub notices: Notices,
     pub phone: PhoneRules,
     pub passwords: PasswordRules,
     pub leaked: LeakedPasswords,

@@ -1,6 +1,7 @@
-//! What access tokens are made with, beside what the database knows.
+//! What access tokens and messages are made with where only a transaction is at hand, beside what the database knows.
 
 use crate::hooks::Hooks;
+use crate::messages::notices::Notices;
 
 /// Rules by which tokens are issued.
 #[derive(Clone, Debug, Default)]
@@ -10,10 +11,15 @@ pub struct Issuing {
     /// Seconds that a token is valid.
     pub expiry_seconds: i64,
     pub hooks: Hooks,
+    pub notices: Notices,
 }
 
 impl Issuing {
     pub fn hooks(&self) -> &Hooks {
         &self.hooks
+    }
+
+    pub fn notices(&self) -> &Notices {
+        &self.notices
     }
 }

@@ -73,6 +73,7 @@ impl AuthRoom {
             issuer: config.issuer.clone(),
             expiry_seconds: config.jwt_expiry_seconds,
             hooks: config.hooks.clone(),
+            notices: config.notices.clone(),
         };
         let outgoing = Outgoing::new(Guard::default());
         AuthRoom {

@@ -185,7 +185,7 @@ async fn prepare(opened: &Opened, mode: Mode, migrate: bool) -> Result<(), Comma
 
 /// What sends the server's own requests. In development this machine may be asked, too: what a project is tried with
 /// runs beside it.
-fn outgoing(config: &Config, mode: Mode) -> Outgoing {
+pub(super) fn outgoing(config: &Config, mode: Mode) -> Outgoing {
     let mut allowed = config.outgoing_allowed.clone();
     if mode == Mode::Dev {
         allowed.extend([IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)].map(Network::from));
@@ -228,7 +228,7 @@ fn auth_room(
 }
 
 /// Who takes mails: a server, or in development the catcher. Errors: settings of the server that cannot be used.
-fn mail(config: &Config, catcher: Option<&Arc<Catcher>>) -> Result<Option<Arc<dyn Delivery>>, CommandError> {
+pub(super) fn mail(config: &Config, catcher: Option<&Arc<Catcher>>) -> Result<Option<Arc<dyn Delivery>>, CommandError> {
     match (&config.smtp, catcher) {
         (Some(settings), _) => {
             let smtp = Smtp::new(settings)

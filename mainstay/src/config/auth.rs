@@ -70,6 +70,7 @@ pub fn read(reader: &Reader<'_>, root: &Path) -> Result<Option<Config>, ConfigEr
         secure_password_change: flag("auth.email.secure_password_change", false)?,
         secret: Secret::new(String::new()),
         mail: mail::rules(reader, root)?,
+        notices: mail::notices(reader, root, &site_url(reader)?, &url(reader)?)?,
         phone: phone::rules(reader)?,
         passwords: PasswordRules {
             length_min: reader
@@ -181,9 +182,18 @@ pub fn unmet_in_production(reader: &Reader<'_>) -> Result<Vec<String>, ConfigErr
         return Ok(found);
     }
     let sends = mail::smtp(reader)?.is_some() || has_hook(reader, Point::SendEmail)?;
-    if is_on("auth.email.enable_confirmations", false)? && !sends {
-        let text = "`[auth.email] enable_confirmations` needs a mail server, `[auth.email.smtp]`, or `[auth.hook.send_email]`";
-        found.push(text.to_owned());
+    for (setting, is_wanted) in [
+        (
+            "`[auth.email] enable_confirmations`",
+            is_on("auth.email.enable_confirmations", false)?,
+        ),
+        ("`[auth.email.notification]`", mail::has_notices(reader)?),
+    ] {
+        if is_wanted && !sends {
+            found.push(format!(
+                "{setting} needs a mail server, `[auth.email.smtp]`, or `[auth.hook.send_email]`"
+            ));
+        }
     }
     let asks = is_on("auth.oauth_server.enabled", false)?;
     if asks && filled(reader, CONSENT_PATH)?.is_none() && !is_on("mainstay.pages.enabled", false)? {

@@ -7,6 +7,7 @@ use mainstay_auth::config::MailRules;
 use mainstay_auth::duration;
 use mainstay_auth::hooks::Point;
 use mainstay_auth::messages::mail::{Kind, Texts};
+use mainstay_auth::messages::notices::{self, Notices};
 use mainstay_auth::messages::smtp::{Encryption, Settings};
 
 use super::auth::has_hook;
@@ -105,34 +106,69 @@ pub fn catches(reader: &Reader<'_>) -> Result<bool, ConfigError> {
     Ok(true)
 }
 
+/// A text that cannot be read.
+struct Problem(ConfigError);
+
+impl From<String> for Problem {
+    fn from(problem: String) -> Self {
+        Problem(ConfigError::setting("auth.email", problem))
+    }
+}
+
+impl From<ConfigError> for Problem {
+    fn from(error: ConfigError) -> Self {
+        Problem(error)
+    }
+}
+
 fn texts(reader: &Reader<'_>, root: &Path) -> Result<Texts, ConfigError> {
-    struct Problem(ConfigError);
-    impl From<String> for Problem {
-        fn from(problem: String) -> Self {
-            Problem(ConfigError::setting("auth.email.template", problem))
+    Texts::read(|kind: Kind| own_text(reader, root, &format!("auth.email.template.{}", kind.name())))
+        .map_err(|problem: Problem| problem.0)
+}
+
+/// True if the notice is switched on.
+fn has_notice(reader: &Reader<'_>, kind: notices::Kind) -> Result<bool, ConfigError> {
+    let is_on = reader.boolean(&format!("auth.email.notification.{}.enabled", kind.name()))?;
+    Ok(is_on.unwrap_or(false))
+}
+
+/// True if any notice is switched on.
+pub fn has_notices(reader: &Reader<'_>) -> Result<bool, ConfigError> {
+    for kind in notices::Kind::ALL {
+        if has_notice(reader, kind)? {
+            return Ok(true);
         }
     }
-    Texts::read(|kind: Kind| {
-        let key = |name: &str| format!("auth.email.template.{}.{name}", kind.name());
-        let subject = reader.text(&key("subject")).map_err(Problem)?;
-        let inline = reader.text(&key("content")).map_err(Problem)?;
-        let path = reader.text(&key("content_path")).map_err(Problem)?;
-        let page = match path.filter(|path| !path.is_empty()) {
-            None => inline.filter(|text| !text.is_empty()),
-            Some(path) => {
-                // From the project's folder, as the Supabase command line has it, or from beside the settings.
-                let found = [root.join(&path), root.join("supabase").join(&path)];
-                let read = found.iter().find_map(|path| std::fs::read_to_string(path).ok());
-                let problem = || {
-                    Problem(ConfigError::setting(
-                        &key("content_path"),
-                        format!("`{path}` cannot be read"),
-                    ))
-                };
-                Some(read.ok_or_else(problem)?)
-            }
-        };
-        Ok((subject.filter(|text| !text.is_empty()), page))
-    })
-    .map_err(|problem: Problem| problem.0)
+    Ok(false)
+}
+
+/// The notices that are switched on. `url`: where the room is reached.
+pub fn notices(reader: &Reader<'_>, root: &Path, site_url: &str, url: &str) -> Result<Notices, ConfigError> {
+    let own = |kind: notices::Kind| match has_notice(reader, kind)? {
+        false => Ok(None),
+        true => own_text(reader, root, &format!("auth.email.notification.{}", kind.name())).map(Some),
+    };
+    Notices::read(site_url, url, own).map_err(|problem: Problem| problem.0)
+}
+
+/// Subject and page, as far as the settings have them, below `section`.
+fn own_text(reader: &Reader<'_>, root: &Path, section: &str) -> Result<(Option<String>, Option<String>), Problem> {
+    let filled = |name: &str| {
+        let text = reader.text(&format!("{section}.{name}"))?;
+        Ok::<_, ConfigError>(text.filter(|text| !text.is_empty()))
+    };
+    let page = match filled("content_path")? {
+        None => filled("content")?,
+        Some(path) => {
+            // From the project's folder, as the Supabase command line has it, or from beside the settings.
+            let found = [root.join(&path), root.join("supabase").join(&path)];
+            let read = found.iter().find_map(|path| std::fs::read_to_string(path).ok());
+            let problem = || {
+                let key = format!("{section}.content_path");
+                ConfigError::setting(&key, format!("`{path}` cannot be read"))
+            };
+            Some(read.ok_or_else(problem)?)
+        }
+    };
+    Ok((filled("subject")?, page))
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-use mainstay_testing::{Project, Server, token};
+use mainstay_testing::{MailServer, Project, Server, token};
 use serde_json::{Value, json};
 
 use crate::auth::{Auth, PASSWORD, on_each_engine, refusal, refused, session};
@@ -227,4 +227,48 @@ async fn users_of_other_systems_come_with_their_passwords() {
         assert_eq!(auth.call("row_of", json!({"who": "eli@example.com"})).await["identities"], 1);
     })
     .await;
+}
+
+/// The mail server answers while a command is waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invitation_is_sent_beside_a_server_and_without_one() {
+    let mail = MailServer::start().await;
+    let smtp = format!(
+        "[auth.email.smtp]\nhost = \"127.0.0.1\"\nport = {}\nadmin_email = \"shop@example.com\"\n",
+        mail.port()
+    );
+    on_each_engine(
+        || Project::new().config(&smtp),
+        async |_, mut auth: Auth| {
+            for (email, is_running) in [("ann@example.com", true), ("bob@example.com", false)] {
+                if !is_running {
+                    auth.server.kill();
+                }
+                let before = mail.received().len();
+                let told = said(&auth.server, &["invite", email, "--data", r#"{"team":"red"}"#], "");
+                assert!(told.contains(&format!("{email} is invited")), "{told}");
+                mail.wait(|mail| mail.received().len() > before).await;
+                if !is_running {
+                    auth.server.run().unwrap();
+                }
+                let received = mail.received().pop().unwrap();
+                assert_eq!(received.to, [email]);
+                let text = received.text();
+                let (_, rest) = text.split_once("<strong>").unwrap();
+                let code = rest.split('<').next().unwrap();
+                let body = json!({"type": "invite", "email": email, "token": code});
+                let invited = session(&auth.post("/verify", body).await);
+                assert_eq!(
+                    (&invited.user["email"], &invited.user["user_metadata"]["team"]),
+                    (&json!(email), &json!("red"))
+                );
+            }
+            let again = complaint(&auth.server, &["invite", "ann@example.com"], "");
+            assert!(again.contains("email_exists"), "{again}");
+        },
+    )
+    .await;
+    let alone = Auth::start(mainstay_testing::Engine::Sqlite, Project::new()).await;
+    let complaint = complaint(&alone.server, &["invite", "ann@example.com"], "");
+    assert!(complaint.contains("email_provider_disabled"), "{complaint}");
 }

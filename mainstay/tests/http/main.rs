@@ -26,6 +26,7 @@ mod auth_limits;
 mod auth_links;
 mod auth_mail;
 mod auth_mass_assignment;
+mod auth_notices;
 mod auth_one_time;
 mod auth_order_of_checks;
 mod auth_pages;

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::factors;
 use crate::hooks;
 use crate::identities;
+use crate::messages::notices::{self, Change};
 use crate::request;
 use crate::sessions::{self, Scope};
 use crate::store::{Row, Tx, text};
@@ -188,6 +189,9 @@ async fn join(tx: &Tx, visitor: &Visitor, id: UserId, address: &Address, is_prov
         };
         users::confirm_email(tx, id, &now.user_metadata).await?;
     }
+    if is_proved {
+        tell_linked(tx, visitor, id).await?;
+    }
     finish(tx, id).await
 }
 
@@ -196,6 +200,14 @@ async fn add_identity(tx: &Tx, visitor: &Visitor, id: UserId) -> Result<(), Back
     let person = &visitor.person;
     identities::insert_as(tx, id, &visitor.provider, &person.subject, &person.claims).await?;
     audit::record_own(tx, id, Action::IdentityLinked, audit::by_provider(&visitor.provider)).await
+}
+
+/// Somebody who had the account before learns that there is another way to it.
+async fn tell_linked(tx: &Tx, visitor: &Visitor, id: UserId) -> Result<(), BackendError> {
+    let change = Change::IdentityLinked {
+        provider: &visitor.provider,
+    };
+    notices::tell(tx, id, change).await
 }
 
 /// Holds the account. Errors: it is banned, or gone.
@@ -344,6 +356,7 @@ pub async fn link(tx: &Tx, visitor: &Visitor, id: UserId) -> Outcome<UserId> {
     if user.is_anonymous {
         tx.run(NOT_ANONYMOUS, vec![text(id)]).await?;
     }
+    tell_linked(tx, visitor, id).await?;
     finish(tx, id).await
 }
 
@@ -391,5 +404,10 @@ pub async fn unlink(tx: &Tx, id: UserId, identity: Uuid, confirmations: bool) ->
             None => return Ok(Err(Error::EmailConflict)),
         }
     }
+    let change = Change::IdentityUnlinked {
+        provider: &gone.provider,
+        old_email: &user.email,
+    };
+    notices::tell(tx, id, change).await?;
     Ok(finish(tx, id).await?.map(drop))
 }

@@ -83,7 +83,7 @@ pub async fn user_created(tx: &Tx, user: UserId) -> Result<(), BackendError> {
     tell(tx, telling, now).await
 }
 
-/// What a mail has to prove: `email_data` of the protocol. What it has nothing of is empty.
+/// What a mail has to prove, or tells of: `email_data` of the protocol. What it has nothing of is empty.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EmailData<'a> {
     pub action: &'a str,
@@ -95,6 +95,11 @@ pub struct EmailData<'a> {
     pub token_new: &'a str,
     /// Belongs to `token`, and `token_hash` to `token_new`: the protocol has it crosswise.
     pub token_hash_new: &'a str,
+    /// Of notices.
+    pub old_email: &'a str,
+    pub old_phone: &'a str,
+    pub provider: &'a str,
+    pub factor_type: &'a str,
 }
 
 impl EmailData<'_> {
@@ -107,10 +112,10 @@ impl EmailData<'_> {
             "site_url": self.site_url,
             "token_new": self.token_new,
             "token_hash_new": self.token_hash_new,
-            "old_email": "",
-            "old_phone": "",
-            "provider": "",
-            "factor_type": "",
+            "old_email": self.old_email,
+            "old_phone": self.old_phone,
+            "provider": self.provider,
+            "factor_type": self.factor_type,
         })
     }
 }

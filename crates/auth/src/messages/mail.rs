@@ -114,6 +114,25 @@ pub struct Text {
     pub page: Template,
 }
 
+impl Text {
+    /// The kind's built-in text, and in its place what the settings have. Errors: what cannot be read.
+    pub fn parse<E: From<String>>(
+        kind: &str,
+        built_in: (&str, &str),
+        subject: Option<String>,
+        page: Option<String>,
+    ) -> Result<Self, E> {
+        let parsed = |text: Option<String>, built_in: &str, what: &str| {
+            Template::parse(text.as_deref().unwrap_or(built_in))
+                .map_err(|problem| E::from(format!("{what} of `{kind}`: {problem}")))
+        };
+        Ok(Text {
+            subject: parsed(subject, built_in.0, "subject")?,
+            page: parsed(page, built_in.1, "content")?,
+        })
+    }
+}
+
 /// The texts of all kinds.
 #[derive(Clone, Debug)]
 pub struct Texts([Text; 6]);
@@ -126,15 +145,7 @@ impl Texts {
     ) -> Result<Self, E> {
         let mut read = |kind: Kind| {
             let (subject, page) = own(kind)?;
-            let (own_subject, own_page) = kind.built_in();
-            let parsed = |text: Option<String>, built_in: &str, what: &str| {
-                Template::parse(text.as_deref().unwrap_or(built_in))
-                    .map_err(|problem| E::from(format!("{what} of `{}`: {problem}", kind.name())))
-            };
-            Ok::<Text, E>(Text {
-                subject: parsed(subject, own_subject, "subject")?,
-                page: parsed(page, own_page, "content")?,
-            })
+            Text::parse::<E>(kind.name(), kind.built_in(), subject, page)
         };
         let [one, two, three, four, five, six] = Kind::ALL;
         Ok(Texts([
@@ -205,7 +216,7 @@ impl Values<'_> {
 }
 
 /// A subject is one line, whatever its template and a user's data say.
-fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let words: Vec<&str> = text
         .split(|letter: char| letter.is_whitespace() || letter.is_control())
         .filter(|word| !word.is_empty())

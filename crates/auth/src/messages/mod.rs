@@ -6,6 +6,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`mail`] | kinds of mails, their texts |
+//! | [`notices`] | mails that tell of a change of the account |
 //! | [`texts`] | codes by text message |
 //! | [`template`] | the language of the texts |
 //! | [`postman`] | the queue's other end: tries, and tries again |
@@ -14,6 +15,7 @@
 pub mod catcher;
 pub mod delivery;
 pub mod mail;
+pub mod notices;
 pub mod postman;
 pub mod smtp;
 pub mod template;

@@ -18,6 +18,7 @@ use crate::factors::attempts::{self, What};
 use crate::factors::challenges;
 use crate::factors::{self, Factor, FactorId, Kind, NewFactor, totp};
 use crate::hooks;
+use crate::messages::notices::{self, Change};
 use crate::request::{self, EnrollBody, VerifyFactorBody};
 use crate::response;
 use crate::room::AuthRoom;
@@ -377,6 +378,10 @@ async fn raise(tx: Tx, session: SessionId, factor: Factor, token: Secret<String>
         factors::verified(&tx, factor.id).await?;
         factors::delete_unverified(&tx, factor.user, factor.kind).await?;
     }
+    if !factor.is_verified {
+        let kind = factor.kind.name();
+        notices::tell(&tx, factor.user, Change::FactorEnrolled { kind }).await?;
+    }
     sessions::raise(&tx, &session, &factor, &token).await?;
     audit::record_own(&tx, factor.user, Action::VerificationAttempted, about(&factor)).await?;
     let granted = sessions::granted(&tx, factor.user, session.id, token).await?;
@@ -418,6 +423,10 @@ async fn remove(tx: Tx, session: Session, factor: Factor) -> Outcome<()> {
     for gone in factors::delete(&tx, &factor).await? {
         sessions::lower(&tx, &gone).await?;
         audit::record_own(&tx, gone.user, Action::FactorUnenrolled, about(&gone)).await?;
+        if gone.is_verified {
+            let kind = gone.kind.name();
+            notices::tell(&tx, gone.user, Change::FactorUnenrolled { kind }).await?;
+        }
     }
     Ok(Decision::Commit(Ok(())))
 }

@@ -4,6 +4,7 @@ use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
 use serde_json::{Map, Value as Json, json};
 
+use crate::messages::notices::{self, Change};
 use crate::one_time_tokens::{self, TokenType};
 use crate::sessions::{self, Scope};
 use crate::store::{Tx, text};
@@ -109,7 +110,11 @@ pub async fn change_email(tx: &Tx, user: &User) -> Result<(), BackendError> {
     let mut data = identities::email_data(user.id, email);
     users::merge(&mut data, &verified_email(email));
     tx.run(CHANGE_EMAIL, vec![text(user.id), text(email)]).await?;
-    changed(tx, user, "email", &data).await
+    changed(tx, user, "email", &data).await?;
+    match user.email == *email {
+        true => Ok(()),
+        false => notices::tell(tx, user.id, Change::Email { old: &user.email }).await,
+    }
 }
 
 /// Gives the user the number that was asked for.
@@ -118,12 +123,20 @@ pub async fn change_phone(tx: &Tx, user: &User) -> Result<(), BackendError> {
     let mut data = identities::phone_data(user.id, phone);
     users::merge(&mut data, &verified_phone(phone));
     tx.run(CHANGE_PHONE, vec![text(user.id), text(phone)]).await?;
-    changed(tx, user, "phone", &data).await
+    let is_new = changed(tx, user, "phone", &data).await?;
+    if !user.phone.is_empty() && user.phone != *phone {
+        notices::tell(tx, user.id, Change::Phone { old: &user.phone }).await?;
+    }
+    match is_new {
+        true => notices::tell(tx, user.id, Change::IdentityLinked { provider: "phone" }).await,
+        false => Ok(()),
+    }
 }
 
-/// Identity, providers and metadata follow; whatever was sent to the old address is void.
-async fn changed(tx: &Tx, user: &User, provider: &str, data: &Map<String, Json>) -> Result<(), BackendError> {
+/// Identity, providers and metadata follow; whatever was sent to the old address is void. True: the identity is a new one.
+async fn changed(tx: &Tx, user: &User, provider: &str, data: &Map<String, Json>) -> Result<bool, BackendError> {
     let known = identities::of_user_in(tx, user.id).await?;
+    let is_new = !known.iter().any(|identity| identity.provider == provider);
     identities::set_data(tx, user.id, provider, &known, data).await?;
     let mut app = user.app_metadata.clone();
     let mut providers: Vec<Json> = app
@@ -149,5 +162,6 @@ async fn changed(tx: &Tx, user: &User, provider: &str, data: &Map<String, Json>)
     if request::metadata(&own).is_ok() {
         users::set_user_metadata(tx, user.id, &own).await?;
     }
-    one_time_tokens::clear_all(tx, user.id).await
+    one_time_tokens::clear_all(tx, user.id).await?;
+    Ok(is_new)
 }

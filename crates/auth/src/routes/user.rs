@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::flow_state::Challenge;
 use crate::landing::Flow;
 use crate::messages::mail::Kind;
+use crate::messages::notices::{self, Change};
 use crate::messages::texts::{Purpose, Texting};
 use crate::one_time_tokens::{self, Token, TokenType};
 use crate::passwords::Verdict;
@@ -256,6 +257,7 @@ async fn change(tx: Tx, changes: Changes) -> Result<Decision<Result<Profile, Err
             let actor = Actor::from(&profile.user);
             if changes.hash.is_some() {
                 audit::record(&tx, &actor, Action::UpdatedPassword, Json::Null).await?;
+                notices::tell(&tx, id, Change::Password).await?;
             }
             audit::record(&tx, &actor, Action::Modified, Json::Null).await?;
             Ok(Decision::Commit(Ok(profile)))

@@ -61,6 +61,24 @@ pub async fn run(command: &Users) -> Result<(), CommandError> {
             let made = ask(&create.target, Method::POST, "/admin/users".into(), body).await?;
             println!("{} is {}.", create.who, text(&made, "id"));
         }
+        Users::Invite {
+            who,
+            target,
+            data,
+            redirect_to,
+        } => {
+            let mut body = json!({"email": who, "redirect_to": redirect_to});
+            if let Some(data) = data {
+                body["data"] = Value::Object(object(data)?);
+            }
+            let way = Way::open(target).await?;
+            let invited = way.ask(Method::POST, "/invite", body).await;
+            if invited.is_ok() {
+                way.deliver().await;
+            }
+            way.close().await;
+            println!("{who} is invited, as {}.", text(&invited?, "id"));
+        }
         Users::Ban { who, target, duration } => {
             change(target, who, json!({"ban_duration": duration})).await?;
             println!("{who} cannot sign in any more, and is refused everywhere.");

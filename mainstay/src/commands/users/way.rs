@@ -20,6 +20,7 @@ use mainstay_http::{Authenticated, Credential, Outgoing, Request};
 use serde_json::Value;
 
 use super::super::CommandError;
+use super::super::serve::{self, Mode};
 use crate::cli::Target;
 use crate::config::Config;
 use crate::engine::{self, Database, OpenError};
@@ -47,7 +48,7 @@ impl Way {
     /// Opens the project's database, or finds the server that has it.
     pub async fn open(target: &Target) -> Result<Self, CommandError> {
         let config = super::super::load(&target.dir)?;
-        let Some(auth) = config.auth.clone() else {
+        let Some(mut auth) = config.auth.clone() else {
             return Err(CommandError::Other(
                 "sign-in is switched off: `[auth] enabled = false`".into(),
             ));
@@ -55,7 +56,14 @@ impl Way {
         let database = Database::parse(target.database_url.as_deref(), &config)?;
         match engine::open(&database, &config).await {
             Ok(backend) => {
+                // What is sent from here must hold at the server, too.
+                auth.secret = keyring::load(&config)?.jwt_secret;
                 let room = AuthRoom::new(backend.clone(), auth, keyring::signer(&config)?);
+                let room = room.reaching(serve::outgoing(&config, Mode::Production));
+                let room = match serve::mail(&config, None)? {
+                    Some(mail) => room.with_mail(mail),
+                    None => room,
+                };
                 Ok(Way::Here {
                     room: Box::new(room),
                     backend,
@@ -151,6 +159,15 @@ impl Way {
             .into_iter()
             .find(|user| user["email"] == *name || user["phone"] == *name)
             .ok_or_else(|| CommandError::Other(format!("nobody is known as {who}")))
+    }
+
+    /// Hands over what was put into the queue of messages. What cannot be handed over now waits for a server.
+    pub async fn deliver(&self) {
+        if let Way::Here { room, .. } = self
+            && let Err(error) = room.postman().deliver().await
+        {
+            tracing::warn!(%error, "messages wait: the queue cannot be read");
+        }
     }
 
     /// Lets go of the database.
