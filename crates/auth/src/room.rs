@@ -11,7 +11,7 @@ use mainstay_core::transaction::Decision;
 use mainstay_http::issuers::Issuers;
 use mainstay_http::outgoing::Guard;
 use mainstay_http::signing::Signer;
-use mainstay_http::{Authenticated, Credential, Outgoing, Request, Response};
+use mainstay_http::{Authenticated, Outgoing, Request, Response};
 use serde_json::{Value as Json, json};
 
 use crate::asked::Asked;
@@ -164,10 +164,6 @@ impl AuthRoom {
     ///
     /// Errors: `Token`; `SessionUnread` if the database cannot be asked.
     pub async fn admits(&self, who: &Authenticated) -> Result<(), mainstay_http::Error> {
-        if who.credential == Credential::ForeignToken {
-            // Its session is the issuer's affair.
-            return Ok(());
-        }
         let decides_alone = !self.config.hooks.has(Point::CustomAccessToken);
         let Some(claim) = Claim::of(who, decides_alone) else {
             return Ok(());

@@ -16,7 +16,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use mainstay_core::clock;
 use mainstay_core::error::BackendError;
-use mainstay_http::{Authenticated, TokenError};
+use mainstay_http::{Authenticated, Credential, TokenError};
 use uuid::Uuid;
 
 use crate::store::{Rows, Store, text};
@@ -41,8 +41,11 @@ pub struct Claim<'a> {
 }
 
 impl<'a> Claim<'a> {
-    /// `None`: the token belongs to no session, so it is none of this room's.
+    /// `None`: the token belongs to no session of this room's. What another issuer calls a session is that issuer's affair.
     pub fn of(who: &'a Authenticated, compares_roles: bool) -> Option<Self> {
+        if who.credential == Credential::ForeignToken {
+            return None;
+        }
         let claims = &who.verified.as_ref()?.claims;
         let claim = |name: &str| claims.get(name).and_then(serde_json::Value::as_str);
         Some(Claim {

@@ -1,6 +1,6 @@
 //! Takes away what nobody can use any more: sessions that ended by themselves, refresh tokens that were used long ago,
-//! codes and links that nobody has followed, wallets' messages that were used, sign-ins that went through a browser and never came back, questions of
-//! applications that nobody has answered.
+//! codes and links that nobody has followed, challenges of second factors, messages of wallets that were used, sign-ins that
+//! went through a browser and never came back, questions of applications that nobody has answered.
 //!
 //! Users stay, whatever they are: unconfirmed, anonymous, banned.
 //! What is to go is looked for on a reader and taken away a thousand rows at a time, so that nobody waits behind it.
@@ -49,6 +49,10 @@ const OLD_QUESTIONS: &str =
 const DELETE_QUESTIONS: &str =
     "DELETE FROM auth.oauth_authorizations WHERE id = ANY ($1::uuid[]) AND expires_at < $2::timestamptz";
 
+const OLD_CHALLENGES: &str =
+    "SELECT c.id::text FROM auth.mfa_challenges c WHERE c.created_at < $1::timestamptz LIMIT 1000";
+const DELETE_CHALLENGES: &str =
+    "DELETE FROM auth.mfa_challenges WHERE id = ANY ($1::uuid[]) AND created_at < $2::timestamptz";
 const USED_MESSAGES: &str =
     "SELECT m.digest FROM _mainstay.wallet_messages m WHERE m.expires_at < $1::timestamptz LIMIT 1000";
 const DELETE_MESSAGES: &str =
@@ -59,7 +63,7 @@ const DELETE_MESSAGES: &str =
 pub struct Swept {
     pub refresh_tokens: usize,
     pub sessions: usize,
-    /// Codes, links, sign-ins under way, questions of applications.
+    /// Codes, links, challenges, sign-ins under way, questions of applications.
     pub unfinished: usize,
 }
 
@@ -86,6 +90,7 @@ pub async fn sweep(store: &Store, rules: &SessionRules, now: Timestamp) -> Resul
         (OLD_FLOWS, DELETE_FLOWS),
         (OLD_STATES, DELETE_STATES),
         (OLD_QUESTIONS, DELETE_QUESTIONS),
+        (OLD_CHALLENGES, DELETE_CHALLENGES),
         // Later than they are refused as too old, so that no clock that was set back makes one new.
         (USED_MESSAGES, DELETE_MESSAGES),
     ] {

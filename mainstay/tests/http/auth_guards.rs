@@ -59,6 +59,10 @@ async fn a_captcha_stands_before_what_machines_would_do() {
             }
         }
         assert_eq!(service.heard().len() - before, 6);
+        for path in ["/signup", "/otp", "/token?grant_type=password", "/resend"] {
+            let body = json!({"phone": "4799999991", "password": PASSWORD, "type": "sms"});
+            assert_eq!(refusal(&auth.post(path, body).await), refused(400, "captcha_failed"), "{path}");
+        }
         assert_eq!(auth.post("/token?grant_type=password", with("person", "ann@example.com")).await.code(), "invalid_credentials");
         let ann = session(&auth.post("/signup", with("person", "ann@example.com")).await);
         session(&auth.post("/token?grant_type=password", with("person", "ann@example.com")).await);

@@ -5,6 +5,8 @@ use mainstay_testing::{Project, token};
 use serde_json::{Value, json};
 
 use crate::auth::{Auth, PASSWORD, on_each_engine, refusal, refused, send, session};
+use crate::oauth::{self, Browser};
+use crate::oauth_provider::{Person, Provider};
 
 const FUNCTIONS: &str = r#"
     create table log (id serial primary key, hook text, event jsonb);
@@ -292,6 +294,57 @@ async fn a_hook_that_is_not_there_is_told_at_start_and_fails_closed() {
             let log = auth.server.log_with("a hook cannot be called").await;
             assert!(log.contains("a hook cannot be called"), "{log}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn before_user_created_is_asked_of_numbers_and_of_whoever_comes_by_a_provider() {
+    let provider = Provider::start().await;
+    let functions = "
+        create function public.nobody_new(event jsonb) returns jsonb language plpgsql as $$
+        begin
+          if event -> 'user' ->> 'email' = 'friend@example.com' then
+            return '{}'::jsonb;
+          end if;
+          return jsonb_build_object('error', jsonb_build_object('http_code', 403, 'message', 'Nobody new.'));
+        end $$;
+        create function public.users() returns bigint language sql security definer set search_path = '' as $$
+            select count(*) from auth.users u
+        $$;
+        grant execute on function public.users to service_role;";
+    let settings = "[auth.sms]\nenable_signup = true\nenable_confirmations = true\n\
+         [auth.sms.test_otp]\n4799999991 = \"123456\"\n";
+    let project = || {
+        let hook = hook("before_user_created", "nobody_new");
+        oauth::project(&provider, &format!("{settings}{hook}")).migration(functions)
+    };
+    on_each_engine(project, async |_, auth: Auth| {
+        let by_phone = json!({"phone": "4799999991", "password": PASSWORD});
+        for path in ["/signup", "/otp"] {
+            assert_eq!(
+                refusal(&auth.post(path, by_phone.clone()).await),
+                refused(403, "unknown"),
+                "{path}"
+            );
+        }
+        let (stranger, friend) = (
+            Person::new("1", "stranger@example.com", true),
+            Person::new("2", "friend@example.com", true),
+        );
+        for flow in [oauth::implicit("custom:acme"), oauth::pkce("custom:acme")] {
+            let end = Browser::default().sign_in(&auth, &provider, &flow, &stranger).await;
+            assert_eq!(oauth::failure(&end).1, "unknown");
+        }
+        let token = provider.id_token(&stranger, None, None);
+        let body = json!({"provider": "custom:acme", "id_token": token});
+        let answer = auth.post("/token?grant_type=id_token", body).await;
+        assert_eq!(refusal(&answer), refused(403, "unknown"));
+        assert_eq!(auth.call("users", json!({})).await, json!(0));
+        let end = Browser::default()
+            .sign_in(&auth, &provider, &oauth::implicit("custom:acme"), &friend)
+            .await;
+        assert_eq!(oauth::landed(&auth, &end).await.user["email"], "friend@example.com");
     })
     .await;
 }

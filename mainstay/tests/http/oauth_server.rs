@@ -583,3 +583,48 @@ async fn an_application_links_nothing_to_its_users_account() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_code_that_comes_again_ends_what_it_gave_and_nothing_else() {
+    on_each_engine(project, async |_, auth: Auth| {
+        let ann = auth.sign_up("ann@example.com").await;
+        let (app, other) = (public(&auth).await, public(&auth).await);
+        let (first, second) = (code(&auth, &app, &ann, &[]).await, code(&auth, &app, &ann, &[]).await);
+        let given = redeem(&auth, &app, &first, VERIFIER).await.json();
+        let kept = redeem(&auth, &app, &second, VERIFIER).await.json();
+        let works = async |tokens: &Value| {
+            let path = "/oauth/userinfo";
+            auth.ask(Method::GET, path, tokens["access_token"].as_str(), Value::Null)
+                .await
+                .status
+                == 200
+        };
+        // Not by another application, and not by a code that nobody has.
+        assert_eq!(
+            oauth_error(&redeem(&auth, &other, &first, VERIFIER).await),
+            invalid_grant()
+        );
+        assert_eq!(
+            oauth_error(&redeem(&auth, &app, "nothing", VERIFIER).await),
+            invalid_grant()
+        );
+        assert!(works(&given).await && works(&kept).await);
+        assert_eq!(
+            oauth_error(&redeem(&auth, &app, &first, VERIFIER).await),
+            invalid_grant()
+        );
+        assert!(!works(&given).await);
+        let refresh = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", given["refresh_token"].as_str().unwrap()),
+        ];
+        assert_eq!(
+            oauth_error(&post(&auth, "/oauth/token", &app, &refresh).await),
+            invalid_grant()
+        );
+        // The user's other sessions go on, of this application and their own.
+        assert!(works(&kept).await);
+        assert_eq!(auth.user(&ann.access_token).await.status, 200);
+    })
+    .await;
+}

@@ -104,6 +104,11 @@ async fn tokens_of_a_trusted_issuer_say_who_asks() {
                 assert_eq!(refusal(&notes(&token).await), refused(401, code), "{name}");
             }
 
+            // What its issuer calls a session is none of this server's, whatever it looks like.
+            let id = "5f0c2f0e-9b8e-4e55-8f0b-0a3b7c1f9d11";
+            let with_session = json!({"role": "authenticated", "sub": id, "session_id": id});
+            assert_eq!(notes(&token_of(&provider, with_session)).await.status, 200);
+
             // Whomever it names: it is nobody who signs in here, and no administrator.
             let bob = auth.sign_up("bob@example.com").await;
             let as_bob = token_of(&provider, json!({"role": "authenticated", "sub": bob.id()}));

@@ -1,7 +1,8 @@
 //! What an application asks a user for, from the question to the code that is redeemed.
 //!
 //! A question is open until its user answers it, and belongs to the first user who looks at it. Its code is kept hashed,
-//! holds for [`CODE_SECONDS`] and is redeemed once: the row goes with it.
+//! holds for [`CODE_SECONDS`] and is redeemed once: the row goes with it. What is left is which session the code gave, for
+//! as long as that goes on: a code that comes again has been in other hands.
 
 use jiff::Timestamp;
 use mainstay_core::clock;
@@ -14,6 +15,7 @@ use super::scopes::Scopes;
 use crate::error::Error;
 use crate::flow_state::Challenge;
 use crate::secrets;
+use crate::sessions::SessionId;
 use crate::store::{Row, Store, Tx, optional, text};
 use crate::users::UserId;
 
@@ -49,6 +51,9 @@ const APPROVE: &str = "UPDATE auth.oauth_authorizations SET status = 'approved',
      approved_at = now(), expires_at = $3::timestamptz, \
      created_at = LEAST(created_at, $3::timestamptz - interval '1 second') WHERE id = $1::uuid";
 const DENY: &str = "UPDATE auth.oauth_authorizations SET status = 'denied' WHERE id = $1::uuid";
+const KEEP_REDEEMED: &str = "INSERT INTO _mainstay.redeemed_codes (digest, session_id) VALUES ($1::text, $2::uuid)";
+const SESSION_OF_REDEEMED: &str = "SELECT s.id, s.user_id FROM _mainstay.redeemed_codes c \
+     JOIN auth.sessions s ON s.id = c.session_id WHERE c.digest = $1::text AND s.oauth_client_id = $2::uuid";
 const DELETE: &str = "DELETE FROM auth.oauth_authorizations WHERE id = $1::uuid";
 
 /// What an application asks for.
@@ -182,7 +187,26 @@ pub async fn deny(tx: &Tx, authorization: &Authorization) -> Result<(), BackendE
     tx.run(DENY, vec![text(authorization.id)]).await.map(drop)
 }
 
-/// The code is redeemed.
-pub async fn delete(tx: &Tx, authorization: &Authorization) -> Result<(), BackendError> {
-    tx.run(DELETE, vec![text(authorization.id)]).await.map(drop)
+/// The code is redeemed, and has given this session.
+pub async fn redeemed(
+    tx: &Tx,
+    authorization: &Authorization,
+    code: &Secret<String>,
+    session: SessionId,
+) -> Result<(), BackendError> {
+    tx.run(DELETE, vec![text(authorization.id)]).await?;
+    let values = vec![text(secrets::sha256(code.expose())), text(session)];
+    tx.run(KEEP_REDEEMED, values).await.map(drop)
+}
+
+/// The session that the code has given this application, and its user, if it was redeemed before and the session goes on.
+pub async fn session_of(
+    tx: &Tx,
+    code: &Secret<String>,
+    client: Uuid,
+) -> Result<Option<(SessionId, UserId)>, BackendError> {
+    let values = vec![text(secrets::sha256(code.expose())), text(client)];
+    tx.run(SESSION_OF_REDEEMED, values)
+        .await?
+        .first(|row| Ok((SessionId(row.uuid()?), UserId(row.uuid()?))))
 }

@@ -154,6 +154,12 @@ pub const STEPS: &[Step] = &[
         needs: SIGN_IN,
         sql: include_str!("wallet_messages.sql"),
     },
+    Step {
+        name: "codes that were redeemed",
+        marker: (OWN_SCHEMA, "redeemed_codes", None),
+        needs: Some(("auth", "oauth_clients")),
+        sql: include_str!("redeemed_codes.sql"),
+    },
 ];
 
 /// True for schemas that are the platform's.

@@ -144,7 +144,7 @@ async fn redeem(tx: Tx, redeeming: Redeeming) -> Result<Decision<Result<Redeemed
     let refused = |why| Ok(Decision::Rollback(Err(Error::OAuth("invalid_grant", why))));
     let found = authorizations::lock_by_code(&tx, &redeeming.code).await?;
     let Some(authorization) = found else {
-        return refused("Invalid authorization code");
+        return replayed(&tx, &redeeming).await;
     };
     if authorization.client != redeeming.application.id {
         return refused("Authorization code was not issued for this client");
@@ -154,7 +154,8 @@ async fn redeem(tx: Tx, redeeming: Redeeming) -> Result<Decision<Result<Redeemed
     }
     if redeeming
         .redirect_uri
-        .is_some_and(|to| to != authorization.redirect_uri)
+        .as_ref()
+        .is_some_and(|to| *to != authorization.redirect_uri)
     {
         return refused("Invalid redirect_uri");
     }
@@ -171,7 +172,6 @@ async fn redeem(tx: Tx, redeeming: Redeeming) -> Result<Decision<Result<Redeemed
     let Some(user) = user.filter(|user| !user.is_banned(redeeming.now)) else {
         return refused("The user may not sign in");
     };
-    authorizations::delete(&tx, &authorization).await?;
     audit::record_own(
         &tx,
         id,
@@ -181,10 +181,11 @@ async fn redeem(tx: Tx, redeeming: Redeeming) -> Result<Decision<Result<Redeemed
     .await?;
     let acting = Acting {
         client: authorization.client,
-        scopes: authorization.scopes,
+        scopes: authorization.scopes.clone(),
     };
     let session = sessions::begin(&tx, id, Method::OAuthProvider, &redeeming.client, &redeeming.token).await?;
     acting::bind(&tx, session, &acting).await?;
+    authorizations::redeemed(&tx, &authorization, &redeeming.code, session).await?;
     let Some(granted) = sessions::granted(&tx, id, session, redeeming.token).await? else {
         return refused("The user may not sign in");
     };
@@ -194,6 +195,19 @@ async fn redeem(tx: Tx, redeeming: Redeeming) -> Result<Decision<Result<Redeemed
         nonce: authorization.nonce,
         signed_in_at: user.last_sign_in_at,
     })))
+}
+
+/// A code that nobody waits for. If it was redeemed before, somebody has it who should not: what it gave holds no more
+/// (RFC 6749 §4.1.2).
+async fn replayed(tx: &Tx, redeeming: &Redeeming) -> Result<Decision<Result<Redeemed, Error>>, BackendError> {
+    let refused = Err(Error::OAuth("invalid_grant", "Invalid authorization code"));
+    let given = authorizations::session_of(tx, &redeeming.code, redeeming.application.id).await?;
+    let Some((session, user)) = given else {
+        return Ok(Decision::Rollback(refused));
+    };
+    tracing::warn!(%user, client = %redeeming.application.id, "auth: an authorization code came twice: its session ends");
+    sessions::end(tx, user, Scope::Local(session)).await?;
+    Ok(Decision::Commit(refused))
 }
 
 /// The next tokens of an application's session.
