@@ -1,4 +1,4 @@
-// Signing in by a provider that is not ours, and being a provider for a client that is not ours.
+// Signing in by a provider that is not ours, by a wallet, and being a provider for a client that is not ours.
 //
 //   PROJECT=folder DATABASE_URL=… MAINSTAY=program node oauth.mjs
 //
@@ -15,6 +15,7 @@ import WebSocket from 'ws'
 import * as client from 'openid-client'
 import { Browser, startProvider } from './identity.mjs'
 import { finish, sequence } from './steps.mjs'
+import { ethereumWallet, solanaWallet } from './wallets.mjs'
 
 const { PROJECT, DATABASE_URL, MAINSTAY } = process.env
 const SECRET = 'a secret that the provider and the tests know'
@@ -50,6 +51,10 @@ external_url = "${url}"
 site_url = "https://shop.example"
 enable_manual_linking = true
 enable_anonymous_sign_ins = true
+[auth.web3.ethereum]
+enabled = true
+[auth.web3.solana]
+enabled = true
 [auth.oauth_server]
 enabled = true
 allow_dynamic_registration = true
@@ -103,6 +108,23 @@ async function signIn(supabase, provider, as, browser = new Browser()) {
   assert.ok(query.get('code'), home)
   return must(await supabase.auth.exchangeCodeForSession(query.get('code')))
 }
+
+await sequence('by a wallet', Object.fromEntries([
+  ['ethereum', 'Ethereum', ethereumWallet()],
+  ['solana', 'Solana, signMessage()', solanaWallet({ standard: false })],
+  ['solana', 'Solana, signIn()', solanaWallet({ standard: true })],
+].map(([chain, title, wallet]) => [title, async () => {
+  const supabase = application('implicit')
+  const asked = (statement) => ({ chain, wallet, statement, options: { url: APP } })
+  const first = must(await supabase.auth.signInWithWeb3(asked('I accept the terms of the shop.')))
+  assert.equal(first.user.identities[0].id, `web3:${chain}:${wallet.address}`)
+  assert.equal(first.user.user_metadata.custom_claims.statement, 'I accept the terms of the shop.')
+  assert.equal(must(await supabase.auth.getClaims()).claims.amr[0].method, 'web3')
+  const again = must(await supabase.auth.signInWithWeb3(asked(undefined)))
+  assert.equal(again.user.id, first.user.id)
+  const elsewhere = await supabase.auth.signInWithWeb3({ ...asked(undefined), options: { url: 'https://evil.example/' } })
+  assert.equal(elsewhere.error?.status, 400)
+}])))
 
 const supabase = application('pkce')
 let ann
