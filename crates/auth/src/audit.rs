@@ -70,6 +70,9 @@ pub enum Action {
     FactorDeleted,
     ChallengeCreated,
     VerificationAttempted,
+    PasskeyCreated,
+    PasskeyUpdated,
+    PasskeyDeleted,
 }
 
 impl Action {
@@ -95,6 +98,9 @@ impl Action {
             Action::FactorDeleted => "factor_deleted",
             Action::ChallengeCreated => "challenge_created",
             Action::VerificationAttempted => "verification_attempted",
+            Action::PasskeyCreated => "passkey_created",
+            Action::PasskeyUpdated => "passkey_updated",
+            Action::PasskeyDeleted => "passkey_deleted",
         }
     }
 
@@ -109,7 +115,10 @@ impl Action {
             | Action::Modified
             | Action::UpdatedPassword
             | Action::IdentityLinked
-            | Action::IdentityUnlinked => "user",
+            | Action::IdentityUnlinked
+            | Action::PasskeyCreated
+            | Action::PasskeyUpdated
+            | Action::PasskeyDeleted => "user",
             Action::FactorInProgress
             | Action::FactorUpdated
             | Action::FactorUnenrolled

@@ -2,6 +2,7 @@
 
 mod mfa;
 mod pages;
+mod webauthn;
 
 use std::collections::BTreeMap;
 
@@ -18,9 +19,11 @@ use crate::redirect::Redirects;
 use crate::captcha::Captcha;
 use crate::hooks::Hooks;
 use crate::sealing::Seals;
+use crate::webauthn::RelyingParty;
 
 pub use mfa::{CHALLENGE_LIFETIME, MfaRules, PhoneCodes, Switches};
 pub use pages::{Accent, Pages, Widget, WidgetKind};
+pub use webauthn::PasskeyRules;
 
 /// All of them, as the binary reads them from `config.toml`.
 #[derive(Clone, Debug)]
@@ -64,6 +67,9 @@ pub struct Config {
     pub captcha: Option<Captcha>,
     pub sessions: SessionRules,
     pub mfa: MfaRules,
+    pub passkeys: PasskeyRules,
+    /// Who keys are made for. `None`: there are neither passkeys nor factors that sign.
+    pub relying_party: Option<RelyingParty>,
     /// What seals the secrets of second factors.
     pub seals: Seals,
     pub rates: Rates,

@@ -1,12 +1,14 @@
 //! Everything the room can refuse. Codes and texts are the published ones: clients' code switches on them.
 
 mod mfa;
+mod passkeys;
 
 use http::StatusCode;
 use mainstay_core::error::{BackendError, Code, PublicError};
 
 use crate::hooks::HookError;
 pub use mfa::MfaError;
+pub use passkeys::PasskeyError;
 
 /// What the room answers instead of what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +89,8 @@ pub enum Error {
     NoProvider(&'static str),
     #[error(transparent)]
     Mfa(#[from] MfaError),
+    #[error(transparent)]
+    Passkey(#[from] PasskeyError),
     #[error("Request rate limit reached")]
     TooManyRequests { retry_seconds: u64 },
     #[error("Unsupported provider: {0}")]
@@ -336,6 +340,7 @@ impl Error {
             | Error::NoProvider(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Error::Hook(error) => error.status(),
             Error::Mfa(error) => error.status(),
+            Error::Passkey(error) => error.status(),
             Error::TooManyRequests { .. }
             | Error::TooManyMails { .. }
             | Error::TooEarly { .. }
@@ -399,6 +404,7 @@ impl Error {
             Error::FormRefused => "validation_failed",
             Error::Hook(error) => error.name(),
             Error::Mfa(error) => error.name(),
+            Error::Passkey(error) => error.name(),
             Error::UnsupportedProvider(_) | Error::BadIdentityId => "validation_failed",
             Error::ProviderDisabled => "provider_disabled",
             Error::Web3Disabled(_) => "web3_provider_disabled",

@@ -15,6 +15,7 @@
 //! | [`messages`] | mails: texts, queue, delivery |
 //! | [`standing`] | whose tokens still hold, in every room |
 //! | [`factors`] | second factors, their challenges, codes that were used and guessed |
+//! | [`passkeys`] [`webauthn`] | keys that sign their users in; what makes a signature count |
 //! | [`sealing`] | secrets that have to be read again |
 //! | [`captcha`] [`leaked`] | people only; no password that others know |
 //! | [`passwords`] | rules, hashing off the request's path |
@@ -51,6 +52,7 @@ pub mod messages;
 mod oauth;
 mod one_time_tokens;
 mod page_sessions;
+mod passkeys;
 mod passwords;
 pub mod redirect;
 mod request;
@@ -65,6 +67,7 @@ mod store;
 mod sweep;
 mod users;
 mod web3;
+pub mod webauthn;
 
 pub use config::Config;
 pub use error::Error;

@@ -1,7 +1,7 @@
 //! How often one address may sign in, and how often one account may be tried.
 //!
 //! Counted by address: sign-ups and sign-ins, refreshes, anonymous users, as `[auth.rate_limit]` says, and what concerns
-//! second factors. Counted by account, known or not: wrong passwords. The count is this process's own.
+//! second factors and passkeys. Counted by account, known or not: wrong passwords. The count is this process's own.
 //! Not here: the limits on all requests (`http`).
 
 use std::net::IpAddr;
@@ -29,6 +29,12 @@ const SECOND_FACTORS: Rate = Rate {
     window: Duration::from_secs(60),
 };
 
+/// Challenges of passkeys, and answers to them, that an address may send.
+const PASSKEYS: Rate = Rate {
+    quota: 30,
+    window: FIVE_MINUTES,
+};
+
 /// Wrong codes that an address takes in an hour, from wherever they come. Links are not counted: nobody guesses one.
 const WRONG_CODES: Rate = Rate {
     quota: 20,
@@ -52,6 +58,8 @@ enum What {
     Web3,
     Challenge,
     Answer,
+    Passkey,
+    PasskeyAnswer,
     Verification,
     Mail,
 }
@@ -124,6 +132,16 @@ impl Limits {
     /// Counts an answer to such a challenge. Errors: `TooManyRequests`.
     pub fn challenge_answer(&self, client: &Client) -> Result<(), Error> {
         self.count(client, What::Answer, SECOND_FACTORS)
+    }
+
+    /// Counts a challenge of a passkey. Errors: `TooManyRequests`.
+    pub fn passkey(&self, client: &Client) -> Result<(), Error> {
+        self.count(client, What::Passkey, PASSKEYS)
+    }
+
+    /// Counts an answer to such a challenge. Errors: `TooManyRequests`.
+    pub fn passkey_answer(&self, client: &Client) -> Result<(), Error> {
+        self.count(client, What::PasskeyAnswer, PASSKEYS)
     }
 
     /// Counts a code or a link that is tried. Errors: `TooManyRequests`.

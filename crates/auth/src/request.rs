@@ -206,6 +206,27 @@ pub struct VerifyFactorBody {
     pub challenge_id: String,
     #[serde(deserialize_with = "nullable")]
     pub code: String,
+    /// Of a key.
+    pub webauthn: Option<KeyBody>,
+}
+
+/// What a key has done, in the answer to a challenge.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct KeyBody {
+    /// `create` or `request`.
+    #[serde(rename = "type", deserialize_with = "nullable")]
+    pub ceremony: String,
+    pub credential_response: Option<Value>,
+}
+
+/// `POST /passkeys/registration/verify` and `/passkeys/authentication/verify`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PasskeyBody {
+    #[serde(deserialize_with = "nullable")]
+    pub challenge_id: String,
+    pub credential: Option<Value>,
 }
 
 /// `POST /factors/recovery-codes/verify`.

@@ -61,6 +61,17 @@ pub fn hex(bytes: &[u8]) -> String {
     digits.into_iter().map(char::from).collect()
 }
 
+/// The bytes of hex digits. `None`: they are none.
+pub fn unhex(digits: &str) -> Option<Vec<u8>> {
+    if digits.len() % 2 != 0 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    let pairs = (0..digits.len()).step_by(2);
+    pairs
+        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).ok())
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +84,15 @@ mod tests {
         // FIPS 180-2, appendix B.1.
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256_hex("abc"), abc);
+    }
+
+    #[test]
+    fn hex_digits_are_read_as_they_are_written() {
+        assert_eq!(unhex(&hex(&[0, 10, 255])).as_deref(), Some(&[0, 10, 255][..]));
+        assert_eq!(unhex("0A").as_deref(), Some(&[10][..]));
+        for bad in ["0", "0g", "+1", "\u{e9}"] {
+            assert_eq!(unhex(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub enum Method {
     Web3,
     /// An application of somebody else's acts for the user.
     OAuthProvider,
+    Passkey,
     Totp,
     MfaPhone,
     MfaWebAuthn,
@@ -50,7 +51,7 @@ pub enum Method {
 
 impl Method {
     /// Those that a session can begin with.
-    const FIRST: [Method; 11] = [
+    const FIRST: [Method; 12] = [
         Method::Password,
         Method::Anonymous,
         Method::Otp,
@@ -62,6 +63,7 @@ impl Method {
         Method::OAuth,
         Method::Web3,
         Method::OAuthProvider,
+        Method::Passkey,
     ];
 
     /// As `amr` has it.
@@ -78,6 +80,7 @@ impl Method {
             Method::OAuth => "oauth",
             Method::Web3 => "web3",
             Method::OAuthProvider => "oauth_provider/authorization_code",
+            Method::Passkey => "passkey",
             Method::Totp => "totp",
             Method::MfaPhone => "mfa/phone",
             Method::MfaWebAuthn => "mfa/webauthn",

@@ -1,6 +1,6 @@
 //! Takes away what nobody can use any more: sessions that ended by themselves, refresh tokens that were used long ago,
-//! codes and links that nobody has followed, challenges of second factors, messages of wallets that were used, sign-ins that
-//! went through a browser and never came back, questions of applications that nobody has answered.
+//! codes and links that nobody has followed, challenges of second factors and passkeys, messages of wallets that were used,
+//! sign-ins that went through a browser and never came back, questions of applications that nobody has answered.
 //!
 //! Users stay, whatever they are: unconfirmed, anonymous, banned.
 //! What is to go is looked for on a reader and taken away a thousand rows at a time, so that nobody waits behind it.
@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use mainstay_core::error::BackendError;
 use mainstay_core::plan::Value;
 
-use crate::config::SessionRules;
+use crate::config::Config;
 use crate::sessions::USED_TOKENS_KEPT;
 use crate::store::{Store, optional, text};
 
@@ -48,6 +48,13 @@ const OLD_QUESTIONS: &str =
     "SELECT a.id::text FROM auth.oauth_authorizations a WHERE a.expires_at < $1::timestamptz LIMIT 1000";
 const DELETE_QUESTIONS: &str =
     "DELETE FROM auth.oauth_authorizations WHERE id = ANY ($1::uuid[]) AND expires_at < $2::timestamptz";
+/// How long the challenge of a passkey is told to have expired, rather than not to be there.
+const PASSKEY_CHALLENGES_KEPT: SignedDuration = SignedDuration::from_hours(1);
+
+const PASSKEY_CHALLENGES: &str =
+    "SELECT c.id::text FROM auth.webauthn_challenges c WHERE c.expires_at < $1::timestamptz LIMIT 1000";
+const DELETE_PASSKEY_CHALLENGES: &str =
+    "DELETE FROM auth.webauthn_challenges WHERE id = ANY ($1::uuid[]) AND expires_at < $2::timestamptz";
 
 const OLD_CHALLENGES: &str =
     "SELECT c.id::text FROM auth.mfa_challenges c WHERE c.created_at < $1::timestamptz LIMIT 1000";
@@ -68,7 +75,8 @@ pub struct Swept {
 }
 
 /// Sweeps once.
-pub async fn sweep(store: &Store, rules: &SessionRules, now: Timestamp) -> Result<Swept, BackendError> {
+pub async fn sweep(store: &Store, config: &Config, now: Timestamp) -> Result<Swept, BackendError> {
+    let rules = &config.sessions;
     let before = |kept: SignedDuration| optional(now.checked_sub(kept).ok());
     let refresh_tokens = take(store, USED_TOKENS, DELETE_TOKENS, vec![before(USED_TOKENS_KEPT)], 0).await?;
     let ended = |length: Option<SignedDuration>| match length.and_then(|length| length.checked_add(ENDED_SESSIONS_KEPT))
@@ -95,6 +103,11 @@ pub async fn sweep(store: &Store, rules: &SessionRules, now: Timestamp) -> Resul
         (USED_MESSAGES, DELETE_MESSAGES),
     ] {
         unfinished += take(store, find, delete, vec![old.clone()], 1).await?;
+    }
+    // Older schemas of Supabase Auth have no place for them.
+    if config.passkeys.is_enabled {
+        let expired = vec![before(PASSKEY_CHALLENGES_KEPT)];
+        unfinished += take(store, PASSKEY_CHALLENGES, DELETE_PASSKEY_CHALLENGES, expired, 1).await?;
     }
     Ok(Swept {
         refresh_tokens,

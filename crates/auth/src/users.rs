@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::factors::{self, Factor};
 use crate::identities::{self, Identity};
 use crate::one_time_tokens;
+use crate::passkeys;
 use crate::response::time;
 use crate::routes::Imported;
 use crate::secrets;
@@ -466,6 +467,7 @@ pub async fn bury(tx: &Tx, user: &User) -> Result<(), BackendError> {
     let values = vec![text(user.id), optional(gone(&user.email)), optional(gone(&user.phone))];
     tx.run(BURY, values).await?;
     factors::delete_all(tx, user.id).await?;
+    passkeys::delete_all(tx, user.id).await?;
     one_time_tokens::clear_all(tx, user.id).await?;
     identities::bury(tx, user.id).await
 }

@@ -1,5 +1,6 @@
 //! `[auth]`: the settings of sign-in, as the Supabase command line writes them.
 
+mod keys;
 mod mfa;
 mod pages;
 
@@ -43,7 +44,11 @@ pub fn read(reader: &Reader<'_>, root: &Path) -> Result<Option<Config>, ConfigEr
     })?;
     let flag = |key: &str, default: bool| reader.boolean(key).map(|flag| flag.unwrap_or(default));
     let usual = Rates::default();
+    let mfa = mfa::read(reader)?;
+    let passkeys = keys::passkeys(reader)?;
     Ok(Some(Config {
+        relying_party: keys::relying_party(reader, &passkeys, &mfa)?,
+        passkeys,
         issuer: issuer(reader)?,
         url: url(reader)?,
         redirects: redirects(reader)?,
@@ -86,7 +91,7 @@ pub fn read(reader: &Reader<'_>, root: &Path) -> Result<Option<Config>, ConfigEr
             inactivity_timeout: lifetime(reader, "auth.sessions.inactivity_timeout")?,
             single_per_user: flag("auth.sessions.single_per_user", false)?,
         },
-        mfa: mfa::read(reader)?,
+        mfa,
         seals: seals(reader)?,
         rates: Rates {
             sign_in_sign_ups: reader

@@ -9,6 +9,8 @@ use mainstay_testing::{Client, Project, token};
 use serde_json::{Value, json};
 
 use crate::auth::{Auth, PASSWORD, Session, on_each_engine, session};
+use crate::auth_passkeys::SETTINGS;
+use crate::security_key::SecurityKey;
 
 const MISSING: &str = "00000000-0000-4000-8000-000000000000";
 
@@ -27,13 +29,15 @@ const LOOK: &str = "
             'questions', (select count(*) from auth.oauth_authorizations),
             'consents', (select count(*) from auth.oauth_consents), 'messages', (select count(*) from _mainstay.messages),
             'failures', (select count(*) from _mainstay.second_factors),
+            'passkeys', (select count(*) from auth.webauthn_credentials),
+            'asked', (select count(*) from auth.webauthn_challenges),
             'users_at', (select max(u.updated_at)::text from auth.users u),
             'sessions_at', (select max(s.updated_at)::text from auth.sessions s))
     $$;
     grant execute on function public.written to service_role;";
 
 fn project() -> Project {
-    Project::of(LOOK).config(
+    Project::of(LOOK).config(SETTINGS).config(
         "[auth]\nenable_manual_linking = true\n[auth.oauth_server]\nenabled = true\nallow_dynamic_registration = true\nauthorization_url_path = \"/consent\"\n",
     )
 }
@@ -177,6 +181,8 @@ async fn what_is_another_users_answers_as_if_it_were_not_there() {
         let ann = auth.sign_up("ann@example.com").await;
         let bob = auth.sign_up("bob@example.com").await;
         let factor = auth.enroll(&bob, "phone").await;
+        let passkey = auth.add_passkey(&bob, &mut SecurityKey::new()).await;
+        let passkey = passkey["id"].as_str().unwrap().to_owned();
         let identity = bob.user["identities"][0]["identity_id"].as_str().unwrap().to_owned();
         let client = auth
             .post("/oauth/clients/register", json!({"redirect_uris": ["https://app.example/"], "token_endpoint_auth_method": "none"}))
@@ -209,6 +215,7 @@ async fn what_is_another_users_answers_as_if_it_were_not_there() {
             }
             let (theirs, missing) = match pattern {
                 pattern if pattern.starts_with("/factors") => (factor.id.clone(), MISSING.to_owned()),
+                pattern if pattern.starts_with("/passkeys") => (passkey.clone(), MISSING.to_owned()),
                 pattern if pattern.starts_with("/user/identities") => (identity.clone(), MISSING.to_owned()),
                 pattern if pattern.starts_with("/oauth/authorizations") => (question.clone(), "A".repeat(question.len())),
                 _ => (bob.id().to_owned(), MISSING.to_owned()),

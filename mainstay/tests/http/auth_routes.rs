@@ -12,9 +12,10 @@ use crate::own_statements::on_each_database;
 
 const CLIENT: &str = "aaaaaaaa-0000-4000-8000-000000000002";
 /// Routes that are off without it.
-const OAUTH_SERVER: &str = "[auth.oauth_server]\nenabled = true\nallow_dynamic_registration = true\n\
-     authorization_url_path = \"/consent\"\n";
+const SWITCHED_ON: &str = "[auth.oauth_server]\nenabled = true\nallow_dynamic_registration = true\n\
+     authorization_url_path = \"/consent\"\n[auth.passkey]\nenabled = true\n";
 const ID: &str = "/admin/users/aaaaaaaa-0000-4000-8000-000000000001";
+const PASSKEY: &str = "/passkeys/aaaaaaaa-0000-4000-8000-000000000002";
 const FACTOR: &str = "/factors/aaaaaaaa-0000-4000-8000-000000000002";
 
 /// Every route with the least that it takes: who may ask.
@@ -89,6 +90,15 @@ fn routes() -> Vec<(Method, String, Who)> {
         (Method::GET, own(ID) + "/factors", Who::Admin),
         (Method::PUT, own(ID) + FACTOR, Who::Admin),
         (Method::DELETE, own(ID) + FACTOR, Who::Admin),
+        (Method::POST, own("/passkeys/registration/options"), Who::User),
+        (Method::POST, own("/passkeys/registration/verify"), Who::User),
+        (Method::POST, own("/passkeys/authentication/options"), Who::Key),
+        (Method::POST, own("/passkeys/authentication/verify"), Who::Key),
+        (Method::GET, own("/passkeys"), Who::User),
+        (Method::PATCH, own(PASSKEY), Who::User),
+        (Method::DELETE, own(PASSKEY), Who::User),
+        (Method::GET, own(ID) + "/passkeys", Who::Admin),
+        (Method::DELETE, own(ID) + PASSKEY, Who::Admin),
     ]
 }
 
@@ -102,7 +112,7 @@ enum Who {
 
 #[tokio::test]
 async fn every_route_knows_who_may_ask() {
-    let strict = || Project::new().config(&format!("require_key = true\n{OAUTH_SERVER}"));
+    let strict = || Project::new().config(&format!("require_key = true\n{SWITCHED_ON}"));
     on_each_engine(strict, async |_, auth: Auth| {
         let keys = std::process::Command::new(crate::both::PROGRAM)
             .args(["keys", "--json"])
@@ -177,7 +187,7 @@ async fn every_route_knows_who_may_ask() {
 
 #[tokio::test]
 async fn garbage_is_a_clients_mistake_and_the_server_stays() {
-    let project = || Project::new().config(OAUTH_SERVER);
+    let project = || Project::new().config(SWITCHED_ON);
     on_each_engine(project, async |_, mut auth: Auth| {
         let ann = auth.sign_up("ann@example.com").await;
         let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));

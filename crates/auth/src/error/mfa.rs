@@ -1,4 +1,4 @@
-//! What second factors and passkeys can refuse. Codes and texts are the published ones.
+//! What second factors can refuse. Codes and texts are the published ones.
 
 use http::StatusCode;
 use uuid::Uuid;
@@ -38,6 +38,8 @@ pub enum MfaError {
     WrongPhoneCode,
     #[error("A verified phone factor already exists, unenroll the existing factor to continue")]
     PhoneFactorExists,
+    #[error("Failed to validate WebAuthn MFA response")]
+    WrongKey,
     #[error("A verified recovery codes factor already exists, regenerate its codes to replace them")]
     RecoveryCodesExist,
     #[error("Recovery codes cannot be the only factor, verify another one first")]
@@ -69,6 +71,7 @@ impl MfaError {
             | MfaError::WrongCode
             | MfaError::WrongPhoneCode
             | MfaError::PhoneFactorExists
+            | MfaError::WrongKey
             | MfaError::RecoveryCodesExist
             | MfaError::RecoveryCodesSole
             | MfaError::WrongRecoveryCode => StatusCode::UNPROCESSABLE_ENTITY,
@@ -103,7 +106,9 @@ impl MfaError {
             MfaError::VerifyDisabled(Kind::RecoveryCode) => "mfa_recovery_codes_verify_not_enabled",
             MfaError::AddressMismatch => "mfa_ip_address_mismatch",
             MfaError::ChallengeExpired(_) => "mfa_challenge_expired",
-            MfaError::WrongCode | MfaError::WrongPhoneCode | MfaError::WrongRecoveryCode => "mfa_verification_failed",
+            MfaError::WrongCode | MfaError::WrongPhoneCode | MfaError::WrongKey | MfaError::WrongRecoveryCode => {
+                "mfa_verification_failed"
+            }
             MfaError::PhoneFactorExists | MfaError::RecoveryCodesExist => "mfa_verified_factor_exists",
             MfaError::RecoveryCodesSole => "mfa_recovery_codes_sole_factor",
             MfaError::RecoveryCodesLocked { .. } => "mfa_recovery_codes_locked",

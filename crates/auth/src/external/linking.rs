@@ -4,7 +4,7 @@
 //! that was never proved to be theirs. A provider's word proves an address only if it says that it is the person's own;
 //! an account's address is proved by such a word, by a message that was answered, or by an administrator. Whoever only
 //! wrote an address into a form has proved nothing: when its owner comes by a provider, they get the account, and
-//! password, sessions, factors and other identities of whoever made it are gone.
+//! password, sessions, factors, passkeys and other identities of whoever made it are gone.
 //!
 //! Source: RFC 9700; "Pre-hijacked accounts" (Sudhodanan, Paverd, USENIX Security 2022).
 
@@ -20,6 +20,7 @@ use crate::factors;
 use crate::hooks;
 use crate::identities;
 use crate::messages::notices::{self, Change};
+use crate::passkeys;
 use crate::request;
 use crate::sessions::{self, Scope};
 use crate::store::{Row, Tx, text};
@@ -224,6 +225,7 @@ async fn held(tx: &Tx, id: UserId) -> Outcome<User> {
 /// Takes away everything by which whoever made the account could come back to it.
 async fn dispossess(tx: &Tx, id: UserId) -> Result<(), BackendError> {
     factors::delete_all(tx, id).await?;
+    passkeys::delete_all(tx, id).await?;
     for statement in [DISPOSSESS, DELETE_TOKENS, DELETE_FLOWS, DELETE_IDENTITIES] {
         tx.run(statement, vec![text(id)]).await?;
     }

@@ -5,12 +5,14 @@
 //! | [`challenges`] | challenges that were made of factors |
 //! | [`attempts`] | wrong codes, and codes that were used |
 //! | [`totp`] [`qr`] | secrets of authenticator apps, their codes, and how a secret gets into an app |
+//! | [`keys`] | keys that sign |
 //! | [`recovery`] | codes that were written down |
 //!
 //! Not here: what verifying a factor does to sessions (`sessions`), who may do what (`routes::factors`).
 
 pub mod attempts;
 pub mod challenges;
+pub mod keys;
 mod qr;
 pub mod recovery;
 pub mod totp;

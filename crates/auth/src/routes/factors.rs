@@ -10,7 +10,7 @@ use mainstay_http::{Request, Response};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::{Signed, factor_phone};
+use super::{Signed, factor_phone, key_factors};
 use crate::audit::{self, Action, Actor};
 use crate::config::{MfaRules, Switches};
 use crate::error::{Error, MfaError};
@@ -64,10 +64,13 @@ pub async fn enroll(room: &AuthRoom, signed: Signed, request: &Request) -> Resul
     let kind = Kind::of_name(&body.factor_type).filter(|kind| *kind != Kind::RecoveryCode);
     let kind = kind.ok_or_else(bad_kind)?;
     let rules = &room.config.mfa;
-    if !matches!(kind, Kind::Totp | Kind::Phone) || !rules.of(kind).enroll {
+    if !rules.of(kind).enroll {
         return Err(MfaError::EnrollDisabled(kind).into());
     }
     let name = request::label("friendly_name", &body.friendly_name)?;
+    if kind == Kind::WebAuthn {
+        return key_factors::enroll(room, user, session, name).await;
+    }
     if kind == Kind::Phone {
         let factor = NewFactor {
             id: FactorId(Uuid::new_v4()),
@@ -110,7 +113,8 @@ pub async fn enroll(room: &AuthRoom, signed: Signed, request: &Request) -> Resul
     Ok(response::json(StatusCode::OK, &body))
 }
 
-async fn enrol(room: &AuthRoom, user: User, session: Session, factor: NewFactor) -> Result<(), Error> {
+/// Keeps a new factor. Errors: those of [`keep`].
+pub async fn enrol(room: &AuthRoom, user: User, session: Session, factor: NewFactor) -> Result<(), Error> {
     let (name, most) = (factor.name.clone(), room.config.mfa.enrolled_max);
     room.store
         .transact(move |tx| keep(tx, user.clone(), session.clone(), factor.clone(), most))
@@ -184,6 +188,9 @@ pub async fn challenge(
     if factor.kind == Kind::Phone {
         return factor_phone::challenge(room, factor, request, client).await;
     }
+    if factor.kind == Kind::WebAuthn {
+        return key_factors::challenge(room, &user, factor, client).await;
+    }
     let (made, from, kind) = (Uuid::new_v4(), client.address, factor.kind);
     let expires_at = room
         .store
@@ -224,6 +231,9 @@ pub async fn verify(
         .challenge_id
         .parse()
         .map_err(|_| Error::Validation("challenge_id must be an UUID".into()))?;
+    if factor.kind == Kind::WebAuthn {
+        return key_factors::verify(room, session.id, factor, challenge, body.webauthn, client).await;
+    }
     let (proof, wrong) = match factor.kind {
         Kind::Phone => {
             let digest = room.letters.codes.digest_of(&challenge.to_string(), &body.code);
@@ -276,7 +286,7 @@ enum Proof {
 
 /// Errors: `VerifyDisabled`, by the settings, or for a kind that is not here.
 fn check_verifiable(room: &AuthRoom, factor: &Factor) -> Result<(), Error> {
-    match matches!(factor.kind, Kind::Totp | Kind::Phone) && room.config.mfa.of(factor.kind).verify {
+    match room.config.mfa.of(factor.kind).verify {
         true => Ok(()),
         false => Err(MfaError::VerifyDisabled(factor.kind).into()),
     }

@@ -11,6 +11,7 @@ mod factor_phone;
 mod factors;
 mod id_token;
 mod import;
+mod key_factors;
 mod link_page;
 mod links;
 mod logout;
@@ -18,6 +19,7 @@ mod oauth;
 mod otp;
 mod pages;
 mod paging;
+mod passkeys;
 mod phone;
 mod pkce;
 mod proofs;
@@ -33,6 +35,7 @@ pub(crate) use pages::url as page_url;
 pub(crate) use sign_up::app_metadata;
 
 use oauth::OAuthRoute;
+use passkeys::PasskeyRoute;
 
 use http::{HeaderValue, Method, StatusCode, header};
 use mainstay_core::clock;
@@ -124,6 +127,7 @@ pub enum Route {
     ListUserFactors,
     ChangeUserFactor,
     DeleteUserFactor,
+    Passkey(PasskeyRoute),
 }
 
 /// Every route: method, path, access.
@@ -343,6 +347,60 @@ const TABLE: &[(Method, &str, Access, Route)] = &[
         Access::Admin,
         Route::DeleteUserFactor,
     ),
+    (
+        Method::POST,
+        "/passkeys/registration/options",
+        Access::User,
+        Route::Passkey(PasskeyRoute::AskToMake),
+    ),
+    (
+        Method::POST,
+        "/passkeys/registration/verify",
+        Access::User,
+        Route::Passkey(PasskeyRoute::Make),
+    ),
+    (
+        Method::POST,
+        "/passkeys/authentication/options",
+        Access::Key,
+        Route::Passkey(PasskeyRoute::AskToSignIn),
+    ),
+    (
+        Method::POST,
+        "/passkeys/authentication/verify",
+        Access::Key,
+        Route::Passkey(PasskeyRoute::SignIn),
+    ),
+    (
+        Method::GET,
+        "/passkeys",
+        Access::User,
+        Route::Passkey(PasskeyRoute::List),
+    ),
+    (
+        Method::PATCH,
+        "/passkeys/{id}",
+        Access::User,
+        Route::Passkey(PasskeyRoute::Rename),
+    ),
+    (
+        Method::DELETE,
+        "/passkeys/{id}",
+        Access::User,
+        Route::Passkey(PasskeyRoute::Delete),
+    ),
+    (
+        Method::GET,
+        "/admin/users/{id}/passkeys",
+        Access::Admin,
+        Route::Passkey(PasskeyRoute::ListOfUser),
+    ),
+    (
+        Method::DELETE,
+        "/admin/users/{id}/passkeys/{id}",
+        Access::Admin,
+        Route::Passkey(PasskeyRoute::DeleteOfUser),
+    ),
 ];
 
 /// Every route: its method, its path with `{id}` where an id stands, and who may ask. For suites that must not miss one.
@@ -474,6 +532,7 @@ pub async fn answer(room: &AuthRoom, who: &Who, request: &Request, from: From) -
         Route::ListUserFactors => admin_factors::list(room, admin::user_id(id)?).await?,
         Route::ChangeUserFactor => admin_factors::change(room, admin, admin::user_id(id)?, second, request).await?,
         Route::DeleteUserFactor => admin_factors::delete(room, admin, admin::user_id(id)?, second).await?,
+        Route::Passkey(route) => passkeys::answer(room, who, route, [id, second], admin, request, &client).await?,
     })
 }
 
@@ -481,6 +540,7 @@ pub async fn answer(room: &AuthRoom, who: &Who, request: &Request, from: From) -
 fn wants_person(route: Route, request: &Request) -> bool {
     match route {
         Route::SignUp | Route::Otp | Route::MagicLink | Route::Recover | Route::Resend => true,
+        Route::Passkey(route) => route == PasskeyRoute::AskToSignIn,
         // Some grants stand on something that was proved before.
         Route::Token => !matches!(
             request::parameter(request, "grant_type").as_deref(),
@@ -678,7 +738,7 @@ fn settings(room: &AuthRoom) -> Response {
         "phone_autoconfirm": config.phone.is_enabled && !config.phone.confirmations,
         "sms_provider": config.phone.provider,
         "saml_enabled": false,
-        "passkeys_enabled": false,
+        "passkeys_enabled": config.passkeys.is_enabled,
     });
     response::json(StatusCode::OK, &body)
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::messages::notices::{self, Change};
 use crate::one_time_tokens::{self, TokenType};
+use crate::passkeys;
 use crate::sessions::{self, Scope};
 use crate::store::{Tx, text};
 use crate::users::{self, User, UserId};
@@ -75,8 +76,9 @@ async fn used(tx: &Tx, user: UserId) -> Result<(), BackendError> {
     tx.run(RECOVERED, vec![text(user)]).await.map(drop)
 }
 
-/// Whoever signed up with the address without proving it keeps nothing of it: the password was theirs.
+/// Whoever signed up with the address without proving it keeps nothing of it: password and passkeys were theirs.
 async fn disown(tx: &Tx, user: UserId) -> Result<(), BackendError> {
+    passkeys::delete_all(tx, user).await?;
     users::set_hash(tx, user, &Secret::new(String::new())).await?;
     sessions::end(tx, user, Scope::Global).await
 }

@@ -160,6 +160,12 @@ pub const STEPS: &[Step] = &[
         needs: Some(("auth", "oauth_clients")),
         sql: include_str!("redeemed_codes.sql"),
     },
+    Step {
+        name: "passkeys",
+        marker: ("auth", "webauthn_credentials", None),
+        needs: SIGN_IN,
+        sql: include_str!("webauthn.sql"),
+    },
 ];
 
 /// True for schemas that are the platform's.
