@@ -73,7 +73,7 @@ pub fn check(binary: &Path, cluster: &Cluster) -> Result<()> {
             ("SHOP_PICTURES", pictures.display().to_string()),
             ("CHROMIUM", browser.display().to_string()),
         ];
-        for script in ["shop.mjs", "mail.mjs"] {
+        for script in ["shop.mjs", "mail.mjs", "passkeys.mjs"] {
             if let Err(error) = node(script, &[], &settings) {
                 faults.push(format!("{}: {error}\n{}", engine.title(), server.log_tail()));
             }
