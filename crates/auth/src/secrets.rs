@@ -63,7 +63,7 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// The bytes of hex digits. `None`: they are none.
 pub fn unhex(digits: &str) -> Option<Vec<u8>> {
-    if digits.len() % 2 != 0 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+    if !digits.len().is_multiple_of(2) || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
     let pairs = (0..digits.len()).step_by(2);
