@@ -164,12 +164,12 @@ impl Moved {
                 query(sent.header("location"))["authorization_id"]
             );
             Ask::get(&path)
-                .as_user(&own.access_token)
+                .by_user(&own.access_token)
                 .send(&auth.client(None))
                 .await
                 .unwrap();
             let consent =
-                Ask::post(&format!("{path}/consent"), &json!({"action": "approve"})).as_user(&own.access_token);
+                Ask::post(&format!("{path}/consent"), &json!({"action": "approve"})).by_user(&own.access_token);
             if !is_code {
                 all.push(("a question", consent));
                 continue;
@@ -193,7 +193,7 @@ impl Moved {
         let app = App::of(&auth.as_user(&own, Method::POST, "/factors", body).await.json());
         let challenge = auth.challenge(&own, &app.id).await.json();
         let answer = json!({"challenge_id": challenge["id"], "code": app.code(seconds / 30)});
-        let verify = Ask::post(&format!("/factors/{}/verify", app.id), &answer).as_user(&own.access_token);
+        let verify = Ask::post(&format!("/factors/{}/verify", app.id), &answer).by_user(&own.access_token);
         all.push(("a challenge", verify));
         all
     }

@@ -83,7 +83,7 @@ impl Ask {
         self
     }
 
-    pub fn as_user(self, token: &str) -> Self {
+    pub fn by_user(self, token: &str) -> Self {
         self.with("authorization", &format!("Bearer {token}"))
     }
 
@@ -276,7 +276,7 @@ async fn recovery(walker: Walker, email: String) -> Option<()> {
     // The change ends the other session; whether it has, is not known until it is answered.
     walker.lets_go(&email);
     walker.know(|known| known.accounts.remove(&email));
-    let mut change = Ask::post("/user", &json!({"password": "another horse 8"})).as_user(&access);
+    let mut change = Ask::post("/user", &json!({"password": "another horse 8"})).by_user(&access);
     change.method = Method::PUT;
     let changed = walker.ask(change).await?;
     assert_eq!(changed.status, 200, "{}", changed.text());
@@ -289,7 +289,7 @@ async fn change(walker: Walker, email: String) -> Option<()> {
     let access = walker.sign_up(&email).await?;
     let wanted = format!("new-{email}");
     walker.know(|known| known.accounts.remove(&email));
-    let mut ask = Ask::post("/user", &json!({"email": wanted})).as_user(&access);
+    let mut ask = Ask::post("/user", &json!({"email": wanted})).by_user(&access);
     ask.method = Method::PUT;
     assert_eq!(walker.ask(ask).await?.status, 200);
     let proof = |token: String| Ask::post("/verify", &json!({"type": "email_change", "token_hash": token}));
@@ -326,24 +326,24 @@ async fn pkce(walker: Walker, email: String) -> Option<()> {
 async fn factors(walker: Walker, email: String) -> Option<()> {
     let access = walker.sign_up(&email).await?;
     let body = json!({"factor_type": "totp", "friendly_name": "phone"});
-    let enrolled = walker.ask(Ask::post("/factors", &body).as_user(&access)).await?;
+    let enrolled = walker.ask(Ask::post("/factors", &body).by_user(&access)).await?;
     let app = App::of(&enrolled.json());
     let path = format!("/factors/{}/challenge", app.id);
-    let challenge = walker.ask(Ask::post(&path, &json!({})).as_user(&access)).await?.json();
+    let challenge = walker.ask(Ask::post(&path, &json!({})).by_user(&access)).await?.json();
     // Refresh tokens from before a session was raised are dead, so while it is not known whether it was, none counts.
     walker.lets_go(&email);
     let answer = json!({"challenge_id": challenge["id"], "code": app.code(0)});
     let path = format!("/factors/{}/verify", app.id);
-    let raised = walker.redeem(Ask::post(&path, &answer).as_user(&access)).await?;
+    let raised = walker.redeem(Ask::post(&path, &answer).by_user(&access)).await?;
     let access = walker.signed_in(&email, &raised);
     let made = walker
-        .ask(Ask::post("/factors/recovery-codes", &json!({})).as_user(&access))
+        .ask(Ask::post("/factors/recovery-codes", &json!({})).by_user(&access))
         .await?;
     let body = json!({"email": email, "password": PASSWORD});
     let low = walker.ask(Ask::post("/token?grant_type=password", &body)).await?.json();
     let code = json!({"code": made.json()["codes"][0]});
     let path = "/factors/recovery-codes/verify";
-    let by_code = Ask::post(path, &code).as_user(low["access_token"].as_str().unwrap());
+    let by_code = Ask::post(path, &code).by_user(low["access_token"].as_str().unwrap());
     let raised = walker.redeem(by_code).await?;
     walker.signed_in(&format!("{email} by code"), &raised);
     Some(())
@@ -403,11 +403,11 @@ async fn application(walker: Walker, email: String) -> Option<()> {
             .await?;
         let question = query(sent.header("location"))["authorization_id"].clone();
         let path = format!("/oauth/authorizations/{question}");
-        let seen = walker.ask(Ask::get(&path).as_user(&access)).await?.json();
+        let seen = walker.ask(Ask::get(&path).by_user(&access)).await?.json();
         let to = match seen["redirect_url"].as_str() {
             Some(to) => to.to_owned(),
             None => {
-                let consent = Ask::post(&format!("{path}/consent"), &json!({"action": "approve"})).as_user(&access);
+                let consent = Ask::post(&format!("{path}/consent"), &json!({"action": "approve"})).by_user(&access);
                 let decided = walker.redeem(consent).await?.json();
                 decided["redirect_url"].as_str().unwrap().to_owned()
             }

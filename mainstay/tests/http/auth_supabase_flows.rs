@@ -168,12 +168,9 @@ async fn every_way_works_on_its_tables() {
     let path = format!("/user/oauth/grants?client_id={}", app.id);
     let revoked = auth.as_user(&bob, Method::DELETE, &path, Value::Null).await;
     assert!(revoked.status.is_success(), "{}", revoked.text());
-    assert_ne!(
-        oauth_server::refresh(&auth, &app, &next.json()["refresh_token"].as_str().unwrap().to_owned())
-            .await
-            .status,
-        200
-    );
+    let last = next.json();
+    let last = last["refresh_token"].as_str().unwrap();
+    assert_ne!(oauth_server::refresh(&auth, &app, last).await.status, 200);
     // Asked again after it was revoked, and refused this time.
     let question = oauth_server::question(&auth, &app, &[]).await;
     assert!(look(&auth, &bob, &question).await.json()["redirect_url"].is_null());
