@@ -39,8 +39,7 @@ impl Routine {
     pub fn call(&self, random: &mut Random, mut value: impl FnMut(&mut Random, &Type) -> Node) -> Node {
         let is_named = random.chance(15);
         let mut parts = vec![Node::text(format!("{}(", self.name))];
-        let mut given = 0;
-        for (name, ty, has_default) in &self.arguments {
+        for (given, (name, ty, has_default)) in self.arguments.iter().enumerate() {
             if *has_default && random.chance(40) {
                 break;
             }
@@ -49,7 +48,6 @@ impl Routine {
             parts.push(Node::text(if given > 0 { format!(", {label}") } else { label }));
             // A literal's type does not choose the function: there is one of each name.
             parts.push(value);
-            given += 1;
         }
         parts.push(Node::text(")"));
         Node::Group(parts)

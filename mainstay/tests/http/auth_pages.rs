@@ -403,7 +403,7 @@ async fn a_form_is_taken_from_the_browser_it_was_made_for_alone() {
         let fields = "email=ann@example.com&password=correct+horse+7+battery";
         let form = |token: &str| format!("{fields}&form_token={token}");
         let here = ("sec-fetch-site", "same-origin");
-        let refusals: Vec<(&str, Vec<(&str, &str)>, String)> = vec![
+        let refusals = [
             ("no token", vec![here], fields.to_owned()),
             ("an empty token", vec![here], form("")),
             ("another browser's token", vec![here], form(&others)),

@@ -23,7 +23,7 @@ impl Address {
     pub fn read(text: &str) -> Result<Self, &'static str> {
         const NONE: &str = "wallet address is not a valid Ethereum address";
         let digits = text.strip_prefix("0x").ok_or(NONE)?;
-        let bytes: [u8; 20] = bytes(digits)
+        let bytes: [u8; 20] = secrets::unhex(digits)
             .filter(|_| digits.len() == ADDRESS_DIGITS)
             .and_then(|bytes| bytes.try_into().ok())
             .ok_or(NONE)?;
@@ -67,7 +67,7 @@ impl std::fmt::Display for Address {
 
 /// Reads a signature as wallets give it. Errors: `Validation`.
 pub fn signature(text: &str) -> Result<[u8; SIGNATURE_BYTES], Error> {
-    let bytes = bytes(text.strip_prefix("0x").unwrap_or(text));
+    let bytes = secrets::unhex(text.strip_prefix("0x").unwrap_or(text));
     bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
         Error::Validation("signature must be 65 bytes long, encoded as a 130 character-long hexadecimal string".into())
     })
@@ -97,19 +97,6 @@ fn digest(message: &str) -> [u8; 32] {
     hash.update(format!("\x19Ethereum Signed Message:\n{}", message.len()).as_bytes());
     hash.update(message.as_bytes());
     hash.finalize().into()
-}
-
-/// Bytes of hexadecimal digits.
-fn bytes(digits: &str) -> Option<Vec<u8>> {
-    let digits = digits.as_bytes();
-    if !digits.iter().all(u8::is_ascii_hexdigit) || digits.len() % 2 != 0 {
-        return None;
-    }
-    let half = |digit: u8| char::from(digit).to_digit(16).and_then(|half| u8::try_from(half).ok());
-    digits
-        .chunks_exact(2)
-        .map(|pair| Some((half(pair[0])? << 4) | half(pair[1])?))
-        .collect()
 }
 
 #[cfg(test)]

@@ -58,8 +58,9 @@ fn accent(reader: &Reader<'_>) -> Result<Accent, ConfigError> {
 /// Errors: an address that the pages' policy would not let browsers fetch.
 fn logo_url(reader: &Reader<'_>) -> Result<Option<String>, ConfigError> {
     const KEY: &str = "mainstay.pages.logo_url";
+    let is_path = |logo: &str| logo.starts_with('/') && !logo.starts_with("//");
     match filled(reader, KEY)? {
-        Some(logo) if !logo.starts_with("https://") && !(logo.starts_with('/') && !logo.starts_with("//")) => {
+        Some(logo) if !logo.starts_with("https://") && !is_path(&logo) => {
             let problem = format!("`{logo}` is neither an https address nor a path of this server");
             Err(ConfigError::setting(KEY, problem))
         }
