@@ -534,7 +534,7 @@ fn an_older_file_gets_the_platform_and_keeps_its_own_tables() {
     file.migrate(
         "drop table realtime.messages; drop table storage.objects; drop table storage.buckets;
          drop table _mainstay.second_factors, _mainstay.totp_steps, _mainstay.recovery_codes, _mainstay.recovery_code_sets,
-           _mainstay.page_sessions, _mainstay.page_flows;
+           _mainstay.page_sessions, _mainstay.page_flows, _mainstay.redeemed_codes;
          drop table auth.one_time_tokens, auth.flow_state, auth.oauth_client_states, auth.oauth_authorizations,
            auth.oauth_consents, auth.mfa_challenges, auth.webauthn_credentials, auth.webauthn_challenges;
          drop table auth.identities, auth.mfa_factors, auth.mfa_amr_claims, auth.refresh_tokens, auth.sessions, auth.users,
