@@ -250,7 +250,11 @@ await sequence('being a provider', {
     assert.equal(claims.email, 'ann@example.com')
     const told = await client.fetchUserInfo(registered, grant.access_token, claims.sub)
     assert.equal(told.name, 'Ann')
+    // A code that comes again ends what it gave (RFC 6749 §4.1.2).
     await assert.rejects(client.authorizationCodeGrant(registered, home, checks), { error: 'invalid_grant' })
+    assert.equal((await client.tokenIntrospection(registered, grant.access_token)).active, false)
+    const anew = await authorize(registered)
+    grant = await client.authorizationCodeGrant(registered, await answer(anew.address), anew.checks)
   },
   'its tokens are introspected, refreshed once each, and say whose they are': async () => {
     const active = await client.tokenIntrospection(registered, grant.access_token)

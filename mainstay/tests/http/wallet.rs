@@ -47,7 +47,7 @@ impl Wallet {
     /// The same with the capitals of EIP-55.
     pub fn checksummed(&self) -> String {
         let address = self.address();
-        let sum = hex(&Keccak256::digest(address[2..].as_bytes()));
+        let sum = hex(&Keccak256::digest(&address.as_bytes()[2..]));
         let digits = address[2..]
             .chars()
             .zip(sum.chars())
