@@ -62,7 +62,10 @@ const steps = {
     // The shop's own client takes the tokens out of the address.
     await page.getByRole('link', { name: 'Account of Nora' }).waitFor()
     const session = await client(async (db) => {
-      await db.auth.setSession(JSON.parse(sessionStorage.getItem('shop-session')))
+      // From here on the session is this client's alone: it signs out.
+      const given = JSON.parse(sessionStorage.getItem('shop-session'))
+      sessionStorage.removeItem('shop-session')
+      await db.auth.setSession(given)
       return (await db.auth.getUser()).data.user
     })
     assert.equal(session.email, EMAIL)
