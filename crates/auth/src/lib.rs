@@ -32,6 +32,7 @@
 
 mod asked;
 mod audit;
+mod beat;
 pub mod captcha;
 pub mod config;
 mod dispatch;

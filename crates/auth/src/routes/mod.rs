@@ -41,9 +41,11 @@ use http::{HeaderValue, Method, StatusCode, header};
 use mainstay_core::clock;
 use mainstay_http::{Credential, Request, Response, TokenError};
 use serde_json::{Map, Value as Json, json};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::audit::Actor;
+use crate::beat;
 use crate::error::Error;
 use crate::limits::From;
 use crate::request;
@@ -465,9 +467,24 @@ pub fn turned_away(who: &Who, method: &Method, path: &str) -> Result<(), Refused
     }
 }
 
-/// Answers a request.
+/// Answers a request; one that names an account, on the beat.
 pub async fn answer(room: &AuthRoom, who: &Who, request: &Request, from: From) -> Result<Response, Refused> {
-    let (access, route, [id, second]) = find(&request.method, request.path.trim_end_matches('/'))?;
+    let begun = Instant::now();
+    let found = find(&request.method, request.path.trim_end_matches('/'))?;
+    let answered = answer_found(room, who, request, from, found).await;
+    if names_account(found.1, request) {
+        beat::wait(begun).await;
+    }
+    answered
+}
+
+async fn answer_found(
+    room: &AuthRoom,
+    who: &Who,
+    request: &Request,
+    from: From,
+    (access, route, [id, second]): Found<'_>,
+) -> Result<Response, Refused> {
     let client = Client {
         address: Some(from.address),
         is_counted: from.is_counted,
@@ -546,6 +563,16 @@ fn wants_person(route: Route, request: &Request) -> bool {
             request::parameter(request, "grant_type").as_deref(),
             Some("refresh_token" | "pkce" | "id_token")
         ),
+        _ => false,
+    }
+}
+
+/// True where the answer says the same whether or not the address has a user, and must take as long.
+fn names_account(route: Route, request: &Request) -> bool {
+    match route {
+        Route::SignUp | Route::Otp | Route::MagicLink | Route::Recover | Route::Resend => true,
+        Route::Token => request::parameter(request, "grant_type").as_deref() == Some("password"),
+        Route::Page => request.method == Method::POST,
         _ => false,
     }
 }
