@@ -203,6 +203,17 @@ mod tests {
         };
         assert_eq!(compare(open, &zero("0"), &zero("-0")), Verdict::Documented(13));
         assert!(different(compare(open, &done(&["0"]), &done(&["-0"]))));
+        let typed = |ty: &str| {
+            Answer::Done(Rows {
+                types: vec![ty.into()],
+                ..Rows::default()
+            })
+        };
+        assert_eq!(
+            compare(open, &typed("integer[]"), &typed("tiny[]")),
+            Verdict::Documented(19)
+        );
+        assert!(different(compare(open, &typed("integer[]"), &typed("short[]"))));
         let twice = Terms {
             may_fail_twice: true,
             ..open

@@ -140,16 +140,7 @@ fn rule(random: &mut Random, surface: &Surface, relation: &Relation, all: &[Rela
             ))
         }
         _ => {
-            let mut made = Expressions {
-                random,
-                surface,
-                scope: relation.named(""),
-                relations: Vec::new(),
-                routines: &[],
-                failing: 0,
-                failing_max: 0,
-                within: 0,
-            };
+            let mut made = Expressions::new(random, surface, relation.named(""));
             made.condition(2)
         }
     }

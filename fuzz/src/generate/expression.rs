@@ -72,6 +72,22 @@ pub fn is_comparable(ty: &Type) -> bool {
     *ty != Type::Json
 }
 
+impl<'a> Expressions<'a> {
+    /// Expressions over columns alone that cannot fail.
+    pub fn new(random: &'a mut Random, surface: &'a Surface, scope: Vec<Named>) -> Self {
+        Expressions {
+            random,
+            surface,
+            scope,
+            relations: Vec::new(),
+            routines: &[],
+            failing: 0,
+            failing_max: 0,
+            within: 0,
+        }
+    }
+}
+
 impl Expressions<'_> {
     /// An expression of type `ty`, at most `depth` levels deep.
     pub fn value(&mut self, ty: &Type, depth: usize, care: Care) -> Node {

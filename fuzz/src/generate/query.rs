@@ -61,14 +61,10 @@ impl Queries<'_> {
             .map(|relation| (relation.name.clone(), relation.named("")))
             .collect();
         Expressions {
-            random: self.random,
-            surface: self.surface,
-            scope,
             relations,
             routines: self.routines,
-            failing: 0,
             failing_max,
-            within: 0,
+            ..Expressions::new(self.random, self.surface, scope)
         }
     }
 

@@ -152,16 +152,7 @@ impl<'a> Body<'a> {
     }
 
     fn expressions_over(&mut self, scope: Vec<Named>) -> Expressions<'_> {
-        Expressions {
-            random: self.random,
-            surface: self.surface,
-            scope,
-            relations: Vec::new(),
-            routines: &[],
-            failing: 0,
-            failing_max: 0,
-            within: 0,
-        }
+        Expressions::new(self.random, self.surface, scope)
     }
 
     fn value(&mut self, ty: &Type, depth: usize) -> Node {
@@ -195,12 +186,12 @@ impl<'a> Body<'a> {
         parts
     }
 
-    fn routine(self, gives: Gives, reads: bool) -> Routine {
+    fn routine(self, gives: Gives) -> Routine {
         Routine {
             name: self.name,
             arguments: self.arguments,
             gives,
-            reads,
+            reads: !self.tables.is_empty(),
         }
     }
 
@@ -216,7 +207,7 @@ impl<'a> Body<'a> {
             (" begin atomic select ", "; end"),
         ]);
         parts.extend([Node::text(before), value, Node::text(after)]);
-        (Node::Group(parts), self.routine(Gives::Value(ty), false))
+        (Node::Group(parts), self.routine(Gives::Value(ty)))
     }
 
     /// The rows of a table that a condition over the arguments finds.
@@ -233,7 +224,7 @@ impl<'a> Body<'a> {
             Node::Group(vec![Node::text(" where "), condition]).optional(),
             Node::text(" $$"),
         ]);
-        (Node::Group(parts), self.routine(Gives::Rows(columns), true))
+        (Node::Group(parts), self.routine(Gives::Rows(columns)))
     }
 
     fn table(&mut self, schema: &Schema) -> Relation {
@@ -257,7 +248,7 @@ impl<'a> Body<'a> {
         let mut parts = self.head(&ty.to_string(), "plpgsql", true);
         parts.extend([Node::text(" as $$ "), declared, Node::text("begin "), body]);
         parts.extend([Node::text("return "), value, Node::text("; end $$")]);
-        (Node::Group(parts), self.routine(Gives::Value(ty), reads))
+        (Node::Group(parts), self.routine(Gives::Value(ty)))
     }
 
     /// RETURN QUERY, or a loop with RETURN NEXT.
@@ -291,7 +282,7 @@ impl<'a> Body<'a> {
                 Node::text("return next rec; end loop; return; end $$"),
             ]);
         }
-        (Node::Group(parts), self.routine(Gives::Rows(columns), true))
+        (Node::Group(parts), self.routine(Gives::Rows(columns)))
     }
 
     /// Variables with first values, and a counter.

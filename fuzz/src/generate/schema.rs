@@ -270,7 +270,7 @@ fn plain_column(
                 ty: column.ty.clone(),
             })
             .collect();
-        let Some(made) = expressions(random, surface, scope).of_columns(&ty) else {
+        let Some(made) = Expressions::new(random, surface, scope).of_columns(&ty) else {
             let column = Column {
                 name: name.to_owned(),
                 ty,
@@ -283,7 +283,7 @@ fn plain_column(
         role = Role::Generated;
     } else {
         if random.chance(30) {
-            let default = expressions(random, surface, Vec::new()).value(&ty, 1, Care::Total);
+            let default = Expressions::new(random, surface, Vec::new()).value(&ty, 1, Care::Total);
             parts.push(Node::Group(vec![Node::text(" default ("), default, Node::text(")")]).optional());
         }
         if random.chance(15) {
@@ -297,19 +297,6 @@ fn plain_column(
         refers: None,
     };
     (Node::Group(parts), column)
-}
-
-fn expressions<'a>(random: &'a mut Random, surface: &'a Surface, scope: Vec<Named>) -> Expressions<'a> {
-    Expressions {
-        random,
-        surface,
-        scope,
-        relations: Vec::new(),
-        routines: &[],
-        failing: 0,
-        failing_max: 0,
-        within: 0,
-    }
 }
 
 fn reference(random: &mut Random, schema: &Schema, items: &mut Vec<Node>, columns: &mut Vec<Column>) {
@@ -342,7 +329,7 @@ fn constraints(random: &mut Random, surface: &Surface, table: &str, items: &mut 
                 ty: column.ty.clone(),
             })
             .collect();
-        let condition = expressions(random, surface, scope).condition(2);
+        let condition = Expressions::new(random, surface, scope).condition(2);
         items.push(Node::Group(vec![
             Node::text(format!("constraint {table}_rule check (")),
             condition,
@@ -378,7 +365,7 @@ fn indexes(random: &mut Random, surface: &Surface, table: &str, schema: &mut Sch
                 ty: column.ty.clone(),
             });
             let scope = scope.collect();
-            let condition = expressions(random, surface, scope).condition(1);
+            let condition = Expressions::new(random, surface, scope).condition(1);
             parts.push(Node::Group(vec![Node::text(" where "), condition]).optional());
         }
         schema.statements.push(Node::Group(parts));
@@ -411,7 +398,7 @@ fn view(random: &mut Random, surface: &Surface, schema: &mut Schema, number: usi
             base.name
         ))];
         if random.chance(50) {
-            let condition = expressions(random, surface, base.named("")).condition(1);
+            let condition = Expressions::new(random, surface, base.named("")).condition(1);
             parts.push(Node::Group(vec![Node::text(" where "), condition]).optional());
         }
         if random.chance(30) {
@@ -429,7 +416,7 @@ fn view(random: &mut Random, surface: &Surface, schema: &mut Schema, number: usi
     let mut items = vec![Node::text("b.id")];
     let mut columns = vec![base.columns[0].clone()];
     for at in 0..1 + random.below(3) {
-        let mut made = expressions(random, surface, base.named("b"));
+        let mut made = Expressions::new(random, surface, base.named("b"));
         let ty = made.some_type();
         let value = made.value(&ty, 2, Care::Total);
         items.push(Node::Group(vec![value, Node::text(format!(" as c{at}"))]));
@@ -440,7 +427,7 @@ fn view(random: &mut Random, surface: &Surface, schema: &mut Schema, number: usi
             refers: None,
         });
     }
-    let condition = expressions(random, surface, base.named("b")).condition(1);
+    let condition = Expressions::new(random, surface, base.named("b")).condition(1);
     schema.statements.push(Node::Group(vec![
         Node::text(format!("create view {name}{invoker} as select ")),
         Node::list(", ", 1, items),

@@ -44,14 +44,9 @@ impl Writes<'_> {
 
     fn expressions(&mut self, scope: Vec<Named>, failing_max: usize) -> Expressions<'_> {
         Expressions {
-            random: self.random,
-            surface: self.surface,
-            scope,
-            relations: Vec::new(),
             routines: self.routines,
-            failing: 0,
             failing_max,
-            within: 0,
+            ..Expressions::new(self.random, self.surface, scope)
         }
     }
 
