@@ -436,7 +436,8 @@ impl State<'_> {
             done.push(expr);
             types.push(right.ty);
         }
-        self.coerce_query(&mut query, &types, CastContext::Implicit)?;
+        let types = types.into_iter().map(|ty| (ty, TypeModifier::None));
+        self.coerce_query(&mut query, types, CastContext::Implicit)?;
         if operators.len() > 1 && name != "=" && name != "<>" {
             return Err(self.refuse("rows compared with a subquery by order", "", None, position));
         }

@@ -399,14 +399,8 @@ impl State<'_> {
             query.columns = columns;
         }
         check_columns(routine, wanted, query.columns.iter().map(|column| &column.ty))?;
-        let kept = query.columns.iter().zip(wanted);
-        let kept: Vec<(Type, TypeModifier)> = kept
-            .map(|(column, field)| match field.modifier {
-                TypeModifier::None if field.ty == column.ty => (field.ty.clone(), column.modifier),
-                modifier => (field.ty.clone(), modifier),
-            })
-            .collect();
-        self.coerce_columns(query, &kept, CastContext::Assignment)?;
+        let types = wanted.iter().map(|field| (field.ty.clone(), field.modifier));
+        self.coerce_query(query, types, CastContext::Assignment)?;
         for (column, field) in query.columns.iter_mut().zip(wanted) {
             *column = OutputColumn {
                 name: field.name.clone(),

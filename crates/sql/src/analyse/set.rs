@@ -91,18 +91,19 @@ impl State<'_> {
         Ok((body, columns))
     }
 
-    /// Casts a query's columns. The caller knows that the casts exist.
-    pub(super) fn coerce_query(&mut self, query: &mut Query, types: &[Type], context: CastContext) -> Result<()> {
-        let wanted: Vec<(Type, TypeModifier)> = types
-            .iter()
+    /// Casts a query's columns; one of the type that is wanted without a modifier keeps its own. The caller knows that the
+    /// casts exist.
+    pub(super) fn coerce_query(
+        &mut self,
+        query: &mut Query,
+        wanted: impl Iterator<Item = (Type, TypeModifier)>,
+        context: CastContext,
+    ) -> Result<()> {
+        let wanted: Vec<(Type, TypeModifier)> = wanted
             .zip(&query.columns)
-            .map(|(ty, column)| {
-                let modifier = if *ty == column.ty {
-                    column.modifier
-                } else {
-                    TypeModifier::None
-                };
-                (ty.clone(), modifier)
+            .map(|((ty, modifier), column)| match modifier {
+                TypeModifier::None if ty == column.ty => (ty, column.modifier),
+                modifier => (ty, modifier),
             })
             .collect();
         self.coerce_columns(query, &wanted, context)

@@ -137,15 +137,8 @@ impl Interpreter<'_> {
                 columns.len()
             )));
         }
-        for (index, (field, column)) in fields.iter().zip(columns).enumerate() {
-            if !fits(field, column) {
-                return Err(mismatch(format!(
-                    "Returned type {} does not match expected type {} in column {}.",
-                    field.ty.display(field.modifier),
-                    column.ty.display(column.modifier),
-                    index + 1
-                )));
-            }
+        if let Some(detail) = misfit(fields, columns) {
+            return Err(mismatch(detail));
         }
         Ok(values)
     }
@@ -183,15 +176,8 @@ impl Interpreter<'_> {
             let message = "structure of query does not match function result type";
             DatabaseError::new("42804", message).detail(detail).into()
         };
-        for (index, (field, column)) in fields.iter().zip(columns).enumerate() {
-            if !fits(field, column) {
-                return Err(mismatch(format!(
-                    "Returned type {} does not match expected type {} in column {}.",
-                    field.ty.display(field.modifier),
-                    column.ty.display(column.modifier),
-                    index + 1
-                )));
-            }
+        if let Some(detail) = misfit(&fields, columns) {
+            return Err(mismatch(detail));
         }
         if fields.len() != columns.len() {
             return Err(mismatch(format!(
@@ -259,7 +245,18 @@ pub(super) fn fields_of(program: &ScriptProgram) -> Arc<[Field]> {
         .collect()
 }
 
-/// True if a value of `field` may stand in `column` as it is: the types, and the column's modifier if it has one.
-fn fits(field: &Field, column: &Field) -> bool {
-    field.ty == column.ty && (column.modifier == TypeModifier::None || field.modifier == column.modifier)
+/// What is wrong with the first of `fields` whose values may not stand in their columns as they are: another type, or another
+/// modifier than the column's, if it has one.
+fn misfit(fields: &[Field], columns: &[Field]) -> Option<String> {
+    let fits = |field: &Field, column: &Field| {
+        field.ty == column.ty && (column.modifier == TypeModifier::None || field.modifier == column.modifier)
+    };
+    let mut pairs = fields.iter().zip(columns).enumerate();
+    let (index, (field, column)) = pairs.find(|(_, (field, column))| !fits(field, column))?;
+    Some(format!(
+        "Returned type {} does not match expected type {} in column {}.",
+        field.ty.display(field.modifier),
+        column.ty.display(column.modifier),
+        index + 1
+    ))
 }
