@@ -15,6 +15,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use mainstay_auth::AuthRoom;
 use mainstay_core::backend::Backend;
 use mainstay_core::caller::Caller;
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::name::Ident;
 use mainstay_core::render;
@@ -24,7 +25,6 @@ use mainstay_http::limits::Quota;
 use mainstay_http::{Authenticated, Authenticator, Error, Limits, Request, Response, STAND_IN};
 
 use crate::dev::{self, Dev};
-use crate::keyring::now_seconds;
 use crate::log::Log;
 use crate::metrics::{Metrics, Room};
 use crate::outbox::{self, Outbox};
@@ -220,7 +220,7 @@ impl App {
         let asked = Instant::now();
         let who = self
             .authenticator
-            .authenticate(&parts.headers, query_key, now_seconds());
+            .authenticate(&parts.headers, query_key, clock::now_seconds());
         let authentication = asked.elapsed();
         let mut quota = self.count(peer, &parts.headers, who.as_ref());
         if let Some(error) = quota.refusal() {
@@ -279,7 +279,7 @@ impl App {
         let query_key = parts.uri.query().and_then(query_key);
         let who = self
             .authenticator
-            .authenticate(&parts.headers, query_key, now_seconds());
+            .authenticate(&parts.headers, query_key, clock::now_seconds());
         let role = who.as_ref().ok().map(|who| who.caller.role.clone());
         let quota = self.count(peer, &parts.headers, who.as_ref());
         let address = self.limits.client(peer.ip(), &parts.headers);
@@ -317,7 +317,8 @@ impl App {
     /// preference and the header are like any that mean nothing. Errors: `MS-HTTP-007`, and those of tokens.
     fn explained(&self, peer: SocketAddr, headers: &HeaderMap, caller: &Caller) -> Result<Option<Caller>, Error> {
         let may_ask = || {
-            self.authenticator.holds_secret(headers, now_seconds()) || self.dev.is_some() && dev::is_own(peer, headers)
+            self.authenticator.holds_secret(headers, clock::now_seconds())
+                || self.dev.is_some() && dev::is_own(peer, headers)
         };
         if !why::is_wanted(headers) || !may_ask() {
             return Ok(None);
@@ -328,7 +329,7 @@ impl App {
                 let text = text
                     .to_str()
                     .map_err(|_| Error::BadHeader(STAND_IN, "it is not ASCII text"))?;
-                self.authenticator.stand_in(text, now_seconds()).map(Some)
+                self.authenticator.stand_in(text, clock::now_seconds()).map(Some)
             }
         }
     }
@@ -398,7 +399,7 @@ impl App {
             },
             "/metrics"
                 if dev::is_from_here(peer, &parts.headers)
-                    || self.authenticator.is_service(&parts.headers, now_seconds()) =>
+                    || self.authenticator.is_service(&parts.headers, clock::now_seconds()) =>
             {
                 if let Some(auth) = &self.auth {
                     self.metrics.hashed(auth.hashes());

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 
-pub use mainstay_core::clock::now_seconds;
+use mainstay_core::clock::now_seconds;
 
 /// What can go wrong with the keys.
 #[derive(Debug, thiserror::Error)]

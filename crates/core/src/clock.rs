@@ -1,12 +1,13 @@
 //! The time, which every room and engine asks for here, so that a test can move it while the program runs.
 //!
-//! Not here: how long something takes (`std::time::Instant`, which no clock's jump touches).
+//! Not here: how long something takes (`std::time::Instant`, which no clock's jump touches), and until when a move holds
+//! writes, which another process sets.
 //! Invariant: nothing moves the clock unless [`follow`] was called, which `mainstay dev` does for tests alone; `serve`
 //! refuses to start with the variable.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -17,12 +18,8 @@ static MOVED_BY: OnceLock<PathBuf> = OnceLock::new();
 
 /// Now.
 pub fn now() -> Timestamp {
-    // A machine whose clock is off by millennia is at one of the ends.
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = SignedDuration::try_from(since)
-        .ok()
-        .and_then(|since| Timestamp::UNIX_EPOCH.checked_add(since).ok())
-        .unwrap_or(Timestamp::MAX);
+    // A machine whose clock is off by millennia is at the end.
+    let now = Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MAX);
     match MOVED_BY.get() {
         None => now,
         Some(file) => moved(now, file),

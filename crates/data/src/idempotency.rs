@@ -15,10 +15,10 @@ mod turns;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use http::{HeaderName, HeaderValue, header};
 use mainstay_core::caller::Caller;
+use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::name::Ident;
 use mainstay_core::plan::Outcome;
@@ -297,7 +297,7 @@ impl<S: Script> Script for Once<S> {
             self.stage = Stage::Recalling;
             return Ok(Next::Recall(Recall {
                 key: self.identity.key,
-                now_s: now_s(),
+                now_s: clock::now_seconds(),
             }));
         };
         match std::mem::replace(&mut self.stage, Stage::Working) {
@@ -353,7 +353,7 @@ impl<S: Script> Once<S> {
         match answered {
             Ok((response, answer)) => {
                 self.stage = Stage::Keeping(response);
-                let now_s = now_s();
+                let now_s = clock::now_seconds();
                 Ok(Next::Keep(Box::new(Keep {
                     key: self.identity.key,
                     answer,
@@ -372,11 +372,6 @@ impl<S: Script> Once<S> {
 fn replayed(mut response: Response) -> Response {
     response.headers.insert(REPLAYED, HeaderValue::from_static("true"));
     response
-}
-
-fn now_s() -> i64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// One statement and the end.

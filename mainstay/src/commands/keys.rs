@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use mainstay_core::clock;
 use mainstay_http::signing::SigningAlgorithm;
 use serde_json::json;
 
@@ -37,7 +38,7 @@ fn rotate(dir: &Path, at_once: bool) -> Result<(), CommandError> {
 fn show(keys: &Keys) -> Result<(), CommandError> {
     let config = super::load(&keys.dir)?;
     let made = keyring::load(&config)?;
-    let now = keyring::now_seconds();
+    let now = clock::now_seconds();
     let signing = keyring::signing_keys(&config, now)?;
     if keys.json {
         let text = json!({

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use mainstay_core::backend::{Migration, Progress, Watch};
+use mainstay_core::clock;
 use mainstay_schema::{Migrator, Project, State};
 
 use super::CommandError;
 use crate::cli::Migrate;
-use crate::keyring::now_seconds;
 
 /// Between two lines of progress where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(2);
@@ -98,7 +98,7 @@ pub async fn up(migrator: &Migrator, include_all: bool) -> Result<usize, mainsta
 
 /// The 14 digits of now, in UTC.
 pub fn version_now() -> String {
-    let seconds = now_seconds();
+    let seconds = clock::now_seconds();
     let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = civil(days);
     format!(

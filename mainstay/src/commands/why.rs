@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use mainstay_core::clock;
 use mainstay_data::DataRoom;
 use mainstay_http::Request;
 
@@ -11,7 +12,7 @@ use super::serve::{authenticator, data_config};
 use super::{CommandError, load};
 use crate::cli::Why;
 use crate::engine::{self, Database};
-use crate::keyring::{self, now_seconds};
+use crate::keyring;
 
 /// The prefix of the data API, which may be left out.
 const PREFIX: &str = "/rest/v1";
@@ -26,7 +27,7 @@ pub async fn run(why: &Why) -> Result<(), CommandError> {
     let request = line.request().map_err(CommandError::Other)?;
     let config = load(&why.target.dir)?;
     let keys = keyring::load(&config)?;
-    let caller = authenticator(&config, &keys)?.stand_in(&why.stand_in, now_seconds())?;
+    let caller = authenticator(&config, &keys)?.stand_in(&why.stand_in, clock::now_seconds())?;
     let database = Database::parse(why.target.database_url.as_deref(), &config)?;
     let backend = engine::open_source(&database, &config).await?;
     let room = DataRoom::new(backend.clone(), data_config(&config));

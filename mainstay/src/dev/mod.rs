@@ -8,12 +8,11 @@ pub mod mail;
 use std::net::SocketAddr;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use mainstay_core::clock;
 use mainstay_core::secret::Secret;
 use mainstay_http::{Error, Request, Response, keys};
 use serde::Deserialize;
 use serde_json::json;
-
-use crate::keyring::now_seconds;
 
 /// How long a development token is valid, in seconds.
 const TOKEN_SECONDS: i64 = 3600;
@@ -61,7 +60,7 @@ impl Dev {
         let Ok(body) = serde_json::from_slice::<TokenBody>(&request.body) else {
             return Error::BadHeader("body", r#"expected {"sub": "…", "role": "authenticated"}"#).response();
         };
-        let now = now_seconds();
+        let now = clock::now_seconds();
         let role = body.role.unwrap_or_else(|| "authenticated".into());
         let mut claims = json!({
             "aud": "authenticated", "role": role, "sub": body.sub, "iat": now, "exp": now + TOKEN_SECONDS,

@@ -10,6 +10,7 @@ mod matrix;
 use std::path::PathBuf;
 
 use mainstay_core::caller::Caller;
+use mainstay_core::clock;
 use mainstay_data::{DataRoom, TxEnd};
 use mainstay_http::{Authenticator, Request};
 use mainstay_schema::{Migrator, Project};
@@ -21,7 +22,7 @@ use super::{CommandError, load};
 use crate::cli;
 use crate::config::Config;
 use crate::engine::{self, Database};
-use crate::keyring::{self, now_seconds};
+use crate::keyring;
 use file::{Expected, TestFile};
 
 /// A test that is ready to be run.
@@ -198,6 +199,6 @@ fn users(files: &[TestFile], authenticator: &Authenticator) -> Result<Vec<(Strin
 
 fn stand_in(authenticator: &Authenticator, who: &str) -> Result<Caller, String> {
     authenticator
-        .stand_in(who, now_seconds())
+        .stand_in(who, clock::now_seconds())
         .map_err(|_| format!("`{who}` is neither a user of the file, a role, a user's id, claims nor a token"))
 }

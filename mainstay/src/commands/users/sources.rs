@@ -5,6 +5,7 @@
 //! Source: Firebase, `auth:export` and "scrypt parameters"; Supabase Auth's table `auth.users`.
 
 use jiff::Timestamp;
+use mainstay_core::clock;
 use mainstay_ops::import::Cell;
 use mainstay_ops::import::csv::{CsvReader, sniff};
 use serde_json::{Map, Value, json};
@@ -162,7 +163,7 @@ fn of_firebase(user: &Value, parameters: &Firebase) -> Result<Value, String> {
     put("phone", text("phoneNumber").map(|phone| json!(phone)));
     put("created_at", created_at.clone());
     put("last_sign_in_at", milliseconds(&user["lastSignedInAt"]));
-    let since = created_at.unwrap_or_else(|| json!(Timestamp::now().to_string()));
+    let since = created_at.unwrap_or_else(|| json!(clock::now().to_string()));
     put(
         "email_confirmed_at",
         (user["emailVerified"] == true).then(|| since.clone()),
