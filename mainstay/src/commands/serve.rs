@@ -185,7 +185,7 @@ async fn prepare(opened: &Opened, mode: Mode, migrate: bool) -> Result<(), Comma
 
 /// What sends the server's own requests. In development this machine may be asked, too: what a project is tried with
 /// runs beside it.
-pub(super) fn outgoing(config: &Config, mode: Mode) -> Outgoing {
+fn outgoing(config: &Config, mode: Mode) -> Outgoing {
     let mut allowed = config.outgoing_allowed.clone();
     if mode == Mode::Dev {
         allowed.extend([IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)].map(Network::from));
@@ -202,7 +202,7 @@ fn auth_room(
     mail: Option<Arc<dyn Delivery>>,
     texts: Option<Arc<dyn Delivery>>,
 ) -> Result<Option<AuthRoom>, CommandError> {
-    let Some(mut auth) = config.auth.clone() else {
+    let Some(auth) = config.auth.clone() else {
         return Ok(None);
     };
     if mode == Mode::Production && !config.auth_unmet_in_production.is_empty() {
@@ -211,6 +211,18 @@ fn auth_room(
             config.auth_unmet_in_production.join("; ")
         )));
     }
+    room(config, auth, backend, keys, mode, (mail, texts)).map(Some)
+}
+
+/// The room of sign-in with who takes its mails and its text messages.
+pub(super) fn room(
+    config: &Config,
+    mut auth: mainstay_auth::Config,
+    backend: Arc<dyn Backend>,
+    keys: &ApiKeys,
+    mode: Mode,
+    (mail, texts): (Option<Arc<dyn Delivery>>, Option<Arc<dyn Delivery>>),
+) -> Result<AuthRoom, CommandError> {
     auth.secret = keys.jwt_secret.clone();
     if mode == Mode::Production {
         auth.pages = auth.pages.filter(|pages| pages.is_wanted);
@@ -221,10 +233,10 @@ fn auth_room(
         Some(mail) => room.with_mail(mail),
         None => room,
     };
-    Ok(Some(match texts {
+    Ok(match texts {
         Some(texts) => room.with_texts(texts),
         None => room,
-    }))
+    })
 }
 
 /// Who takes mails: a server, or in development the catcher. Errors: settings of the server that cannot be used.
@@ -241,7 +253,7 @@ pub(super) fn mail(config: &Config, catcher: Option<&Arc<Catcher>>) -> Result<Op
 }
 
 /// Who takes text messages: an account, or in development the catcher.
-fn texts(config: &Config, mode: Mode, catcher: Option<&Arc<Catcher>>) -> Option<Arc<dyn Delivery>> {
+pub(super) fn texts(config: &Config, mode: Mode, catcher: Option<&Arc<Catcher>>) -> Option<Arc<dyn Delivery>> {
     match (&config.texts, catcher) {
         (Some(settings), _) => Some(Arc::new(Twilio::new(settings.clone(), outgoing(config, mode)))),
         (None, Some(catcher)) => Some(catcher.clone()),

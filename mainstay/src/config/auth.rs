@@ -186,7 +186,7 @@ pub fn unmet_in_production(reader: &Reader<'_>) -> Result<Vec<String>, ConfigErr
     if !is_on("auth.enabled", true)? {
         return Ok(found);
     }
-    let sends = mail::smtp(reader)?.is_some() || has_hook(reader, Point::SendEmail)?;
+    let sends = mail::sends(reader)?;
     for (setting, is_wanted) in [
         (
             "`[auth.email] enable_confirmations`",

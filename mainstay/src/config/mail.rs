@@ -4,19 +4,14 @@ use std::path::Path;
 
 use jiff::SignedDuration;
 use mainstay_auth::config::MailRules;
-use mainstay_auth::duration;
 use mainstay_auth::hooks::Point;
 use mainstay_auth::messages::mail::{Kind, Texts};
 use mainstay_auth::messages::notices::{self, Notices};
 use mainstay_auth::messages::smtp::{Encryption, Settings};
 
 use super::auth::has_hook;
-use super::{ConfigError, Reader, secret};
+use super::{ConfigError, Reader, codes, secret};
 
-/// Digits of a code.
-const CODE_DIGITS: std::ops::RangeInclusive<usize> = 6..=10;
-/// Seconds that a code may hold, at most: a day.
-const EXPIRY_SECONDS_MAX: i64 = 86_400;
 /// Mails in an hour, in all, unless the settings say otherwise.
 const PER_HOUR: u32 = 30;
 const SMTP_PORT: u16 = 587;
@@ -24,42 +19,23 @@ const SMTP_PORT: u16 = 587;
 /// Reads how mails are made. `root` is the project's folder.
 pub fn rules(reader: &Reader<'_>, root: &Path) -> Result<MailRules, ConfigError> {
     let usual = MailRules::default();
-    let code_digits = reader.integer("auth.email.otp_length")?.unwrap_or(usual.code_digits);
-    if !CODE_DIGITS.contains(&code_digits) {
-        return Err(ConfigError::setting(
-            "auth.email.otp_length",
-            "must be between 6 and 10",
-        ));
-    }
-    let expiry_seconds: i64 = reader.integer("auth.email.otp_expiry")?.unwrap_or(3600);
-    if !(1..=EXPIRY_SECONDS_MAX).contains(&expiry_seconds) {
-        let problem = format!("must be between 1 and {EXPIRY_SECONDS_MAX} seconds");
-        return Err(ConfigError::setting("auth.email.otp_expiry", problem));
-    }
-    let pause = match reader.text("auth.email.max_frequency")?.filter(|text| !text.is_empty()) {
-        None => usual.pause,
-        Some(text) => duration::parse(&text)
-            .filter(|pause| !pause.is_negative())
-            .ok_or_else(|| {
-                ConfigError::setting(
-                    "auth.email.max_frequency",
-                    format!("`{text}` is no duration such as 60s"),
-                )
-            })?,
-    };
-    let sends = smtp(reader)?.is_some() || has_hook(reader, Point::SendEmail)?;
     Ok(MailRules {
         texts: texts(reader, root)?,
-        pause,
-        code_digits,
-        expiry: SignedDuration::from_secs(expiry_seconds),
+        pause: codes::pause(reader, "auth.email.max_frequency", usual.pause)?,
+        code_digits: codes::digits(reader, "auth.email.otp_length", usual.code_digits)?,
+        expiry: codes::expiry(reader, "auth.email.otp_expiry", SignedDuration::from_hours(1))?,
         confirms_both: reader.boolean("auth.email.double_confirm_changes")?.unwrap_or(true),
         // As on the Supabase command line, it says something where mails really leave.
-        per_hour_max: match sends {
+        per_hour_max: match sends(reader)? {
             true => Some(reader.integer("auth.rate_limit.email_sent")?.unwrap_or(PER_HOUR)),
             false => None,
         },
     })
+}
+
+/// True if mails leave: there is a server or a hook that takes them.
+pub fn sends(reader: &Reader<'_>) -> Result<bool, ConfigError> {
+    Ok(smtp(reader)?.is_some() || has_hook(reader, Point::SendEmail)?)
 }
 
 /// The server that takes mails. `None`: there is none.

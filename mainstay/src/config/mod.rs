@@ -5,6 +5,7 @@
 //! Source: the Supabase command line's config format; PostgREST's configuration page for `[rest]` and `PGRST_*`.
 
 pub mod auth;
+mod codes;
 pub mod dotenv;
 mod external;
 pub mod known;

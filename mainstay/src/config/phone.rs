@@ -2,20 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
 use mainstay_auth::config::PhoneRules;
-use mainstay_auth::duration;
 use mainstay_auth::hooks::Point;
 use mainstay_auth::messages::template::Template;
 use mainstay_auth::messages::twilio;
 
 use super::auth::has_hook;
-use super::{ConfigError, Reader, secret};
+use super::{ConfigError, Reader, codes, secret};
 
-/// Digits of a code.
-const CODE_DIGITS: std::ops::RangeInclusive<usize> = 6..=10;
-/// Seconds that a code may hold, at most: a day.
-const EXPIRY_SECONDS_MAX: i64 = 86_400;
 /// Messages in an hour, in all, unless the settings say otherwise.
 const PER_HOUR: u32 = 30;
 const TEXT: &str = "Your code is {{ .Code }}";
@@ -23,20 +17,15 @@ const TEXT: &str = "Your code is {{ .Code }}";
 /// Reads how text messages are made.
 pub fn rules(reader: &Reader<'_>) -> Result<PhoneRules, ConfigError> {
     let usual = PhoneRules::default();
-    let expiry_seconds: i64 = reader.integer("auth.sms.otp_expiry")?.unwrap_or(usual.expiry.as_secs());
-    if !(1..=EXPIRY_SECONDS_MAX).contains(&expiry_seconds) {
-        let problem = format!("must be between 1 and {EXPIRY_SECONDS_MAX} seconds");
-        return Err(ConfigError::setting("auth.sms.otp_expiry", problem));
-    }
     let has_provider = provider(reader)?.is_some();
     let sends = has_provider || has_hook(reader, Point::SendSms)?;
     Ok(PhoneRules {
         is_enabled: reader.boolean("auth.sms.enable_signup")?.unwrap_or(false),
         confirmations: reader.boolean("auth.sms.enable_confirmations")?.unwrap_or(false),
         text: text(reader, "auth.sms.template")?,
-        pause: pause(reader, "auth.sms.max_frequency")?,
-        code_digits: code_digits(reader, "auth.sms.otp_length")?,
-        expiry: SignedDuration::from_secs(expiry_seconds),
+        pause: codes::pause(reader, "auth.sms.max_frequency", usual.pause)?,
+        code_digits: codes::digits(reader, "auth.sms.otp_length", usual.code_digits)?,
+        expiry: codes::expiry(reader, "auth.sms.otp_expiry", usual.expiry)?,
         test_codes: test_codes(reader)?,
         per_hour_max: match sends {
             true => Some(reader.integer("auth.rate_limit.sms_sent")?.unwrap_or(PER_HOUR)),
@@ -44,24 +33,6 @@ pub fn rules(reader: &Reader<'_>) -> Result<PhoneRules, ConfigError> {
         },
         provider: if has_provider { "twilio" } else { "" },
     })
-}
-
-/// Digits of a code.
-pub fn code_digits(reader: &Reader<'_>, key: &str) -> Result<usize, ConfigError> {
-    let digits = reader.integer(key)?.unwrap_or(PhoneRules::default().code_digits);
-    match CODE_DIGITS.contains(&digits) {
-        true => Ok(digits),
-        false => Err(ConfigError::setting(key, "must be between 6 and 10")),
-    }
-}
-
-/// Between two messages to one number.
-pub fn pause(reader: &Reader<'_>, key: &str) -> Result<SignedDuration, ConfigError> {
-    let Some(text) = reader.text(key)?.filter(|text| !text.is_empty()) else {
-        return Ok(PhoneRules::default().pause);
-    };
-    let pause = duration::parse(&text).filter(|pause| !pause.is_negative());
-    pause.ok_or_else(|| ConfigError::setting(key, format!("`{text}` is no duration such as 5s")))
 }
 
 /// What a message says.

@@ -48,7 +48,7 @@ impl Way {
     /// Opens the project's database, or finds the server that has it.
     pub async fn open(target: &Target) -> Result<Self, CommandError> {
         let config = super::super::load(&target.dir)?;
-        let Some(mut auth) = config.auth.clone() else {
+        let Some(auth) = config.auth.clone() else {
             return Err(CommandError::Other(
                 "sign-in is switched off: `[auth] enabled = false`".into(),
             ));
@@ -57,13 +57,9 @@ impl Way {
         match engine::open(&database, &config).await {
             Ok(backend) => {
                 // What is sent from here must hold at the server, too.
-                auth.secret = keyring::load(&config)?.jwt_secret;
-                let room = AuthRoom::new(backend.clone(), auth, keyring::signer(&config)?);
-                let room = room.reaching(serve::outgoing(&config, Mode::Production));
-                let room = match serve::mail(&config, None)? {
-                    Some(mail) => room.with_mail(mail),
-                    None => room,
-                };
+                let (keys, mode) = (keyring::load(&config)?, Mode::Production);
+                let takers = (serve::mail(&config, None)?, serve::texts(&config, mode, None));
+                let room = serve::room(&config, auth, backend.clone(), &keys, mode, takers)?;
                 Ok(Way::Here {
                     room: Box::new(room),
                     backend,

@@ -1,8 +1,8 @@
 //! `[auth.mfa]`: second factors.
 
-use mainstay_auth::config::{MfaRules, PhoneCodes, Switches};
+use mainstay_auth::config::{MfaRules, PhoneCodes, PhoneRules, Switches};
 
-use crate::config::{ConfigError, Reader, phone};
+use crate::config::{ConfigError, Reader, codes, phone};
 
 /// Factors that a user may have, unless the settings say otherwise.
 const ENROLLED_MAX: usize = 10;
@@ -15,15 +15,16 @@ pub fn read(reader: &Reader<'_>) -> Result<MfaRules, ConfigError> {
             verify: flag("verify_enabled")?.unwrap_or(default),
         })
     };
+    let usual = PhoneRules::default();
     Ok(MfaRules {
         issuer: authority(&super::site_url(reader)?).to_owned(),
         enrolled_max: reader.integer("auth.mfa.max_enrolled_factors")?.unwrap_or(ENROLLED_MAX),
         totp: switches("totp", true)?,
         phone: switches("phone", false)?,
         phone_codes: PhoneCodes {
-            digits: phone::code_digits(reader, "auth.mfa.phone.otp_length")?,
+            digits: codes::digits(reader, "auth.mfa.phone.otp_length", usual.code_digits)?,
             text: phone::text(reader, "auth.mfa.phone.template")?,
-            pause: phone::pause(reader, "auth.mfa.phone.max_frequency")?,
+            pause: codes::pause(reader, "auth.mfa.phone.max_frequency", usual.pause)?,
         },
         webauthn: switches("web_authn", false)?,
         recovery_codes: switches("recovery_codes", true)?,
