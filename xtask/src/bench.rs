@@ -46,6 +46,10 @@ struct Settings {
     orders: u64,
     operations: Vec<&'static str>,
     engines: Vec<Engine>,
+    /// Of `--features`: rows of its table.
+    rows: u64,
+    /// Of `--auth`: users who sign in.
+    accounts: u64,
 }
 
 /// One server under load.
@@ -69,8 +73,6 @@ pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
     let write = arguments.switch("--write");
     let features = arguments.switch("--features");
     let sign_in = arguments.switch("--auth");
-    let accounts = arguments.number("--accounts")?.unwrap_or(auth::ACCOUNTS);
-    let rows = arguments.number("--rows")?.unwrap_or(features::ROWS);
     let only = arguments.value("--only")?;
     let operations = OPERATIONS.iter().map(|(name, _)| *name);
     let chosen = |name: &&str| {
@@ -85,6 +87,8 @@ pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
         orders: arguments.number("--orders")?.unwrap_or(100_000),
         operations: operations.filter(chosen).collect(),
         engines: Engine::chosen(arguments)?,
+        rows: arguments.number("--rows")?.unwrap_or(features::ROWS),
+        accounts: arguments.number("--accounts")?.unwrap_or(auth::ACCOUNTS),
     };
     arguments.finish()?;
     if settings.operations.is_empty() {
@@ -115,13 +119,6 @@ pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
     };
 
     if sign_in {
-        let settings = auth::Settings {
-            seconds: settings.seconds,
-            warmup: settings.warmup,
-            rounds: settings.rounds,
-            accounts,
-            engines: settings.engines,
-        };
         let text = auth::measure(&settings, &programs)?;
         println!("\n{text}");
         if write {
@@ -140,13 +137,6 @@ pub fn run(arguments: &mut Arguments) -> Result<ExitCode> {
     ));
 
     if features {
-        let settings = features::Settings {
-            seconds: settings.seconds,
-            warmup: settings.warmup,
-            rounds: settings.rounds,
-            rows,
-            engines: settings.engines,
-        };
         let text = features::measure(&settings, &programs, &seed, &pairs)?;
         println!("\n{text}");
         if write {

@@ -7,6 +7,7 @@ use crate::server::{Engine, Keys, Mainstay, Project};
 use crate::setup::{Need, build_mainstay, ensure};
 use crate::workspace::{root, target};
 use crate::{Arguments, Context, Error, Result};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -17,34 +18,45 @@ const SECRET: &str = "a secret of forty characters for the client";
 /// Errors: Python or its `venv` is missing and cannot be installed; a package cannot be fetched.
 pub fn environment() -> Result<PathBuf> {
     let wanted = root().join("e2e/requirements.txt");
-    let wanted_text = std::fs::read(&wanted).context("e2e/requirements.txt")?;
-    let folder = target().join("e2e-python");
-    let python = folder.join("bin").join("python");
+    let text = std::fs::read(&wanted).context("e2e/requirements.txt")?;
+    let packages = [OsStr::new("--requirement"), wanted.as_os_str()];
+    let what = "the Python packages of e2e/ (schemathesis, openapi-spec-validator, postgrest, supabase_auth)";
+    filled("e2e-python", "python", &text, &packages, what)
+}
+
+/// A program of an environment under `target/`, which is made and filled with `packages`, as pip is told of them, unless it
+/// has been for the same `list`.
+///
+/// Errors: Python or its `venv` is missing and cannot be installed; a package cannot be fetched, or brings no such program.
+pub fn filled(name: &str, program: &str, list: &[u8], packages: &[&OsStr], what: &str) -> Result<PathBuf> {
+    let folder = target().join(name);
+    let programs = folder.join("bin");
+    let program = programs.join(program);
     // pip has no quick "is it all there": a copy of the list inside tells.
     let mark = folder.join(".mainstay-requirements");
-    if python.is_file() && std::fs::read(&mark).is_ok_and(|installed| installed == wanted_text) {
-        return Ok(python);
+    if program.is_file() && std::fs::read(&mark).is_ok_and(|installed| installed == list) {
+        return Ok(program);
     }
     ensure(&[Need::PythonVenv])?;
-    say("installing the Python packages of e2e/ (schemathesis, openapi-spec-validator, postgrest, supabase_auth)");
+    say(format_args!("installing {what}"));
     let mut make = Command::new("python3");
     make.args(["-m", "venv", "--clear"]).arg(&folder);
     run_command(make.stdin(Stdio::null()))?;
-    let mut install = Command::new(&python);
-    install
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-input",
-            "--requirement",
-        ])
-        .arg(&wanted);
-    run_command(install.stdin(Stdio::null()))?;
-    std::fs::write(&mark, wanted_text).context(mark.display())?;
-    Ok(python)
+    let mut install = Command::new(programs.join("python"));
+    install.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+    ]);
+    run_command(install.args(packages).stdin(Stdio::null()))?;
+    if !program.is_file() {
+        return Err(Error::new(format!("{what} brought no {}", program.display())));
+    }
+    std::fs::write(&mark, list).context(mark.display())?;
+    Ok(program)
 }
 
 /// Serves a project with one migration from `e2e/`, as production would. Returns it with its keys.

