@@ -19,7 +19,7 @@ if (!URL_) {
 const ORIGIN = 'http://localhost:54321'
 const EMAIL = 'petra@example.com'
 const PASSWORD = 'correct horse 7 battery'
-const { page, close } = await openBrowser({ width: 1280, height: 900 })
+const { page, faults, close } = await openBrowser({ width: 1280, height: 900 })
 
 await page.route(`${ORIGIN}/**`, async (route) => {
   const request = route.request()
@@ -150,6 +150,8 @@ const steps = {
     })
     assert.deepEqual(seen, { error: null, left: 0 })
   },
+  // The console also tells of what was refused on purpose.
+  'no script failed': async () => assert.deepEqual(faults.filter((fault) => fault.startsWith('script error')), []),
 }
 
 await sequence('passkeys', steps)

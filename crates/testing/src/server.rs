@@ -45,17 +45,19 @@ impl Server {
 
     /// Like [`Server::start_dev`] on PostgreSQL, in a database in which `sql` was run before.
     pub async fn start_dev_after(program: &str, project: Project, sql: &str) -> Self {
-        let mut server = Server::prepared("dev", program, Engine::Postgres, project, &[]).await;
+        let server = Server::prepared("dev", program, Engine::Postgres, project, &[]).await;
         run_at(&server.database_url().unwrap(), sql).await;
-        server
-            .run()
-            .unwrap_or_else(|log| panic!("the server did not start:\n{log}"));
-        server
+        server.up()
     }
 
-    /// Like [`Server::start`], for settings that may be refused. Errors: the server's log.
-    pub async fn try_start(program: &str, engine: Engine, project: Project) -> Result<Self, String> {
-        let mut server = Server::prepared("serve", program, engine, project, &[]).await;
+    /// Like [`Server::start_with`], for settings that may be refused. Errors: the server's log.
+    pub async fn try_start(
+        program: &str,
+        engine: Engine,
+        project: Project,
+        environment: &[(&str, &str)],
+    ) -> Result<Self, String> {
+        let mut server = Server::prepared("serve", program, engine, project, environment).await;
         server.run().map(|()| server)
     }
 
@@ -71,11 +73,13 @@ impl Server {
         project: Project,
         environment: &[(&str, &str)],
     ) -> Self {
-        let mut server = Server::prepared(mode, program, engine, project, environment).await;
-        server
-            .run()
+        Server::prepared(mode, program, engine, project, environment).await.up()
+    }
+
+    fn up(mut self) -> Self {
+        self.run()
             .unwrap_or_else(|log| panic!("the server did not start:\n{log}"));
-        server
+        self
     }
 
     async fn prepared(
@@ -129,9 +133,14 @@ impl Server {
         loop {
             line.clear();
             if lines.read_line(&mut line).unwrap_or(0) == 0 {
-                let _ = child.wait();
+                let ended = child.wait();
                 let _ = reader.join();
-                return Err(self.log());
+                let log = self.log();
+                assert!(
+                    ended.is_ok_and(|status| !status.success()),
+                    "it ended as if all were well:\n{log}"
+                );
+                return Err(log);
             }
             if let Some(url) = line.trim().strip_prefix("Mainstay is ready at ") {
                 self.url = url.to_owned();
@@ -174,6 +183,18 @@ impl Server {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
         self.log()
+    }
+
+    /// What `mainstay keys --json` says of the project.
+    pub fn keys(&self) -> serde_json::Value {
+        let mut command = Command::new(&self.program);
+        command.args(["keys", "--json"]).arg(self.project.path());
+        let output = command
+            .env("PGRST_JWT_SECRET", token::SECRET)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .output()
+            .unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
     }
 
     /// The process, while it runs.

@@ -5,11 +5,11 @@
 use std::path::PathBuf;
 
 use http::Method;
-use mainstay_testing::{Engine, Project, Server, engines, token};
+use mainstay_testing::{Engine, Project, Server, engines};
 use serde_json::{Value, json};
 
-use crate::auth::{Auth, PASSWORD, Session};
-use crate::auth_crash_flows::{Ask, has_landed, is_good};
+use crate::auth::{Auth, PASSWORD, Session, refused_start, session_by_any_clock};
+use crate::auth_crash_flows::{Ask, callback, exchange, has_landed, is_good};
 use crate::auth_factors::project as with_factors;
 use crate::auth_mail::SETTINGS;
 use crate::authenticator::App;
@@ -48,15 +48,7 @@ impl Moved {
     }
 
     async fn session_of(&self, path: &str, body: Value) -> Session {
-        let answer = self.auth.post(path, body).await;
-        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
-        let body = answer.json();
-        assert_eq!(body["expires_in"], 3600);
-        Session {
-            access_token: body["access_token"].as_str().unwrap().into(),
-            refresh_token: body["refresh_token"].as_str().unwrap().into(),
-            user: body["user"].clone(),
-        }
+        session_by_any_clock(&self.auth.post(path, body).await)
     }
 
     async fn sign_up(&self, email: &str) -> Session {
@@ -74,12 +66,6 @@ impl Moved {
         let auth = &self.auth;
         let mut all = Vec::new();
         let email = |kind: &str| format!("{kind}-{who}@example.com");
-        let exchange = |code: &str| {
-            Ask::post(
-                "/token?grant_type=pkce",
-                &json!({"auth_code": code, "code_verifier": VERIFIER}),
-            )
-        };
         let link = |token: &str| Ask::form("/verify", &[("token", token), ("type", "magiclink")]).worked(has_landed);
 
         let to = email("code");
@@ -119,16 +105,8 @@ impl Moved {
         for (name, more) in [("a state", ""), ("a provider's code", challenge.as_str())] {
             let ask = Ask::get(&format!("/authorize?provider=github{more}"));
             let away = ask.send(&auth.client(None)).await.unwrap();
-            let cookie = away
-                .header("set-cookie")
-                .split(';')
-                .next()
-                .unwrap_or_default()
-                .to_owned();
             let to = email(if more.is_empty() { "state" } else { "coded" });
-            let back = provider.consent(away.header("location"), &Person::new(&to, &to, true));
-            let callback = Ask::get(&format!("/callback?{}", encoded(&back))).with("cookie", &cookie);
-            let callback = callback.worked(has_landed);
+            let callback = callback(&away, provider, &Person::new(&to, &to, true));
             if more.is_empty() {
                 all.push((name, callback));
                 continue;
@@ -347,16 +325,8 @@ async fn a_code_of_an_app_that_was_used_is_no_good_when_the_clock_is_put_back() 
 #[tokio::test]
 async fn only_dev_has_a_clock_that_can_be_moved() {
     let project = Project::new();
-    let output = std::process::Command::new(PROGRAM)
-        .args(["serve", "--listen", "127.0.0.1:0"])
-        .arg(project.path())
-        .env("PGRST_JWT_SECRET", token::SECRET)
-        .env(mainstay_core::clock::VARIABLE, project.path().join("clock"))
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        !output.status.success() && said.contains("MAINSTAY_TEST_CLOCK"),
-        "{said}"
-    );
+    let clock = project.path().join("clock");
+    let moved = (mainstay_core::clock::VARIABLE, clock.to_str().unwrap());
+    let said = refused_start(project, &[moved]).await;
+    assert!(said.contains("MAINSTAY_TEST_CLOCK"), "{said}");
 }

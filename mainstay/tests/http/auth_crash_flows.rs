@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use http::Method;
@@ -22,6 +22,9 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const HOME: &str = "https://app.example/callback";
 /// Milliseconds after the first answers at which the server is killed.
 const MOMENTS: [u64; 3] = [300, 900, 1_700];
+
+/// What takes longer does not come.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A mail that was being handed over when the server was killed waits for a while.
 const HURRY: &str = "
@@ -98,6 +101,15 @@ impl Ask {
             .try_send(self.method.clone(), &path, &headers, self.body.clone())
             .await
     }
+}
+
+/// A browser comes back from the provider that `away` has sent it to.
+pub fn callback(away: &Answer, provider: &Provider, person: &Person) -> Ask {
+    let cookie = away.header("set-cookie").split(';').next().unwrap_or_default();
+    let back = provider.consent(away.header("location"), person);
+    Ask::get(&format!("/callback?{}", encoded(&back)))
+        .with("cookie", cookie)
+        .worked(has_landed)
 }
 
 /// What a client knows when the server is gone.
@@ -181,6 +193,7 @@ impl Walker {
 
     /// Waits for the `count`th mail to an address. `None`: the server is gone.
     async fn mail(&self, to: &str, count: usize) -> Option<String> {
+        let begun = Instant::now();
         loop {
             let received = self.mail.received();
             let mut own = received.iter().filter(|mail| mail.to.iter().any(|own| own == to));
@@ -190,6 +203,7 @@ impl Walker {
             if self.stop.load(Ordering::Relaxed) {
                 return None;
             }
+            assert!(begun.elapsed() < PATIENCE, "{}: no mail {count} to {to}", self.name);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -303,7 +317,7 @@ async fn change(walker: Walker, email: String) -> Option<()> {
     Some(())
 }
 
-fn exchange(code: &str) -> Ask {
+pub fn exchange(code: &str) -> Ask {
     Ask::post(
         "/token?grant_type=pkce",
         &json!({"auth_code": code, "code_verifier": VERIFIER}),
@@ -359,16 +373,7 @@ async fn provider(walker: Walker, email: String) -> Option<()> {
         let away = walker
             .ask(Ask::get(&format!("/authorize?provider=custom:acme{more}")))
             .await?;
-        let cookie = away
-            .header("set-cookie")
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        let back = walker.provider.consent(away.header("location"), &person);
-        let callback = Ask::get(&format!("/callback?{}", encoded(&back)))
-            .with("cookie", &cookie)
-            .worked(has_landed);
+        let callback = callback(&away, &walker.provider, &person);
         let landed = walker.redeem(callback).await?;
         let to = landed.header("location").to_owned();
         if is_pkce {

@@ -4,7 +4,7 @@ use http::{HeaderMap, Method};
 use mainstay_testing::{Answer, Engine, Project, Server, engines};
 use serde_json::{Value, json};
 
-use crate::auth::{Auth, PASSWORD, Session, refusal, refused, send, session};
+use crate::auth::{Auth, PASSWORD, Session, refusal, refused, refused_start, send, session};
 use crate::both::PROGRAM;
 
 /// Where links may lead, no waiting between two mails, and a clock that can be moved.
@@ -665,16 +665,8 @@ async fn mails_say_what_the_settings_say() {
     let broken = Project::new()
         .config("[auth.email.template.invite]\ncontent_path = \"./supabase/t.html\"\n")
         .file("supabase/t.html", "one\n{{ if .Data.x }}two");
-    let output = std::process::Command::new(PROGRAM)
-        .args(["serve", "--listen", "127.0.0.1:0"])
-        .arg(broken.path())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        !output.status.success() && said.contains("content of `invite`: line 2"),
-        "{said}"
-    );
+    let said = refused_start(broken, &[]).await;
+    assert!(said.contains("content of `invite`: line 2"), "{said}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use http::Method;
 use mainstay_testing::Project;
 use serde_json::{Value, json};
 
-use crate::auth::{Auth, PASSWORD, session};
+use crate::auth::{Auth, PASSWORD, refused_start, session};
 use crate::auth_factors::project as clock;
 use crate::auth_mail::{Mail, on_each_engine_in_dev};
 
@@ -146,17 +146,9 @@ async fn nobody_is_told_unless_it_is_switched_on_and_there_is_an_address() {
     .await;
 }
 
-#[test]
-fn a_server_does_not_start_without_somebody_who_takes_them() {
+#[tokio::test]
+async fn a_server_does_not_start_without_somebody_who_takes_them() {
     let project = Project::new().config("[auth.email.notification.password_changed]\nenabled = true\n");
-    let output = std::process::Command::new(crate::both::PROGRAM)
-        .args(["serve", "--listen", "127.0.0.1:0", "--migrate"])
-        .arg(project.path())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        !output.status.success() && said.contains("auth.email.notification"),
-        "{said}"
-    );
+    let said = refused_start(project, &[]).await;
+    assert!(said.contains("auth.email.notification"), "{said}");
 }

@@ -6,10 +6,10 @@ use mainstay_testing::{Answer, token};
 use serde_json::{Value, json};
 
 use crate::auth::{Auth, PASSWORD, on_each_engine, session};
-use crate::auth_crash_flows::{Ask, has_landed};
+use crate::auth_crash_flows::{Ask, callback, exchange, has_landed};
 use crate::auth_mail::{on_each_engine_in_dev, project};
-use crate::oauth::{CHALLENGE, VERIFIER};
-use crate::oauth_provider::{Person, Provider, encoded, query};
+use crate::oauth::CHALLENGE;
+use crate::oauth_provider::{Person, Provider, query};
 
 const REDEEMERS: usize = 20;
 
@@ -58,8 +58,12 @@ async fn what_mails_bring_is_redeemed_by_one_of_many() {
         let link = Ask::form("/verify", &[("token", &token), ("type", "magiclink")]).worked(has_landed);
         let landed = one_of(&auth, "a link of a flow", &link).await;
         let before = sessions().await;
-        let body = json!({"auth_code": query(landed.header("location"))["code"], "code_verifier": VERIFIER});
-        one_of(&auth, "a flow's code", &Ask::post("/token?grant_type=pkce", &body)).await;
+        one_of(
+            &auth,
+            "a flow's code",
+            &exchange(&query(landed.header("location"))["code"]),
+        )
+        .await;
         assert_eq!(sessions().await, before + 1);
 
         // Both halves of a change, each by many; the halves at once.
@@ -142,20 +146,11 @@ async fn who_comes_back_from_a_provider_comes_once() {
             for more in ["", challenge.as_str()] {
                 let away = Ask::get(&format!("/authorize?provider=custom:acme{more}"));
                 let away = away.send(&auth.client(None)).await.unwrap();
-                let cookie = away
-                    .header("set-cookie")
-                    .split(';')
-                    .next()
-                    .unwrap_or_default()
-                    .to_owned();
-                let back = provider.consent(away.header("location"), &Person::new("ann-1", "ann@example.com", true));
-                let callback = Ask::get(&format!("/callback?{}", encoded(&back))).with("cookie", &cookie);
-                let landed = one_of(&auth, "a callback", &callback.worked(has_landed)).await;
+                let person = Person::new("ann-1", "ann@example.com", true);
+                let landed = one_of(&auth, "a callback", &callback(&away, &provider, &person)).await;
                 if !more.is_empty() {
-                    let body =
-                        json!({"auth_code": query(landed.header("location"))["code"], "code_verifier": VERIFIER});
-                    let answer = one_of(&auth, "a provider's code", &Ask::post("/token?grant_type=pkce", &body)).await;
-                    session(&answer);
+                    let code = exchange(&query(landed.header("location"))["code"]);
+                    session(&one_of(&auth, "a provider's code", &code).await);
                 }
             }
         },

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use http::Method;
+use mainstay::config::BODY_BYTES_MAX;
 use mainstay_auth::Access;
 use mainstay_testing::{Client, Project, token};
 use serde_json::{Value, json};
@@ -13,9 +14,6 @@ use crate::auth_passkeys::SETTINGS;
 use crate::security_key::SecurityKey;
 
 const MISSING: &str = "00000000-0000-4000-8000-000000000000";
-
-/// Bytes of a body that any room reads.
-const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// How many rows of everything that sign-in writes.
 const LOOK: &str = "

@@ -114,13 +114,7 @@ enum Who {
 async fn every_route_knows_who_may_ask() {
     let strict = || Project::new().config(&format!("require_key = true\n{SWITCHED_ON}"));
     on_each_engine(strict, async |_, auth: Auth| {
-        let keys = std::process::Command::new(crate::both::PROGRAM)
-            .args(["keys", "--json"])
-            .arg(auth.server.project.path())
-            .env("PGRST_JWT_SECRET", token::SECRET)
-            .output()
-            .unwrap();
-        let keys: Value = serde_json::from_slice(&keys.stdout).unwrap();
+        let keys = auth.server.keys();
         let key = |name: &str| keys[name].as_str().unwrap().to_owned();
         let with = |name: &str| auth.client(None).with("apikey", &key(name));
         let body = json!({"email": "ann@example.com", "password": PASSWORD});

@@ -4,7 +4,7 @@ use http::Method;
 use mainstay_testing::{Project, token};
 use serde_json::{Value, json};
 
-use crate::auth::{Auth, PASSWORD, on_each_engine, refusal, refused, send};
+use crate::auth::{Auth, PASSWORD, on_each_engine, refusal, refused, refused_start, send};
 
 /// Profiles are made by a trigger on `auth.users`, as Supabase's guides have it.
 fn project() -> Project {
@@ -421,16 +421,8 @@ async fn nothing_of_the_schema_is_open_to_requests_and_no_secret_reaches_the_log
 #[tokio::test]
 async fn what_protects_and_cannot_be_kept_keeps_the_server_from_starting() {
     let project = Project::new().config("[auth.email]\nenable_confirmations = true");
-    let output = std::process::Command::new(crate::both::PROGRAM)
-        .args(["serve", "--listen", "127.0.0.1:0", "--migrate"])
-        .arg(project.path())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        !output.status.success() && said.contains("enable_confirmations"),
-        "{said}"
-    );
+    let said = refused_start(project, &[]).await;
+    assert!(said.contains("enable_confirmations"), "{said}");
     assert!(said.contains("enabled = false"), "{said}");
 }
 

@@ -114,13 +114,7 @@ fn project() -> Project {
 async fn either_version_either_place_of_the_key_and_any_content_type_decide_alike() {
     on_each_engine(project, async |engine, auth: Auth| {
         let ann = auth.sign_up("ann@example.com").await;
-        let keys = std::process::Command::new(crate::both::PROGRAM)
-            .args(["keys", "--json"])
-            .arg(auth.server.project.path())
-            .env("PGRST_JWT_SECRET", token::SECRET)
-            .output()
-            .unwrap();
-        let keys: Value = serde_json::from_slice(&keys.stdout).unwrap();
+        let keys = auth.server.keys();
         let key = |name: &str| keys[name].as_str().unwrap().to_owned();
         let bare = auth.server.anonymous();
         // Who asks, and the ways in which the same may be brought.

@@ -71,7 +71,8 @@ struct Inner {
 #[derive(Clone)]
 pub struct Provider(Arc<Inner>);
 
-fn key() -> Signer {
+/// A new key.
+pub fn key() -> Signer {
     Signer::of_keys(vec![SigningKey::generate(SigningAlgorithm::Es256, 0).unwrap()])
 }
 

@@ -5,14 +5,18 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Method;
-use mainstay_testing::{Answer, Engine, Project, token};
+use mainstay_testing::{Answer, Engine, Project, Server, token};
 use serde_json::{Value, json};
 
 use crate::auth::{Auth, PASSWORD, on_each_engine, session};
+use crate::auth_hooks_web::SECRET;
 use crate::auth_mail::CLOCK;
+use crate::both::PROGRAM;
 use crate::listener::Listener;
 
 const JSON: &str = "application/json";
+/// What operators read of an address that is not asked.
+const REFUSED: &str = "the address may not be asked";
 
 /// This machine, spelt otherwise. `{port}` is where the listener is; a name is one that resolves to it.
 const SPELLINGS: &[&str] = &[
@@ -44,6 +48,22 @@ struct Way {
     ask: fn(&str) -> (Method, &'static str, Value),
 }
 
+fn issuer(url: &str) -> String {
+    format!("[mainstay.external.acme]\nenabled = true\nclient_id = \"x\"\nsecret = \"x\"\nissuer = \"{url}\"\n")
+}
+
+fn hook(name: &str, url: &str) -> String {
+    format!("[auth.hook.{name}]\nenabled = true\nuri = \"{url}/hook\"\nsecrets = \"v1,whsec_{SECRET}\"\n")
+}
+
+/// A token that only the keys of `issuer` could verify.
+fn token_of(issuer: &str) -> String {
+    let part = |json: Value| URL_SAFE_NO_PAD.encode(json.to_string());
+    let header = part(json!({"alg": "ES256", "kid": "k"}));
+    let claims = part(json!({"iss": issuer, "sub": "x", "aud": "x", "exp": token::now() + 600}));
+    format!("{header}.{claims}.AAAA")
+}
+
 fn sign_up(_: &str) -> (Method, &'static str, Value) {
     let body = json!({"email": "ann@example.com", "password": PASSWORD,
         "gotrue_meta_security": {"captcha_token": "x"}});
@@ -53,42 +73,25 @@ fn sign_up(_: &str) -> (Method, &'static str, Value) {
 const WAYS: &[Way] = &[
     Way {
         name: "discovery of an issuer",
-        settings: |url| {
-            format!("[mainstay.external.acme]\nenabled = true\nclient_id = \"x\"\nsecret = \"x\"\nissuer = \"{url}\"\n")
-        },
+        settings: issuer,
         ask: |_| (Method::GET, "/authorize?provider=custom:acme", Value::Null),
     },
     Way {
         name: "keys of an issuer",
-        settings: |url| {
-            format!("[mainstay.external.acme]\nenabled = true\nclient_id = \"x\"\nsecret = \"x\"\nissuer = \"{url}\"\n")
-        },
+        settings: issuer,
         ask: |url| {
-            let part = |json: Value| URL_SAFE_NO_PAD.encode(json.to_string());
-            let header = part(json!({"alg": "ES256", "kid": "k"}));
-            let claims = part(json!({"iss": url, "sub": "x", "aud": "x", "exp": token::now() + 600}));
-            let body = json!({"provider": "custom:acme", "id_token": format!("{header}.{claims}.AAAA")});
+            let body = json!({"provider": "custom:acme", "id_token": token_of(url)});
             (Method::POST, "/token?grant_type=id_token", body)
         },
     },
     Way {
         name: "a hook before a sign-up",
-        settings: |url| {
-            format!(
-                "[auth.hook.before_user_created]\nenabled = true\nuri = \"{url}/hook\"\n\
-                 secrets = \"v1,whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n"
-            )
-        },
+        settings: |url| hook("before_user_created", url),
         ask: sign_up,
     },
     Way {
         name: "a hook on tokens",
-        settings: |url| {
-            format!(
-                "[auth.hook.custom_access_token]\nenabled = true\nuri = \"{url}/hook\"\n\
-                 secrets = \"v1,whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n"
-            )
-        },
+        settings: |url| hook("custom_access_token", url),
         ask: sign_up,
     },
     Way {
@@ -138,9 +141,8 @@ async fn no_spelling_of_this_machine_is_asked() {
         let mut refusals = std::collections::BTreeSet::new();
         for spelling in SPELLINGS {
             let address = spelling.replace("{port}", &port);
-            let started =
-                mainstay_testing::Server::try_start(crate::both::PROGRAM, Engine::Sqlite, project(way, &address, ""))
-                    .await;
+            let project = project(way, &address, "");
+            let started = Server::try_start(PROGRAM, Engine::Sqlite, project, &[]).await;
             // Settings that name no server are refused at the start.
             let Ok(server) = started else { continue };
             let auth = Auth { server };
@@ -175,7 +177,9 @@ async fn networks_behind_the_server_are_not_asked() {
                 answer.text()
             );
             // It was refused, and not waited for: the reason that operators read says so.
+            auth.server.log_with(REFUSED).await;
             let log = auth.log().await;
+            assert!(log.contains(REFUSED), "{} at {address}: {log}", way.name);
             assert!(!log.contains("panicked"), "{log}");
         }
     }
@@ -223,53 +227,53 @@ async fn a_redirect_is_an_answer_and_leads_nowhere() {
 async fn what_an_issuer_points_to_is_judged_for_itself() {
     let inside = Listener::start(|_| (200, JSON, "{}".into())).await;
     let port = inside.url.rsplit(':').next().unwrap().to_owned();
-    for endpoint in [
-        format!("http://[::1]:{port}"),
-        format!("http://localhost:{port}"),
-        "http://169.254.169.254/latest/meta-data".to_owned(),
-        "file:///etc/passwd".to_owned(),
-        "gopher://127.0.0.1/".to_owned(),
+    let signer = crate::oauth_provider::key();
+    // `[::1]` is not `127.0.0.1`, which is allowed for the issuer's sake; a name that has an allowed address may be asked.
+    for (pointed, said) in [
+        (format!("http://[::1]:{port}"), REFUSED),
+        (format!("http://localhost:{port}"), ""),
+        ("http://169.254.169.254/latest/meta-data".to_owned(), REFUSED),
+        ("file:///etc/passwd".to_owned(), "the URL cannot be asked"),
+        ("gopher://127.0.0.1/".to_owned(), "the URL cannot be asked"),
     ] {
-        let pointed = endpoint.clone();
-        let issuer = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
-        let own = issuer.clone();
-        let listener = Listener::start(move |_| {
-            let own = own.lock().unwrap().clone();
-            let body = json!({"issuer": own, "authorization_endpoint": format!("{own}/authorize"),
-                "token_endpoint": format!("{pointed}/token"), "userinfo_endpoint": format!("{pointed}/userinfo"),
-                "jwks_uri": format!("{pointed}/keys"), "code_challenge_methods_supported": ["S256"]});
-            (200, JSON, body.to_string())
-        })
-        .await;
-        *issuer.lock().unwrap() = listener.url.clone();
-        // `[::1]` is not `127.0.0.1`: only the issuer is allowed.
-        let settings = format!(
-            "[mainstay.external.acme]\nenabled = true\nclient_id = \"x\"\nsecret = \"x\"\nissuer = \"{}\"\n\
-             [mainstay.outgoing]\nallow = [\"127.0.0.1\"]\n",
-            listener.url
-        );
-        let before = inside.heard().len();
-        let auth = Auth::start(Engine::Sqlite, Project::new().config(&settings)).await;
-        let mut browser = crate::oauth::Browser::default();
-        let away = browser
-            .get(
-                &auth,
-                "/authorize?provider=custom:acme&redirect_to=http://127.0.0.1:3000",
-            )
+        for endpoint in ["jwks_uri", "token_endpoint"] {
+            let what = format!("{endpoint} at {pointed}");
+            let described = std::sync::Arc::new(std::sync::Mutex::new(Value::Null));
+            let (own, keys) = (described.clone(), signer.jwks());
+            let listener = Listener::start(move |heard| {
+                let body = match heard.line.as_str() {
+                    "GET /keys" => keys.to_string(),
+                    _ => own.lock().unwrap().to_string(),
+                };
+                (200, JSON, body)
+            })
             .await;
-        if away.status == 302 {
-            let state = crate::oauth_provider::query(away.header("location"))["state"].clone();
-            let back = [("code".to_owned(), "x".to_owned()), ("state".to_owned(), state)];
-            let end = browser.come_back(&auth, &back).await;
-            assert!(!end.contains("access_token"), "{endpoint}: {end}");
+            let url = &listener.url;
+            let mut description = json!({"issuer": url, "authorization_endpoint": format!("{url}/authorize"),
+                "token_endpoint": format!("{url}/token"), "jwks_uri": format!("{url}/keys"),
+                "code_challenge_methods_supported": ["S256"]});
+            description[endpoint] = json!(format!("{pointed}/there"));
+            *described.lock().unwrap() = description;
+            let settings = format!("{}[mainstay.outgoing]\nallow = [\"127.0.0.1\"]\n", issuer(url));
+            let before = inside.heard().len();
+            let auth = Auth::start(Engine::Sqlite, Project::new().config(&settings)).await;
+            let mut browser = crate::oauth::Browser::default();
+            let away = browser.get(&auth, "/authorize?provider=custom:acme").await;
+            // Keys are read with the description, tokens are asked for by whoever comes back.
+            if endpoint == "token_endpoint" {
+                assert_eq!(away.status, 302, "{what}: {}", away.text());
+                let state = crate::oauth_provider::query(away.header("location"))["state"].clone();
+                let back = [("code".to_owned(), "x".to_owned()), ("state".to_owned(), state)];
+                let end = browser.come_back(&auth, &back).await;
+                assert!(!end.contains("access_token"), "{what}: {end}");
+            } else {
+                assert_eq!(away.status, 500, "{what}: {}", away.text());
+            }
+            let log = auth.log().await;
+            assert!(log.contains(said), "{what}: {log}");
+            let is_asked = inside.heard().len() > before;
+            assert_eq!(is_asked, said.is_empty(), "{what}: {:?} {log}", inside.heard());
         }
-        // A name that has an allowed address may be asked there.
-        let is_allowed = endpoint.contains("localhost");
-        assert!(
-            is_allowed || inside.heard().len() == before,
-            "{endpoint}: {:?}",
-            inside.heard()
-        );
     }
 }
 
@@ -319,12 +323,13 @@ async fn keys_of_a_third_party_inside_are_not_asked() {
     on_each_engine(project, async |_, auth: Auth| {
         let ann = session(&auth.try_sign_up("ann@example.com", json!({})).await);
         assert_eq!(auth.user(&ann.access_token).await.status, 200);
-        // A token that only the issuer's keys could verify.
-        let strange = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImsifQ.eyJpc3MiOiJ4Iiwic3ViIjoieCIsImF1ZCI6IngifQ.AAAA";
+        let strange = token_of(&listener.url);
         for _ in 0..3 {
-            let answer = auth.server.anonymous().bearer(strange).get("notes").await;
+            let answer = auth.server.anonymous().bearer(&strange).get("notes").await;
             assert_eq!(answer.status, 401, "{}", answer.text());
         }
+        let log = auth.server.log_with(REFUSED).await;
+        assert!(log.contains(REFUSED), "{log}");
         assert!(listener.heard().is_empty(), "{:?}", listener.heard());
     })
     .await;

@@ -508,12 +508,7 @@ async fn an_ordinary_caller_s_preference_means_nothing() {
 #[tokio::test]
 async fn the_secret_key_may_ask_for_the_user_whose_token_it_brings() {
     for server in servers(shop::project).await {
-        let output = std::process::Command::new(PROGRAM)
-            .args(["keys", "--json"])
-            .arg(server.project.path())
-            .output()
-            .unwrap();
-        let keys: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let keys = server.keys();
         let secret = keys["secret_key"].as_str().unwrap();
         let publishable = keys["publishable_key"].as_str().unwrap();
         let ask = Ask::new("GET /orders?id=eq.2&select=id").prefer(EXPLAIN);
