@@ -1,17 +1,16 @@
 //! The ready pages, as a browser without scripts uses them: sign-up, sign-in, reset, and who may not use them.
 
-use bytes::Bytes;
 use http::Method;
-use mainstay_testing::{Answer, Project};
+use mainstay_testing::Project;
 use serde_json::{Value, json};
 
-use crate::auth::{Auth, PASSWORD, Session, on_each_engine, refusal, refused, session};
-use crate::auth_mail::{CLOCK, CONFIRMATIONS, Mail, SETTINGS, on_each_engine_in_dev};
+use crate::auth::{Auth, PASSWORD, on_each_engine, refusal, refused, session};
+use crate::auth_mail::{CLOCK, CONFIRMATIONS, SETTINGS, on_each_engine_in_dev};
 use crate::listener::{Heard, Listener};
 use crate::oauth::{CHALLENGE, VERIFIER};
-use crate::oauth_provider::{encoded, fragment, query};
+use crate::oauth_provider::query;
+use crate::page_browser::{APP, Browser, between, encode, given, sent_to, to_app};
 
-pub const APP: &str = "https://app.example/welcome";
 const NEXT_PASSWORD: &str = "another horse 8 battery";
 
 pub fn project() -> Project {
@@ -20,138 +19,6 @@ pub fn project() -> Project {
 
 fn confirming() -> Project {
     Project::of(CLOCK).config(&format!("{SETTINGS}{CONFIRMATIONS}"))
-}
-
-/// A browser: it keeps the pages' cookie and sends the forms of the page that it is on.
-pub struct Browser<'a> {
-    auth: &'a Auth,
-    pub cookie: Option<String>,
-    pub page: String,
-}
-
-impl<'a> Browser<'a> {
-    pub fn new(auth: &'a Auth) -> Self {
-        Browser {
-            auth,
-            cookie: None,
-            page: String::new(),
-        }
-    }
-
-    pub async fn send(&mut self, method: Method, path: &str, headers: &[(&str, &str)], form: &str) -> Answer {
-        let cookie = self.cookie.as_ref().map(|value| format!("mainstay-pages={value}"));
-        let mut all = headers.to_vec();
-        if method == Method::POST {
-            all.push(("content-type", "application/x-www-form-urlencoded"));
-        }
-        if let Some(cookie) = &cookie {
-            all.push(("cookie", cookie));
-        }
-        let path = match path.starts_with("/auth/") {
-            true => path.to_owned(),
-            false => format!("/auth/v1/pages/{path}"),
-        };
-        let client = self.auth.server.anonymous();
-        let answer = client.send(method, &path, &all, Bytes::from(form.to_owned())).await;
-        let set = answer.header("set-cookie");
-        if let Some(rest) = set.strip_prefix("mainstay-pages=") {
-            self.cookie = Some(rest.split(';').next().unwrap().to_owned());
-        }
-        if answer.header("content-type").starts_with("text/html") {
-            self.page = answer.text();
-        }
-        answer
-    }
-
-    pub async fn open(&mut self, path: &str) -> Answer {
-        self.send(Method::GET, path, &[], "").await
-    }
-
-    /// What the page's forms hold.
-    pub fn form_token(&self) -> String {
-        between(&self.page, "name=\"form_token\" value=\"", "\"").to_owned()
-    }
-
-    /// Sends a form of the page to `path`.
-    pub async fn submit(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let mut pairs = vec![("form_token".to_owned(), self.form_token())];
-        pairs.extend(
-            fields
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        );
-        self.send(
-            Method::POST,
-            path,
-            &[("sec-fetch-site", "same-origin")],
-            &encoded(&pairs),
-        )
-        .await
-    }
-
-    /// Opens the sign-in page with `query` and signs in.
-    pub async fn sign_in(&mut self, query: &str, email: &str, password: &str) -> Answer {
-        let path = format!("sign-in{query}");
-        assert_eq!(self.open(&path).await.status, 200);
-        self.submit(&path, &[("email", email), ("password", password)]).await
-    }
-
-    /// Follows a mail's link and presses the button there.
-    pub async fn follow(&mut self, mail: &Mail) -> Answer {
-        let path = mail.link().split_once("/auth/v1").unwrap().1.to_owned();
-        let page = self.open(&format!("/auth/v1{path}")).await;
-        assert_eq!(page.status, 200, "{}", page.text());
-        let pairs = ["token", "type", "redirect_to"].map(|name| {
-            let value = between(&self.page, &format!("name=\"{name}\" value=\""), "\"");
-            (name.to_owned(), value.replace("&amp;", "&"))
-        });
-        let headers = [("sec-fetch-site", "same-origin")];
-        self.send(Method::POST, "/auth/v1/verify", &headers, &encoded(&pairs))
-            .await
-    }
-}
-
-pub fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
-    let (_, rest) = text
-        .split_once(before)
-        .unwrap_or_else(|| panic!("no {before} in {text}"));
-    rest.split(after).next().unwrap()
-}
-
-/// A query that leads to the application.
-pub fn to_app(more: &[(&str, &str)]) -> String {
-    let mut pairs = vec![("redirect_to".to_owned(), APP.to_owned())];
-    pairs.extend(
-        more.iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-    );
-    format!("?{}", encoded(&pairs))
-}
-
-/// The session that an answer gives to the application in its address.
-pub async fn given(auth: &Auth, answer: &Answer) -> Session {
-    assert_eq!(answer.status, 303, "{}", answer.text());
-    let to = answer.header("location");
-    assert!(to.starts_with(&format!("{APP}#access_token=")), "{to}");
-    let told = fragment(to);
-    assert_eq!(told["token_type"], "bearer");
-    let user = auth.user(&told["access_token"]).await;
-    assert_eq!(user.status, 200, "{}", user.text());
-    Session {
-        access_token: told["access_token"].clone(),
-        refresh_token: told["refresh_token"].clone(),
-        user: user.json(),
-    }
-}
-
-/// Where an answer sends a browser: the name of a page.
-pub fn sent_to(answer: &Answer) -> String {
-    assert_eq!(answer.status, 303, "{}", answer.text());
-    let to = answer.header("location");
-    let page = to
-        .strip_prefix("/auth/v1/pages/")
-        .unwrap_or_else(|| panic!("{to} is no page"));
-    page.split('?').next().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -384,10 +251,6 @@ async fn a_link_in_a_mail_signs_in() {
         assert!(bad.text().contains("aria-invalid=\"true\""));
     })
     .await;
-}
-
-fn encode(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 #[tokio::test]

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::auth::{Auth, PASSWORD, Session, refusal, refused, session};
 use crate::auth_mail::{CLOCK, SETTINGS, on_each_engine_in_dev};
-use crate::auth_pages::{Browser, between, given, sent_to, to_app};
 use crate::authenticator::App;
 use crate::oauth::{CHALLENGE, VERIFIER};
 use crate::oauth_provider::query;
+use crate::page_browser::{Browser, between, given, sent_to, to_app};
 
 const NEXT_PASSWORD: &str = "another horse 8 battery";
 

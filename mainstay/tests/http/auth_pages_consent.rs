@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::auth::{Auth, PASSWORD};
 use crate::auth_mail::on_each_engine_in_dev;
-use crate::auth_pages::{Browser, between, sent_to};
 use crate::oauth::{CHALLENGE, VERIFIER};
 use crate::oauth_provider::{encoded, query};
+use crate::page_browser::{Browser, between, sent_to};
 
 const HOME: &str = "https://client.example/callback";
 

@@ -12,22 +12,22 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::Signed;
+use super::entering;
 use super::pages::{self, Destination};
-use crate::audit::{self, Action};
+use crate::audit;
 use crate::error::Error;
 use crate::external::exchange::{self, Arrival, Departure, ProviderTokens, Reach};
 use crate::external::flows::{self, FLOW_SECONDS, FlowSecret, NewFlow, Returned};
-use crate::external::linking::{self, Rules, Visitor};
+use crate::external::linking::{Rules, Visitor};
 use crate::external::settings::Provider;
 use crate::flow_state::Challenge;
-use crate::hooks::{self, Point};
 use crate::landing::{self, Flow};
 use crate::request;
 use crate::response;
 use crate::room::AuthRoom;
 use crate::sessions::{self, Client, Granted, Method};
 use crate::store::Tx;
-use crate::users::{self, UserId};
+use crate::users::UserId;
 
 /// Parameters that are ours, or the protocol's: applications do not pass them on to providers.
 const RESERVED: &[&str] = &[
@@ -250,26 +250,24 @@ pub async fn callback(room: &AuthRoom, request: &Request, client: &Client) -> Re
         Some(to) if redirects.allows(to) => to.as_str(),
         _ => redirects.site(),
     };
-    let ended = end(room, request, &answer, &flow, client).await;
-    if let Some(destination) = Destination::of_page(room, to) {
-        let granted = ended.map(|ended| match ended {
-            Ended::Session(granted, _) => Some(granted),
-            Ended::Code(_) => None,
-        });
-        let mut response = pages::arrive(room, request, client, destination, granted).await?;
-        set_cookie(room, &mut response, flow.id, "", 0, false);
-        return Ok(response);
-    }
-    let mut response = match ended {
-        Ok(Ended::Code(code)) => landing::code(to, &code)?,
-        Ok(Ended::Session(granted, tokens)) => {
+    let page = Destination::of_page(room, to);
+    let mut response = match (end(room, request, &answer, &flow, page.as_ref(), client).await, page) {
+        // The pages cannot redeem it: the application behind them has the verifier.
+        (Ok(Ended::Code(code)), Some(page)) => landing::code(&page.redirect_to, &code)?,
+        (Ok(Ended::Code(code)), None) => landing::code(to, &code)?,
+        (Ok(Ended::Linked(page)), _) => pages::linked(room, &page)?,
+        (Ok(Ended::Session(granted, _)), Some(page)) => {
+            pages::arrive(room, request, client, page, Ok(Some(granted))).await?
+        }
+        (Ok(Ended::Session(granted, tokens)), None) => {
             let mut more = vec![("provider_token", tokens.access.expose().as_str())];
             if let Some(refresh) = &tokens.refresh {
                 more.push(("provider_refresh_token", refresh.expose()));
             }
             landing::tokens(to, &room.tokens(&granted).await?, &more)?
         }
-        Err(error) => landing::error(to, Flow::Pkce, &error)?,
+        (Err(error), Some(page)) => pages::arrive(room, request, client, page, Err(error)).await?,
+        (Err(error), None) => landing::error(to, Flow::Pkce, &error)?,
     };
     if flow.flow() == Flow::Implicit {
         set_cookie(room, &mut response, flow.id, "", 0, false);
@@ -329,6 +327,9 @@ async fn take(room: &AuthRoom, answer: &Answer) -> Result<Returned, Error> {
 enum Ended {
     Code(Secret<String>),
     Session(Box<Granted>, ProviderTokens),
+    /// Somebody has linked an identity and wants to see this page. It may be another browser that comes back than the one
+    /// that began: no session begins, so none is opened there.
+    Linked(Destination),
 }
 
 async fn end(
@@ -336,6 +337,7 @@ async fn end(
     request: &Request,
     answer: &Answer,
     flow: &Returned,
+    page: Option<&Destination>,
     client: &Client,
 ) -> Result<Ended, Error> {
     // Whoever links was signed in when it began, by a request that no other site can make.
@@ -366,6 +368,7 @@ async fn end(
     if provider.name == "apple" {
         person = named(person, &answer.user);
     }
+    let linked = page.filter(|_| flow.linking.is_some());
     let ending = Ending {
         visitor: Visitor {
             new_id: UserId(Uuid::new_v4()),
@@ -374,18 +377,23 @@ async fn end(
             rules: room.rules(provider),
         },
         flow: flow.clone(),
+        begins_session: flow.code.is_none() && linked.is_none(),
         tokens: tokens.clone(),
         refresh_token: sessions::refresh_token()?,
         client: client.clone(),
     };
     if flow.linking.is_none() {
-        announce(room, &ending.visitor).await?;
+        entering::announce(room, &ending.visitor).await?;
     }
-    let granted = settled(room, ending).await?;
-    match (granted, &flow.code) {
-        (Some(granted), _) => Ok(Ended::Session(Box::new(granted), tokens)),
-        (None, Some(code)) => Ok(Ended::Code(code.clone())),
-        (None, None) => Err(Error::Unexpected("a flow ended in nothing".into())),
+    let settled = entering::settled(|| {
+        let ending = ending.clone();
+        room.store.transact(move |tx| settle(tx, ending.clone()))
+    });
+    match (settled.await?, &flow.code, linked) {
+        (Some(granted), ..) => Ok(Ended::Session(Box::new(granted), tokens)),
+        (None, Some(code), _) => Ok(Ended::Code(code.clone())),
+        (None, None, Some(page)) => Ok(Ended::Linked(page.clone())),
+        (None, None, None) => Err(Error::Unexpected("a flow ended in nothing".into())),
     }
 }
 
@@ -410,67 +418,28 @@ fn named(person: crate::external::person::Person, user: &str) -> crate::external
 struct Ending {
     visitor: Visitor,
     flow: Returned,
+    begins_session: bool,
     tokens: ProviderTokens,
     refresh_token: Secret<String>,
     client: Client,
 }
 
-/// Asks the project's hook whether the visitor may become a user, if it has one and they would.
-pub async fn announce(room: &AuthRoom, visitor: &Visitor) -> Result<(), Error> {
-    if !room.store.issuing().hooks().has(Point::BeforeUserCreated) {
-        return Ok(());
-    }
-    let looked = visitor.clone();
-    let prospect = room
-        .store
-        .transact(move |tx| {
-            let visitor = looked.clone();
-            async move { Ok(Decision::Rollback(linking::prospect(&tx, &visitor).await?)) }
-        })
-        .await?;
-    match prospect {
-        Some(user) => hooks::before_user_created(room, &user).await,
-        None => Ok(()),
-    }
-}
-
-/// Finds the account and ends the flow there, once more if somebody made the same account meanwhile.
-async fn settled(room: &AuthRoom, ending: Ending) -> Result<Option<Granted>, Error> {
-    let again = ending.clone();
-    let first = room.store.transact(move |tx| settle(tx, ending.clone())).await;
-    let settled = match first {
-        Err(error) if is_taken(&error) => room.store.transact(move |tx| settle(tx, again.clone())).await,
-        other => other,
-    };
-    settled.map_err(|error| Error::of_database("Database error saving new user", error))?
-}
-
-/// True if a key was taken meanwhile.
-pub fn is_taken(error: &BackendError) -> bool {
-    matches!(error, BackendError::Refused(error) if error.sqlstate == "23505")
-}
-
+/// Finds the account and ends the flow there. `None`: no session begins with it.
 async fn settle(tx: Tx, ending: Ending) -> Result<Decision<Result<Option<Granted>, Error>>, BackendError> {
-    let outcome = match ending.flow.linking {
-        Some(user) => linking::link(&tx, &ending.visitor, user).await?,
-        None => linking::sign_in(&tx, &ending.visitor).await?,
-    };
-    let user = match outcome {
+    let user = match entering::account(&tx, &ending.visitor, ending.flow.linking).await? {
         Ok(user) => user,
         Err(error) => return Ok(Decision::Rollback(Err(error))),
     };
     flows::arrive(&tx, &ending.flow, user, &ending.tokens).await?;
-    if ending.flow.code.is_some() {
+    if !ending.begins_session {
         return Ok(Decision::Commit(Ok(None)));
     }
-    audit::record_own(&tx, user, Action::Login, audit::by_provider(&ending.visitor.provider)).await?;
-    users::signed_in(&tx, user).await?;
-    let session = sessions::begin(&tx, user, Method::OAuth, &ending.client, &ending.refresh_token).await?;
-    let granted = sessions::granted(&tx, user, session, ending.refresh_token).await?;
-    match granted {
-        Some(granted) => Ok(Decision::Commit(Ok(Some(granted)))),
-        None => Ok(Decision::Rollback(Err(Error::UserNotFound))),
-    }
+    let traits = audit::by_provider(&ending.visitor.provider);
+    let begun = entering::begin(&tx, user, Method::OAuth, traits, &ending.client, ending.refresh_token);
+    Ok(match begun.await? {
+        Decision::Commit(granted) => Decision::Commit(granted.map(Some)),
+        Decision::Rollback(granted) => Decision::Rollback(granted.map(Some)),
+    })
 }
 
 /// `DELETE /user/identities/{id}`

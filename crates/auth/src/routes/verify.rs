@@ -151,7 +151,8 @@ pub async fn post(room: &AuthRoom, request: &Request, client: &Client) -> Result
 async fn followed(room: &AuthRoom, request: &Request, client: &Client) -> Result<Response, Error> {
     let link = Link::read(room, request, |name| request::form_field(request, name))?;
     let (to, flow) = (link.redirect_to.as_str(), link.token.flow());
-    if Destination::of_page(room, to).is_some() {
+    let page = Destination::of_page(room, to);
+    if page.is_some() {
         pages::is_from_here(room, request)?;
     }
     let asked = Asked {
@@ -159,22 +160,21 @@ async fn followed(room: &AuthRoom, request: &Request, client: &Client) -> Result
         is_link: flow == Flow::Pkce,
         ..asked(room, link.verification, vec![link.token.clone()], client)?
     };
-    let proved = prove(room, asked).await;
-    if let Some(destination) = Destination::of_page(room, to) {
-        let granted = proved.map(|proved| match proved {
-            Proved::Session(granted) => Some(granted),
-            Proved::Code(_) | Proved::Half => None,
-        });
-        return pages::arrive(room, request, client, destination, granted).await;
-    }
-    match proved {
-        Ok(Proved::Session(granted)) => match room.tokens(&granted).await {
+    match (prove(room, asked).await, page) {
+        // The pages cannot redeem it: the application behind them has the verifier.
+        (Ok(Proved::Code(code)), Some(page)) => landing::code(&page.redirect_to, &code),
+        (Ok(Proved::Code(code)), None) => landing::code(to, &code),
+        (Ok(Proved::Session(granted)), Some(page)) => {
+            pages::arrive(room, request, client, page, Ok(Some(granted))).await
+        }
+        (Ok(Proved::Half), Some(page)) => pages::arrive(room, request, client, page, Ok(None)).await,
+        (Err(error), Some(page)) => pages::arrive(room, request, client, page, Err(error)).await,
+        (Ok(Proved::Session(granted)), None) => match room.tokens(&granted).await {
             Ok(tokens) => landing::tokens(to, &tokens, &[("type", link.verification.name())]),
             Err(error) => landing::error(to, flow, &error),
         },
-        Ok(Proved::Code(code)) => landing::code(to, &code),
-        Ok(Proved::Half) => landing::message(to, flow, HALF),
-        Err(error) => landing::error(to, flow, &error),
+        (Ok(Proved::Half), None) => landing::message(to, flow, HALF),
+        (Err(error), None) => landing::error(to, flow, &error),
     }
 }
 

@@ -53,6 +53,12 @@ pub async fn arrive(
     Ok(outcome.unwrap_or_else(|error| refused(&visit, &error)))
 }
 
+/// Somebody has linked an identity: on to the account page. The browser stays what it is there, signed in or not.
+pub fn linked(room: &AuthRoom, destination: &Destination) -> Result<Response, Error> {
+    let query = destination.then(Next::App).query(room, &[]);
+    see(&format!("{}/pages/account{query}", room.config.path()))
+}
+
 fn half(visit: &Visit<'_>) -> Response {
     let body = Html::of(|html| {
         let text = "The other address has to confirm the change, too: open the link in the mail that went there.";

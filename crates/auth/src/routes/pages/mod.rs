@@ -40,7 +40,7 @@ use crate::room::AuthRoom;
 use crate::secrets;
 use crate::sessions::Client;
 
-pub use arrival::arrive;
+pub use arrival::{arrive, linked};
 pub use destination::Destination;
 pub use guard::is_from_here;
 pub use shell::{Page, hidden};
