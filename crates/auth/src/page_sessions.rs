@@ -19,7 +19,6 @@ pub const PAGE_SECONDS: i64 = 3600;
 const INSERT: &str = "INSERT INTO _mainstay.page_sessions (digest, session_id, expires_at) \
      VALUES ($1::text, $2::uuid, $3::timestamptz)";
 const DELETE: &str = "DELETE FROM _mainstay.page_sessions WHERE digest = $1::text";
-const SWEEP: &str = "DELETE FROM _mainstay.page_sessions WHERE expires_at < $1::timestamptz";
 const BY_DIGEST: &str = "SELECT p.session_id FROM _mainstay.page_sessions p WHERE p.digest = $1::text \
      AND p.expires_at > $2::timestamptz";
 const INSERT_FLOW: &str = "INSERT INTO _mainstay.page_flows (flow_id, session_id) VALUES ($1::uuid, $2::uuid)";
@@ -46,8 +45,7 @@ pub async fn begin(
     before: &Secret<String>,
     now: Timestamp,
 ) -> Result<(), BackendError> {
-    tx.run(SWEEP, vec![text(now)]).await?;
-    end(tx, before).await?;
+    tx.run(DELETE, vec![text(secrets::sha256(before.expose()))]).await?;
     let values = vec![
         text(secrets::sha256(cookie.expose())),
         text(session),
@@ -60,12 +58,6 @@ pub async fn begin(
 pub fn ends_at(now: Timestamp) -> Timestamp {
     now.saturating_add(SignedDuration::from_secs(PAGE_SECONDS))
         .unwrap_or(now)
-}
-
-/// The cookie stands for nothing any more.
-pub async fn end(tx: &Tx, cookie: &Secret<String>) -> Result<(), BackendError> {
-    let values = vec![text(secrets::sha256(cookie.expose()))];
-    tx.run(DELETE, values).await.map(drop)
 }
 
 /// Remembers that the flow's code gives this session.

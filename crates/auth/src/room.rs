@@ -186,7 +186,7 @@ impl AuthRoom {
 
     /// Takes away what nobody can use any more. To be called every hour.
     pub async fn sweep(&self) {
-        match sweep::sweep(&self.store, &self.config, clock::now()).await {
+        match sweep::sweep(&self.store, &self.config.sessions, clock::now()).await {
             Ok(swept) if swept == Swept::default() => {}
             Ok(swept) => tracing::info!(
                 sessions = swept.sessions,

@@ -23,6 +23,8 @@ use crate::issuing::Issuing;
 use crate::messages::postman::Rounds;
 use crate::standing::Standing;
 
+/// `undefined_table`.
+const UNDEFINED_TABLE: &str = "42P01";
 /// How often something is tried anew because the catalog changed under it.
 const ATTEMPTS: usize = 5;
 
@@ -40,6 +42,11 @@ pub struct Store {
 struct Prepared {
     catalog_version: u64,
     statements: HashMap<&'static str, Statement>,
+}
+
+/// True if a table is not there: a database that others made need not have it yet.
+pub fn is_undefined_table(error: &BackendError) -> bool {
+    matches!(error, BackendError::Refused(error) if error.sqlstate == UNDEFINED_TABLE)
 }
 
 impl Store {

@@ -1,6 +1,7 @@
 //! Takes away what nobody can use any more: sessions that ended by themselves, refresh tokens that were used long ago,
 //! codes and links that nobody has followed, challenges of second factors and passkeys, messages of wallets that were used,
-//! sign-ins that went through a browser and never came back, questions of applications that nobody has answered.
+//! sign-ins that went through a browser and never came back, questions of applications that nobody has answered, browsers
+//! that were signed in on the ready pages.
 //!
 //! Users stay, whatever they are: unconfirmed, anonymous, banned.
 //! What is to go is looked for on a reader and taken away a thousand rows at a time, so that nobody waits behind it.
@@ -10,9 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 use mainstay_core::error::BackendError;
 use mainstay_core::plan::Value;
 
-use crate::config::Config;
+use crate::config::SessionRules;
 use crate::sessions::USED_TOKENS_KEPT;
-use crate::store::{Store, optional, text};
+use crate::store::{Store, is_undefined_table, optional, text};
 
 /// Rows that are taken away at once.
 const BATCH: usize = 1_000;
@@ -64,19 +65,26 @@ const USED_MESSAGES: &str =
     "SELECT m.digest FROM _mainstay.wallet_messages m WHERE m.expires_at < $1::timestamptz LIMIT 1000";
 const DELETE_MESSAGES: &str =
     "DELETE FROM _mainstay.wallet_messages WHERE digest = ANY ($1::text[]) AND expires_at < $2::timestamptz";
+const OLD_PAGE_SESSIONS: &str =
+    "SELECT p.digest FROM _mainstay.page_sessions p WHERE p.expires_at < $1::timestamptz LIMIT 1000";
+const DELETE_PAGE_SESSIONS: &str =
+    "DELETE FROM _mainstay.page_sessions WHERE digest = ANY ($1::text[]) AND expires_at < $2::timestamptz";
+// A flow goes with its code, or is swept: what it hands over need not be known any more.
+const ENDED_PAGE_FLOWS: &str = "SELECT p.flow_id::text FROM _mainstay.page_flows p \
+     LEFT JOIN auth.flow_state f ON f.id = p.flow_id WHERE f.id IS NULL LIMIT 1000";
+const DELETE_PAGE_FLOWS: &str = "DELETE FROM _mainstay.page_flows WHERE flow_id = ANY ($1::uuid[])";
 
 /// How many rows a sweep took away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     pub refresh_tokens: usize,
     pub sessions: usize,
-    /// Codes, links, challenges, sign-ins under way, questions of applications.
+    /// Codes, links, challenges, sign-ins under way, questions of applications, browsers on the pages.
     pub unfinished: usize,
 }
 
 /// Sweeps once.
-pub async fn sweep(store: &Store, config: &Config, now: Timestamp) -> Result<Swept, BackendError> {
-    let rules = &config.sessions;
+pub async fn sweep(store: &Store, rules: &SessionRules, now: Timestamp) -> Result<Swept, BackendError> {
     let before = |kept: SignedDuration| optional(now.checked_sub(kept).ok());
     let refresh_tokens = take(store, USED_TOKENS, DELETE_TOKENS, vec![before(USED_TOKENS_KEPT)], 0).await?;
     let ended = |length: Option<SignedDuration>| match length.and_then(|length| length.checked_add(ENDED_SESSIONS_KEPT))
@@ -104,11 +112,10 @@ pub async fn sweep(store: &Store, config: &Config, now: Timestamp) -> Result<Swe
     ] {
         unfinished += take(store, find, delete, vec![old.clone()], 1).await?;
     }
-    // Older schemas of Supabase Auth have no place for them.
-    if config.passkeys.is_enabled {
-        let expired = vec![before(PASSKEY_CHALLENGES_KEPT)];
-        unfinished += take(store, PASSKEY_CHALLENGES, DELETE_PASSKEY_CHALLENGES, expired, 1).await?;
-    }
+    let expired = vec![before(PASSKEY_CHALLENGES_KEPT)];
+    unfinished += take(store, PASSKEY_CHALLENGES, DELETE_PASSKEY_CHALLENGES, expired, 1).await?;
+    unfinished += take(store, OLD_PAGE_SESSIONS, DELETE_PAGE_SESSIONS, vec![text(now)], 1).await?;
+    unfinished += take(store, ENDED_PAGE_FLOWS, DELETE_PAGE_FLOWS, Vec::new(), 0).await?;
     Ok(Swept {
         refresh_tokens,
         sessions,
@@ -135,8 +142,8 @@ async fn take(
     let mut taken = 0;
     for _ in 0..BATCHES_MAX {
         let found = match store.run(find, bounds.clone()).await {
-            // A database that others made may not have the table yet.
-            Err(BackendError::Refused(error)) if error.sqlstate == "42P01" => break,
+            // Older schemas of Supabase Auth have no place for all of it.
+            Err(error) if is_undefined_table(&error) => break,
             found => found?,
         };
         let ids = found.all(|row| row.text())?;

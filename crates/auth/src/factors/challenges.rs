@@ -20,10 +20,6 @@ const KEEP_CODE: &str = "UPDATE auth.mfa_challenges SET otp_code = $2::text WHER
 const HAS_CODE: &str = "SELECT c.id FROM auth.mfa_challenges c WHERE c.id = $1::uuid AND c.otp_code = $2::text";
 const VERIFIED: &str = "UPDATE auth.mfa_challenges SET verified_at = now() WHERE id = $1::uuid";
 const DELETE: &str = "DELETE FROM auth.mfa_challenges WHERE id = $1::uuid";
-const SWEEP: &str = "DELETE FROM auth.mfa_challenges WHERE factor_id = $1::uuid AND created_at < $2::timestamptz";
-
-/// How long an old challenge is kept.
-const KEPT: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
 /// A challenge.
 #[derive(Clone, Debug)]
@@ -75,7 +71,6 @@ pub async fn insert(
 ) -> Result<i64, BackendError> {
     // First, for it holds the factor's row: a challenge refers to it, and two at once would wait for each other.
     challenged(tx, factor, now).await?;
-    tx.run(SWEEP, vec![text(factor), text(now - KEPT)]).await?;
     let values = vec![text(id), text(factor), text(now), text(address(from))];
     tx.run(INSERT, values).await?;
     Ok((now + CHALLENGE_LIFETIME).as_second())

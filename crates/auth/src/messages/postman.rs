@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::delivery::{Delivery, Undelivered};
 use super::{Channel, Message};
-use crate::store::{Row, Store, text};
+use crate::store::{Row, Store, is_undefined_table, text};
 
 /// Messages that are taken out at once.
 const AT_ONCE: u64 = 4;
@@ -35,8 +35,6 @@ const PAUSES: [SignedDuration; 6] = [
     SignedDuration::from_secs(300),
     SignedDuration::from_secs(1800),
 ];
-/// `undefined_table`: nobody has put anything there yet.
-const UNDEFINED_TABLE: &str = "42P01";
 
 const TAKE: &str = "UPDATE _mainstay.messages SET due_at = $2::timestamptz, attempts = attempts + 1 \
      WHERE due_at <= $1::timestamptz AND id IN (SELECT m.id FROM _mainstay.messages m \
@@ -137,7 +135,8 @@ impl Postman {
             let now = clock::now();
             let until = now.checked_add(HANDING_OVER).unwrap_or(now);
             let taken = match self.store.run(TAKE, vec![text(now), text(until), text(AT_ONCE)]).await {
-                Err(BackendError::Refused(error)) if error.sqlstate == UNDEFINED_TABLE => return Ok(None),
+                // Nobody has put anything there yet.
+                Err(error) if is_undefined_table(&error) => return Ok(None),
                 rows => rows?.all(Taken::read)?,
             };
             if taken.is_empty() {
