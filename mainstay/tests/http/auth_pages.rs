@@ -457,6 +457,31 @@ async fn pages_are_there_where_they_are_asked_for_and_look_as_the_project_says()
     .await;
 }
 
+#[tokio::test]
+async fn a_captcha_that_is_switched_off_is_not_loaded() {
+    let project = || {
+        Project::new().config(
+            "[auth.captcha]\nenabled = false\nprovider = \"turnstile\"\nsecret = \"captcha-secret-7\"\n\
+             [mainstay.pages]\nenabled = true\ncaptcha_site_key = \"site-key-7\"\n",
+        )
+    };
+    on_each_engine(project, async |_, auth: Auth| {
+        let mut browser = Browser::new(&auth);
+        for page in ["sign-in", "sign-up", "reset"] {
+            let shown = browser.open(page).await;
+            assert_eq!(shown.status, 200, "{page}");
+            for part in ["<script", "turnstile"] {
+                assert!(!shown.text().contains(part), "{page}");
+            }
+            assert!(
+                !shown.header("content-security-policy").contains("cloudflare"),
+                "{page}"
+            );
+        }
+    })
+    .await;
+}
+
 /// Good for the token `person`.
 fn captcha(heard: &Heard) -> (u16, &'static str, String) {
     let is_person = heard.body.split('&').any(|pair| pair == "response=person");

@@ -32,11 +32,7 @@ pub async fn asking_as_person(visit: &Visit<'_>, query: &[(&str, &str)], mut bod
     let Some(captcha) = &visit.room.config.captcha else {
         return Ok(asking(query, &body));
     };
-    let token = visit
-        .pages
-        .widget
-        .as_ref()
-        .map(|widget| visit.field_named(widget.kind.field()));
+    let token = visit.site.widget().map(|widget| visit.field_named(widget.kind.field()));
     body["gotrue_meta_security"] = json!({"captcha_token": token});
     let request = asking(query, &body);
     captcha.check(&request, &visit.room.outgoing).await?;

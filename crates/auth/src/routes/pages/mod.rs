@@ -33,7 +33,7 @@ use mainstay_http::{Request, Response};
 use url::Url;
 
 use super::Signed;
-use crate::config::{Config, Pages};
+use crate::config::{Config, Pages, Widget};
 use crate::error::Error;
 use crate::html::Html;
 use crate::room::AuthRoom;
@@ -108,6 +108,12 @@ impl<'a> Site<'a> {
     /// The path of a page, as browsers see it.
     fn path(&self, page: &str) -> String {
         format!("{}/pages/{page}", self.room.config.path())
+    }
+
+    /// The widget by which people show that they are some. `None`: nobody is asked to.
+    fn widget(&self) -> Option<&'a Widget> {
+        let widget = self.pages.widget.as_ref();
+        widget.filter(|_| self.room.config.captcha.is_some())
     }
 
     /// What the application is called.

@@ -113,7 +113,7 @@ impl Page {
     /// The page as an answer.
     pub fn show(&self, site: &Site<'_>) -> Response {
         let mut response = Response::body(self.status, "text/html; charset=utf-8", self.html(site).document());
-        let widget = site.pages.widget.as_ref().filter(|_| self.wants_person);
+        let widget = site.widget().filter(|_| self.wants_person);
         let mut policy = String::from(
             "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; img-src 'self' https: data:; form-action 'self'",
         );
@@ -168,7 +168,7 @@ impl Page {
                     html.leaf("title", &[], &format!("{} – {name}", self.title));
                     let style = site.path("style.css");
                     html.void("link", &[("rel", "stylesheet"), ("href", &style)]);
-                    if let Some(widget) = pages.widget.as_ref().filter(|_| self.wants_person) {
+                    if let Some(widget) = site.widget().filter(|_| self.wants_person) {
                         html.leaf(
                             "script",
                             &[("src", widget.kind.script()), ("async", ""), ("defer", "")],

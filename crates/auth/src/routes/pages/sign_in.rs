@@ -87,12 +87,7 @@ pub fn address(html: &mut Html, email: &str, notice: Option<&Notice>) {
 
 /// The captcha's widget, where one is asked for.
 pub fn person(html: &mut Html, visit: &Visit<'_>) {
-    if let Some(widget) = visit
-        .pages
-        .widget
-        .as_ref()
-        .filter(|_| visit.room.config.captcha.is_some())
-    {
+    if let Some(widget) = visit.site.widget() {
         html.leaf(
             "div",
             &[("class", widget.kind.class()), ("data-sitekey", &widget.site_key)],
