@@ -52,7 +52,8 @@ async fn done(browser: &mut Browser<'_>, action: &str, fields: &[(&str, &str)]) 
 
 /// Adds an authenticator app on the account page.
 async fn add_app(auth: &Auth, browser: &mut Browser<'_>) -> App {
-    let page = act(browser, "add-factor", &[("name", "App 1")]).await;
+    let name = between(&browser.page, "type=\"hidden\" name=\"name\" value=\"", "\"").to_owned();
+    let page = act(browser, "add-factor", &[("name", &name)]).await;
     assert_eq!(page.status, 200, "{}", page.text());
     let html = page.text();
     assert!(html.contains("src=\"data:image/svg+xml;base64,"));
@@ -131,6 +132,31 @@ async fn a_second_step_stands_before_everything_that_a_password_opens() {
         let body = json!({"auth_code": code, "code_verifier": VERIFIER});
         let redeemed = session(&auth.post("/token?grant_type=pkce", body).await);
         assert_eq!(redeemed.claims()["aal"], "aal2");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_app_has_a_name_that_is_free() {
+    on_each_engine_in_dev(project, async |_, auth: Auth| {
+        auth.sign_up("ann@example.com").await;
+        let mut browser = Browser::new(&auth);
+        browser.sign_in("?next=account", "ann@example.com", PASSWORD).await;
+        browser.open("account").await;
+        let first = add_app(&auth, &mut browser).await;
+        add_app(&auth, &mut browser).await;
+        done(&mut browser, "remove-factor", &[("factor", &first.id)]).await;
+        assert!(!browser.page.contains("App 1</p>") && browser.page.contains("App 2</p>"));
+        add_app(&auth, &mut browser).await;
+        assert!(browser.page.contains("App 1</p>") && browser.page.contains("App 2</p>"));
+
+        // Nor does an app that was begun and left stand in the way of the next.
+        for _ in 0..2 {
+            let name = between(&browser.page, "type=\"hidden\" name=\"name\" value=\"", "\"").to_owned();
+            let begun = act(&mut browser, "add-factor", &[("name", &name)]).await;
+            assert_eq!(begun.status, 200, "{}", begun.text());
+            browser.open("account").await;
+        }
     })
     .await;
 }

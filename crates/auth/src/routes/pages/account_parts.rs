@@ -143,7 +143,7 @@ fn second_step(html: &mut Html, visit: &Visit<'_>, account: &Account) {
     });
     form(html, visit, &visit.page("account"), |html| {
         if rules.totp.enroll {
-            shell::hidden(html, "name", &format!("App {}", apps.len() + 1));
+            shell::hidden(html, "name", &free_name(&account.profile.factors));
             button(html, "plain", "add-factor", "Add an authenticator app");
         }
         if rules.recovery_codes.enroll && !apps.is_empty() {
@@ -154,6 +154,13 @@ fn second_step(html: &mut Html, visit: &Visit<'_>, account: &Account) {
             button(html, "plain", "codes", &text);
         }
     });
+}
+
+/// A name for another app. Two factors of one user do not share a name, whatever kind they are and proved or not.
+fn free_name(known: &[Factor]) -> String {
+    let is_free = |name: &String| known.iter().all(|factor| factor.name.trim() != name);
+    let mut names = (1..).map(|number| format!("App {number}"));
+    names.find(is_free).unwrap_or_default()
 }
 
 fn identities(html: &mut Html, visit: &Visit<'_>, account: &Account) {
