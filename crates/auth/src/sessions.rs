@@ -136,10 +136,10 @@ const FORGET_TOKENS: &str = "DELETE FROM auth.refresh_tokens WHERE session_id = 
 const BY_ID: &str = "SELECT s.id, s.user_id, s.created_at, s.not_after, s.refreshed_at, s.aal::text \
      FROM auth.sessions s WHERE s.id = $1::uuid";
 const KEEP_UNTIL: &str = "UPDATE auth.sessions SET not_after = $2::timestamptz, updated_at = now() WHERE id = $1::uuid";
-const LIST: &str = "SELECT s.id, s.created_at, s.refreshed_at, s.user_agent, s.ip::text FROM auth.sessions s \
-     WHERE s.user_id = $1::uuid ORDER BY s.created_at DESC, s.id";
-const LIST_OWN: &str = "SELECT s.id, s.created_at, s.refreshed_at, s.user_agent, s.ip::text FROM auth.sessions s \
-     WHERE s.user_id = $1::uuid AND s.oauth_client_id IS NULL ORDER BY s.created_at DESC, s.id";
+/// By how they began: a database that Supabase Auth has made need not have a column for applications.
+const LIST: &str = "SELECT s.id, s.user_id, s.created_at, s.not_after, s.refreshed_at, s.aal::text, s.user_agent, \
+     s.ip::text FROM auth.sessions s WHERE s.user_id = $1::uuid AND NOT EXISTS (SELECT 1 FROM auth.mfa_amr_claims c \
+     WHERE c.session_id = s.id AND c.authentication_method = $2::text) ORDER BY s.created_at DESC, s.id";
 const METHODS: &str = "SELECT c.authentication_method, c.updated_at FROM auth.mfa_amr_claims c \
      WHERE c.session_id = $1::uuid ORDER BY c.updated_at DESC, c.id";
 
@@ -342,33 +342,30 @@ pub async fn by_id(store: &Store, id: SessionId) -> Result<Option<Session>, Back
 /// A session as its user is shown it.
 #[derive(Clone, Debug)]
 pub struct Listed {
-    pub id: SessionId,
-    pub created_at: Option<Timestamp>,
-    pub refreshed_at: Option<Timestamp>,
+    pub session: Session,
     pub user_agent: Option<String>,
     pub address: Option<String>,
 }
 
-/// The user's sessions, newest first.
-pub async fn list(store: &Store, user: UserId) -> Result<Vec<Listed>, BackendError> {
-    listed(store.run(LIST, vec![text(user)]).await?)
-}
-
-/// The same without those of applications that act for the user.
-pub async fn list_own(store: &Store, user: UserId) -> Result<Vec<Listed>, BackendError> {
-    listed(store.run(LIST_OWN, vec![text(user)]).await?)
-}
-
-fn listed(rows: Rows) -> Result<Vec<Listed>, BackendError> {
-    rows.all(|row| {
+/// The user's own sessions that have not ended, the newest first: without those of applications that act for the user.
+pub async fn list(
+    store: &Store,
+    user: UserId,
+    rules: &SessionRules,
+    now: Timestamp,
+) -> Result<Vec<Listed>, BackendError> {
+    let found = store
+        .run(LIST, vec![text(user), text(Method::OAuthProvider.name())])
+        .await?;
+    let mut listed = found.all(|row| {
         Ok(Listed {
-            id: SessionId(row.uuid()?),
-            created_at: row.time()?,
-            refreshed_at: row.time()?,
+            session: Session::read(row)?,
             user_agent: row.maybe()?,
             address: row.maybe()?,
         })
-    })
+    })?;
+    listed.retain(|listed| listed.session.ended(rules, now, None).is_none());
+    Ok(listed)
 }
 
 /// The session ends by itself at `until`. `None`: as the settings say.

@@ -4,7 +4,7 @@ use http::Method;
 use mainstay_testing::{Answer, Project};
 use serde_json::{Value, json};
 
-use crate::auth::{Auth, PASSWORD};
+use crate::auth::{Auth, PASSWORD, Session};
 use crate::auth_mail::on_each_engine_in_dev;
 use crate::oauth::{CHALLENGE, VERIFIER};
 use crate::oauth_provider::{encoded, query};
@@ -140,6 +140,14 @@ async fn somebody_signs_in_is_asked_and_answers() {
         // Taken back on the account page, the application's tokens are worth nothing.
         browser.open("account").await;
         assert!(browser.page.contains("Reader &lt;script&gt;"));
+        // Its session is told by that, and not as a place where she is signed in.
+        let acting = Session {
+            access_token: access.clone(),
+            refresh_token: String::new(),
+            user: Value::Null,
+        };
+        let id = acting.claims()["session_id"].as_str().unwrap().to_owned();
+        assert!(!browser.page.contains(&id) && browser.page.contains("This browser"));
         let revoked = browser
             .submit("account", &[("action", "revoke"), ("client", &client)])
             .await;

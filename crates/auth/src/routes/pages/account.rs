@@ -1,5 +1,6 @@
 //! The account page: what a person changes of their own account, each by the route that clients use for it.
 
+use mainstay_core::clock;
 use mainstay_core::secret::Secret;
 use mainstay_http::Response;
 use serde::Deserialize;
@@ -75,11 +76,8 @@ async fn look(visit: &Visit<'_>, person: &Signed) -> Result<Account, Error> {
             true => Some(recovery::left(&room.store, person.user.id).await?),
             false => None,
         },
+        sessions: sessions::list(&room.store, person.user.id, &room.config.sessions, clock::now()).await?,
         // A database that Supabase Auth has made need not know applications.
-        sessions: match room.config.oauth_server {
-            Some(_) => sessions::list_own(&room.store, person.user.id).await?,
-            None => sessions::list(&room.store, person.user.id).await?,
-        },
         grants: match room.config.oauth_server {
             Some(_) => inner::answered(&grants::list(room, person.clone()).await?)?,
             None => Vec::new(),
@@ -114,8 +112,7 @@ async fn act(visit: &Visit<'_>, person: &Signed) -> Result<Response, Error> {
     let room = visit.room;
     match visit.action().as_str() {
         "continue" => arrival::give(visit, person, None).await,
-        "sign-out" => sign_out(visit, person, "local").await,
-        "sign-out-everywhere" => sign_out(visit, person, "global").await,
+        "sign-out" => sign_out(visit, person).await,
         "name" => {
             let name = request::label("The name", visit.field_named("name").trim())?;
             let data = Map::from_iter([("name".to_owned(), Json::from(name))]);
@@ -167,9 +164,9 @@ async fn act(visit: &Visit<'_>, person: &Signed) -> Result<Response, Error> {
     }
 }
 
-/// Signs out, here or everywhere. The browser forgets who it was.
-pub async fn sign_out(visit: &Visit<'_>, person: &Signed, scope: &'static str) -> Result<Response, Error> {
-    logout::logout(visit.room, person.clone(), &asking(&[("scope", scope)], &json!({}))).await?;
+/// Ends the session in which the page is looked at. The browser forgets who it was.
+pub async fn sign_out(visit: &Visit<'_>, person: &Signed) -> Result<Response, Error> {
+    logout::logout(visit.room, person.clone(), &asking(&[("scope", "local")], &json!({}))).await?;
     arrival::signed_out(visit)
 }
 
@@ -195,11 +192,11 @@ async fn end_session(visit: &Visit<'_>, person: &Signed) -> Result<Response, Err
         session: Some(found.ok_or(Error::TokenSessionNotFound)?),
     };
     let is_this = person.session.as_ref().is_some_and(|own| own.id == SessionId(id));
-    logout::logout(visit.room, other, &asking(&[("scope", "local")], &json!({}))).await?;
-    match is_this {
-        true => arrival::signed_out(visit),
-        false => done(visit, "ended"),
+    if is_this {
+        return sign_out(visit, person).await;
     }
+    logout::logout(visit.room, other, &asking(&[("scope", "local")], &json!({}))).await?;
+    done(visit, "ended")
 }
 
 async fn add_factor(visit: &Visit<'_>, person: &Signed) -> Result<Response, Error> {

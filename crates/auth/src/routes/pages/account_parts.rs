@@ -193,15 +193,20 @@ fn identities(html: &mut Html, visit: &Visit<'_>, account: &Account) {
 fn sessions(html: &mut Html, visit: &Visit<'_>, account: &Account) {
     html.leaf("h2", &[], "Where you are signed in");
     html.element("ul", &[("class", "list")], |html| {
-        for session in &account.sessions {
+        for Listed {
+            session,
+            user_agent,
+            address,
+        } in &account.sessions
+        {
             let is_this = account.session.as_ref().is_some_and(|own| own.id == session.id);
-            let agent = session.user_agent.as_deref().unwrap_or("Unknown browser");
+            let agent = user_agent.as_deref().unwrap_or("Unknown browser");
             let agent: String = agent.chars().take(AGENT_CHARS_MAX).collect();
             let since = session
                 .refreshed_at
                 .or(session.created_at)
                 .map_or_else(String::new, day);
-            let address = session.address.as_deref().unwrap_or_default();
+            let address = address.as_deref().unwrap_or_default();
             let write = |html: &mut Html| {
                 html.leaf("p", &[], if is_this { "This browser" } else { agent.as_str() });
                 html.leaf("p", &[("class", "quiet")], &format!("{since} {address}"));

@@ -118,7 +118,7 @@ fn spoken(scope: &str) -> Option<&'static str> {
 pub async fn sent(visit: &Visit<'_>, person: &Signed) -> Result<Response, Error> {
     let action = visit.action();
     if action == "sign-out" {
-        return account::sign_out(visit, person, "local").await;
+        return account::sign_out(visit, person).await;
     }
     let request = asking(&[], &json!({"action": action}));
     match authorize::consent(visit.room, person.clone(), id(visit)?, &request).await {

@@ -5,11 +5,11 @@ use mainstay_http::Response;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::super::{Signed, factors as routes, logout, recovery_codes};
+use super::super::{Signed, factors as routes, recovery_codes};
 use super::destination::Next;
 use super::inner::{self, asking};
 use super::shell::{self, Field, Notice, Page, Problem, button, field, form, link};
-use super::{Visit, arrival, see};
+use super::{Visit, account, arrival, see};
 use crate::error::{Error, MfaError};
 use crate::factors::{self, Factor, Kind};
 use crate::html::Html;
@@ -123,11 +123,7 @@ fn leave(html: &mut Html, visit: &Visit<'_>) {
 
 pub async fn sent(visit: &Visit<'_>, person: &Signed) -> Result<Response, Error> {
     let proved = match visit.action().as_str() {
-        "sign-out" => {
-            let request = asking(&[("scope", "local")], &json!({}));
-            logout::logout(visit.room, person.clone(), &request).await?;
-            return arrival::signed_out(visit);
-        }
+        "sign-out" => return account::sign_out(visit, person).await,
         "recovery" => {
             let code = Secret::new(visit.field_named("code"));
             let request = asking(&[], &json!({"code": code.expose()}));
