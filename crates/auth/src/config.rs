@@ -77,6 +77,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// True if the room is reached over https, so that its cookies never travel in the clear.
+    pub fn is_encrypted(&self) -> bool {
+        self.url.starts_with("https://")
+    }
+
     /// The path of the address under which the room is reached from outside.
     pub fn path(&self) -> &str {
         self.url

@@ -6,13 +6,14 @@
 //!
 //! Source: Supabase Auth's published redirects; RFC 6749 §4.1.2.1, §4.2.2.
 
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use mainstay_core::secret::Secret;
 use mainstay_http::Response;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
 use crate::error::Error;
+use crate::response;
 use crate::room::Tokens;
 
 /// How an application asked to be told.
@@ -111,23 +112,15 @@ fn set(url: &mut Url, members: &[(&str, &str)]) {
     url.query_pairs_mut().clear().extend_pairs(kept).extend_pairs(members);
 }
 
-/// 303: whatever the method was, the browser gets the address. Nobody keeps it, and nobody is told where it came from.
+/// 303: whatever the method was, the browser gets the address.
 fn see_other(url: &Url) -> Result<Response, Error> {
-    let mut response = Response::empty(StatusCode::SEE_OTHER);
-    let location = HeaderValue::from_str(url.as_str())
-        .map_err(|_| Error::Unexpected("an address cannot stand in a header".into()))?;
-    response.headers.insert(header::LOCATION, location);
-    response
-        .headers
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-        .headers
-        .insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    Ok(response)
+    response::redirect(StatusCode::SEE_OTHER, url.as_str())
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header;
+
     use super::*;
 
     fn location(response: Result<Response, Error>) -> String {

@@ -39,6 +39,16 @@ pub fn private(response: &mut Response) {
     }
 }
 
+/// Sends a browser to another address. Errors: `Unexpected`: it cannot stand in a header.
+pub fn redirect(status: StatusCode, to: &str) -> Result<Response, Error> {
+    let location =
+        HeaderValue::from_str(to).map_err(|_| Error::Unexpected("an address cannot stand in a header".into()))?;
+    let mut response = Response::empty(status);
+    response.headers.insert(header::LOCATION, location);
+    private(&mut response);
+    Ok(response)
+}
+
 /// 204.
 pub fn nothing() -> Response {
     Response::empty(StatusCode::NO_CONTENT)

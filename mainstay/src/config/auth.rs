@@ -46,6 +46,7 @@ pub fn read(reader: &Reader<'_>, root: &Path) -> Result<Option<Config>, ConfigEr
     let usual = Rates::default();
     let mfa = mfa::read(reader)?;
     let passkeys = keys::passkeys(reader)?;
+    let pages = pages::read(reader, root)?;
     Ok(Some(Config {
         relying_party: keys::relying_party(reader, &passkeys, &mfa)?,
         passkeys,
@@ -58,13 +59,13 @@ pub fn read(reader: &Reader<'_>, root: &Path) -> Result<Option<Config>, ConfigEr
         confirmations: flag("auth.email.enable_confirmations", false)?,
         anonymous_enabled: flag("auth.enable_anonymous_sign_ins", false)?,
         manual_linking: flag("auth.enable_manual_linking", false)?,
-        pages: pages::read(reader, root)?,
+        oauth_server: oauth_server(reader, pages.is_some())?,
+        pages,
         external: external::read(reader)?,
         web3: Web3Rules {
             ethereum: flag("auth.web3.ethereum.enabled", false)?,
             solana: flag("auth.web3.solana.enabled", false)?,
         },
-        oauth_server: oauth_server(reader, root)?,
         rotation_enabled: flag("auth.enable_refresh_token_rotation", true)?,
         reuse_interval: SignedDuration::from_secs(
             reader
@@ -273,12 +274,12 @@ fn seals(reader: &Reader<'_>) -> Result<Seals, ConfigError> {
 const CONSENT_PATH: &str = "auth.oauth_server.authorization_url_path";
 
 /// Being a provider. Errors: no path of the page on which users are asked, and no ready page.
-fn oauth_server(reader: &Reader<'_>, root: &Path) -> Result<Option<OAuthServer>, ConfigError> {
+fn oauth_server(reader: &Reader<'_>, has_pages: bool) -> Result<Option<OAuthServer>, ConfigError> {
     if !reader.boolean("auth.oauth_server.enabled")?.unwrap_or(false) {
         return Ok(None);
     }
     let path = filled(reader, CONSENT_PATH)?;
-    if path.is_none() && pages::read(reader, root)?.is_none() {
+    if path.is_none() && !has_pages {
         return Err(ConfigError::setting(CONSENT_PATH, "is missing"));
     }
     Ok(Some(OAuthServer {

@@ -1,6 +1,6 @@
 //! `/authorize` and `/callback`: to a provider and back; `/user/identities`: what a user is known by.
 
-use http::header::{LOCATION, SET_COOKIE};
+use http::header::SET_COOKIE;
 use http::{HeaderValue, Method as HttpMethod, StatusCode};
 use mainstay_core::clock;
 use mainstay_core::error::BackendError;
@@ -196,11 +196,7 @@ fn passed(request: &Request) -> Vec<(String, String)> {
 
 /// Sends the browser off. An implicit flow has nothing else to prove that whoever comes back began it: a cookie does.
 fn redirect(room: &AuthRoom, begun: &Begun) -> Result<Response, Error> {
-    let mut response = Response::empty(StatusCode::FOUND);
-    let address = HeaderValue::from_str(&begun.address)
-        .map_err(|_| Error::Unexpected("a provider's address cannot stand in a header".into()))?;
-    response.headers.insert(LOCATION, address);
-    response::private(&mut response);
+    let mut response = response::redirect(StatusCode::FOUND, &begun.address)?;
     if begun.flow.challenge.is_none() {
         let mark = begun.flow.secret.mark();
         set_cookie(
@@ -217,7 +213,7 @@ fn redirect(room: &AuthRoom, begun: &Begun) -> Result<Response, Error> {
 
 fn set_cookie(room: &AuthRoom, response: &mut Response, id: Uuid, value: &str, seconds: i64, is_form_post: bool) {
     let path = room.config.path();
-    let is_encrypted = room.config.url.starts_with("https://");
+    let is_encrypted = room.config.is_encrypted();
     let policy = match (is_form_post, is_encrypted) {
         // A form that another site posts brings no other cookies.
         (true, true) => "None; Secure",

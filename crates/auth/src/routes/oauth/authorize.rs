@@ -2,8 +2,7 @@
 //!
 //! Until application and address are known to belong together nobody is sent anywhere: what is wrong is said here.
 
-use http::header::LOCATION;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use jiff::Timestamp;
 use mainstay_core::clock;
 use mainstay_core::error::BackendError;
@@ -57,11 +56,11 @@ pub async fn begin(room: &AuthRoom, request: &Request, client: &Client) -> Resul
     match question_of(room, request, &redirect_uri, state.clone()) {
         Ok(question) => {
             let id = authorizations::ask(&room.store, &application, &question).await?;
-            redirect(&with_query(&page, &[("authorization_id", &id)]))
+            response::redirect(StatusCode::FOUND, &with_query(&page, &[("authorization_id", &id)]))
         }
         Err((kind, description)) => {
             let to = refusal(room, &redirect_uri, state.as_deref(), kind, description);
-            redirect(&to)
+            response::redirect(StatusCode::FOUND, &to)
         }
     }
 }
@@ -141,15 +140,6 @@ fn question_of(
 fn is_resource(text: &str) -> bool {
     let url = Url::parse(text);
     text.chars().count() <= RESOURCE_CHARS_MAX && url.is_ok_and(|url| url.fragment().is_none() && url.query().is_none())
-}
-
-fn redirect(to: &str) -> Result<Response, Error> {
-    let mut response = Response::empty(StatusCode::FOUND);
-    let location =
-        HeaderValue::from_str(to).map_err(|_| Error::Unexpected("an address cannot stand in a header".into()))?;
-    response.headers.insert(LOCATION, location);
-    response::private(&mut response);
-    Ok(response)
 }
 
 /// Where an application is told that it gets nothing.

@@ -32,7 +32,6 @@ pub async fn arrive(
     let visit = Visit {
         site,
         room,
-        pages: site.pages,
         request,
         client,
         cookie: match sent {
@@ -44,7 +43,7 @@ pub async fn arrive(
     };
     let outcome = match granted {
         Ok(Some(granted)) => match room.tokens(&granted).await {
-            Ok(tokens) => enter(&visit, granted.session, Some(tokens)).await,
+            Ok(tokens) => enter(&visit, granted.session, tokens).await,
             Err(error) => Err(error),
         },
         Ok(None) => Ok(half(&visit)),
@@ -79,12 +78,11 @@ fn refused(visit: &Visit<'_>, error: &Error) -> Response {
 
 /// Signs the browser in by a session that has begun, or that may do more than before, and sends it on. The browser gets
 /// another cookie.
-pub async fn enter(visit: &Visit<'_>, session: SessionId, tokens: Option<Tokens>) -> Result<Response, Error> {
+pub async fn enter(visit: &Visit<'_>, session: SessionId, tokens: Tokens) -> Result<Response, Error> {
     let room = visit.room;
     let person = guard::person(room, session).await?.ok_or(Error::TokenSessionNotFound)?;
     let is_due = mfa::is_due(room, &person).await?;
-    let is_given =
-        !is_due && visit.destination.next == Next::App && visit.destination.challenge.is_none() && tokens.is_some();
+    let is_given = !is_due && visit.destination.next == Next::App && visit.destination.challenge.is_none();
     let cookie = renew(visit, session, !is_given).await?;
     let mut response = send_on(visit, &person, is_due, tokens).await?;
     guard::set_cookie(room, &mut response, &cookie, true);
@@ -114,13 +112,13 @@ pub async fn renew(visit: &Visit<'_>, session: SessionId, is_kept: bool) -> Resu
 }
 
 /// Sends a browser that is signed in to where it goes next.
-async fn send_on(visit: &Visit<'_>, person: &Signed, is_due: bool, tokens: Option<Tokens>) -> Result<Response, Error> {
+async fn send_on(visit: &Visit<'_>, person: &Signed, is_due: bool, tokens: Tokens) -> Result<Response, Error> {
     if is_due {
         return see(&visit.page("mfa"));
     }
     let with_app = visit.destination.then(Next::App).query(visit.room, &[]);
     match &visit.destination.next {
-        Next::App => give(visit, person, tokens).await,
+        Next::App => give(visit, person, Some(tokens)).await,
         Next::Account => see(&format!("{}{with_app}", visit.path("account"))),
         Next::Password => see(&format!("{}{with_app}", visit.path("reset/new"))),
         Next::Consent(_) => see(&visit.page("consent")),

@@ -1,8 +1,9 @@
 //! Which browser it is, and that it means what it sends.
 //!
 //! The browser's cookie is a random value. Signed in, it stands for a page session, and it is another one after every
-//! step that changes what the browser may do. Every form holds a digest of it that only this server could have put
-//! there, and comes from a page of this server: another site can neither send a form nor choose who is signed in.
+//! step that changes what the browser may do. Every form holds a digest of it, which nobody can make who does not know the
+//! cookie. Who has put a cookie of their own choice there knows it (a page of a sister domain can), so a form must come
+//! from a page of this server, too: another site can neither send a form nor choose who is signed in.
 //!
 //! Source: OWASP, "Cross-Site Request Forgery Prevention"; W3C, "Fetch Metadata Request Headers".
 
@@ -31,7 +32,7 @@ const COOKIE_BYTES: usize = 43;
 pub const FIELD: &str = "form_token";
 
 fn name(config: &Config) -> &'static str {
-    match config.url.starts_with("https://") {
+    match config.is_encrypted() {
         true => SECURE_COOKIE,
         false => COOKIE,
     }
@@ -50,7 +51,7 @@ pub fn set_cookie(room: &AuthRoom, response: &mut Response, cookie: &Secret<Stri
         true => format!("; Max-Age={PAGE_SECONDS}"),
         false => String::new(),
     };
-    let secure = match config.url.starts_with("https://") {
+    let secure = match config.is_encrypted() {
         true => "; Secure",
         false => "",
     };

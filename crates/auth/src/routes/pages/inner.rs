@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use super::Visit;
 use crate::error::Error;
-use crate::request;
 use crate::room::Tokens;
 use crate::sessions::SessionId;
 
@@ -78,9 +77,4 @@ pub fn begun(response: &Response) -> Result<Option<Begun>, Error> {
             expires_in: body.expires_in,
         },
     }))
-}
-
-/// A field of the form that was sent; absent is the same as empty.
-pub fn form_field(request: &Request, name: &str) -> String {
-    request::form_field(request, name).unwrap_or_default()
 }

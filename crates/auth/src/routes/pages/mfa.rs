@@ -135,7 +135,7 @@ pub async fn sent(visit: &Visit<'_>, person: &Signed) -> Result<Response, Error>
         Ok(begun) => begun.ok_or_else(|| Error::Unexpected("a second step without a session".into()))?,
         Err(error) => return show(visit, person, Some(Notice::Problem(Problem::of(&error)))).await,
     };
-    arrival::enter(visit, begun.session, Some(begun.tokens)).await
+    arrival::enter(visit, begun.session, begun.tokens).await
 }
 
 async fn by_code(visit: &Visit<'_>, person: &Signed) -> Result<Response, Error> {

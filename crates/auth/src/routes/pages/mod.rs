@@ -27,7 +27,7 @@ mod sign_up;
 
 use std::borrow::Cow;
 
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{Method, StatusCode, header};
 use mainstay_core::secret::Secret;
 use mainstay_http::{Request, Response};
 use url::Url;
@@ -36,6 +36,8 @@ use super::Signed;
 use crate::config::{Config, Pages, Widget};
 use crate::error::Error;
 use crate::html::Html;
+use crate::request;
+use crate::response;
 use crate::room::AuthRoom;
 use crate::secrets;
 use crate::sessions::Client;
@@ -68,7 +70,6 @@ enum Name {
     Mfa,
     Consent,
     Account,
-    Style,
 }
 
 impl Name {
@@ -81,7 +82,6 @@ impl Name {
             ["mfa", ""] => Name::Mfa,
             ["consent", ""] => Name::Consent,
             ["account", ""] => Name::Account,
-            ["style.css", ""] => Name::Style,
             _ => return None,
         })
     }
@@ -129,7 +129,6 @@ impl<'a> Site<'a> {
 pub struct Visit<'a> {
     site: Site<'a>,
     room: &'a AuthRoom,
-    pages: &'a Pages,
     request: &'a Request,
     client: &'a Client,
     /// What the browser has, or is given with the answer.
@@ -162,7 +161,7 @@ impl Visit<'_> {
 
     /// A field of the form that was sent; absent is the same as empty.
     fn field_named(&self, name: &str) -> String {
-        inner::form_field(self.request, name)
+        request::form_field(self.request, name).unwrap_or_default()
     }
 
     /// What was asked for on the page, as its button says.
@@ -184,26 +183,21 @@ fn host(address: &str) -> String {
 
 /// Sends the browser to another page, or to whatever `to` is.
 fn see(to: &str) -> Result<Response, Error> {
-    let mut response = Response::empty(StatusCode::SEE_OTHER);
-    let location =
-        HeaderValue::from_str(to).map_err(|_| Error::Unexpected("an address cannot stand in a header".into()))?;
-    response.headers.insert(header::LOCATION, location);
-    Ok(response)
+    response::redirect(StatusCode::SEE_OTHER, to)
 }
 
 /// Answers what is asked of a page. Errors: `NotServed`, where there is no such page; everything else is a page.
 pub async fn answer(room: &AuthRoom, request: &Request, name: [&str; 2], client: &Client) -> Result<Response, Error> {
     let not_served = || Error::NotServed(request.path.clone());
     let site = Site::of(room).ok_or_else(not_served)?;
-    let name = Name::read(name).ok_or_else(not_served)?;
-    if name == Name::Style {
+    if name == ["style.css", ""] {
         return Ok(shell::style(site.pages));
     }
+    let name = Name::read(name).ok_or_else(not_served)?;
     let sent = guard::cookie(room, request);
     let mut visit = Visit {
         site,
         room,
-        pages: site.pages,
         request,
         client,
         cookie: match &sent {
@@ -257,7 +251,6 @@ async fn show(visit: &Visit<'_>, name: Name, notice: Option<Notice>) -> Result<R
         (Name::SignUp, true) => sign_up::sent(visit).await,
         (Name::Reset, false) => Ok(reset::show(visit, notice)),
         (Name::Reset, true) => reset::sent(visit).await,
-        (Name::Style, _) => Ok(shell::style(visit.pages)),
         (Name::NewPassword | Name::Mfa | Name::Consent | Name::Account, _) => {
             let next = match name {
                 Name::NewPassword => Next::Password,

@@ -150,7 +150,7 @@ pub async fn sent(visit: &Visit<'_>) -> Result<Response, Error> {
 
 async fn by_password(visit: &Visit<'_>, email: &str) -> Result<Response, Error> {
     match begin(visit, email).await {
-        Ok(Some(begun)) => arrival::enter(visit, begun.session, Some(begun.tokens)).await,
+        Ok(Some(begun)) => arrival::enter(visit, begun.session, begun.tokens).await,
         Ok(None) => Err(Error::Unexpected("a sign-in without a session".into())),
         Err(error @ Error::EmailNotConfirmed) => Ok(not_confirmed(visit, email, &error)),
         Err(error) => Ok(show(visit, email, Some(Notice::Problem(Problem::of(&error))))),

@@ -66,7 +66,7 @@ pub fn new_password(html: &mut Html, visit: &Visit<'_>, notice: Option<&Notice>)
 
 pub async fn sent(visit: &Visit<'_>) -> Result<Response, Error> {
     match begin(visit).await {
-        Ok(Some(begun)) => arrival::enter(visit, begun.session, Some(begun.tokens)).await,
+        Ok(Some(begun)) => arrival::enter(visit, begun.session, begun.tokens).await,
         Ok(None) => Ok(mail_sent(visit, SENT)),
         Err(error) => Ok(show(visit, Some(Notice::Problem(Problem::of(&error))))),
     }
