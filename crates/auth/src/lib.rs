@@ -12,18 +12,21 @@
 //! | [`redirect`] [`landing`] [`flow_state`] | sending browsers back to applications, and the codes that they bring |
 //! | [`one_time_tokens`] [`dispatch`] | codes and links that prove an address, and sending them |
 //! | [`html`] [`page_sessions`] | the ready pages: markup, browsers that are signed in on them |
-//! | [`messages`] | mails: texts, queue, delivery |
+//! | [`messages`] | mails and text messages: what they say, queue, delivery |
 //! | [`standing`] | whose tokens still hold, in every room |
 //! | [`factors`] | second factors, their challenges, codes that were used and guessed |
 //! | [`passkeys`] [`webauthn`] | keys that sign their users in; what makes a signature count |
 //! | [`sealing`] | secrets that have to be read again |
 //! | [`captcha`] [`leaked`] | people only; no password that others know |
-//! | [`passwords`] | rules, hashing off the request's path |
+//! | [`passwords`] [`firebase_scrypt`] | rules, hashing off the request's path |
 //! | [`audit`] | the log of what has happened |
 //! | [`hooks`] | what a project has to say before something happens |
 //! | [`secrets`] | random values, digests as text |
+//! | [`beat`] | answers that take as long whoever is named |
 //! | [`limits`] | how often one address, and one account, may try |
 //! | [`sweep`] | what nobody can use any more goes |
+//! | [`asked`] [`issuing`] | what transactions need to know beside the database |
+//! | [`duration`] | times as settings write them |
 //! | [`store`] | statements of our own, run on either engine |
 //!
 //! Not here: verifying tokens and keeping keys (`http`), the tables' text (`sql::platform`).

@@ -292,7 +292,14 @@ async fn a_form_is_taken_from_the_browser_it_was_made_for_alone() {
             bare.send(Method::POST, "sign-in", &[here], &form(&token)).await.status,
             403
         );
-        // Neither does a cookie that was made up, with a token to it.
+        // Whoever puts a cookie of their own choice there knows the token to it: a sister site can, and sends no form.
+        let mut made_up = Browser::new(&auth);
+        made_up.cookie = Some("A".repeat(43));
+        made_up.open("sign-in").await;
+        let known = form(&made_up.form_token());
+        let sister = ("sec-fetch-site", "same-site");
+        let answer = made_up.send(Method::POST, "sign-in", &[sister], &known).await;
+        assert_eq!(answer.status, 403);
         assert_eq!(auth.counts().await["sessions"], sessions);
 
         // What browsers say that do not tell where a page is, and an origin that is this server.
