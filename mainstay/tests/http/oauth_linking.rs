@@ -389,6 +389,52 @@ async fn identities_are_linked_and_taken_away_by_their_user_alone() {
 }
 
 #[tokio::test]
+async fn linking_takes_the_second_factor_of_a_user_who_has_one() {
+    let provider = Provider::start().await;
+    on_each_engine(
+        || {
+            project(
+                &provider,
+                "[auth.mfa.totp]\nenroll_enabled = true\nverify_enabled = true\n",
+            )
+        },
+        async |_, auth: Auth| {
+            let first = auth.sign_up("ann@example.com").await;
+            let app = auth.enroll(&first, "phone").await;
+            let raised = session(&auth.verify(&first, &app, &app.code(0)).await);
+            let low = auth.sign_in("ann@example.com").await;
+            let own = Person::new("ann's", "ann@example.com", true);
+            let id_token = provider.id_token(&own, None, None);
+            let body = json!({"provider": "custom:acme", "id_token": id_token, "link_identity": true});
+            let identity = low.user["identities"][0]["identity_id"].as_str().unwrap();
+            for (method, path, body) in [
+                (
+                    Method::GET,
+                    "/user/identities/authorize?provider=github".to_owned(),
+                    Value::Null,
+                ),
+                (Method::POST, "/token?grant_type=id_token".to_owned(), body.clone()),
+                (Method::DELETE, format!("/user/identities/{identity}"), Value::Null),
+            ] {
+                let answer = auth.as_user(&low, method, &path, body).await;
+                assert_eq!(refusal(&answer), refused(401, "insufficient_aal"), "{path}");
+            }
+            let user = auth.user(&raised.access_token).await.json();
+            assert_eq!(user["identities"].as_array().unwrap().len(), 1);
+            let end = link(&auth, &provider, &raised, "github", &own).await;
+            let linked = session(&exchange(&auth, &end, crate::oauth::VERIFIER).await);
+            assert_eq!(providers(&linked), ["email", "github"]);
+            let answer = auth
+                .as_user(&raised, Method::POST, "/token?grant_type=id_token", body)
+                .await;
+            assert_eq!(providers(&session(&answer)), ["email", "github", "custom:acme"]);
+            assert_eq!(unlink(&auth, &raised, identity).await.status, 200);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn an_anonymous_user_becomes_somebody() {
     let provider = Provider::start().await;
     on_each_engine(

@@ -1,4 +1,4 @@
-//! `/authorize` and `/callback`: to a provider and back; `/user/identities`: what a user is known by.
+//! `/authorize`, `/user/identities/authorize` and `/callback`: to a provider and back.
 
 use http::header::SET_COOKIE;
 use http::{HeaderValue, Method as HttpMethod, StatusCode};
@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::Signed;
 use super::entering;
+use super::identities;
 use super::pages::{self, Destination};
 use crate::audit;
 use crate::error::Error;
@@ -102,9 +103,7 @@ pub async fn authorize_link(
     request: &Request,
     client: &Client,
 ) -> Result<Response, Error> {
-    if !room.config.manual_linking {
-        return Err(Error::ManualLinkingDisabled);
-    }
+    identities::may_link(room, &signed).await?;
     room.limits.sign_in(client)?;
     let begun = begin(room, request, Some(signed.user.id)).await?;
     match request::parameter(request, "skip_http_redirect").as_deref() {
@@ -436,23 +435,4 @@ async fn settle(tx: Tx, ending: Ending) -> Result<Decision<Result<Option<Granted
         Decision::Commit(granted) => Decision::Commit(granted.map(Some)),
         Decision::Rollback(granted) => Decision::Rollback(granted.map(Some)),
     })
-}
-
-/// `DELETE /user/identities/{id}`
-pub async fn unlink(room: &AuthRoom, signed: Signed, id: &str) -> Result<Response, Error> {
-    if !room.config.manual_linking {
-        return Err(Error::ManualLinkingDisabled);
-    }
-    let identity: Uuid = id.parse().map_err(|_| Error::BadIdentityId)?;
-    let (user, confirmations) = (signed.user.id, room.config.confirmations);
-    room.store
-        .transact(move |tx| async move {
-            Ok(match linking::unlink(&tx, user, identity, confirmations).await? {
-                Ok(()) => Decision::Commit(Ok(())),
-                Err(error) => Decision::Rollback(Err(error)),
-            })
-        })
-        .await
-        .map_err(|error| Error::of_database("Database error deleting identity", error))??;
-    Ok(response::json(StatusCode::OK, &json!({})))
 }

@@ -58,7 +58,11 @@ pub async fn sign_in(room: &AuthRoom, who: &Who, request: &Request, client: &Cli
     let linking = match body.link_identity {
         false => None,
         true if !room.config.manual_linking => return Err(Error::ManualLinkingDisabled),
-        true => Some(super::signed_in(room, who).await?.user.id),
+        true => {
+            let signed = super::signed_in(room, who).await?;
+            super::user::check_level(room, &signed).await?;
+            Some(signed.user.id)
+        }
     };
     let (provider, discovered) = provider(room, &body)?;
     let token = Secret::new(body.id_token);

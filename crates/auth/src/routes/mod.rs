@@ -10,6 +10,7 @@ mod external;
 mod factor_phone;
 mod factors;
 mod id_token;
+mod identities;
 mod import;
 mod key_factors;
 mod link_page;
@@ -516,7 +517,7 @@ async fn answer_found(
         Route::Authorize => external::authorize(room, request, &client).await?,
         Route::Callback => external::callback(room, request, &client).await?,
         Route::AuthorizeLink => external::authorize_link(room, signed_in(room, who).await?, request, &client).await?,
-        Route::Unlink => external::unlink(room, signed_in(room, who).await?, id).await?,
+        Route::Unlink => identities::unlink(room, signed_in(room, who).await?, id).await?,
         Route::OAuth(route) => oauth::answer(room, who, route, id, request, &client).await?,
         Route::Otp => otp::otp(room, request, &client).await?,
         Route::MagicLink => otp::magic_link(room, request, &client).await?,

@@ -38,6 +38,15 @@ pub async fn get(room: &AuthRoom, signed: Signed) -> Result<Response, Error> {
     Ok(response::json(StatusCode::OK, &profile.json()))
 }
 
+/// Errors: `InsufficientAal`: the user has a second factor, and has not proved it in this session.
+pub async fn check_level(room: &AuthRoom, signed: &Signed) -> Result<(), Error> {
+    let profile = users::profile(&room.store, signed.user.clone()).await?;
+    match profile.has_second_factor() && !signed.is_second_level() {
+        true => Err(Error::InsufficientAal),
+        false => Ok(()),
+    }
+}
+
 /// `PUT /user`: data is merged, a new password ends the user's other sessions.
 pub async fn update(room: &AuthRoom, signed: Signed, request: &Request, client: &Client) -> Result<Response, Error> {
     let body: UpdateBody = request::body(request)?;
@@ -65,10 +74,7 @@ pub async fn update(room: &AuthRoom, signed: Signed, request: &Request, client: 
         return Err(Error::SsoManaged);
     }
     if password.is_some() || email.is_some() || phone.is_some() {
-        let profile = users::profile(&room.store, user.clone()).await?;
-        if profile.has_second_factor() && !signed.is_second_level() {
-            return Err(Error::InsufficientAal);
-        }
+        check_level(room, &signed).await?;
     }
     if user.is_anonymous && password.is_some() && email.is_none() && phone.is_none() {
         let message = "Updating password of an anonymous user without an email or phone is not allowed";

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
 use super::super::oauth::grants;
-use super::super::{Signed, external, factors as routes, logout, recovery_codes, user};
+use super::super::{Signed, factors as routes, identities, logout, recovery_codes, user};
 use super::account_parts::{self, Account};
 use super::destination::Next;
 use super::inner::{self, asking};
@@ -152,7 +152,7 @@ async fn act(visit: &Visit<'_>, person: &Signed) -> Result<Response, Error> {
         }
         "codes" => codes(visit, person).await,
         "unlink" => {
-            external::unlink(room, person.clone(), &visit.field_named("identity")).await?;
+            identities::unlink(room, person.clone(), &visit.field_named("identity")).await?;
             done(visit, "unlinked")
         }
         "revoke" => {
