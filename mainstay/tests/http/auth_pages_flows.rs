@@ -165,3 +165,51 @@ async fn a_code_goes_to_the_application_behind_the_page() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn a_link_signs_in_the_browser_alone_in_which_it_was_opened() {
+    on_each_engine_in_dev(
+        || Project::of(CLOCK).config(SETTINGS),
+        async |_, auth: Auth| {
+            auth.sign_up("mallory@example.com").await;
+            auth.sign_up("ann@example.com").await;
+            let page = encode(&page_url(&auth, &to_app(&[])));
+            let ask = async |email: &str| {
+                let asked = auth
+                    .post(&format!("/otp?redirect_to={page}"), json!({"email": email}))
+                    .await;
+                assert_eq!(asked.status, 200, "{}", asked.text());
+                auth.mail(email).await
+            };
+            let sessions = auth.counts().await["sessions"].clone();
+            let (mut mallory, mut victim) = (Browser::new(&auth), Browser::new(&auth));
+            let mail = ask("mallory@example.com").await;
+            let form = mallory.open_link(&mail).await;
+            let bare = form.split("&form%5Ftoken=").next().unwrap().to_owned();
+            assert_ne!(bare, form);
+            // A page of another site that says nothing of itself: old browsers, and any browser without https, send no more.
+            for opens_own in [false, true] {
+                if opens_own {
+                    victim.open_link(&ask("ann@example.com").await).await;
+                }
+                for headers in [&[][..], &[("origin", "null")], &[("sec-fetch-site", "same-origin")]] {
+                    for form in [&form, &bare] {
+                        let answer = victim.send(Method::POST, "/auth/v1/verify", headers, form).await;
+                        assert_eq!(answer.status, 403, "{headers:?} {}", answer.text());
+                        assert!(answer.text().contains("role=\"alert\""), "{}", answer.text());
+                        assert_eq!(victim.cookie, None);
+                    }
+                }
+            }
+            assert_eq!(auth.counts().await["sessions"], sessions);
+
+            // What was refused is not used up, and another link that is opened meanwhile does not get in the way.
+            mallory.open_link(&ask("ann@example.com").await).await;
+            let headers = [("sec-fetch-site", "same-origin")];
+            let end = mallory.send(Method::POST, "/auth/v1/verify", &headers, &form).await;
+            assert_eq!(given(&auth, &end).await.user["email"], "mallory@example.com");
+            assert_eq!(mallory.open("account").await.status, 200);
+        },
+    )
+    .await;
+}

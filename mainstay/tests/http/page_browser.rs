@@ -116,16 +116,25 @@ impl<'a> Browser<'a> {
 
     /// Follows a mail's link and presses the button there.
     pub async fn follow(&mut self, mail: &Mail) -> Answer {
+        let form = self.open_link(mail).await;
+        let headers = [("sec-fetch-site", "same-origin")];
+        self.send(Method::POST, "/auth/v1/verify", &headers, &form).await
+    }
+
+    /// Follows a mail's link, and gives the form that the button there sends.
+    pub async fn open_link(&mut self, mail: &Mail) -> String {
         let path = mail.link().split_once("/auth/v1").unwrap().1.to_owned();
         let page = self.open(&format!("/auth/v1{path}")).await;
         assert_eq!(page.status, 200, "{}", page.text());
-        let pairs = ["token", "type", "redirect_to"].map(|name| {
-            let value = between(&self.page, &format!("name=\"{name}\" value=\""), "\"");
-            (name.to_owned(), value.replace("&amp;", "&"))
-        });
-        let headers = [("sec-fetch-site", "same-origin")];
-        self.send(Method::POST, "/auth/v1/verify", &headers, &encoded(&pairs))
-            .await
+        let fields = self.page.split("<input type=\"hidden\" name=\"").skip(1);
+        let pairs: Vec<(String, String)> = fields
+            .map(|field| {
+                let (name, rest) = field.split_once("\" value=\"").unwrap();
+                let value = rest.split('"').next().unwrap();
+                (name.to_owned(), value.replace("&amp;", "&"))
+            })
+            .collect();
+        encoded(&pairs)
     }
 }
 

@@ -9,11 +9,12 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, StatusCode, header};
-use mainstay_http::Response;
+use mainstay_http::{Request, Response};
 use url::Url;
 
-use super::pages::{Destination, Page, Site, hidden};
+use super::pages::{self, Destination, Page, Site, hidden};
 use super::verify::{Link, Verification};
+use crate::error::Error;
 use crate::html::Html;
 use crate::messages::template::escape;
 use crate::room::AuthRoom;
@@ -27,10 +28,11 @@ const STYLE: &str = "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:26rem;m
 static STYLE_HASH: LazyLock<String> = LazyLock::new(|| STANDARD.encode(digest(&SHA256, STYLE.as_bytes())));
 
 /// The page: in the frame of the ready pages, where there are any.
-pub fn show(room: &AuthRoom, link: &Link) -> Response {
+/// Errors: no random bytes.
+pub fn show(room: &AuthRoom, request: &Request, link: &Link) -> Result<Response, Error> {
     match Site::of(room) {
-        Some(site) => framed(&site, link),
-        None => plain(link),
+        Some(site) => framed(&site, request, link),
+        None => Ok(plain(link)),
     }
 }
 
@@ -43,22 +45,36 @@ fn fields(link: &Link) -> [(&'static str, &str); 3] {
     ]
 }
 
-fn framed(site: &Site<'_>, link: &Link) -> Response {
+/// A link that leads to a page signs its browser in there: its form is good for the browser alone in which it was opened,
+/// so that no other site signs somebody in as somebody else.
+fn framed(site: &Site<'_>, request: &Request, link: &Link) -> Result<Response, Error> {
     let (title, button) = words(link.verification);
+    let destination = Destination::of_page(site.room(), &link.redirect_to);
+    let cookie = match &destination {
+        Some(_) => Some(pages::link_cookie(site.room(), request)?),
+        None => None,
+    };
     let body = Html::of(|html| {
         html.element("form", &[("method", "post"), ("action", "verify")], |html| {
             for (name, value) in fields(link) {
                 hidden(html, name, value);
+            }
+            if let Some(cookie) = &cookie {
+                hidden(html, pages::FIELD, &pages::form_token(cookie));
             }
             html.leaf("button", &[("type", "submit")], button);
         });
     });
     // Where the page goes on, the application comes after it.
     let page = Page::new(title, body).leading_to(&link.redirect_to);
-    match Destination::of_page(site.room(), &link.redirect_to) {
+    let mut response = match &destination {
         Some(destination) => page.leading_to(&destination.redirect_to).show(site),
         None => page.show(site),
+    };
+    if let Some(cookie) = &cookie {
+        pages::set_link_cookie(site.room(), &mut response, cookie);
     }
+    Ok(response)
 }
 
 fn plain(link: &Link) -> Response {

@@ -132,7 +132,7 @@ impl Link {
 /// `GET`: the page with the button. Nothing is looked up, so the page says nothing of the token.
 pub fn page(room: &AuthRoom, request: &Request) -> Result<Response, Error> {
     let link = Link::read(room, request, |name| request::parameter(request, name))?;
-    Ok(link_page::show(room, &link))
+    link_page::show(room, request, &link)
 }
 
 /// `POST`: of the page's form, or of an application's JSON.
@@ -152,8 +152,10 @@ async fn followed(room: &AuthRoom, request: &Request, client: &Client) -> Result
     let link = Link::read(room, request, |name| request::form_field(request, name))?;
     let (to, flow) = (link.redirect_to.as_str(), link.token.flow());
     let page = Destination::of_page(room, to);
-    if page.is_some() {
-        pages::is_from_here(room, request)?;
+    if let Some(page) = &page
+        && let Err(error) = pages::check_link(room, request)
+    {
+        return pages::arrive(room, request, client, page.clone(), Err(error)).await;
     }
     let asked = Asked {
         address: None,

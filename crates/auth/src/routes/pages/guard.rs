@@ -23,47 +23,91 @@ use crate::room::AuthRoom;
 use crate::secrets;
 use crate::sessions::{self, SessionId};
 
-const COOKIE: &str = "mainstay-pages";
-/// Browsers take a cookie of such a name from encrypted pages alone.
-const SECURE_COOKIE: &str = "__Secure-mainstay-pages";
+/// A cookie of ours.
+#[derive(Clone, Copy, Debug)]
+struct Cookie {
+    name: &'static str,
+    /// Browsers take a cookie of such a name from encrypted pages alone.
+    secure_name: &'static str,
+    /// The path below the room's that it is sent to.
+    path: &'static str,
+}
+
+/// Which browser it is, on the pages.
+const PAGES: Cookie = Cookie {
+    name: "mainstay-pages",
+    secure_name: "__Secure-mainstay-pages",
+    path: "/pages",
+};
+/// In which browser a mail's link was opened that leads to a page.
+const LINKS: Cookie = Cookie {
+    name: "mainstay-links",
+    secure_name: "__Secure-mainstay-links",
+    path: "/verify",
+};
+
+impl Cookie {
+    fn name(self, config: &Config) -> &'static str {
+        match config.is_encrypted() {
+            true => self.secure_name,
+            false => self.name,
+        }
+    }
+
+    fn read(self, room: &AuthRoom, request: &Request) -> Option<Secret<String>> {
+        let value = request::cookie(request, self.name(&room.config))?;
+        (value.len() == COOKIE_BYTES).then(|| Secret::new(value.to_owned()))
+    }
+
+    fn set(self, config: &Config, response: &mut Response, value: &Secret<String>, lifetime: &str) {
+        let secure = match config.is_encrypted() {
+            true => "; Secure",
+            false => "",
+        };
+        let (name, value, path) = (self.name(config), value.expose(), config.path());
+        let line = format!(
+            "{name}={value}; Path={path}{}; HttpOnly; SameSite=Lax{secure}{lifetime}",
+            self.path
+        );
+        if let Ok(line) = HeaderValue::from_str(&line) {
+            response.headers.append(header::SET_COOKIE, line);
+        }
+    }
+}
+
 /// Bytes of the cookie's value: 256 bits in base64url.
 const COOKIE_BYTES: usize = 43;
 /// The hidden field of every form.
 pub const FIELD: &str = "form_token";
 
-fn name(config: &Config) -> &'static str {
-    match config.is_encrypted() {
-        true => SECURE_COOKIE,
-        false => COOKIE,
-    }
-}
-
 /// The browser's cookie, if it has one of ours.
 pub fn cookie(room: &AuthRoom, request: &Request) -> Option<Secret<String>> {
-    let value = request::cookie(request, name(&room.config))?;
-    (value.len() == COOKIE_BYTES).then(|| Secret::new(value.to_owned()))
+    PAGES.read(room, request)
 }
 
 /// Gives the browser a cookie. One that stands for nobody goes when the browser is closed.
 pub fn set_cookie(room: &AuthRoom, response: &mut Response, cookie: &Secret<String>, is_signed: bool) {
-    let config = &room.config;
     let lifetime = match is_signed {
         true => format!("; Max-Age={PAGE_SECONDS}"),
         false => String::new(),
     };
-    let secure = match config.is_encrypted() {
-        true => "; Secure",
-        false => "",
-    };
-    let line = format!(
-        "{}={}; Path={}/pages; HttpOnly; SameSite=Lax{secure}{lifetime}",
-        name(config),
-        cookie.expose(),
-        config.path()
-    );
-    if let Ok(value) = HeaderValue::from_str(&line) {
-        response.headers.append(header::SET_COOKIE, value);
-    }
+    PAGES.set(&room.config, response, cookie, &lifetime);
+}
+
+/// The cookie of the browser in which a mail's link is opened, another one if it has none yet: the link's form holds its
+/// [`form_token`]. Errors: no random bytes.
+pub fn link_cookie(room: &AuthRoom, request: &Request) -> Result<Secret<String>, Error> {
+    LINKS.read(room, request).map_or_else(secrets::random, Ok)
+}
+
+/// Lets the browser keep it until it is closed.
+pub fn set_link_cookie(room: &AuthRoom, response: &mut Response, cookie: &Secret<String>) {
+    LINKS.set(&room.config, response, cookie, "");
+}
+
+/// Errors: `FormRefused`: it is not the form of a link that was opened in this browser.
+pub fn check_link(room: &AuthRoom, request: &Request) -> Result<(), Error> {
+    check(room, request, LINKS.read(room, request).as_ref())
 }
 
 /// What every form of the browser with this cookie holds.
@@ -72,7 +116,7 @@ pub fn form_token(cookie: &Secret<String>) -> String {
 }
 
 /// Errors: `FormRefused`: the form was not made for this browser, or is sent by somebody else's page.
-pub fn check_form(room: &AuthRoom, request: &Request, cookie: Option<&Secret<String>>) -> Result<(), Error> {
+pub fn check(room: &AuthRoom, request: &Request, cookie: Option<&Secret<String>>) -> Result<(), Error> {
     is_from_here(room, request)?;
     let sent = request::form_field(request, FIELD).unwrap_or_default();
     let is_own =
@@ -85,7 +129,7 @@ pub fn check_form(room: &AuthRoom, request: &Request, cookie: Option<&Secret<Str
 
 /// Errors: `FormRefused`: a page of another site sends it. A browser that says neither whose page it is on nor where that
 /// is passes.
-pub fn is_from_here(room: &AuthRoom, request: &Request) -> Result<(), Error> {
+fn is_from_here(room: &AuthRoom, request: &Request) -> Result<(), Error> {
     if let Some(site) = request.header("sec-fetch-site") {
         return match site == "same-origin" {
             true => Ok(()),

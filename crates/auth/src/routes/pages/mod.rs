@@ -44,7 +44,8 @@ use crate::sessions::Client;
 
 pub use arrival::{arrive, linked};
 pub use destination::Destination;
-pub use guard::is_from_here;
+pub use guard::check_link;
+pub use guard::{FIELD, form_token, link_cookie, set_link_cookie};
 pub use shell::{Page, hidden};
 
 use destination::Next;
@@ -234,7 +235,7 @@ async fn enter(visit: &mut Visit<'_>, sent: Option<&Secret<String>>) -> Result<O
     }
     match visit.is_post() {
         false => Ok(None),
-        true => match guard::check_form(visit.room, visit.request, sent) {
+        true => match guard::check(visit.room, visit.request, sent) {
             Ok(()) => Ok(None),
             Err(error) => Ok(Some(Notice::Problem(Problem::of(&error)))),
         },
