@@ -44,8 +44,7 @@ use crate::sessions::Client;
 
 pub use arrival::{arrive, linked};
 pub use destination::Destination;
-pub use guard::check_link;
-pub use guard::{FIELD, form_token, link_cookie, set_link_cookie};
+pub use guard::{FIELD, check_link, form_token, link_cookie, set_link_cookie};
 pub use shell::{Page, hidden};
 
 use destination::Next;
