@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -20,7 +19,8 @@ use uuid::Uuid;
 use crate::asked::Asked;
 use crate::hooks;
 use crate::issuing::Issuing;
-use crate::messages::postman::Rounds;
+use crate::messages::Channel;
+use crate::messages::lane::Rounds;
 use crate::standing::Standing;
 
 /// `undefined_table`.
@@ -129,7 +129,7 @@ impl Store {
             standing: Arc::clone(&self.standing),
             rounds: Arc::clone(&self.rounds),
             revoked: Mutex::default(),
-            posted: AtomicBool::new(false),
+            posted: Mutex::default(),
             hook: Mutex::default(),
         });
         for _ in 0..ATTEMPTS {
@@ -166,16 +166,16 @@ struct Course {
     rounds: Arc<Rounds>,
     /// Users of whom it has taken something away: nothing that was known of them counts any more.
     revoked: Mutex<Vec<Uuid>>,
-    /// It has put a message into the queue.
-    posted: AtomicBool,
+    /// Channels of messages that it has put into the queue.
+    posted: Mutex<Vec<Channel>>,
     /// The hook that it is asking. What the database refuses meanwhile is the hook's failure.
     hook: Mutex<Option<String>>,
 }
 
 impl Course {
     fn end(&self) {
-        if self.posted.swap(false, Ordering::Relaxed) {
-            self.rounds.wake();
+        for channel in self.posted.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            self.rounds.wake(channel);
         }
         for user in self.revoked.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             self.standing.revoke(user);
@@ -218,9 +218,10 @@ impl Tx {
         users.push(user);
     }
 
-    /// Says that a message waits for the end of this transaction.
-    pub fn posted(&self) {
-        self.course.posted.store(true, Ordering::Relaxed);
+    /// Says that a message of the channel waits for the end of this transaction.
+    pub fn posted(&self, channel: Channel) {
+        let mut channels = self.course.posted.lock().unwrap_or_else(PoisonError::into_inner);
+        channels.push(channel);
     }
 
     /// The request for which it was begun.

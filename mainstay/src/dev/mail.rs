@@ -37,7 +37,7 @@ impl CaughtMail {
     /// Answers what is below `/mail`.
     pub async fn answer(&self, request: &Request, path: &str) -> Response {
         // What was asked for before this request is here before its answer.
-        if let Err(error) = self.postman.deliver().await {
+        if let Err(error) = self.postman.deliver_letters().await {
             tracing::warn!(%error, "messages wait: the queue cannot be read");
         }
         match (&request.method, path) {

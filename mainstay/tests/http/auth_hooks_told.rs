@@ -1,12 +1,13 @@
 //! Hooks that are told of something: what a mail or a text message has to prove, and that there is a new user.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::Method;
-use mainstay_testing::{Engine, Project};
+use mainstay_testing::{Engine, MailServer, Project};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::auth::{Auth, PASSWORD, on_each_engine, refusal, refused, send, session};
 use crate::auth_hooks_web::{SECRET, is_signed};
@@ -273,4 +274,59 @@ async fn what_a_hook_by_http_was_not_told_waits_for_it_even_through_kill_9() {
     session(&auth.post("/verify", body).await);
     let log = auth.log().await;
     assert!(!log.contains(SECRET) && !log.contains(token), "{log}");
+}
+
+/// A hook that takes what it is told and never says a word. Returns its URL and how often it was asked.
+async fn hanging() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let asked: Arc<AtomicUsize> = Arc::default();
+    let count = Arc::clone(&asked);
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            kept.push(stream);
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    (url, asked)
+}
+
+#[tokio::test]
+async fn a_hook_that_hangs_holds_up_neither_mails_nor_other_hooks() {
+    /// New users of whom the hook is told first, five seconds for each.
+    const NEW: usize = 8;
+    let mail = MailServer::start().await;
+    let (url, asked) = hanging().await;
+    let by_web = format!("uri = \"{url}\"\nsecrets = \"v1,whsec_{SECRET}\"");
+    let by_function = "uri = \"pg-functions://postgres/public/keep\"";
+    let settings = format!(
+        "{SETTINGS}[auth.email.smtp]\nhost = \"127.0.0.1\"\nport = {}\nuser = \"u\"\npass = \"p\"\n\
+         admin_email = \"shop@example.com\"\n{}{}[mainstay.outgoing]\nallow = [\"127.0.0.1\"]\n",
+        mail.port(),
+        hooks(&["after_user_created"], &by_web),
+        hooks(&["send_sms"], by_function),
+    );
+    let project = || Project::of(FUNCTIONS).config(&settings);
+    on_each_engine(project, async |engine, auth: Auth| {
+        let (before, mails) = (asked.load(Ordering::Relaxed), mail.received().len());
+        for _ in 0..NEW {
+            session(&auth.post("/signup", json!({})).await);
+        }
+        assert_eq!(auth.try_sign_up("ann@example.com", json!({})).await.status, 200);
+        assert_eq!(auth.post("/otp", json!({"phone": "4799999991"})).await.status, 200);
+        mail.wait(|mail| mail.received().len() > mails).await;
+        let texts = async || auth.server.service().get("told?hook=eq.send-sms").await.json();
+        for _ in 0..1000 {
+            if texts().await != json!([]) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(texts().await.as_array().unwrap().len(), 1, "{engine:?}");
+        let asked = asked.load(Ordering::Relaxed) - before;
+        assert!(asked < NEW, "{engine:?}: the hook was asked {asked} times first");
+        assert_ne!(auth.call("waiting", json!({})).await, json!(0));
+    })
+    .await;
 }

@@ -9,11 +9,13 @@
 //! | [`notices`] | mails that tell of a change of the account |
 //! | [`texts`] | codes by text message |
 //! | [`template`] | the language of the texts |
+//! | [`lane`] | messages that wait for each other, and for no others |
 //! | [`postman`] | the queue's other end: tries, and tries again |
 //! | [`delivery`] | who takes a message: an SMTP server ([`smtp`]), a sender of text messages ([`twilio`]), the catcher, a hook |
 
 pub mod catcher;
 pub mod delivery;
+pub mod lane;
 pub mod mail;
 pub mod notices;
 pub mod postman;
@@ -53,11 +55,14 @@ impl Channel {
         }
     }
 
+    /// All that there are.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let ours = [Channel::Mail, Channel::Sms, Channel::WhatsApp];
+        ours.into_iter().chain(Point::TOLD.map(Channel::Hook))
+    }
+
     pub fn of_name(name: &str) -> Option<Self> {
-        [Channel::Mail, Channel::Sms, Channel::WhatsApp]
-            .into_iter()
-            .chain(Point::TOLD.map(Channel::Hook))
-            .find(|channel| channel.name() == name)
+        Channel::all().find(|channel| channel.name() == name)
     }
 }
 
@@ -99,6 +104,6 @@ pub async fn put(tx: &Tx, message: &Message, now: Timestamp) -> Result<(), Backe
         text(message.expires_at),
     ];
     tx.run(INSERT, values).await?;
-    tx.posted();
+    tx.posted(message.channel);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Takes messages out of the queue and hands them over, again and again until each is taken or says nothing any more.
 //!
 //! A message that is being handed over is hidden from others for [`HANDING_OVER`]. Whoever ends meanwhile leaves it to be
-//! tried again then: a message may come twice, but never not at all.
+//! tried again then: a message may come twice, but never not at all. Each [`Lane`] is a queue of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use mainstay_core::clock;
 use mainstay_core::error::BackendError;
-use tokio::sync::{Mutex, Notify};
-use uuid::Uuid;
+use tokio::task::JoinSet;
 
 use super::delivery::{Delivery, Undelivered};
+use super::lane::Lane;
 use super::{Channel, Message};
 use crate::store::{Row, Store, is_undefined_table, text};
 
@@ -38,9 +38,10 @@ const PAUSES: [SignedDuration; 6] = [
 
 const TAKE: &str = "UPDATE _mainstay.messages SET due_at = $2::timestamptz, attempts = attempts + 1 \
      WHERE due_at <= $1::timestamptz AND id IN (SELECT m.id FROM _mainstay.messages m \
-     WHERE m.due_at <= $1::timestamptz ORDER BY m.due_at, m.id LIMIT $3::bigint) \
+     WHERE m.due_at <= $1::timestamptz AND m.channel = ANY ($4::text[]) ORDER BY m.due_at, m.id LIMIT $3::bigint) \
      RETURNING id, kind, channel, recipient, subject, body, attempts, expires_at";
-const NEXT: &str = "SELECT m.due_at FROM _mainstay.messages m ORDER BY m.due_at LIMIT 1";
+const NEXT: &str = "SELECT m.due_at FROM _mainstay.messages m WHERE m.channel = ANY ($1::text[]) \
+     ORDER BY m.due_at LIMIT 1";
 const AGAIN: &str = "UPDATE _mainstay.messages SET due_at = $2::timestamptz WHERE id = $1::uuid";
 const REMOVE: &str = "DELETE FROM _mainstay.messages WHERE id = $1::uuid";
 
@@ -53,23 +54,7 @@ pub struct Postman {
     hooks: Arc<dyn Delivery>,
 }
 
-/// The rounds that a postman makes, one after the other.
-#[derive(Default)]
-pub struct Rounds {
-    woken: Notify,
-    /// Held during a round: whoever asks for one meanwhile finds everything done that was asked for before.
-    turn: Mutex<()>,
-}
-
-impl Rounds {
-    /// Somebody has put a message into the queue.
-    pub fn wake(&self) {
-        self.woken.notify_one();
-    }
-}
-
 struct Taken {
-    id: Uuid,
     attempts: i64,
     message: Message,
 }
@@ -78,13 +63,13 @@ impl Taken {
     fn read(row: &mut Row) -> Result<Self, BackendError> {
         let (id, kind, channel) = (row.uuid()?, row.text()?, row.text()?);
         let (recipient, subject, body) = (row.text()?, row.text()?, row.text()?);
+        let unknown = || BackendError::Internal("a message is of no known channel".into());
         Ok(Taken {
-            id,
             attempts: row.integer()?,
             message: Message {
                 id,
                 kind,
-                channel: Channel::of_name(&channel).unwrap_or(Channel::Mail),
+                channel: Channel::of_name(&channel).ok_or_else(unknown)?,
                 recipient,
                 subject,
                 body,
@@ -111,10 +96,18 @@ impl Postman {
 
     /// Hands over what comes, until it is dropped.
     pub async fn run(self) {
+        let mut lanes = JoinSet::new();
+        for lane in Lane::ALL {
+            lanes.spawn(self.clone().keep(lane));
+        }
+        while lanes.join_next().await.is_some() {}
+    }
+
+    async fn keep(self, lane: Lane) {
         loop {
             // Asked for before the look, so that nothing which comes after it is missed.
-            let woken = self.store.rounds().woken.notified();
-            let next = match self.deliver().await {
+            let woken = self.store.rounds().woken(lane);
+            let next = match self.round(lane).await {
                 Ok(next) => next,
                 Err(error) => {
                     tracing::warn!(%error, "messages wait: the queue cannot be read");
@@ -127,20 +120,41 @@ impl Postman {
         }
     }
 
-    /// Hands over everything that is due now, and says when the next message is. Errors: the queue cannot be read or
-    /// written.
-    pub async fn deliver(&self) -> Result<Option<Timestamp>, BackendError> {
-        let _turn = self.store.rounds().turn.lock().await;
+    /// Hands over everything that is due now. Errors: the queue cannot be read or written.
+    pub async fn deliver(&self) -> Result<(), BackendError> {
+        self.rounds(&Lane::ALL).await
+    }
+
+    /// The same of mails and text messages alone, whatever hooks do.
+    pub async fn deliver_letters(&self) -> Result<(), BackendError> {
+        self.rounds(&[Lane::Mail, Lane::Texts]).await
+    }
+
+    async fn rounds(&self, lanes: &[Lane]) -> Result<(), BackendError> {
+        let mut rounds = JoinSet::new();
+        for lane in lanes.iter().copied() {
+            let postman = self.clone();
+            rounds.spawn(async move { postman.round(lane).await });
+        }
+        let made = rounds.join_all().await;
+        made.into_iter().try_for_each(|round| round.map(drop))
+    }
+
+    /// Hands over everything of a lane that is due now, and says when its next message is.
+    async fn round(&self, lane: Lane) -> Result<Option<Timestamp>, BackendError> {
+        let _turn = self.store.rounds().turn(lane).await;
+        let channels = lane.channels();
         loop {
             let now = clock::now();
             let until = now.checked_add(HANDING_OVER).unwrap_or(now);
-            let taken = match self.store.run(TAKE, vec![text(now), text(until), text(AT_ONCE)]).await {
+            let values = vec![text(now), text(until), text(AT_ONCE), text(&channels)];
+            let taken = match self.store.run(TAKE, values).await {
                 // Nobody has put anything there yet.
                 Err(error) if is_undefined_table(&error) => return Ok(None),
                 rows => rows?.all(Taken::read)?,
             };
             if taken.is_empty() {
-                let next = self.store.run(NEXT, Vec::new()).await?;
+                let next = self.store.run(NEXT, vec![text(&channels)]).await?;
                 return Ok(next.first(Row::time)?.flatten());
             }
             for taken in taken {
@@ -150,7 +164,7 @@ impl Postman {
     }
 
     async fn hand_over(&self, taken: Taken) -> Result<(), BackendError> {
-        let Taken { id, attempts, message } = taken;
+        let Taken { attempts, message } = taken;
         let kind = message.kind.as_str();
         if !message.recipient.is_empty() {
             match self.tried(&message).await {
@@ -161,7 +175,7 @@ impl Postman {
                     let pause = PAUSES[pause.min(PAUSES.len() - 1)];
                     let next = clock::now().checked_add(pause).unwrap_or(Timestamp::MAX);
                     if next < message.expires_at {
-                        self.store.run(AGAIN, vec![text(id), text(next)]).await?;
+                        self.store.run(AGAIN, vec![text(message.id), text(next)]).await?;
                         tracing::warn!(kind, attempts, reason, "a message waits for another try");
                         return Ok(());
                     }
@@ -169,7 +183,7 @@ impl Postman {
                 }
             }
         }
-        self.store.run(REMOVE, vec![text(id)]).await.map(drop)
+        self.store.run(REMOVE, vec![text(message.id)]).await.map(drop)
     }
 
     async fn tried(&self, message: &Message) -> Result<(), Undelivered> {
