@@ -107,6 +107,21 @@ async fn whoever_has_an_account_learns_what_changes_of_it() {
         let again = session(&auth.try_sign_in("anna@example.com", "another horse 8").await);
         session(&auth.verify(&again, &app, &app.code(0)).await);
         assert!(notices(&auth).await.is_empty());
+        // Recovery codes are a factor like others, whichever way they go.
+        let codes = async |method: Method, path: &str, kind: &str| {
+            let answer = auth.as_user(&raised, method, path, Value::Null).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            only(&auth, kind, "anna@example.com").await
+        };
+        let path = "/factors/recovery-codes";
+        codes(Method::POST, path, "mfa_factor_enrolled").await;
+        let told = codes(Method::DELETE, path, "mfa_factor_unenrolled").await;
+        assert_eq!(told.subject, "recovery_code is gone");
+        let made = codes(Method::POST, path, "mfa_factor_enrolled").await;
+        assert!(made.text.contains("recovery_code"), "{}", made.text);
+        let set = auth.as_user(&raised, Method::GET, path, Value::Null).await.json();
+        let path = format!("/factors/{}", set["id"].as_str().unwrap());
+        codes(Method::DELETE, &path, "mfa_factor_unenrolled").await;
         let path = format!("/factors/{}", app.id);
         let answer = auth.as_user(&raised, Method::DELETE, &path, Value::Null).await;
         assert_eq!(answer.status, 200, "{}", answer.text());

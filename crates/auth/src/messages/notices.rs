@@ -177,13 +177,13 @@ impl Kind {
             Kind::FactorEnrolled => (
                 "A second factor was added to your account",
                 "<h2>A second factor was added to your account</h2>\n\
-                 <p>Your account at {{ .SiteURL }} now asks for it: {{ .FactorType }}.</p>\n\
+                 <p>Your account at {{ .SiteURL }} has one more: {{ .FactorType }}.</p>\n\
                  <p>If it was not you who added it, tell us at once.</p>\n",
             ),
             Kind::FactorUnenrolled => (
                 "A second factor was removed from your account",
                 "<h2>A second factor was removed from your account</h2>\n\
-                 <p>Your account at {{ .SiteURL }} no longer asks for it: {{ .FactorType }}.</p>\n\
+                 <p>Your account at {{ .SiteURL }} has one less: {{ .FactorType }}.</p>\n\
                  <p>If it was not you who removed it, change your password, and tell us.</p>\n",
             ),
         }

@@ -430,13 +430,20 @@ async fn remove(tx: Tx, session: Session, factor: Factor) -> Outcome<()> {
     if factor.is_verified && !session.is_second_level() {
         return refused(MfaError::UnenrollNeedsAal2.into());
     }
-    for gone in factors::delete(&tx, &factor).await? {
-        sessions::lower(&tx, &gone).await?;
-        audit::record_own(&tx, gone.user, Action::FactorUnenrolled, about(&gone)).await?;
+    drop_factor(&tx, &factor).await?;
+    Ok(Decision::Commit(Ok(())))
+}
+
+/// Deletes a factor by its user's own hand, and what goes with it: the sessions that it raised are lowered, and the user
+/// is told.
+pub async fn drop_factor(tx: &Tx, factor: &Factor) -> Result<(), BackendError> {
+    for gone in factors::delete(tx, factor).await? {
+        sessions::lower(tx, &gone).await?;
+        audit::record_own(tx, gone.user, Action::FactorUnenrolled, about(&gone)).await?;
         if gone.is_verified {
             let kind = gone.kind.name();
-            notices::tell(&tx, gone.user, Change::FactorUnenrolled { kind }).await?;
+            notices::tell(tx, gone.user, Change::FactorUnenrolled { kind }).await?;
         }
     }
-    Ok(Decision::Commit(Ok(())))
+    Ok(())
 }

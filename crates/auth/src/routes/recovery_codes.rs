@@ -10,12 +10,13 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::Signed;
-use super::factors::{Outcome, about, owner, settle};
+use super::factors::{Outcome, about, drop_factor, owner, settle};
 use crate::audit::{self, Action};
 use crate::error::{Error, MfaError};
 use crate::factors::attempts::{self, What};
 use crate::factors::recovery::{self, CODES};
 use crate::factors::{self, Factor, FactorId, Kind};
+use crate::messages::notices::{self, Change};
 use crate::request::{self, NameBody, RecoveryCodeBody};
 use crate::response;
 use crate::room::AuthRoom;
@@ -137,6 +138,8 @@ async fn keep(tx: Tx, user: UserId, session: SessionId, name: String, codes: Vec
         return refused(MfaError::FactorNotFound.into());
     };
     audit::record_own(&tx, user, Action::FactorInProgress, about(&set)).await?;
+    let kind = set.kind.name();
+    notices::tell(&tx, user, Change::FactorEnrolled { kind }).await?;
     Ok(Decision::Commit(Ok(set)))
 }
 
@@ -187,10 +190,7 @@ async fn remove(tx: Tx, user: UserId, session: SessionId) -> Outcome<FactorId> {
     let Some(set) = set_among(known) else {
         return Ok(Decision::Rollback(Err(MfaError::FactorNotFound.into())));
     };
-    for gone in factors::delete(&tx, &set).await? {
-        sessions::lower(&tx, &gone).await?;
-        audit::record_own(&tx, user, Action::FactorUnenrolled, about(&gone)).await?;
-    }
+    drop_factor(&tx, &set).await?;
     Ok(Decision::Commit(Ok(set.id)))
 }
 
