@@ -2,11 +2,14 @@
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use mainstay_testing::{MailServer, Project, Server, token};
 use serde_json::{Value, json};
 
 use crate::auth::{Auth, PASSWORD, on_each_engine, refusal, refused, session};
+use crate::listener::{Heard, Listener};
 
 /// bcrypt of `U*U`, cost 5: a published test vector of the algorithm.
 const BCRYPT: &str = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
@@ -271,4 +274,51 @@ async fn an_invitation_is_sent_beside_a_server_and_without_one() {
     let alone = Auth::start(mainstay_testing::Engine::Sqlite, Project::new()).await;
     let complaint = complaint(&alone.server, &["invite", "ann@example.com"], "");
     assert!(complaint.contains("email_provider_disabled"), "{complaint}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_server_left_in_the_queue_is_sent_with_an_invitation() {
+    let mail = MailServer::start().await;
+    let status = Arc::new(AtomicU16::new(503));
+    let said_now = Arc::clone(&status);
+    let sender =
+        Listener::start(move |_: &Heard| (said_now.load(Ordering::Relaxed), "application/json", "{}".into())).await;
+    let settings = format!(
+        "[auth.email.smtp]\nhost = \"127.0.0.1\"\nport = {}\nadmin_email = \"shop@example.com\"\n\
+         [auth.sms]\nenable_signup = true\n[auth.sms.twilio]\nenabled = true\naccount_sid = \"AC1\"\n\
+         message_service_sid = \"MG1\"\nauth_token = \"t\"\n[mainstay.outgoing]\nallow = [\"127.0.0.1\"]\n",
+        mail.port()
+    );
+    let project = || {
+        let project = Project::new().config(&settings);
+        let text = std::fs::read_to_string(project.path().join("supabase/config.toml")).unwrap();
+        let url = format!("[mainstay]\nsms_url = \"{}\"\n", sender.url);
+        project.file("supabase/config.toml", &text.replacen("[mainstay]\n", &url, 1))
+    };
+    on_each_engine(project, async |engine, mut auth: Auth| {
+        status.store(503, Ordering::Relaxed);
+        let before = sender.heard().len();
+        assert_eq!(auth.post("/otp", json!({"phone": "4799999991"})).await.status, 200);
+        let log = auth.server.log_with("waits for another try").await;
+        assert!(log.contains("waits for another try"), "{log}");
+        auth.server.kill();
+        status.store(201, Ordering::Relaxed);
+        let query = |more: &[&str]| {
+            let output = run(auth.server.command(&[&["db", "query", "--json"], more].concat()), "");
+            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{errors}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let waiting = || query(&["select channel, attempts from _mainstay.messages"]);
+        assert!(waiting().contains("sms"), "{}", waiting());
+        query(&["--write", "update _mainstay.messages set due_at = now()"]);
+        let mails = mail.received().len();
+        said(&auth.server, &["invite", "ann@example.com"], "");
+        mail.wait(|mail| mail.received().len() > mails).await;
+        let heard = sender.heard();
+        assert!(heard.len() > before + 1, "{engine:?}: {}", waiting());
+        assert!(heard.last().unwrap().body.contains("To=%2B4799999991"));
+        assert!(!waiting().contains("sms"), "{engine:?}: {}", waiting());
+    })
+    .await;
 }
