@@ -464,6 +464,9 @@ impl Error {
             }
             Error::Unavailable(source) => tracing::warn!(%source, "auth: the database is not available"),
             Error::Unexpected(reason) => tracing::error!(reason, "auth: unexpected failure"),
+            Error::Hook(HookError::Failed { uri, sqlstate, reason }) => {
+                tracing::error!(hook = uri, sqlstate, reason, "auth: a hook failed");
+            }
             _ => tracing::debug!(code = self.name(), "auth: refused"),
         }
     }

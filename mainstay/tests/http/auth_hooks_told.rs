@@ -26,6 +26,8 @@ const FUNCTIONS: &str = r#"
         return jsonb_build_object('error', jsonb_build_object('http_code', 503, 'message', 'Not now.'));
       elsif told_to like 'never@%' then
         return jsonb_build_object('error', jsonb_build_object('http_code', 400, 'message', 'Not to you.'));
+      elsif told_to like 'broken@%' then
+        raise exception 'cannot send %', event;
       end if;
       insert into public.told (hook, event) values (event -> 'metadata' ->> 'name', event);
       return '{}'::jsonb;
@@ -160,6 +162,12 @@ async fn the_project_sends_its_mails_itself() {
                 assert!(secret.is_empty() || !log.contains(secret), "{log}");
             }
         }
+
+        // What a function raises may repeat what it was told: the log has its code alone, and once for each try.
+        assert_eq!(auth.try_sign_up("broken@example.com", json!({})).await.status, 200);
+        let log = auth.server.log_with("P0001").await;
+        assert!(log.contains("hook send_email") && log.contains("P0001"), "{log}");
+        assert!(!log.contains("cannot send") && !log.contains("a hook failed"), "{log}");
     })
     .await;
 }

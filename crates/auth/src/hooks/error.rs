@@ -16,15 +16,21 @@ pub enum HookError {
     PasswordRejected(String),
     #[error("{0}")]
     FactorRejected(String),
-    /// It could not be run; the log says why.
+    /// It could not be run. What the database says of it is for the log.
     #[error("Error running hook URI: {uri}")]
-    Failed { uri: String },
+    Failed {
+        uri: String,
+        /// Empty: the database gave none.
+        sqlstate: String,
+        reason: String,
+    },
     #[error("Payload size exceeded size limit of {} bytes", super::ANSWER_BYTES_MAX)]
     TooLarge,
     #[error("Failed to reach hook within maximum time of 5.000000 seconds")]
     OutOfTime,
+    /// It could not be reached; why not is for the log.
     #[error("Failed to reach hook after maximum retries")]
-    OutOfAttempts,
+    OutOfAttempts { reason: String },
     #[error("Service currently unavailable due to hook")]
     Unavailable,
     #[error("Invalid JSON response. The hook's content type is not application/json")]
@@ -48,7 +54,9 @@ impl HookError {
             | HookError::BadStatus { .. }
             | HookError::Unavailable => StatusCode::INTERNAL_SERVER_ERROR,
             HookError::NotJson => StatusCode::BAD_REQUEST,
-            HookError::TooLarge | HookError::OutOfTime | HookError::OutOfAttempts => StatusCode::UNPROCESSABLE_ENTITY,
+            HookError::TooLarge | HookError::OutOfTime | HookError::OutOfAttempts { .. } => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
         }
     }
 
@@ -59,7 +67,7 @@ impl HookError {
             HookError::FactorRejected(_) => "mfa_verification_rejected",
             HookError::TooLarge => "hook_payload_over_size_limit",
             HookError::OutOfTime => "hook_timeout",
-            HookError::OutOfAttempts => "hook_timeout_after_retry",
+            HookError::OutOfAttempts { .. } => "hook_timeout_after_retry",
             HookError::NotJson => "hook_payload_invalid_content_type",
             _ if self.status() == StatusCode::INTERNAL_SERVER_ERROR => "unexpected_failure",
             _ => "unknown",
@@ -75,16 +83,21 @@ impl HookError {
             }
             HookError::TooLarge | HookError::NotJson | HookError::BadAnswer(_) => true,
             HookError::PasswordRejected(_) | HookError::FactorRejected(_) => true,
-            HookError::Failed { .. } | HookError::OutOfTime | HookError::OutOfAttempts | HookError::Unavailable => {
-                false
-            }
+            HookError::Failed { .. }
+            | HookError::OutOfTime
+            | HookError::OutOfAttempts { .. }
+            | HookError::Unavailable => false,
         }
     }
 
-    /// What a log says of it: a hook's own words may repeat what it was told.
+    /// What a log says of it. Never the hook's own words, nor what the database says of it: they may repeat what the hook
+    /// was told, an address or a code.
     pub fn logged(&self) -> String {
         match self {
             HookError::Rejected { status, .. } => format!("the hook refuses with {}", status.as_u16()),
+            HookError::PasswordRejected(_) | HookError::FactorRejected(_) => "the hook rejects".into(),
+            HookError::Failed { sqlstate, .. } => format!("{self} {sqlstate}"),
+            HookError::OutOfAttempts { reason } => format!("{self}: {reason}"),
             other => other.to_string(),
         }
     }
@@ -116,17 +129,19 @@ impl HookError {
             HookError::BadAnswer(_)
             | HookError::BadStatus { .. }
             | HookError::OutOfTime
-            | HookError::OutOfAttempts
+            | HookError::OutOfAttempts { .. }
             | HookError::Unavailable
             | HookError::NotJson => "bad answer",
             HookError::PasswordRejected(_) => "password",
             HookError::FactorRejected(_) => "factor",
         };
-        let text = match &self {
-            HookError::Failed { uri } => uri.clone(),
-            other => other.to_string(),
+        let error = match &self {
+            HookError::Failed { uri, sqlstate, reason } => {
+                DatabaseError::new(SQLSTATE, uri).hint(format!("{sqlstate} {reason}"))
+            }
+            other => DatabaseError::new(SQLSTATE, other.to_string()),
         };
-        DatabaseError::new(SQLSTATE, text).detail(kind).into()
+        error.detail(kind).into()
     }
 
     /// The hook's failure that ended a transaction, if one did.
@@ -139,7 +154,15 @@ impl HookError {
         }
         let message = error.message.clone();
         Some(match error.detail.as_deref()? {
-            "failed" => HookError::Failed { uri: message },
+            "failed" => {
+                let hint = error.hint.as_deref().unwrap_or_default();
+                let (sqlstate, reason) = hint.split_once(' ').unwrap_or_default();
+                HookError::Failed {
+                    uri: message,
+                    sqlstate: sqlstate.to_owned(),
+                    reason: reason.to_owned(),
+                }
+            }
             "too large" => HookError::TooLarge,
             "bad answer" => HookError::BadAnswer(message),
             "password" => HookError::PasswordRejected(message),
@@ -209,6 +232,8 @@ mod tests {
             },
             HookError::Failed {
                 uri: "pg-functions://postgres/public/f".into(),
+                sqlstate: "22012".into(),
+                reason: "division by zero".into(),
             },
             HookError::TooLarge,
             HookError::BadAnswer("what".into()),

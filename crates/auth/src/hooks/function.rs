@@ -70,14 +70,17 @@ impl Function {
     }
 }
 
-/// Logs why a hook could not be run, which nobody else is told.
+/// A hook that could not be run, and why not.
 pub fn failed(uri: &str, error: &BackendError) -> HookError {
-    let reason = match error {
-        BackendError::Refused(error) => format!("{} {}", error.sqlstate, error.message),
-        other => other.to_string(),
+    let (sqlstate, reason) = match error {
+        BackendError::Refused(error) => (error.sqlstate.clone(), error.message.clone()),
+        other => (String::new(), other.to_string()),
     };
-    tracing::error!(hook = uri, reason, "auth: a hook failed");
-    HookError::Failed { uri: uri.to_owned() }
+    HookError::Failed {
+        uri: uri.to_owned(),
+        sqlstate,
+        reason,
+    }
 }
 
 /// A name as settings may give it.

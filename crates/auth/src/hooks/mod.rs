@@ -134,7 +134,10 @@ impl Hooks {
         let event = with_metadata(point, Asked::now(), event);
         let answer = match hook {
             Hook::Function(function) => function.call_alone(&room.store, event).await,
-            Hook::Web(web) => web.call(&room.outgoing, Uuid::new_v4(), &event).await,
+            Hook::Web(web) => {
+                let answer = web.call(&room.outgoing, Uuid::new_v4(), &event).await;
+                answer.inspect_err(|error| web.log(error))
+            }
         };
         answer.map(Some).map_err(Error::Hook)
     }

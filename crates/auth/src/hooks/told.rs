@@ -146,8 +146,8 @@ impl Delivery for Teller {
                 return Err(Undelivered::Never("no hook takes messages of its channel".into()));
             };
             self.told(point, message).await.map_err(|error| {
-                // Not the hook's own words: they may repeat an address, or a code.
-                let reason = format!("hook {} answered {}", point.setting(), error.name());
+                // The postman logs it.
+                let reason = format!("hook {}: {}", point.setting(), error.logged());
                 match error.is_final() {
                     true => Undelivered::Never(reason),
                     false => Undelivered::Later(reason),

@@ -82,16 +82,16 @@ impl Web {
                 .await
             {
                 Ok(reply) if wants_another(&reply) => failed = HookError::Unavailable,
-                Ok(reply) => return read(&reply).inspect_err(|error| self.log(&error.logged())),
+                Ok(reply) => return read(&reply),
                 Err(OutgoingError::TooLarge { .. }) => return Err(HookError::TooLarge),
                 Err(OutgoingError::OutOfTime) => break,
                 Err(error) => {
-                    self.log(&error.to_string());
-                    failed = HookError::OutOfAttempts;
+                    failed = HookError::OutOfAttempts {
+                        reason: error.to_string(),
+                    }
                 }
             }
         }
-        self.log(&failed.logged());
         Err(failed)
     }
 
@@ -107,8 +107,9 @@ impl Web {
             .body(body.to_owned())
     }
 
-    fn log(&self, reason: &str) {
-        tracing::error!(hook = self.url, reason, "auth: a hook failed");
+    /// Logs what came of asking it.
+    pub(super) fn log(&self, error: &HookError) {
+        tracing::error!(hook = self.url, reason = error.logged(), "auth: a hook failed");
     }
 }
 
