@@ -121,8 +121,7 @@ impl Redirects {
             return true;
         }
         match url.host() {
-            Some(Host::Ipv4(address)) => return is_http(&url) && address.is_loopback(),
-            Some(Host::Ipv6(address)) => return is_http(&url) && address.is_loopback(),
+            Some(host @ (Host::Ipv4(_) | Host::Ipv6(_))) => return is_http(&url) && is_here(&host),
             Some(Host::Domain(name)) if is_http(&url) && !is_plain_name(name) => return false,
             None if is_http(&url) => return false,
             _ => {}
@@ -135,14 +134,19 @@ impl Redirects {
 
     /// The application's own address: scheme, host and port, and on this very machine any port.
     fn is_own(&self, url: &Url) -> bool {
-        let is_here = match url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => return false,
-        };
+        let Some(host) = url.host() else { return false };
         let ports = (self.site.port_or_known_default(), url.port_or_known_default());
-        self.site.scheme() == url.scheme() && self.site.host() == url.host() && (ports.0 == ports.1 || is_here)
+        let is_at_port = ports.0 == ports.1 || is_here(&host);
+        self.site.scheme() == url.scheme() && self.site.host().as_ref() == Some(&host) && is_at_port
+    }
+}
+
+/// True for this very machine: what is sent there crosses no network.
+pub fn is_here(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
     }
 }
 

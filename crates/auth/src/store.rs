@@ -25,6 +25,9 @@ use crate::standing::Standing;
 
 /// `undefined_table`.
 const UNDEFINED_TABLE: &str = "42P01";
+/// `unique_violation`.
+const TAKEN: &str = "23505";
+
 /// How often something is tried anew because the catalog changed under it.
 const ATTEMPTS: usize = 5;
 
@@ -100,7 +103,8 @@ impl Store {
         prepared.statements.clear();
     }
 
-    /// Runs one statement in a transaction of its own.
+    /// Runs one statement in a transaction of its own. There is nothing to wait for before it is tried anew: the engines say
+    /// that a catalog is stale once a newer one is published.
     pub async fn run(&self, sql: &'static str, values: Vec<Value>) -> Result<Rows, BackendError> {
         let caller = Caller::system();
         for _ in 0..ATTEMPTS {
@@ -259,6 +263,21 @@ fn input(values: Vec<Value>) -> Input {
     Input {
         values,
         ..Input::default()
+    }
+}
+
+/// True if a value that may be there once was there already.
+pub fn is_taken(error: &BackendError) -> bool {
+    taken_by(error).is_some()
+}
+
+/// The constraint by which a value may be there once, if it was there already. Empty: the engine names none.
+pub fn taken_by(error: &BackendError) -> Option<&str> {
+    match error {
+        BackendError::Refused(error) if error.sqlstate == TAKEN => {
+            Some(error.constraint.as_ref().map_or("", |name| name.as_str()))
+        }
+        _ => None,
     }
 }
 

@@ -220,6 +220,12 @@ impl User {
         })
     }
 
+    /// How the account is called where its user sees it: by its address, its number, or its id.
+    pub fn account(&self) -> String {
+        let named = [&self.email, &self.phone].into_iter().find(|name| !name.is_empty());
+        named.map_or_else(|| self.id.to_string(), String::clone)
+    }
+
     pub fn is_banned(&self, now: Timestamp) -> bool {
         self.banned_until.is_some_and(|until| now < until)
     }

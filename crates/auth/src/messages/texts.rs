@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::template::Escape;
@@ -106,26 +106,54 @@ impl Texting {
             false => "",
         };
         let expires_at = self.now.checked_add(self.rules.expiry).unwrap_or(Timestamp::MAX);
-        if tx.issuing().hooks().has(Point::SendSms) {
-            let telling = Telling {
-                point: Point::SendSms,
-                kind: self.purpose.name(),
-                recipient,
-                user,
-                about: Some(("sms", json!({"otp": code, "phone": phone}))),
-                expires_at,
-            };
-            return hooks::tell(tx, telling, self.now).await;
-        }
-        let message = Message {
-            id: Uuid::new_v4(),
-            kind: self.purpose.name().to_owned(),
+        let text = Text {
+            kind: self.purpose.name(),
             channel: self.channel,
-            recipient: recipient.to_owned(),
-            subject: String::new(),
+            recipient,
+            user,
+            about: json!({"otp": code, "phone": phone}),
             body: self.rules.text.render(&json!({"Code": code}), Escape::Nothing),
             expires_at,
         };
-        super::put(tx, &message, self.now).await
+        put_text(tx, text, self.now).await
     }
+}
+
+/// A text message, or what the project's hook is told in its place.
+pub struct Text<'a> {
+    /// As logs name it.
+    pub kind: &'static str,
+    pub channel: Channel,
+    /// A number. Empty: there is nobody.
+    pub recipient: &'a str,
+    pub user: UserId,
+    /// `sms` of the hook's protocol.
+    pub about: Json,
+    pub body: String,
+    pub expires_at: Timestamp,
+}
+
+/// Puts it into the queue, for the hook where there is one.
+pub async fn put_text(tx: &Tx, text: Text<'_>, now: Timestamp) -> Result<(), BackendError> {
+    if tx.issuing().hooks().has(Point::SendSms) {
+        let telling = Telling {
+            point: Point::SendSms,
+            kind: text.kind,
+            recipient: text.recipient,
+            user: text.user,
+            about: Some(("sms", text.about)),
+            expires_at: text.expires_at,
+        };
+        return hooks::tell(tx, telling, now).await;
+    }
+    let message = Message {
+        id: Uuid::new_v4(),
+        kind: text.kind.to_owned(),
+        channel: text.channel,
+        recipient: text.recipient.to_owned(),
+        subject: String::new(),
+        body: text.body,
+        expires_at: text.expires_at,
+    };
+    super::put(tx, &message, now).await
 }

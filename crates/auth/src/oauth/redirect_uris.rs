@@ -4,7 +4,7 @@
 
 use url::{Host, Url};
 
-use crate::redirect;
+use crate::redirect::{self, is_here};
 
 /// Addresses of one application.
 pub const ADDRESSES_MAX: usize = 10;
@@ -73,14 +73,6 @@ fn without_port(text: &str) -> Option<String> {
         _ => authority,
     };
     Some(format!("{host}{path}"))
-}
-
-fn is_here(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost",
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-    }
 }
 
 #[cfg(test)]

@@ -11,13 +11,13 @@ use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
 use super::paging::Page;
-use super::sign_up::{app_metadata, is_taken};
+use super::sign_up::{app_metadata, is_phone_taken, is_taken};
 use crate::audit::{self, Action, Actor};
 use crate::error::Error;
 use crate::request::{self, AdminBody, DeleteBody};
 use crate::room::AuthRoom;
 use crate::sessions::{self, Scope};
-use crate::store::Tx;
+use crate::store::{Tx, taken_by};
 use crate::users::{self, AUDIENCE, NewUser, Profile, ROLE, UserId};
 use crate::{duration, identities, passwords, response};
 
@@ -323,19 +323,10 @@ async fn remove(tx: Tx, admin: Actor, id: UserId, stays: bool) -> Result<Decisio
 
 /// The address, the number or the id has a user already.
 fn unique(error: BackendError, what: &'static str) -> Error {
-    if is_taken(&error) {
-        return Error::EmailExists;
+    match taken_by(&error) {
+        _ if is_taken(&error) => Error::EmailExists,
+        _ if is_phone_taken(&error) => Error::PhoneExists,
+        Some("users_pkey") => Error::Validation("A user with this ID already exists".into()),
+        _ => Error::of_database(what, error),
     }
-    if let BackendError::Refused(refused) = &error
-        && refused.sqlstate == "23505"
-    {
-        let constraint = refused.constraint.as_ref().map_or("", |name| name.as_str());
-        if constraint.starts_with("users_phone") {
-            return Error::PhoneExists;
-        }
-        if constraint == "users_pkey" {
-            return Error::Validation("A user with this ID already exists".into());
-        }
-    }
-    Error::of_database(what, error)
 }

@@ -12,7 +12,7 @@ use crate::external::linking::{self, Visitor};
 use crate::hooks::{self, Point};
 use crate::room::AuthRoom;
 use crate::sessions::{self, Client, Granted, Method};
-use crate::store::Tx;
+use crate::store::{Tx, is_taken};
 use crate::users::{self, UserId};
 use crate::web3::used::Once;
 
@@ -69,7 +69,7 @@ where
     F: Future<Output = Result<Result<T, Error>, BackendError>>,
 {
     let settled = match attempt().await {
-        Err(BackendError::Refused(error)) if error.sqlstate == "23505" => attempt().await,
+        Err(error) if is_taken(&error) => attempt().await,
         other => other,
     };
     settled.map_err(|error| Error::of_database("Database error saving new user", error))?

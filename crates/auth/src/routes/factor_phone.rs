@@ -12,15 +12,14 @@ use mainstay_http::{Request, Response};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::factors::Outcome;
+use super::factors::{Outcome, challenged};
 use super::phone;
-use crate::audit::{self, Action};
 use crate::config::CHALLENGE_LIFETIME;
 use crate::error::{Error, MfaError};
 use crate::factors::{Factor, NewFactor, challenges};
-use crate::hooks::{self, Point, Telling};
+use crate::messages::Channel;
 use crate::messages::template::Escape;
-use crate::messages::{self, Channel, Message};
+use crate::messages::texts::{self, Text};
 use crate::request::{self, ChallengeBody};
 use crate::response;
 use crate::room::AuthRoom;
@@ -108,38 +107,18 @@ async fn send(tx: Tx, sending: Sending) -> Outcome<i64> {
     if let Some(wait) = factor.wait_for_code(sending.pause, now) {
         return refused(Error::TextTooEarly { retry_seconds: wait });
     }
-    let expires = challenges::insert(&tx, factor.id, sending.challenge, sending.client.address, now).await?;
+    let expires = challenged(&tx, factor, sending.challenge, sending.client.address, now).await?;
     challenges::keep_code(&tx, sending.challenge, &sending.digest).await?;
-    audit::record_own(
-        &tx,
-        factor.user,
-        Action::ChallengeCreated,
-        super::factors::about(factor),
-    )
-    .await?;
     let expires_at = now.checked_add(CHALLENGE_LIFETIME).unwrap_or(Timestamp::MAX);
-    if tx.issuing().hooks().has(Point::SendSms) {
-        let sms = json!({"otp": sending.code.expose(), "sms_type": "mfa", "phone": factor.phone});
-        let telling = Telling {
-            point: Point::SendSms,
-            kind: KIND,
-            recipient: &factor.phone,
-            user: factor.user,
-            about: Some(("sms", sms)),
-            expires_at,
-        };
-        hooks::tell(&tx, telling, now).await?;
-    } else {
-        let message = Message {
-            id: Uuid::new_v4(),
-            kind: KIND.to_owned(),
-            channel: sending.channel,
-            recipient: factor.phone.clone(),
-            subject: String::new(),
-            body: sending.body,
-            expires_at,
-        };
-        messages::put(&tx, &message, now).await?;
-    }
+    let text = Text {
+        kind: KIND,
+        channel: sending.channel,
+        recipient: &factor.phone,
+        user: factor.user,
+        about: json!({"otp": sending.code.expose(), "sms_type": "mfa", "phone": factor.phone}),
+        body: sending.body,
+        expires_at,
+    };
+    texts::put_text(&tx, text, now).await?;
     Ok(Decision::Commit(Ok(expires)))
 }

@@ -1,5 +1,7 @@
 //! `/factors`: a user's second factors.
 
+use std::net::IpAddr;
+
 use http::StatusCode;
 use jiff::Timestamp;
 use mainstay_core::clock;
@@ -10,12 +12,13 @@ use mainstay_http::{Request, Response};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use super::held::held_session;
 use super::{Signed, factor_phone, key_factors};
 use crate::audit::{self, Action, Actor};
 use crate::config::{MfaRules, Switches};
 use crate::error::{Error, MfaError};
 use crate::factors::attempts::{self, What};
-use crate::factors::challenges;
+use crate::factors::challenges::{self, Challenge};
 use crate::factors::{self, Factor, FactorId, Kind, NewFactor, totp};
 use crate::hooks;
 use crate::messages::notices::{self, Change};
@@ -23,8 +26,8 @@ use crate::request::{self, EnrollBody, VerifyFactorBody};
 use crate::response;
 use crate::room::AuthRoom;
 use crate::sessions::{self, Client, Granted, Session, SessionId};
-use crate::store::Tx;
-use crate::users::{self, User};
+use crate::store::{Tx, is_taken};
+use crate::users::User;
 
 impl MfaRules {
     fn of(&self, kind: Kind) -> Switches {
@@ -86,11 +89,7 @@ pub async fn enroll(room: &AuthRoom, signed: Signed, request: &Request) -> Resul
         empty if empty.is_empty() => rules.issuer.clone(),
         issuer => issuer,
     };
-    let id = user.id.to_string();
-    let account = [&user.email, &user.phone, &id]
-        .into_iter()
-        .find(|name| !name.is_empty());
-    let enrolment = totp::enroll(&issuer, account.unwrap_or(&id))?;
+    let enrolment = totp::enroll(&issuer, &user.account())?;
     let id = Uuid::new_v4();
     let factor = NewFactor {
         id: FactorId(id),
@@ -129,12 +128,9 @@ fn bad_kind() -> Error {
 /// Keeps the factor unless the user has too many, one of its name, or has to prove another one first.
 async fn keep(tx: Tx, user: User, session: Session, factor: NewFactor, most: usize) -> Outcome<()> {
     let refused = |error: MfaError| Ok(Decision::Rollback(Err(error.into())));
-    if users::lock(&tx, user.id).await?.is_none() {
-        return Ok(Decision::Rollback(Err(Error::TokenUserNotFound)));
-    }
-    // Read again while it is held: it may have ended, or been lowered, since.
-    let Some(session) = sessions::lock(&tx, session.id).await? else {
-        return Ok(Decision::Rollback(Err(Error::TokenSessionNotFound)));
+    let session = match held_session(&tx, user.id, session.id).await? {
+        Ok(session) => session,
+        Err(error) => return Ok(Decision::Rollback(Err(error))),
     };
     factors::sweep(&tx, user.id, clock::now()).await?;
     let mut known = factors::of_user_in(&tx, user.id).await?;
@@ -164,9 +160,9 @@ async fn keep(tx: Tx, user: User, session: Session, factor: NewFactor, most: usi
 
 /// The database's own rule on names looks at them without the blanks around them.
 pub fn taken(error: BackendError, name: &str) -> Error {
-    match &error {
-        BackendError::Refused(refused) if refused.sqlstate == "23505" => MfaError::NameTaken(name.to_owned()).into(),
-        _ => Error::of_database("Database error saving factor", error),
+    match is_taken(&error) {
+        true => MfaError::NameTaken(name.to_owned()).into(),
+        false => Error::of_database("Database error saving factor", error),
     }
 }
 
@@ -197,8 +193,7 @@ pub async fn challenge(
         .transact(move |tx| {
             let factor = factor.clone();
             async move {
-                let expires = challenges::insert(&tx, factor.id, made, from, clock::now()).await?;
-                audit::record_own(&tx, factor.user, Action::ChallengeCreated, about(&factor)).await?;
+                let expires = challenged(&tx, &factor, made, from, clock::now()).await?;
                 Ok(Decision::Commit(expires))
             }
         })
@@ -206,6 +201,19 @@ pub async fn challenge(
         .map_err(|error| Error::of_database("Database error creating challenge", error))?;
     let body = json!({"id": made.to_string(), "type": kind.name(), "expires_at": expires_at});
     Ok(response::json(StatusCode::OK, &body))
+}
+
+/// Makes a challenge of the factor. Returns when it expires, in seconds since 1970.
+pub async fn challenged(
+    tx: &Tx,
+    factor: &Factor,
+    id: Uuid,
+    from: Option<IpAddr>,
+    now: Timestamp,
+) -> Result<i64, BackendError> {
+    let expires = challenges::insert(tx, factor.id, id, from, now).await?;
+    audit::record_own(tx, factor.user, Action::ChallengeCreated, about(factor)).await?;
+    Ok(expires)
 }
 
 /// `POST /factors/{id}/verify`: the session at the second level, with new tokens.
@@ -284,7 +292,7 @@ enum Proof {
     Text { digest: String },
 }
 
-/// Errors: `VerifyDisabled`, by the settings, or for a kind that is not here.
+/// Errors: `VerifyDisabled`, by the settings.
 fn check_verifiable(room: &AuthRoom, factor: &Factor) -> Result<(), Error> {
     match room.config.mfa.of(factor.kind).verify {
         true => Ok(()),
@@ -300,18 +308,10 @@ async fn judge(tx: Tx, answer: Answer) -> Outcome<bool> {
         Ok((_, factor)) => factor,
         Err(error) => return refused(error),
     };
-    let Some(challenge) = challenges::by_id(&tx, answer.challenge, &factor, answer.client.address).await? else {
-        return refused(MfaError::ChallengeNotFound.into());
+    let challenge = match asked(&tx, &factor, answer.challenge, answer.client.address, now).await? {
+        Ok(challenge) => challenge,
+        Err(error) => return Ok(Decision::Commit(Err(error))),
     };
-    if let Err(error) = challenge.check(now) {
-        if matches!(error, MfaError::ChallengeExpired(_)) {
-            challenges::delete(&tx, challenge.id).await?;
-        }
-        return Ok(Decision::Commit(Err(error.into())));
-    }
-    if let Err(error) = attempts::check(&tx, user, now).await? {
-        return refused(error);
-    }
     let is_right = match &answer.proof {
         Proof::Text { digest } => challenges::has_code(&tx, challenge.id, digest).await?,
         Proof::Totp { secret, code } => {
@@ -332,6 +332,28 @@ async fn judge(tx: Tx, answer: Answer) -> Outcome<bool> {
     Ok(Decision::Commit(Ok(true)))
 }
 
+/// The challenge that is answered. Errors: it is none of the factor's, its time is over, and then it is gone, or the user
+/// has to wait.
+pub async fn asked(
+    tx: &Tx,
+    factor: &Factor,
+    id: Uuid,
+    from: Option<IpAddr>,
+    now: Timestamp,
+) -> Result<Result<Challenge, Error>, BackendError> {
+    let Some(challenge) = challenges::by_id(tx, id, factor, from).await? else {
+        return Ok(Err(MfaError::ChallengeNotFound.into()));
+    };
+    if let Err(error) = challenge.check(now) {
+        if matches!(error, MfaError::ChallengeExpired(_)) {
+            challenges::delete(tx, challenge.id).await?;
+        }
+        return Ok(Err(error.into()));
+    }
+    let may_try = attempts::check(tx, factor.user, now).await?;
+    Ok(may_try.map(|()| challenge))
+}
+
 /// The session and the factor as they are while the user is held. Errors: one of them is gone, or the factor cannot be
 /// finished from a session of the first level.
 pub async fn held(
@@ -339,11 +361,9 @@ pub async fn held(
     session: SessionId,
     factor: &Factor,
 ) -> Result<Result<(Session, Factor), Error>, BackendError> {
-    if users::lock(tx, factor.user).await?.is_none() {
-        return Ok(Err(Error::TokenUserNotFound));
-    }
-    let Some(session) = sessions::lock(tx, session).await? else {
-        return Ok(Err(Error::TokenSessionNotFound));
+    let session = match held_session(tx, factor.user, session).await? {
+        Ok(session) => session,
+        Err(error) => return Ok(Err(error)),
     };
     let known = factors::of_user_in(tx, factor.user).await?;
     let has_another = known.iter().any(|known| known.is_verified);
@@ -417,11 +437,9 @@ pub async fn unenroll(room: &AuthRoom, signed: Signed, id: &str) -> Result<Respo
 
 async fn remove(tx: Tx, session: Session, factor: Factor) -> Outcome<()> {
     let refused = |error| Ok(Decision::Rollback(Err(error)));
-    if users::lock(&tx, factor.user).await?.is_none() {
-        return refused(Error::TokenUserNotFound);
-    }
-    let Some(session) = sessions::lock(&tx, session.id).await? else {
-        return refused(Error::TokenSessionNotFound);
+    let session = match held_session(&tx, factor.user, session.id).await? {
+        Ok(session) => session,
+        Err(error) => return refused(error),
     };
     let known = factors::of_user_in(&tx, factor.user).await?;
     let Some(factor) = known.into_iter().find(|known| known.id == factor.id) else {

@@ -10,9 +10,8 @@ use mainstay_http::Response;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::factors::{Outcome, about, enrol, held, settle};
+use super::factors::{Outcome, asked, challenged, enrol, held, settle};
 use super::passkeys::party;
-use crate::audit::{self, Action};
 use crate::error::{Error, MfaError};
 use crate::factors::attempts::{self, What};
 use crate::factors::{Factor, FactorId, Kind, NewFactor, challenges, keys};
@@ -60,9 +59,8 @@ pub async fn challenge(room: &AuthRoom, user: &User, factor: Factor, client: &Cl
         .transact(move |tx| {
             let (factor, state) = (factor.clone(), state.clone());
             async move {
-                let expires = challenges::insert(&tx, factor.id, id, from, clock::now()).await?;
+                let expires = challenged(&tx, &factor, id, from, clock::now()).await?;
                 keys::keep_state(&tx, id, &state).await?;
-                audit::record_own(&tx, factor.user, Action::ChallengeCreated, about(&factor)).await?;
                 Ok(Decision::Commit(expires))
             }
         })
@@ -157,24 +155,14 @@ async fn take(
     challenge: Uuid,
     from: Option<std::net::IpAddr>,
 ) -> Outcome<Json> {
-    let refused = |error| Ok(Decision::Rollback(Err(error)));
-    let now = clock::now();
     let factor = match held(&tx, session, &factor).await? {
         Ok((_, factor)) => factor,
-        Err(error) => return refused(error),
+        Err(error) => return Ok(Decision::Rollback(Err(error))),
     };
-    let Some(challenge) = challenges::by_id(&tx, challenge, &factor, from).await? else {
-        return refused(MfaError::ChallengeNotFound.into());
+    let challenge = match asked(&tx, &factor, challenge, from, clock::now()).await? {
+        Ok(challenge) => challenge,
+        Err(error) => return Ok(Decision::Commit(Err(error))),
     };
-    if let Err(error) = challenge.check(now) {
-        if matches!(error, MfaError::ChallengeExpired(_)) {
-            challenges::delete(&tx, challenge.id).await?;
-        }
-        return Ok(Decision::Commit(Err(error.into())));
-    }
-    if let Err(error) = attempts::check(&tx, factor.user, now).await? {
-        return refused(error);
-    }
     let state = keys::state(&tx, challenge.id).await?;
     challenges::answered(&tx, challenge.id).await?;
     Ok(Decision::Commit(Ok(state)))

@@ -9,6 +9,7 @@ mod entering;
 mod external;
 mod factor_phone;
 mod factors;
+mod held;
 mod id_token;
 mod identities;
 mod import;

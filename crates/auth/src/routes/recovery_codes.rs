@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::Signed;
 use super::factors::{Outcome, about, drop_factor, owner, settle};
+use super::held::held_session;
 use crate::audit::{self, Action};
 use crate::error::{Error, MfaError};
 use crate::factors::attempts::{self, What};
@@ -20,9 +21,9 @@ use crate::messages::notices::{self, Change};
 use crate::request::{self, NameBody, RecoveryCodeBody};
 use crate::response;
 use crate::room::AuthRoom;
-use crate::sessions::{self, Client, Session, SessionId};
+use crate::sessions::{Client, SessionId};
 use crate::store::Tx;
-use crate::users::{self, UserId};
+use crate::users::UserId;
 
 /// What a set is called, unless its user says otherwise.
 const NAME: &str = "Recovery codes";
@@ -95,7 +96,7 @@ async fn managed(
     session: SessionId,
     what: &'static str,
 ) -> Result<Result<Vec<Factor>, Error>, BackendError> {
-    let session = match held(tx, user, session).await? {
+    let session = match held_session(tx, user, session).await? {
         Ok(session) => session,
         Err(error) => return Ok(Err(error)),
     };
@@ -104,14 +105,6 @@ async fn managed(
         return Ok(Err(MfaError::RecoveryCodesNeedAal2(what).into()));
     }
     Ok(Ok(known))
-}
-
-async fn held(tx: &Tx, user: UserId, session: SessionId) -> Result<Result<Session, Error>, BackendError> {
-    if users::lock(tx, user).await?.is_none() {
-        return Ok(Err(Error::TokenUserNotFound));
-    }
-    let session = sessions::lock(tx, session).await?;
-    Ok(session.ok_or(Error::TokenSessionNotFound))
 }
 
 fn set_among(known: Vec<Factor>) -> Option<Factor> {
@@ -223,7 +216,7 @@ struct Tried {
 async fn judge(tx: Tx, user: UserId, session: SessionId, code: Secret<String>) -> Outcome<Tried> {
     let refused = |error| Ok(Decision::Rollback(Err(error)));
     let now = clock::now();
-    if let Err(error) = held(&tx, user, session).await? {
+    if let Err(error) = held_session(&tx, user, session).await? {
         return refused(error);
     }
     if let Some(retry_seconds) = attempts::wait_of(&tx, user, What::RecoveryCodes, now).await? {

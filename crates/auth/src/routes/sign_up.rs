@@ -17,7 +17,7 @@ use crate::messages::mail::Kind;
 use crate::request::{self, SignUpBody};
 use crate::room::AuthRoom;
 use crate::sessions::{self, Client, Granted, Method};
-use crate::store::Tx;
+use crate::store::{Tx, taken_by};
 use crate::users::{self, AUDIENCE, NewUser, Profile, ROLE, User, UserId};
 use crate::{hooks, identities, response};
 
@@ -325,20 +325,12 @@ pub fn taken(provider: &str, address: &str, data: Map<String, Json>) -> Response
 
 /// True if the address was taken meanwhile.
 pub fn is_taken(error: &BackendError) -> bool {
-    is_there(error, "users_email")
+    taken_by(error).is_some_and(|name| name.starts_with("users_email"))
 }
 
 /// True if the number was taken meanwhile.
 pub fn is_phone_taken(error: &BackendError) -> bool {
-    is_there(error, "users_phone")
-}
-
-fn is_there(error: &BackendError, begins: &str) -> bool {
-    let BackendError::Refused(error) = error else {
-        return false;
-    };
-    let constraint = error.constraint.as_ref();
-    error.sqlstate == "23505" && constraint.is_some_and(|name| name.as_str().starts_with(begins))
+    taken_by(error).is_some_and(|name| name.starts_with("users_phone"))
 }
 
 fn saving(error: BackendError) -> Error {

@@ -18,10 +18,10 @@ mod solana;
 pub mod used;
 
 use jiff::{SignedDuration, Timestamp};
-use url::{Host, Url};
+use url::Url;
 
 use crate::error::Error;
-use crate::redirect::Redirects;
+use crate::redirect::{self, Redirects};
 use message::Message;
 
 /// Bytes of a message.
@@ -114,12 +114,7 @@ pub fn prove(chain: Chain, text: &str, signature: &str, redirects: &Redirects, n
 /// What the wallet has shown must be this server's application: else a page of somebody else's could have it signed.
 fn check_site(message: &Message<'_>, redirects: &Redirects) -> Result<(), Error> {
     let uri = &message.uri;
-    let is_here = match uri.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
+    let is_here = uri.host().is_some_and(|host| redirect::is_here(&host));
     if uri.scheme() != "https" && !(uri.scheme() == "http" && is_here) {
         return refused("Signed message is using URI which does not use HTTPS");
     }

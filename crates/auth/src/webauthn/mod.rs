@@ -149,11 +149,7 @@ fn handle_of(user: UserId) -> Vec<u8> {
 
 /// How authenticators show a user: the account, and the person.
 fn names_of(user: &User) -> (String, String) {
-    let id = user.id.to_string();
-    let account = [&user.email, &user.phone, &id]
-        .into_iter()
-        .find(|name| !name.is_empty());
-    let account = account.unwrap_or(&id).clone();
+    let account = user.account();
     let person = user.user_metadata.get("name").and_then(Json::as_str);
     let person = person.filter(|name| !name.is_empty()).unwrap_or(&account).to_owned();
     (account, person)

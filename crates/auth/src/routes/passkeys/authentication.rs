@@ -2,21 +2,18 @@
 //!
 //! Nobody says who is to sign in, so that the question tells nothing of anybody; whoever answers has the key.
 
-use http::StatusCode;
 use mainstay_core::clock;
 use mainstay_core::secret::Secret;
 use mainstay_core::transaction::Decision;
 use mainstay_http::{Request, Response};
 use serde_json::json;
-use uuid::Uuid;
 
 use super::super::factors::Outcome;
 use super::{answered, asked, party};
 use crate::audit::{self, Action, Actor};
 use crate::error::{Error, PasskeyError};
-use crate::passkeys::challenges::{self, Purpose};
+use crate::passkeys::challenges::Purpose;
 use crate::passkeys::{self, Passkey};
-use crate::response;
 use crate::room::AuthRoom;
 use crate::sessions::{self, Client, Granted, Method};
 use crate::store::Tx;
@@ -26,32 +23,20 @@ use crate::webauthn::{Assertion, Signed};
 /// `POST /passkeys/authentication/options`
 pub async fn ask(room: &AuthRoom, client: &Client) -> Result<Response, Error> {
     room.limits.passkey(client)?;
-    let ceremony = party(room)?.ask_anybody()?;
-    let id = Uuid::new_v4();
-    let expires_at = challenges::insert(&room.store, id, Purpose::Authentication, &ceremony.state)
-        .await
-        .map_err(|error| Error::of_database("Database error storing challenge", error))?;
-    Ok(response::json(StatusCode::OK, &asked(id, &ceremony, expires_at)))
+    asked(room, Purpose::Authentication, &party(room)?.ask_anybody()?).await
 }
 
 /// `POST /passkeys/authentication/verify`
 pub async fn sign_in(room: &AuthRoom, request: &Request, client: &Client) -> Result<Response, Error> {
     room.limits.passkey_answer(client)?;
-    let (id, answer) = answered(request)?;
-    let challenge = challenges::take(&room.store, id, Purpose::Authentication)
-        .await
-        .map_err(|error| Error::of_database("Database error consuming challenge", error))?;
-    let challenge = challenge.ok_or(PasskeyError::ChallengeNotFound)?;
-    if challenge.is_expired {
-        return Err(PasskeyError::ChallengeExpired.into());
-    }
+    let (state, answer) = answered(room, Purpose::Authentication, request).await?;
     let assertion = Assertion::read(&answer).map_err(PasskeyError::from)?;
     let known = passkeys::by_credential(&room.store, assertion.credential_id()).await?;
     // Both say whose it is, or it is nobody's.
     let known = known.filter(|passkey| assertion.names(passkey.user) == Some(true));
     let passkey = known.ok_or(PasskeyError::Wrong)?;
     let signed = party(room)?
-        .signed_in(&challenge.state, &assertion, &passkey.credential)
+        .signed_in(&state, &assertion, &passkey.credential)
         .map_err(PasskeyError::from)?;
     let (token, client) = (sessions::refresh_token()?, client.clone());
     let granted = room

@@ -8,8 +8,8 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::super::Signed;
-use super::super::factors::Outcome;
-use super::registration::{manager, still_manages};
+use super::super::factors::{Outcome, owner};
+use super::registration::still_manages;
 use crate::audit::{self, Action, Actor};
 use crate::error::{Error, PasskeyError};
 use crate::passkeys::{self, Passkey, PasskeyId};
@@ -87,7 +87,7 @@ async fn rename_in(tx: Tx, user: User, id: PasskeyId, name: String) -> Outcome<P
 
 /// `DELETE /passkeys/{id}`
 pub async fn delete(room: &AuthRoom, signed: Signed, id: &str) -> Result<Response, Error> {
-    let (user, session) = manager(room, signed).await?;
+    let (user, session) = owner(signed)?;
     let id = passkey_id(id)?;
     room.store
         .transact(move |tx| {

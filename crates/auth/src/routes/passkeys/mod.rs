@@ -4,6 +4,7 @@ mod authentication;
 mod manage;
 mod registration;
 
+use http::StatusCode;
 use mainstay_http::{Request, Response};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -11,7 +12,9 @@ use uuid::Uuid;
 use super::{Signed, admin, signed_in};
 use crate::audit::Actor;
 use crate::error::{Error, PasskeyError};
+use crate::passkeys::challenges::{self, Purpose};
 use crate::request::{self, PasskeyBody};
+use crate::response;
 use crate::room::{AuthRoom, Who};
 use crate::sessions::Client;
 use crate::webauthn::{Asked, Refused, RelyingParty};
@@ -88,13 +91,31 @@ impl From<Refused> for PasskeyError {
     }
 }
 
-/// The answer that has a client ask its authenticator.
-fn asked(id: Uuid, asked: &Asked, expires_at: i64) -> Json {
-    json!({"challenge_id": id.to_string(), "options": asked.options, "expires_at": expires_at})
+/// Keeps a challenge. The answer has a client ask its authenticator.
+async fn asked(room: &AuthRoom, purpose: Purpose, asked: &Asked) -> Result<Response, Error> {
+    let id = Uuid::new_v4();
+    let expires_at = challenges::insert(&room.store, id, purpose, &asked.state)
+        .await
+        .map_err(|error| Error::of_database("Database error storing challenge", error))?;
+    let body = json!({"challenge_id": id.to_string(), "options": asked.options, "expires_at": expires_at});
+    Ok(response::json(StatusCode::OK, &body))
 }
 
-/// The challenge that is answered, and the authenticator's answer.
-fn answered(request: &Request) -> Result<(Uuid, Json), Error> {
+/// Takes the challenge that is answered: what is kept of its ceremony, and the authenticator's answer.
+async fn answered(room: &AuthRoom, purpose: Purpose, request: &Request) -> Result<(Json, Json), Error> {
+    let (id, answer) = answer_in(request)?;
+    let challenge = challenges::take(&room.store, id, purpose)
+        .await
+        .map_err(|error| Error::of_database("Database error consuming challenge", error))?;
+    let challenge = challenge.ok_or(PasskeyError::ChallengeNotFound)?;
+    match challenge.is_expired {
+        true => Err(PasskeyError::ChallengeExpired.into()),
+        false => Ok((challenge.state, answer)),
+    }
+}
+
+/// The id of the challenge, and the authenticator's answer.
+fn answer_in(request: &Request) -> Result<(Uuid, Json), Error> {
     let invalid = |message: &str| Error::Validation(message.to_owned());
     let body: PasskeyBody = request::body(request)?;
     if body.challenge_id.is_empty() {

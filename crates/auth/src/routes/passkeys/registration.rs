@@ -9,34 +9,36 @@ use uuid::Uuid;
 
 use super::super::Signed;
 use super::super::factors::{Outcome, owner};
+use super::super::held::held_session;
 use super::{answered, asked, party};
 use crate::audit::{self, Action, Actor};
 use crate::error::{Error, PasskeyError};
-use crate::factors;
-use crate::passkeys::challenges::{self, Purpose};
-use crate::passkeys::{self, PasskeyId};
+use crate::factors::{self, Factor};
+use crate::passkeys::challenges::Purpose;
+use crate::passkeys::{self, Passkey, PasskeyId};
 use crate::response;
 use crate::room::AuthRoom;
-use crate::sessions::{self, Client, Session};
-use crate::store::Tx;
-use crate::users::{self, User};
+use crate::sessions::{Client, Session};
+use crate::store::{Tx, is_taken};
+use crate::users::User;
 use crate::webauthn::{Credential, Made, name_of};
 
-/// The user and the session that may change passkeys. Errors: somebody anonymous, an account of single sign-on, a session
-/// of the first level where there is a second factor.
-pub async fn manager(room: &AuthRoom, signed: Signed) -> Result<(User, Session), Error> {
+/// The user and the session that may make passkeys. Errors: somebody anonymous, an account of single sign-on, a session of
+/// the first level where there is a second factor.
+async fn maker(room: &AuthRoom, signed: Signed) -> Result<(User, Session), Error> {
+    if signed.user.is_sso {
+        return Err(PasskeyError::SsoManaged.into());
+    }
     let (user, session) = owner(signed)?;
     let factors = factors::of_user(&room.store, user.id).await?;
-    if factors.iter().any(|factor| factor.is_verified) && !session.is_second_level() {
-        return Err(PasskeyError::NeedsAal2.into());
-    }
+    may_manage(&factors, &session)?;
     Ok((user, session))
 }
 
-async fn maker(room: &AuthRoom, signed: Signed) -> Result<(User, Session), Error> {
-    match signed.user.is_sso {
-        true => Err(PasskeyError::SsoManaged.into()),
-        false => manager(room, signed).await,
+fn may_manage(factors: &[Factor], session: &Session) -> Result<(), Error> {
+    match factors.iter().any(|factor| factor.is_verified) && !session.is_second_level() {
+        true => Err(PasskeyError::NeedsAal2.into()),
+        false => Ok(()),
     }
 }
 
@@ -50,44 +52,28 @@ pub async fn ask(room: &AuthRoom, signed: Signed, client: &Client) -> Result<Res
     }
     let known = known.into_iter().map(|passkey| passkey.credential.id).collect();
     let ceremony = party(room)?.ask_passkey(&user, known)?;
-    let id = Uuid::new_v4();
-    let expires_at = challenges::insert(&room.store, id, Purpose::Registration(user.id), &ceremony.state)
-        .await
-        .map_err(|error| Error::of_database("Database error storing challenge", error))?;
-    Ok(response::json(StatusCode::OK, &asked(id, &ceremony, expires_at)))
+    asked(room, Purpose::Registration(user.id), &ceremony).await
 }
 
 /// `POST /passkeys/registration/verify`
 pub async fn make(room: &AuthRoom, signed: Signed, request: &Request, client: &Client) -> Result<Response, Error> {
     let (user, session) = maker(room, signed).await?;
     room.limits.passkey_answer(client)?;
-    let (id, answer) = answered(request)?;
-    let challenge = challenges::take(&room.store, id, Purpose::Registration(user.id))
-        .await
-        .map_err(|error| Error::of_database("Database error consuming challenge", error))?;
-    let challenge = challenge.ok_or(PasskeyError::ChallengeNotFound)?;
-    if challenge.is_expired {
-        return Err(PasskeyError::ChallengeExpired.into());
-    }
+    let (state, answer) = answered(room, Purpose::Registration(user.id), request).await?;
     let made = Made::read(&answer).map_err(PasskeyError::from)?;
-    let credential = party(room)?
-        .made_passkey(&challenge.state, &made)
-        .map_err(PasskeyError::from)?;
+    let credential = party(room)?.made_passkey(&state, &made).map_err(PasskeyError::from)?;
     let new = New {
         id: PasskeyId(Uuid::new_v4()),
-        user: user.clone(),
+        user,
         session,
         credential,
         most: room.config.passkeys.per_user_max,
     };
-    let passkey = new.id;
-    room.store
+    let kept = room
+        .store
         .transact(move |tx| keep(tx, new.clone()))
         .await
         .map_err(taken)??;
-    let kept = passkeys::of_user(&room.store, user.id).await?;
-    let kept = kept.iter().find(|kept| kept.id == passkey);
-    let kept = kept.ok_or(PasskeyError::NotFound)?;
     Ok(response::json(StatusCode::OK, &kept.json()))
 }
 
@@ -103,7 +89,7 @@ struct New {
 }
 
 /// Keeps the passkey, unless the user has too many by now, or may not any more.
-async fn keep(tx: Tx, new: New) -> Outcome<()> {
+async fn keep(tx: Tx, new: New) -> Outcome<Passkey> {
     let refused = |error: Error| Ok(Decision::Rollback(Err(error)));
     if let Err(error) = still_manages(&tx, &new.user, &new.session).await? {
         return refused(error);
@@ -118,30 +104,26 @@ async fn keep(tx: Tx, new: New) -> Outcome<()> {
     passkeys::insert(&tx, new.id, new.user.id, name, &new.credential).await?;
     let about = json!({"passkey_id": new.id.to_string()});
     audit::record(&tx, &Actor::from(&new.user), Action::PasskeyCreated, about).await?;
-    Ok(Decision::Commit(Ok(())))
+    let kept = passkeys::of_user_in(&tx, new.user.id).await?;
+    let kept = kept.into_iter().find(|kept| kept.id == new.id);
+    Ok(Decision::Commit(kept.ok_or(PasskeyError::NotFound.into())))
 }
 
-/// Looks again while the user is held: the session may have ended, or a second factor have come, since.
+/// Looks while the user is held: the session may have ended, or a second factor have come, since. Errors: those of whoever
+/// makes passkeys.
 pub async fn still_manages(tx: &Tx, user: &User, session: &Session) -> Result<Result<(), Error>, BackendError> {
-    if users::lock(tx, user.id).await?.is_none() {
-        return Ok(Err(Error::TokenUserNotFound));
-    }
-    let Some(session) = sessions::lock(tx, session.id).await? else {
-        return Ok(Err(Error::TokenSessionNotFound));
+    let session = match held_session(tx, user.id, session.id).await? {
+        Ok(session) => session,
+        Err(error) => return Ok(Err(error)),
     };
     let factors = factors::of_user_in(tx, user.id).await?;
-    Ok(
-        match factors.iter().any(|factor| factor.is_verified) && !session.is_second_level() {
-            true => Err(PasskeyError::NeedsAal2.into()),
-            false => Ok(()),
-        },
-    )
+    Ok(may_manage(&factors, &session))
 }
 
 /// Two users may come with one credential at once.
 fn taken(error: BackendError) -> Error {
-    match &error {
-        BackendError::Refused(refused) if refused.sqlstate == "23505" => PasskeyError::Exists.into(),
-        _ => Error::of_database("Database error creating passkey", error),
+    match is_taken(&error) {
+        true => PasskeyError::Exists.into(),
+        false => Error::of_database("Database error creating passkey", error),
     }
 }
