@@ -1,19 +1,30 @@
-//! Sessions, their refresh tokens, and the claims of access tokens.
+//! Sessions: who has proved to be whom, how, and until when.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`method`] | ways to prove who one is |
+//! | [`tokens`] | refresh tokens |
+//! | [`granted`] | what an answer and an access token are made of |
+
+mod granted;
+mod method;
+mod tokens;
+
+pub use granted::{Granted, REFRESHED_BY, granted, granted_by};
+pub use method::Method;
+pub use tokens::{
+    RefreshToken, USED_TOKENS_KEPT, active_token, insert_token, refresh_token, revoke_family, revoke_token, token,
+};
 
 use jiff::{SignedDuration, Timestamp};
-use mainstay_core::clock;
 use mainstay_core::error::BackendError;
 use mainstay_core::secret::Secret;
-use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
 use crate::config::SessionRules;
-use crate::error::Error;
-use crate::factors::{Factor, Kind};
-use crate::hooks;
-use crate::secrets;
+use crate::factors::Factor;
 use crate::store::{Row, Rows, Store, Tx, optional, text};
-use crate::users::{Profile, UserId};
+use crate::users::UserId;
 
 /// A session's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,86 +33,6 @@ pub struct SessionId(pub Uuid);
 impl std::fmt::Display for SessionId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-/// How somebody has proved who they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    Password,
-    Anonymous,
-    /// A code, or a link whose tokens stand in the address.
-    Otp,
-    MagicLink,
-    Recovery,
-    Invite,
-    EmailSignup,
-    EmailChange,
-    OAuth,
-    /// A message that a wallet has signed.
-    Web3,
-    /// An application of somebody else's acts for the user.
-    OAuthProvider,
-    Passkey,
-    Totp,
-    MfaPhone,
-    MfaWebAuthn,
-    RecoveryCode,
-}
-
-impl Method {
-    /// Those that a session can begin with.
-    const FIRST: [Method; 12] = [
-        Method::Password,
-        Method::Anonymous,
-        Method::Otp,
-        Method::MagicLink,
-        Method::Recovery,
-        Method::Invite,
-        Method::EmailSignup,
-        Method::EmailChange,
-        Method::OAuth,
-        Method::Web3,
-        Method::OAuthProvider,
-        Method::Passkey,
-    ];
-
-    /// As `amr` has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Method::Password => "password",
-            Method::Anonymous => "anonymous",
-            Method::Otp => "otp",
-            Method::MagicLink => "magiclink",
-            Method::Recovery => "recovery",
-            Method::Invite => "invite",
-            Method::EmailSignup => "email/signup",
-            Method::EmailChange => "email_change",
-            Method::OAuth => "oauth",
-            Method::Web3 => "web3",
-            Method::OAuthProvider => "oauth_provider/authorization_code",
-            Method::Passkey => "passkey",
-            Method::Totp => "totp",
-            Method::MfaPhone => "mfa/phone",
-            Method::MfaWebAuthn => "mfa/webauthn",
-            Method::RecoveryCode => "mfa/recovery_code",
-        }
-    }
-
-    /// The method of this name by which a session begins.
-    pub fn of_name(name: &str) -> Option<Self> {
-        Method::FIRST.into_iter().find(|method| method.name() == name)
-    }
-}
-
-impl From<Kind> for Method {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Totp => Method::Totp,
-            Kind::Phone => Method::MfaPhone,
-            Kind::WebAuthn => Method::MfaWebAuthn,
-            Kind::RecoveryCode => Method::RecoveryCode,
-        }
     }
 }
 
@@ -118,9 +49,6 @@ const INSERT: &str = "INSERT INTO auth.sessions (id, user_id, created_at, update
      VALUES ($1::uuid, $2::uuid, now(), now(), 'aal1', $3, $4)";
 const INSERT_METHOD: &str = "INSERT INTO auth.mfa_amr_claims (id, session_id, created_at, updated_at, \
      authentication_method) VALUES ($1::uuid, $2::uuid, now(), now(), $3::text)";
-const INSERT_TOKEN: &str = "INSERT INTO auth.refresh_tokens (instance_id, token, user_id, revoked, created_at, \
-     updated_at, parent, session_id) \
-     VALUES ('00000000-0000-0000-0000-000000000000', $1::text, $2::text, false, now(), now(), $3::text, $4::uuid)";
 const REPEAT_METHOD: &str = "INSERT INTO auth.mfa_amr_claims (id, session_id, created_at, updated_at, \
      authentication_method) VALUES ($1::uuid, $2::uuid, now(), now(), $3::text) \
      ON CONFLICT (session_id, authentication_method) DO UPDATE SET updated_at = excluded.updated_at";
@@ -132,7 +60,6 @@ const LOWER: &str = "UPDATE auth.sessions SET aal = 'aal1', factor_id = NULL, up
      WHERE user_id = $2::uuid AND factor_id = $1::uuid";
 const DELETE_LOWER: &str = "DELETE FROM auth.sessions WHERE user_id = $1::uuid AND id <> $2::uuid \
      AND (aal IS NULL OR aal = 'aal1')";
-const FORGET_TOKENS: &str = "DELETE FROM auth.refresh_tokens WHERE session_id = $1::uuid";
 const BY_ID: &str = "SELECT s.id, s.user_id, s.created_at, s.not_after, s.refreshed_at, s.aal::text \
      FROM auth.sessions s WHERE s.id = $1::uuid";
 const KEEP_UNTIL: &str = "UPDATE auth.sessions SET not_after = $2::timestamptz, updated_at = now() WHERE id = $1::uuid";
@@ -152,44 +79,6 @@ const REFRESHED: &str = "UPDATE auth.sessions SET refreshed_at = $2::timestamp, 
 const DELETE: &str = "DELETE FROM auth.sessions WHERE id = $1::uuid AND user_id = $2::uuid";
 const DELETE_ALL: &str = "DELETE FROM auth.sessions WHERE user_id = $1::uuid";
 const DELETE_OTHERS: &str = "DELETE FROM auth.sessions WHERE user_id = $1::uuid AND id <> $2::uuid";
-const TOKEN: &str = "SELECT t.id, t.token, t.revoked, t.updated_at, t.parent, t.session_id \
-     FROM auth.refresh_tokens t WHERE t.token = $1::text";
-const ACTIVE_TOKEN: &str = "SELECT t.id, t.token, t.revoked, t.updated_at, t.parent, t.session_id \
-     FROM auth.refresh_tokens t WHERE t.session_id = $1::uuid AND t.revoked = false ORDER BY t.id DESC LIMIT 1";
-const REVOKE_TOKEN: &str = "UPDATE auth.refresh_tokens SET revoked = true, updated_at = now() WHERE id = $1::bigint";
-const REVOKE_FAMILY: &str = "UPDATE auth.refresh_tokens SET revoked = true, updated_at = now() \
-     WHERE session_id = $1::uuid AND revoked = false";
-
-const SWEEP: &str = "DELETE FROM auth.refresh_tokens WHERE session_id = $1::uuid AND revoked = true \
-     AND updated_at < $2::timestamptz";
-
-/// How long a used refresh token is remembered, so that a second use of it ends its family.
-pub const USED_TOKENS_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
-
-/// A row of `auth.refresh_tokens`.
-#[derive(Clone, Debug)]
-pub struct RefreshToken {
-    pub id: i64,
-    pub token: Secret<String>,
-    pub is_revoked: bool,
-    pub updated_at: Option<Timestamp>,
-    pub parent: Option<Secret<String>>,
-    /// `None`: made before there were sessions.
-    pub session: Option<SessionId>,
-}
-
-impl RefreshToken {
-    fn read(row: &mut Row) -> Result<Self, BackendError> {
-        Ok(RefreshToken {
-            id: row.integer()?,
-            token: Secret::new(row.text()?),
-            is_revoked: row.flag()?,
-            updated_at: row.time()?,
-            parent: row.maybe()?.map(Secret::new),
-            session: row.maybe_uuid()?.map(SessionId),
-        })
-    }
-}
 
 /// A row of `auth.sessions`.
 #[derive(Clone, Debug)]
@@ -257,34 +146,9 @@ pub async fn is_superseded(
         .any(|other| other.id != session.id && other.ended(rules, now, None).is_none() && other.used_at(None) > used))
 }
 
-/// The refresh token as it is kept.
-pub async fn token(tx: &Tx, token: &Secret<String>) -> Result<Option<RefreshToken>, BackendError> {
-    tx.run(TOKEN, vec![text(token.expose())])
-        .await?
-        .first(RefreshToken::read)
-}
-
-/// The session's token that has not been used yet.
-pub async fn active_token(tx: &Tx, session: SessionId) -> Result<Option<RefreshToken>, BackendError> {
-    tx.run(ACTIVE_TOKEN, vec![text(session)])
-        .await?
-        .first(RefreshToken::read)
-}
-
-pub async fn revoke_token(tx: &Tx, token: &RefreshToken) -> Result<(), BackendError> {
-    tx.run(REVOKE_TOKEN, vec![text(token.id)]).await.map(drop)
-}
-
-/// Nothing of the session can be refreshed any more.
-pub async fn revoke_family(tx: &Tx, session: SessionId) -> Result<(), BackendError> {
-    tx.run(REVOKE_FAMILY, vec![text(session)]).await.map(drop)
-}
-
 /// Remembers that the session was refreshed now, and from where; forgets tokens that were used long ago.
 pub async fn refreshed(tx: &Tx, session: SessionId, now: Timestamp, client: &Client) -> Result<(), BackendError> {
-    if let Ok(before) = now.checked_sub(USED_TOKENS_KEPT) {
-        tx.run(SWEEP, vec![text(session), text(before)]).await?;
-    }
+    tokens::sweep(tx, session, now).await?;
     // The column has no zone: UTC by convention.
     let now = now.strftime("%Y-%m-%d %H:%M:%S%.6f").to_string();
     let values = vec![
@@ -313,25 +177,6 @@ pub async fn end(tx: &Tx, user: UserId, scope: Scope) -> Result<(), BackendError
         Scope::Others(session) => tx.run(DELETE_OTHERS, vec![text(user), text(session)]).await,
     }
     .map(drop)
-}
-
-/// A session that somebody is to be given: everything an answer is made of.
-#[derive(Clone, Debug)]
-pub struct Granted {
-    pub profile: Profile,
-    pub session: SessionId,
-    pub aal: String,
-    /// Newest first: method and time.
-    pub methods: Vec<(String, i64)>,
-    pub refresh_token: Secret<String>,
-    /// Why the tokens are issued: how the user has just proved to be who it is, or `token_refresh`.
-    pub method: String,
-    /// What the access token says.
-    pub claims: Map<String, Json>,
-    /// Seconds since 1970.
-    pub issued_at: i64,
-    /// Seconds since 1970.
-    pub expires_at: i64,
 }
 
 /// The session, if there is one.
@@ -376,7 +221,7 @@ pub async fn keep_until(tx: &Tx, session: SessionId, until: Option<Timestamp>) -
 /// Gives a session to whoever gets the token. Nobody else can refresh it any more, and it does not end with its page.
 pub async fn hand_over(tx: &Tx, session: &Session, token: &Secret<String>) -> Result<(), BackendError> {
     keep_until(tx, session.id, None).await?;
-    tx.run(FORGET_TOKENS, vec![text(session.id)]).await?;
+    tokens::forget_tokens(tx, session.id).await?;
     insert_token(tx, session.user, session.id, token, None).await
 }
 
@@ -421,7 +266,7 @@ pub async fn raise(tx: &Tx, session: &Session, factor: &Factor, token: &Secret<S
     )
     .await?;
     tx.run(RAISE, vec![text(session.id), text(factor.id)]).await?;
-    tx.run(FORGET_TOKENS, vec![text(session.id)]).await?;
+    tokens::forget_tokens(tx, session.id).await?;
     insert_token(tx, session.user, session.id, token, None).await?;
     tx.revoke(session.user.0);
     tx.run(DELETE_LOWER, vec![text(session.user), text(session.id)])
@@ -437,106 +282,11 @@ pub async fn lower(tx: &Tx, factor: &Factor) -> Result<(), BackendError> {
     tx.run(LOWER, vec![text(factor.id), text(factor.user)]).await.map(drop)
 }
 
-/// Keeps a new refresh token, the successor of `parent`.
-pub async fn insert_token(
-    tx: &Tx,
-    user: UserId,
-    session: SessionId,
-    token: &Secret<String>,
-    parent: Option<&str>,
-) -> Result<(), BackendError> {
-    let values = vec![text(token.expose()), text(user), optional(parent), text(session)];
-    tx.run(INSERT_TOKEN, values).await.map(drop)
-}
-
-/// Why a token is issued at a refresh, as hooks are told.
-pub const REFRESHED_BY: &str = "token_refresh";
-
-/// The session as it now stands, for an answer, with what its access token says. `None`: the user or the session is gone.
-pub async fn granted(
-    tx: &Tx,
-    user: UserId,
-    session: SessionId,
-    refresh_token: Secret<String>,
-) -> Result<Option<Granted>, BackendError> {
-    granted_by(tx, user, session, refresh_token, None).await
-}
-
-/// The same; `means` is why the token is issued, where that is not the session's newest method.
-pub async fn granted_by(
-    tx: &Tx,
-    user: UserId,
-    session: SessionId,
-    refresh_token: Secret<String>,
-    means: Option<&str>,
-) -> Result<Option<Granted>, BackendError> {
-    let Some(profile) = crate::users::profile_in(tx, user).await? else {
-        return Ok(None);
-    };
-    let Some(found) = tx.run(BY_ID, vec![text(session)]).await?.first(Session::read)? else {
-        return Ok(None);
-    };
-    let issued_at = clock::now().as_second();
-    let mut granted = Granted {
-        profile,
-        session,
-        aal: found.aal,
-        methods: methods(tx.run(METHODS, vec![text(session)]).await?)?,
-        refresh_token,
-        method: String::new(),
-        claims: Map::new(),
-        issued_at,
-        expires_at: issued_at + tx.issuing().expiry_seconds,
-    };
-    let newest = granted.methods.first().map(|(method, _)| method.as_str());
-    granted.method = means.or(newest).unwrap_or_default().to_owned();
-    let claims = claims(&granted, &tx.issuing().issuer);
-    granted.claims = hooks::customised(tx, user, claims, &granted.method).await?;
-    Ok(Some(granted))
-}
-
 fn methods(rows: Rows) -> Result<Vec<(String, i64)>, BackendError> {
     rows.all(|row| {
         let name = row.text()?;
         Ok((name, row.time()?.map_or(0, Timestamp::as_second)))
     })
-}
-
-/// Letters of a refresh token: 124 bits.
-const TOKEN_LETTERS: usize = 24;
-
-/// A new refresh token. Letters and digits, as clients may expect; longer than the protocol's own.
-pub fn refresh_token() -> Result<Secret<String>, Error> {
-    secrets::letters(b"abcdefghijklmnopqrstuvwxyz0123456789", TOKEN_LETTERS)
-}
-
-/// The claims of an access token.
-fn claims(granted: &Granted, issuer: &str) -> Map<String, Json> {
-    let user = &granted.profile.user;
-    let methods: Vec<Json> = granted
-        .methods
-        .iter()
-        .map(|(method, timestamp)| json!({"method": method, "timestamp": timestamp}))
-        .collect();
-    let mut claims = Map::new();
-    let mut put = |name: &str, value: Json| {
-        claims.insert(name.to_owned(), value);
-    };
-    put("iss", json!(issuer));
-    put("sub", json!(user.id.to_string()));
-    put("aud", json!(user.aud));
-    put("exp", json!(granted.expires_at));
-    put("iat", json!(granted.issued_at));
-    put("email", json!(user.email));
-    put("phone", json!(user.phone));
-    put("app_metadata", Json::Object(user.app_metadata.clone()));
-    put("user_metadata", Json::Object(user.user_metadata.clone()));
-    put("role", json!(user.role));
-    put("aal", json!(granted.aal));
-    put("amr", Json::Array(methods));
-    put("session_id", json!(granted.session.to_string()));
-    put("is_anonymous", json!(user.is_anonymous));
-    claims
 }
 
 #[cfg(test)]
@@ -580,20 +330,5 @@ mod tests {
             Some(" (Inactivity)")
         );
         assert_eq!(dated.ended(&rules(None, None), now, None), Some(""));
-    }
-
-    #[test]
-    fn refresh_tokens_are_letters_and_digits_and_differ() {
-        let tokens: std::collections::HashSet<String> =
-            (0..1000).map(|_| refresh_token().unwrap().expose().clone()).collect();
-        assert_eq!(tokens.len(), 1000);
-        for token in &tokens {
-            assert_eq!(token.len(), TOKEN_LETTERS);
-            assert!(
-                token
-                    .bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-            );
-        }
     }
 }
