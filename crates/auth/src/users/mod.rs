@@ -1,4 +1,8 @@
-//! Users: reading them, writing them, and how the protocol shows them.
+//! Users: reading them, writing them, and how the protocol shows them ([`profile`](mod@profile)).
+
+mod profile;
+
+pub use profile::{Profile, page, profile, profile_in};
 
 use jiff::Timestamp;
 use mainstay_core::error::BackendError;
@@ -7,11 +11,10 @@ use mainstay_core::secret::Secret;
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
-use crate::factors::{self, Factor};
-use crate::identities::{self, Identity};
+use crate::factors;
+use crate::identities;
 use crate::one_time_tokens;
 use crate::passkeys;
-use crate::response::time;
 use crate::routes::Imported;
 use crate::secrets;
 use crate::store::{Row, Store, Tx, optional, text};
@@ -40,6 +43,8 @@ macro_rules! columns {
          u.deleted_at, u.is_anonymous, u.is_sso_user"
     };
 }
+
+use columns;
 
 const BY_ID: &str = concat!("SELECT ", columns!(), " FROM auth.users u WHERE u.id = $1::uuid");
 const BY_EMAIL: &str = concat!(
@@ -90,21 +95,6 @@ const INSERT_IMPORTED: &str = "INSERT INTO auth.users (instance_id, id, aud, rol
 const IS_THERE: &str = "SELECT u.id FROM auth.users u WHERE u.id = $1::uuid \
      OR (u.email = $2::text AND u.is_sso_user = false) OR u.phone = $3::text LIMIT 1";
 
-const PAGE: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM auth.users u WHERE u.aud = $1::text ORDER BY u.created_at DESC, u.id LIMIT $2::bigint OFFSET $3::bigint"
-);
-const COUNT: &str = "SELECT count(*) FROM auth.users u WHERE u.aud = $1::text";
-const PAGE_WITH: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM auth.users u WHERE u.aud = $1::text AND (strpos(lower(u.email), $4::text) > 0 \
-     OR strpos(lower(u.raw_user_meta_data ->> 'full_name'), $4::text) > 0) \
-     ORDER BY u.created_at DESC, u.id LIMIT $2::bigint OFFSET $3::bigint"
-);
-const COUNT_WITH: &str = "SELECT count(*) FROM auth.users u WHERE u.aud = $1::text \
-     AND (strpos(lower(u.email), $2::text) > 0 OR strpos(lower(u.raw_user_meta_data ->> 'full_name'), $2::text) > 0)";
 const SET_ROLE: &str = "UPDATE auth.users SET role = $2::text, updated_at = now() WHERE id = $1::uuid";
 const SET_BAN: &str = "UPDATE auth.users SET banned_until = $2::timestamptz, updated_at = now() WHERE id = $1::uuid";
 const SET_PHONE: &str = "UPDATE auth.users SET phone = $2::text, updated_at = now() WHERE id = $1::uuid";
@@ -147,14 +137,6 @@ pub struct User {
     pub deleted_at: Option<Timestamp>,
     pub is_anonymous: bool,
     pub is_sso: bool,
-}
-
-/// A user with what the protocol shows beside the row.
-#[derive(Clone, Debug)]
-pub struct Profile {
-    pub user: User,
-    pub identities: Vec<Identity>,
-    pub factors: Vec<Factor>,
 }
 
 /// What a new user begins with.
@@ -231,68 +213,6 @@ impl User {
     }
 }
 
-impl Profile {
-    /// True if a second factor has been proved once: then some things need it again.
-    pub fn has_second_factor(&self) -> bool {
-        self.factors.iter().any(|factor| factor.is_verified)
-    }
-
-    /// The user as the protocol shows it.
-    pub fn json(&self) -> Json {
-        let user = &self.user;
-        let mut out = Map::new();
-        let mut put = |name: &str, value: Json| {
-            out.insert(name.to_owned(), value);
-        };
-        let when = |at: Option<Timestamp>| at.map(time);
-        let filled = |text: &str| (!text.is_empty()).then(|| json!(text));
-        put("id", json!(user.id.to_string()));
-        put("aud", json!(user.aud));
-        put("role", json!(user.role));
-        put("email", json!(user.email));
-        for (name, value) in [
-            ("email_confirmed_at", when(user.email_confirmed_at)),
-            ("invited_at", when(user.invited_at)),
-            ("phone", Some(json!(user.phone))),
-            ("phone_confirmed_at", when(user.phone_confirmed_at)),
-            ("confirmation_sent_at", when(user.confirmation_sent_at)),
-            ("confirmed_at", when(user.confirmed_at)),
-            ("recovery_sent_at", when(user.recovery_sent_at)),
-            ("new_email", filled(&user.new_email)),
-            ("email_change_sent_at", when(user.email_change_sent_at)),
-            ("new_phone", filled(&user.new_phone)),
-            ("phone_change_sent_at", when(user.phone_change_sent_at)),
-            ("reauthentication_sent_at", when(user.reauthentication_sent_at)),
-            ("last_sign_in_at", when(user.last_sign_in_at)),
-        ] {
-            if let Some(value) = value {
-                put(name, value);
-            }
-        }
-        put("app_metadata", Json::Object(user.app_metadata.clone()));
-        put("user_metadata", Json::Object(user.user_metadata.clone()));
-        if !self.factors.is_empty() {
-            put("factors", Json::Array(self.factors.iter().map(Factor::json).collect()));
-        }
-        put(
-            "identities",
-            Json::Array(self.identities.iter().map(Identity::json).collect()),
-        );
-        put("created_at", when(user.created_at).unwrap_or(Json::Null));
-        put("updated_at", when(user.updated_at).unwrap_or(Json::Null));
-        for (name, value) in [
-            ("banned_until", when(user.banned_until)),
-            ("deleted_at", when(user.deleted_at)),
-        ] {
-            if let Some(value) = value {
-                put(name, value);
-            }
-        }
-        put("is_anonymous", json!(user.is_anonymous));
-        Json::Object(out)
-    }
-}
-
 /// The user with this id.
 pub async fn by_id(store: &Store, id: UserId) -> Result<Option<User>, BackendError> {
     store.run(BY_ID, vec![text(id)]).await?.first(User::read)
@@ -310,32 +230,9 @@ pub async fn by_phone(store: &Store, phone: &str) -> Result<Option<User>, Backen
     store.run(BY_PHONE, values).await?.first(User::read)
 }
 
-/// The user with identities and factors.
-pub async fn profile(store: &Store, user: User) -> Result<Profile, BackendError> {
-    let identities = identities::of_user(store, user.id).await?;
-    let factors = factors::of_user(store, user.id).await?;
-    Ok(Profile {
-        user,
-        identities,
-        factors,
-    })
-}
-
 /// The user with this id, in a transaction.
 pub async fn by_id_in(tx: &Tx, id: UserId) -> Result<Option<User>, BackendError> {
     tx.run(BY_ID, vec![text(id)]).await?.first(User::read)
-}
-
-/// The same in a transaction. A user who has just been there is there.
-pub async fn profile_in(tx: &Tx, id: UserId) -> Result<Option<Profile>, BackendError> {
-    let Some(user) = by_id_in(tx, id).await? else {
-        return Ok(None);
-    };
-    Ok(Some(Profile {
-        identities: identities::of_user_in(tx, id).await?,
-        factors: factors::of_user_in(tx, id).await?,
-        user,
-    }))
 }
 
 /// Holds the user's row until the transaction ends, and gives it as it is once it is held. `None`: there is no such user.
@@ -404,40 +301,6 @@ pub async fn set_app_metadata(tx: &Tx, id: UserId, metadata: &Map<String, Json>)
     tx.run(SET_APP_METADATA, vec![text(id), object(metadata)])
         .await
         .map(drop)
-}
-
-/// One page of users, newest first, and how many there are in all. `word`: only those whose address or full name has it
-/// in it, in any case.
-pub async fn page(
-    store: &Store,
-    word: Option<&str>,
-    limit: u64,
-    offset: u64,
-) -> Result<(Vec<Profile>, u64), BackendError> {
-    let mut counted = vec![text(AUDIENCE)];
-    let mut paged = vec![text(AUDIENCE), text(limit), text(offset)];
-    let (count, page) = match word {
-        None => (COUNT, PAGE),
-        Some(word) => {
-            let word = text(word.to_lowercase());
-            counted.push(word.clone());
-            paged.push(word);
-            (COUNT_WITH, PAGE_WITH)
-        }
-    };
-    let total = store.run(count, counted).await?.first(Row::integer)?;
-    let users = store.run(page, paged).await?.all(User::read)?;
-    let mut profiles = Vec::with_capacity(users.len());
-    let mut identities = identities::of_users(store, users.iter().map(|user| user.id)).await?;
-    let mut factors = factors::of_users(store, users.iter().map(|user| user.id)).await?;
-    for user in users {
-        profiles.push(Profile {
-            identities: identities.remove(&user.id).unwrap_or_default(),
-            factors: factors.remove(&user.id).unwrap_or_default(),
-            user,
-        });
-    }
-    Ok((profiles, total.and_then(|total| total.try_into().ok()).unwrap_or(0)))
 }
 
 pub async fn set_role(tx: &Tx, id: UserId, role: &str) -> Result<(), BackendError> {
