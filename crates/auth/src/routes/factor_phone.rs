@@ -12,7 +12,8 @@ use mainstay_http::{Request, Response};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::factors::{Outcome, challenged};
+use super::factor_answers::challenged;
+use super::factors::Outcome;
 use super::phone;
 use crate::config::CHALLENGE_LIFETIME;
 use crate::error::{Error, MfaError};

@@ -10,7 +10,8 @@ use mainstay_http::Response;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::factors::{Outcome, asked, challenged, enrol, held, settle};
+use super::factor_answers::{asked, challenged, held, settle};
+use super::factors::{Outcome, enrol};
 use super::passkeys::party;
 use crate::error::{Error, MfaError};
 use crate::factors::attempts::{self, What};

@@ -8,6 +8,7 @@ mod audit;
 mod callers;
 mod entering;
 mod external;
+mod factor_answers;
 mod factor_phone;
 mod factors;
 mod held;

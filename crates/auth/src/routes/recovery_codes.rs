@@ -10,7 +10,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::Signed;
-use super::factors::{Outcome, about, drop_factor, owner, settle};
+use super::factor_answers::settle;
+use super::factors::{Outcome, about, drop_factor, owner};
 use super::held::held_session;
 use crate::audit::{self, Action};
 use crate::error::{Error, MfaError};
