@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::auth::{Auth, PASSWORD, on_each_engine, session};
 use crate::auth_mail::{CLOCK, CONFIRMATIONS, SETTINGS, on_each_engine_in_dev};
+use crate::auth_questions::questions;
 use crate::oauth_provider::{encoded, query};
 
 const VERSION: &str = "x-supabase-api-version";
@@ -23,80 +24,6 @@ fn decision(answer: &Answer) -> (u16, String) {
     (answer.status.as_u16(), code.unwrap_or_default().to_owned())
 }
 
-/// Questions of every kind: good, wrong, unknown, of somebody else, unreadable.
-fn questions(ann: &str) -> Vec<(Method, String, Value)> {
-    let post = |path: &str, body: Value| (Method::POST, path.to_owned(), body);
-    let get = |path: &str| (Method::GET, path.to_owned(), Value::Null);
-    vec![
-        post(
-            "/token?grant_type=password",
-            json!({"email": "ann@example.com", "password": "wrong"}),
-        ),
-        post(
-            "/token?grant_type=password",
-            json!({"email": "nobody@example.com", "password": "wrong"}),
-        ),
-        post("/token?grant_type=password", json!({"email": 1})),
-        post(
-            "/token?grant_type=password",
-            json!({"email": "ann@example.com", "phone": "4799999991", "password": "x"}),
-        ),
-        post("/token?grant_type=refresh_token", json!({"refresh_token": "unknown"})),
-        post(
-            "/token?grant_type=pkce",
-            json!({"auth_code": "x", "code_verifier": "x".repeat(43)}),
-        ),
-        post("/token?grant_type=nothing", json!({})),
-        post("/token", json!({})),
-        post("/signup", json!({"email": "ann@example.com", "password": PASSWORD})),
-        post("/signup", json!({"email": "new@example.com", "password": "x"})),
-        post("/signup", json!({"email": "nonsense", "password": PASSWORD})),
-        post("/signup", json!({})),
-        post("/otp", json!({})),
-        post(
-            "/otp",
-            json!({"email": "nobody@example.com", "create_user": false, "channel": "sms"}),
-        ),
-        post("/recover", json!({})),
-        post("/resend", json!({"type": "nothing", "email": "ann@example.com"})),
-        post("/verify", json!({"type": "email", "token_hash": "x"})),
-        post("/verify", json!({"type": "nothing", "token_hash": "x"})),
-        post("/factors", json!({"factor_type": "nothing"})),
-        post("/logout?scope=nothing", json!({})),
-        post("/invite", json!({"email": "x@example.com"})),
-        post("/admin/users", json!({"email": "ann@example.com"})),
-        post("/admin/generate_link", json!({"type": "nothing"})),
-        post("/oauth/clients/register", json!({"redirect_uris": []})),
-        post("/nowhere", json!({})),
-        get("/user"),
-        get("/settings"),
-        get("/health"),
-        get("/reauthenticate"),
-        get("/user/identities/authorize?provider=nobody"),
-        get("/factors/recovery-codes"),
-        get("/admin/users"),
-        get("/admin/users/nonsense"),
-        get(&format!("/admin/users/{ann}")),
-        get("/admin/audit"),
-        get("/authorize?provider=nobody"),
-        get("/verify?type=nothing"),
-        get("/token"),
-        (Method::PUT, "/user".into(), json!({"email": "nonsense"})),
-        (Method::PUT, "/user".into(), json!({"app_metadata": {}})),
-        (
-            Method::PUT,
-            format!("/admin/users/{ann}"),
-            json!({"role": "x".repeat(64)}),
-        ),
-        (
-            Method::DELETE,
-            "/admin/users/00000000-0000-4000-8000-000000000000".into(),
-            json!({}),
-        ),
-        (Method::DELETE, "/factors/nonsense".into(), Value::Null),
-    ]
-}
-
 fn bytes_of(body: &Value) -> Bytes {
     match body {
         Value::Null => Bytes::new(),
@@ -106,7 +33,8 @@ fn bytes_of(body: &Value) -> Bytes {
 
 fn project() -> Project {
     Project::new().config(
-        "[auth.oauth_server]\nenabled = true\nallow_dynamic_registration = true\nauthorization_url_path = \"/consent\"\n",
+        "[auth.oauth_server]\nenabled = true\nallow_dynamic_registration = true\nauthorization_url_path = \"/consent\"\n\
+         [auth.passkey]\nenabled = true\n[auth.web3.solana]\nenabled = true\n[auth.mfa.phone]\nenroll_enabled = true\n",
     )
 }
 

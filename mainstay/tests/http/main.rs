@@ -38,6 +38,7 @@ mod auth_passkey_answers;
 mod auth_passkey_users;
 mod auth_passkeys;
 mod auth_phone;
+mod auth_questions;
 mod auth_recovery_codes;
 mod auth_routes;
 mod auth_secrets;
