@@ -12,6 +12,7 @@ use crate::auth::{Auth, PASSWORD, Session, refused_start, session_by_any_clock};
 use crate::auth_crash_flows::{Ask, callback, exchange, has_landed, is_good};
 use crate::auth_factors::project as with_factors;
 use crate::auth_mail::SETTINGS;
+use crate::auth_other_ways::OF_OTHER_WAYS;
 use crate::authenticator::App;
 use crate::both::PROGRAM;
 use crate::oauth::{CHALLENGE, VERIFIER};
@@ -28,8 +29,13 @@ struct Moved {
 
 impl Moved {
     async fn start(engine: Engine, provider: &Provider) -> Self {
+        let settings = SETTINGS.replacen(
+            "[auth]\n",
+            "[auth]\nenable_manual_linking = true\nenable_anonymous_sign_ins = true\n",
+            1,
+        );
         let project = with_factors().config(&format!(
-            "{}{SETTINGS}double_confirm_changes = false\n\
+            "{}{settings}double_confirm_changes = false\n{OF_OTHER_WAYS}\
              [auth.oauth_server]\nenabled = true\nallow_dynamic_registration = true\nauthorization_url_path = \"/consent\"\n",
             provider.settings()
         ));
@@ -173,6 +179,7 @@ impl Moved {
         let answer = json!({"challenge_id": challenge["id"], "code": app.code(seconds / 30)});
         let verify = Ask::post(&format!("/factors/{}/verify", app.id), &answer).by_user(&own.access_token);
         all.push(("a challenge", verify));
+        all.extend(auth.pending_of_other_ways(provider, who, seconds).await);
         all
     }
 

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::auth::{Auth, PASSWORD, on_each_engine, session};
 use crate::auth_crash_flows::{Ask, callback, exchange, has_landed};
-use crate::auth_mail::{on_each_engine_in_dev, project};
+use crate::auth_mail::{CLOCK, SETTINGS, on_each_engine_in_dev, project};
+use crate::auth_other_ways::OF_OTHER_WAYS;
 use crate::oauth::CHALLENGE;
 use crate::oauth_provider::{Person, Provider, query};
 
@@ -168,6 +169,26 @@ async fn of_many_refreshes_with_one_token_all_get_the_same_next_one() {
         // Whoever came while the first was answered gets its successor; nobody is signed out, and no second family grows.
         assert_eq!(next.len(), 1, "{next:?}");
         session(&auth.refresh(next.first().unwrap()).await);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_every_other_way_leaves_is_redeemed_by_one_of_many() {
+    let provider = Provider::start().await;
+    let open = "[auth]\nenable_manual_linking = true\nenable_anonymous_sign_ins = true\n";
+    let project = || {
+        let settings = SETTINGS.replacen("[auth]\n", open, 1);
+        let settings = format!(
+            "{}{settings}double_confirm_changes = false\n{OF_OTHER_WAYS}",
+            provider.settings()
+        );
+        mainstay_testing::Project::of(CLOCK).config(&settings)
+    };
+    on_each_engine_in_dev(project, async |_, auth: Auth| {
+        for (what, ask) in auth.pending_of_other_ways(&provider, "many", 0).await {
+            one_of(&auth, what, &ask).await;
+        }
     })
     .await;
 }

@@ -30,6 +30,7 @@ mod auth_mass_assignment;
 mod auth_notices;
 mod auth_one_time;
 mod auth_order_of_checks;
+mod auth_other_ways;
 mod auth_pages;
 mod auth_pages_account;
 mod auth_pages_consent;
