@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use http::Method;
-use mainstay_testing::{Answer, Client, MailServer, Project};
+use mainstay_testing::{Answer, Client, MailServer, Project, token};
 use serde_json::{Value, json};
 
 use crate::auth::{Auth, PASSWORD, on_each_engine, session};
@@ -114,7 +114,7 @@ pub fn callback(away: &Answer, provider: &Provider, person: &Person) -> Ask {
 
 /// What a client knows when the server is gone.
 #[derive(Default)]
-struct Known {
+pub struct Known {
     /// Redeemed, and answered.
     used: Vec<Ask>,
     /// Sent, and not answered.
@@ -122,7 +122,11 @@ struct Known {
     /// The last refresh token of each session that the client counts on.
     sessions: HashMap<String, String>,
     /// Who has which address and password, where both were answered.
-    accounts: HashMap<String, String>,
+    pub accounts: HashMap<String, String>,
+    /// The last refresh token of what each application was given.
+    pub grants: HashMap<String, String>,
+    /// Cookies of browsers that are signed in on the pages.
+    pub cookies: Vec<String>,
     /// To whom a mail was promised.
     promised: Vec<String>,
     answers: usize,
@@ -130,22 +134,24 @@ struct Known {
 
 /// A client that goes one way again and again.
 #[derive(Clone)]
-struct Walker {
-    client: Client,
+pub struct Walker {
+    pub client: Client,
+    /// Asks with the secret key.
+    pub admin: Client,
     mail: Arc<MailServer>,
-    provider: Provider,
+    pub provider: Provider,
     stop: Arc<AtomicBool>,
     known: Arc<Mutex<Known>>,
     name: String,
 }
 
 impl Walker {
-    fn know<T>(&self, change: impl FnOnce(&mut Known) -> T) -> T {
+    pub fn know<T>(&self, change: impl FnOnce(&mut Known) -> T) -> T {
         change(&mut self.known.lock().unwrap())
     }
 
     /// `None`: the server is gone.
-    async fn ask(&self, ask: Ask) -> Option<Answer> {
+    pub async fn ask(&self, ask: Ask) -> Option<Answer> {
         let answer = ask.send(&self.client).await.ok()?;
         assert!(
             answer.status.as_u16() < 500,
@@ -159,10 +165,16 @@ impl Walker {
     }
 
     /// The same for what may work once.
-    async fn redeem(&self, ask: Ask) -> Option<Answer> {
+    pub async fn redeem(&self, ask: Ask) -> Option<Answer> {
+        let again = ask.clone();
+        self.redeem_or(ask, again).await
+    }
+
+    /// The same where `again` is what would use the same once more.
+    pub async fn redeem_or(&self, ask: Ask, again: Ask) -> Option<Answer> {
         match ask.send(&self.client).await {
             Err(_) => {
-                self.know(|known| known.unsure.push(ask));
+                self.know(|known| known.unsure.push(again));
                 None
             }
             Ok(answer) => {
@@ -175,7 +187,7 @@ impl Walker {
                     answer.headers
                 );
                 self.know(|known| {
-                    known.used.push(ask);
+                    known.used.push(again);
                     known.answers += 1;
                 });
                 Some(answer)
@@ -183,16 +195,16 @@ impl Walker {
         }
     }
 
-    fn holds(&self, session: &str, token: &str) {
+    pub fn holds(&self, session: &str, token: &str) {
         self.know(|known| known.sessions.insert(session.to_owned(), token.to_owned()));
     }
 
-    fn lets_go(&self, session: &str) {
+    pub fn lets_go(&self, session: &str) {
         self.know(|known| known.sessions.remove(session));
     }
 
     /// Waits for the `count`th mail to an address. `None`: the server is gone.
-    async fn mail(&self, to: &str, count: usize) -> Option<String> {
+    pub async fn mail(&self, to: &str, count: usize) -> Option<String> {
         let begun = Instant::now();
         loop {
             let received = self.mail.received();
@@ -200,16 +212,22 @@ impl Walker {
             if let Some(mail) = own.nth(count - 1) {
                 return Some(mail.text());
             }
-            if self.stop.load(Ordering::Relaxed) {
-                return None;
-            }
-            assert!(begun.elapsed() < PATIENCE, "{}: no mail {count} to {to}", self.name);
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            self.pause(begun, to).await?;
         }
     }
 
+    /// Waits a little for a message that was promised at `begun`. `None`: the server is gone.
+    pub async fn pause(&self, begun: Instant, to: &str) -> Option<()> {
+        if self.stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{}: no message to {to}", self.name);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        Some(())
+    }
+
     /// Makes a user who has proved the address. Gives the access token.
-    async fn sign_up(&self, email: &str) -> Option<String> {
+    pub async fn sign_up(&self, email: &str) -> Option<String> {
         let body = json!({"email": email, "password": PASSWORD});
         self.ask(Ask::post("/signup", &body)).await?;
         self.know(|known| known.promised.push(email.to_owned()));
@@ -220,13 +238,13 @@ impl Walker {
         Some(self.signed_in(email, &answer))
     }
 
-    fn signed_in(&self, name: &str, answer: &Answer) -> String {
+    pub fn signed_in(&self, name: &str, answer: &Answer) -> String {
         let body = answer.json();
         self.holds(name, body["refresh_token"].as_str().unwrap());
         body["access_token"].as_str().unwrap().to_owned()
     }
 
-    async fn refreshed(&self, name: &str) -> Option<String> {
+    pub async fn refreshed(&self, name: &str) -> Option<String> {
         let token = self.know(|known| known.sessions[name].clone());
         let body = json!({"refresh_token": token});
         let answer = self.ask(Ask::post("/token?grant_type=refresh_token", &body)).await?;
@@ -242,7 +260,7 @@ pub fn parameter(mail: &str, name: &str) -> String {
     pair(link.split_once('?').unwrap().1, name).unwrap()
 }
 
-type Way = fn(Walker, String) -> BoxFuture<'static, Option<()>>;
+pub type Way = fn(Walker, String) -> BoxFuture<'static, Option<()>>;
 
 /// Every way, by its name.
 fn ways() -> [(&'static str, Way); 8] {
@@ -428,16 +446,39 @@ async fn application(walker: Walker, email: String) -> Option<()> {
                 ("client_id", id),
             ],
         );
-        walker.redeem(token).await?;
+        let given = walker.redeem(token).await?.json();
+        let mut refresh = given["refresh_token"].as_str().unwrap().to_owned();
+        let of = format!("{id} {question}");
+        for _ in 0..2 {
+            walker.know(|known| known.grants.insert(of.clone(), format!("{id} {refresh}")));
+            let next = walker.ask(refreshing(id, &refresh)).await?;
+            assert_eq!(next.status, 200, "{}", next.text());
+            refresh = next.json()["refresh_token"].as_str().unwrap().to_owned();
+        }
+        walker.know(|known| known.grants.insert(of, format!("{id} {refresh}")));
     }
     Some(())
 }
 
+fn refreshing(client: &str, token: &str) -> Ask {
+    let fields = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", token),
+        ("client_id", client),
+    ];
+    Ask::form("/oauth/token", &fields)
+}
+
 fn project(mail: &MailServer, provider: &Provider) -> Project {
+    project_with(mail, provider, "", "")
+}
+
+/// A project whose mail goes to `mail`, with more settings of `[auth]` and `[auth.email]`.
+pub fn project_with(mail: &MailServer, provider: &Provider, of_auth: &str, of_email: &str) -> Project {
     Project::of(HURRY).config(&format!(
-        "{}[auth]\nsite_url = \"https://shop.example\"\n[auth.rate_limit]\nemail_sent = 1000000\n\
+        "{}[auth]\nsite_url = \"https://shop.example\"\n{of_auth}[auth.rate_limit]\nemail_sent = 1000000\n\
          [auth.oauth_server]\nenabled = true\nallow_dynamic_registration = true\nauthorization_url_path = \"/consent\"\n\
-         [auth.email]\nmax_frequency = \"0s\"\nenable_confirmations = true\n\
+         [auth.email]\nmax_frequency = \"0s\"\nenable_confirmations = true\n{of_email}\
          [auth.email.smtp]\nhost = \"127.0.0.1\"\nport = {}\nuser = \"u\"\npass = \"p\"\nadmin_email = \"shop@example.com\"\n",
         provider.settings(),
         mail.port()
@@ -446,6 +487,11 @@ fn project(mail: &MailServer, provider: &Provider) -> Project {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_in_every_flow_loses_nothing_and_redeems_nothing_twice() {
+    kill_9_in(&ways(), project).await;
+}
+
+/// Clients go these ways until the server is killed. What they know of is looked at when it runs again.
+pub async fn kill_9_in(ways: &[(&'static str, Way)], project: impl Fn(&MailServer, &Provider) -> Project) {
     let provider = Provider::start().await;
     let mail = Arc::new(MailServer::start().await);
     let counts = Mutex::new([0_usize; 3]);
@@ -456,9 +502,10 @@ async fn kill_9_in_every_flow_loses_nothing_and_redeems_nothing_twice() {
                 let stop = Arc::new(AtomicBool::new(false));
                 let mut lives = Vec::new();
                 let mut walkers = Vec::new();
-                for (name, way) in ways() {
+                for &(name, way) in ways {
                     let walker = Walker {
                         client: auth.client(None),
+                        admin: auth.client(Some(&token::role("service_role"))),
                         mail: mail.clone(),
                         provider: provider.clone(),
                         stop: stop.clone(),
@@ -505,6 +552,12 @@ async fn kill_9_in_every_flow_loses_nothing_and_redeems_nothing_twice() {
 /// What holds once the server runs again.
 async fn after(auth: &Auth, name: &str, known: &Known, mail: &MailServer, counts: &Mutex<[usize; 3]>) {
     let client = auth.client(None);
+    // Before its code comes again, which ends what it gave.
+    for (of, grant) in &known.grants {
+        let (id, token) = grant.split_once(' ').unwrap();
+        let answer = refreshing(id, token).send(&client).await.unwrap();
+        assert_eq!(answer.status, 200, "{name}: {of}: {}", answer.text());
+    }
     for ask in &known.used {
         let again = ask.send(&client).await.unwrap();
         assert!(
@@ -531,6 +584,14 @@ async fn after(auth: &Auth, name: &str, known: &Known, mail: &MailServer, counts
     for (email, password) in &known.accounts {
         let answer = auth.try_sign_in(email, password).await;
         assert_eq!(answer.status, 200, "{name}: {email}: {}", answer.text());
+    }
+    for cookie in &known.cookies {
+        let page = Ask::get("/pages/account")
+            .with("cookie", cookie)
+            .send(&client)
+            .await
+            .unwrap();
+        assert_eq!(page.status, 200, "{name}: {}", page.header("location"));
     }
     auth.call("hurry", json!({})).await;
     for email in &known.promised {

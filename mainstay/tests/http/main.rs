@@ -14,6 +14,7 @@ mod auth_clock;
 mod auth_confirmations;
 mod auth_crash;
 mod auth_crash_flows;
+mod auth_crash_ways;
 mod auth_factors;
 mod auth_factors_phone;
 mod auth_guards;
