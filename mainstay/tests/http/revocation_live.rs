@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::auth::{Auth, PASSWORD, Session, on_each_engine, refusal, refused, send};
 
-const NOTES: &str = "
+pub const NOTES: &str = "
     create table notes (id int primary key, owner uuid default auth.uid(), body text);
     alter table notes enable row level security;
     create policy own on notes using (owner = auth.uid()) with check (owner = auth.uid());
@@ -55,7 +55,7 @@ async fn by(client: &Client, way: &(&str, &str, &'static str)) -> Answer {
 }
 
 /// Every way is open to the session, or is closed with this reason.
-async fn expect(auth: &Auth, of: &Session, reason: Option<&str>) {
+pub async fn expect(auth: &Auth, of: &Session, reason: Option<&str>) {
     let bearer = auth.client(Some(&of.access_token));
     let by_key = auth.client(None).with("apikey", &of.access_token);
     for client in [&bearer, &by_key] {
@@ -83,7 +83,7 @@ async fn expect(auth: &Auth, of: &Session, reason: Option<&str>) {
     }
 }
 
-async fn admin(auth: &Auth, method: Method, id: &str, body: Value) {
+pub async fn admin(auth: &Auth, method: Method, id: &str, body: Value) {
     let client = auth.client(Some(&token::role("service_role")));
     let answer = send(&client, method, &format!("/admin/users/{id}"), body).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -95,8 +95,8 @@ async fn sign_out(auth: &Auth, of: &Session, scope: &str) {
     assert_eq!(out.status, 204);
 }
 
-const ENDED: Option<&str> = Some("JWT session has ended");
-const BANNED: Option<&str> = Some("JWT user is banned");
+pub const ENDED: Option<&str> = Some("JWT session has ended");
+pub const BANNED: Option<&str> = Some("JWT user is banned");
 
 #[tokio::test]
 async fn whatever_ends_a_session_ends_its_token_everywhere_at_once() {

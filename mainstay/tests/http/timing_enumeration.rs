@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::auth::{Auth, PASSWORD, on_each_engine, send};
 
 /// Hashes of passwords that the server has computed.
-async fn hashes(auth: &Auth) -> u64 {
+pub async fn hashes(auth: &Auth) -> u64 {
     let text = auth
         .server
         .service()
