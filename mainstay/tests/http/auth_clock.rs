@@ -17,6 +17,7 @@ use crate::authenticator::App;
 use crate::both::PROGRAM;
 use crate::oauth::{CHALLENGE, VERIFIER};
 use crate::oauth_provider::{Person, Provider, encoded, query};
+use crate::oauth_server;
 
 const DAYS: i64 = 86_400;
 const HOME: &str = "https://app.example/callback";
@@ -36,7 +37,7 @@ impl Moved {
         );
         let project = with_factors().config(&format!(
             "{}{settings}double_confirm_changes = false\n{OF_OTHER_WAYS}\
-             [auth.oauth_server]\nenabled = true\nallow_dynamic_registration = true\nauthorization_url_path = \"/consent\"\n",
+             [auth.oauth_server]\nenabled = true\nallow_dynamic_registration = true\nauthorization_url_path = \"/start/oauth/consent\"\n",
             provider.settings()
         ));
         let file = project.path().join("clock");
@@ -212,6 +213,33 @@ impl Moved {
         }
     }
 
+    /// The same of the tokens that an application was given.
+    async fn refreshes_of_an_application(&self) {
+        self.jump(7_200);
+        let auth = &self.auth;
+        let ann = self.sign_up("ann-of-the-application@example.com").await;
+        let app = oauth_server::public(auth).await;
+        let code = oauth_server::code(auth, &app, &ann, &[]).await;
+        let refreshed = async |token: &str| {
+            let answer = oauth_server::refresh(auth, &app, token).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            answer.json()["refresh_token"].as_str().unwrap().to_owned()
+        };
+        let given = oauth_server::redeem(auth, &app, &code, VERIFIER).await.json();
+        let first = given["refresh_token"].as_str().unwrap();
+        let second = refreshed(first).await;
+        self.jump(-7_200);
+        assert_eq!(refreshed(first).await, second);
+        let third = refreshed(&second).await;
+        self.jump(0);
+        let fourth = refreshed(&third).await;
+        self.jump(14_400);
+        for token in [first, &fourth] {
+            let answer = oauth_server::refresh(auth, &app, token).await;
+            assert_eq!(answer.status, 400, "{}", answer.text());
+        }
+    }
+
     async fn status_of(&self, token: &str) -> u16 {
         self.auth.user(token).await.status.as_u16()
     }
@@ -304,6 +332,7 @@ async fn a_clock_that_jumps_expires_what_is_late_and_revives_nothing_that_was_us
         let stolen = moved.auth.refresh(&bob.refresh_token).await;
         assert_eq!(stolen.code(), "refresh_token_already_used", "{}", stolen.text());
         assert_ne!(moved.auth.refresh(&fourth.refresh_token).await.status, 200);
+        moved.refreshes_of_an_application().await;
 
         let log = moved.auth.log().await;
         assert!(!log.contains("panicked"), "{log}");

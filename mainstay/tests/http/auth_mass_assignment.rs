@@ -42,7 +42,7 @@ const LOOK: &str = "
     grant execute on function public.standing, public.clients, public.factors to service_role;";
 
 /// Members that nobody may set of themselves.
-fn protected() -> Vec<(&'static str, Value)> {
+pub fn protected() -> Vec<(&'static str, Value)> {
     let admin = json!({"provider": "github", "providers": ["github"], "role": "admin", "is_admin": true});
     vec![
         ("id", json!(OTHER)),
