@@ -10,7 +10,9 @@ use mainstay_testing::{Client, Project, token};
 use serde_json::{Value, json};
 
 use crate::auth::{Auth, PASSWORD, Session, on_each_engine, session};
+use crate::auth_pages::{Browser, sent_to};
 use crate::auth_passkeys::SETTINGS;
+use crate::oauth_provider::encoded;
 use crate::security_key::SecurityKey;
 
 const MISSING: &str = "00000000-0000-4000-8000-000000000000";
@@ -235,6 +237,80 @@ async fn what_is_another_users_answers_as_if_it_were_not_there() {
         assert_eq!(auth.call("written", json!({})).await, before);
         // And bob's are as they were.
         session(&auth.verify(&bob, &factor, &factor.code(0)).await);
+    })
+    .await;
+}
+
+/// The ready pages, and what their buttons ask for.
+const PAGES: [&str; 7] = ["sign-in", "sign-up", "reset", "reset/new", "mfa", "consent", "account"];
+const BUTTONS: [&str; 10] = [
+    "password",
+    "link",
+    "email",
+    "name",
+    "codes",
+    "add-factor",
+    "end-others",
+    "sign-out-everywhere",
+    "continue",
+    "approve",
+];
+
+#[tokio::test]
+async fn a_page_does_nothing_that_its_own_browser_has_not_sent() {
+    let with_pages = || project().config("[mainstay.pages]\nenabled = true\n");
+    on_each_engine(with_pages, async |engine, auth: Auth| {
+        auth.sign_up("ann@example.com").await;
+        let mut own = Browser::new(&auth);
+        let signed = own.sign_in("?next=account", "ann@example.com", PASSWORD).await;
+        assert_eq!(signed.status, 303, "{}", signed.text());
+        assert_eq!(own.open("account").await.status, 200);
+        let (cookie, token) = (own.cookie.clone().unwrap(), own.form_token());
+        let strange = "A".repeat(cookie.len());
+        let before = auth.call("written", json!({})).await;
+        for (cookie, headers, token) in [
+            (None, ("sec-fetch-site", "same-origin"), token.as_str()),
+            (Some(&strange), ("sec-fetch-site", "same-origin"), &token),
+            (Some(&cookie), ("sec-fetch-site", "same-origin"), ""),
+            (Some(&cookie), ("sec-fetch-site", "same-origin"), &strange),
+            (Some(&cookie), ("sec-fetch-site", "cross-site"), &token),
+            (Some(&cookie), ("sec-fetch-site", "same-site"), &token),
+            (Some(&cookie), ("sec-fetch-site", "none"), &token),
+            (Some(&cookie), ("origin", "https://evil.example"), &token),
+        ] {
+            for page in PAGES {
+                for button in BUTTONS {
+                    let fields = [
+                        ("form_token", token),
+                        ("action", button),
+                        ("email", "ann@example.com"),
+                        ("password", "another horse 8 battery"),
+                        ("name", "Eve"),
+                        ("code", "000000"),
+                    ];
+                    let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+                    let mut browser = Browser::new(&auth);
+                    browser.cookie = cookie.cloned();
+                    let answer = browser.send(Method::POST, page, &[headers], &encoded(&fields)).await;
+                    // To the sign-in page, or from a page on which its own browser has nothing to do.
+                    let is_sent_on =
+                        answer.status == 303 && ["sign-in", "account"].contains(&sent_to(&answer).as_str());
+                    assert!(
+                        answer.status.is_client_error() || is_sent_on,
+                        "{engine:?} {page} {button} {headers:?}: {} {}",
+                        answer.status,
+                        answer.header("location")
+                    );
+                }
+            }
+        }
+        // Nor does looking at a page.
+        for page in PAGES {
+            own.open(page).await;
+            Browser::new(&auth).open(page).await;
+        }
+        assert_eq!(auth.call("written", json!({})).await, before);
+        assert_eq!(own.open("account").await.status, 200);
     })
     .await;
 }
