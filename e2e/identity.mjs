@@ -7,6 +7,7 @@ const PEOPLE = {
   ann: { email: 'ann@example.com', email_verified: true, name: 'Ann' },
   bob: { email: 'bob@example.com', email_verified: true, name: 'Bob' },
   carl: { email: 'carl@example.com', email_verified: true, name: 'Carl' },
+  wanda: { email: 'wanda@example.com', email_verified: true, name: 'Wanda' },
   mallory: { email: 'ann@example.com', email_verified: false, name: 'Mallory' },
 }
 

@@ -1,9 +1,11 @@
 // The ready pages as people use them, in Chromium: an account is made and confirmed by its mail, signs in to the shop, gets
-// a second step, and signs in with it; somebody else sees nothing of it; and all of it without a script.
+// a second step, and signs in with it; somebody else sees nothing of it; and all of it without a script. Then by a
+// provider that is not ours (oidc-provider), which is started here.
 //
-//   SHOP_URL=http://127.0.0.1:54321 node pages.mjs       (CHROMIUM=… for another browser, SHOP_PICTURES=… for screenshots)
+//   SHOP_URL=http://127.0.0.1:54321 PROVIDER_PORT=… PROVIDER_SECRET=… node pages.mjs
+//                                            (CHROMIUM=… for another browser, SHOP_PICTURES=… for screenshots)
 //
-// Needs the shop served by `mainstay dev` with `enable_confirmations`. It makes users, so run it once per database.
+// Needs the shop served by `mainstay dev` with `enable_confirmations` and `[mainstay.external.acme]` at that port. It makes users, so run it once per database.
 
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
@@ -11,11 +13,13 @@ import { mkdir, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openBrowser } from './browser.mjs'
+import { startProvider } from './identity.mjs'
 import { finish, sequence } from './steps.mjs'
 
 const URL_ = (process.env.SHOP_URL || '').replace(/\/$/, '')
-if (!URL_) {
-  console.error('SHOP_URL is required')
+const { PROVIDER_PORT, PROVIDER_SECRET } = process.env
+if (!URL_ || !PROVIDER_PORT || !PROVIDER_SECRET) {
+  console.error('SHOP_URL, PROVIDER_PORT and PROVIDER_SECRET are required')
   process.exit(2)
 }
 
@@ -264,4 +268,62 @@ const scriptless = {
 }
 if (went) await sequence('pages without scripts', scriptless, () => without.picture('failure-bare'))
 await bare.close()
+
+const provider = await startProvider(Number(PROVIDER_PORT), [
+  { client_id: 'shop', client_secret: PROVIDER_SECRET, redirect_uris: [`${URL_}/auth/v1/callback`] },
+], true)
+const away = await openBrowser({ width: 390, height: 844 })
+const there = doing(away.page)
+const goAway = async (query) => {
+  await away.page.goto(`${PAGES}/sign-in?${new URLSearchParams(query)}`)
+  await away.page.getByRole('link', { name: 'Continue with Acme', exact: true }).click()
+  await away.page.waitForURL((url) => url.href.startsWith(`${provider.issuer}/`))
+}
+const byProvider = {
+  'whoever changes their mind at the provider is told so on a page, and is signed in nowhere': async () => {
+    await goAway({})
+    await away.page.getByRole('link', { name: /Cancel/ }).click()
+    await there.title('That did not work')
+    assert.ok(away.page.url().startsWith(`${URL_}/auth/v1/callback?`), away.page.url())
+    await there.isFit()
+    await away.page.goto(`${PAGES}/account`)
+    await there.title('Sign in')
+    away.faults.splice(0)
+  },
+  'the button leads through the provider to the account page, signed in': async () => {
+    await goAway({ next: 'account', redirect_to: `${URL_}/` })
+    await away.page.locator('input[name=login]').fill('wanda')
+    await away.page.locator('input[name=password]').fill('x')
+    await away.page.getByRole('button', { name: /Sign-in/ }).click()
+    await away.page.getByRole('button', { name: 'Continue' }).click()
+    // The provider's own pages want a font from elsewhere.
+    away.faults.splice(0)
+    await there.title('Your account')
+    await there.isFit()
+    await there.picture('7-by-provider')
+    const text = await away.page.locator('main').innerText()
+    assert.ok(text.includes('wanda@example.com') && text.includes('Acme'), text)
+    assert.equal(new URL(away.page.url()).pathname, '/auth/v1/pages/account')
+    assert.equal(new URL(away.page.url()).hash, '', 'no token is in the address')
+  },
+  'and on to the shop': async () => {
+    await away.page.getByRole('button', { name: /^Go to / }).click()
+    await there.inShop('Products')
+    await away.page.getByRole('link', { name: 'Account of Wanda' }).waitFor()
+    const session = await away.page.evaluate(() => JSON.parse(sessionStorage.getItem('shop-session')))
+    assert.deepEqual(session.user.app_metadata.providers, ['custom:acme'])
+  },
+  'the next time the provider knows her, and nothing is asked': async () => {
+    await there.signOut()
+    await away.page.goto(URL_)
+    await away.page.getByRole('link', { name: 'Sign in', exact: true }).click()
+    await away.page.getByRole('link', { name: 'Continue with Acme', exact: true }).click()
+    await there.inShop('Products')
+    await away.page.getByRole('link', { name: 'Account of Wanda' }).waitFor()
+  },
+  'nothing went wrong in the pages’ console': async () => assert.deepEqual(away.faults, []),
+}
+if (went) await sequence('pages by a provider', byProvider, () => there.picture('failure-provider'))
+await away.close()
+await provider.close()
 finish()

@@ -1,7 +1,7 @@
 //! The shop as a person uses it: a real browser on both engines, and the same bytes from both.
 
 use crate::postgres::Cluster;
-use crate::process::{run, say};
+use crate::process::{free_port, run, say};
 use crate::server::{ENGINES, Engine, Mainstay, Project};
 use crate::setup::{Need, chromium, ensure, install_client, place_client};
 use crate::workspace::{copy_folder, root, target};
@@ -11,6 +11,9 @@ use std::process::{Command, Stdio};
 
 /// Addresses have to be confirmed, which the shop does not ask for by itself: it is served without a mail server, too.
 const CONFIRMATIONS: &str = "\n[auth.email]\nenable_confirmations = true\n";
+
+/// What the shop and the provider know that `pages.mjs` starts.
+const PROVIDER_SECRET: &str = "a secret that the provider and the tests know";
 
 /// Serves a fresh copy of the shop on `engine`, seeded, as `mainstay dev` does.
 pub fn serve_shop(binary: &Path, engine: Engine, cluster: Option<&Cluster>) -> Result<(Mainstay, Project)> {
@@ -36,11 +39,20 @@ fn serve_shop_as(
     Ok((server, project))
 }
 
-/// Somebody signs up, signs in and looks after their account on the ready pages.
+/// Somebody signs up, signs in, by a provider too, and looks after their account on the ready pages.
 fn check_pages(binary: &Path, engine: Engine, cluster: &Cluster, settings: &[(&str, String)]) -> Result<()> {
-    let (server, _project) = serve_shop_as("pages", CONFIRMATIONS, binary, engine, Some(cluster))?;
+    let port = free_port()?;
+    let own = format!(
+        "{CONFIRMATIONS}[mainstay.outgoing]\nallow = [\"127.0.0.1\"]\n[mainstay.external.acme]\n\
+         issuer = \"http://127.0.0.1:{port}\"\nclient_id = \"shop\"\nsecret = \"{PROVIDER_SECRET}\"\n"
+    );
+    let (server, _project) = serve_shop_as("pages", &own, binary, engine, Some(cluster))?;
     let mut settings = settings.to_vec();
-    settings.push(("SHOP_URL", server.url()));
+    settings.extend([
+        ("SHOP_URL", server.url()),
+        ("PROVIDER_PORT", port.to_string()),
+        ("PROVIDER_SECRET", PROVIDER_SECRET.to_owned()),
+    ]);
     let done = node("pages.mjs", &[], &settings);
     let done = done.map_err(|error| Error::new(format!("{error}\n{}", server.log_tail())));
     server.stop()?;
