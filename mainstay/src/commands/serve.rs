@@ -199,8 +199,7 @@ fn auth_room(
     backend: Arc<dyn Backend>,
     keys: &ApiKeys,
     mode: Mode,
-    mail: Option<Arc<dyn Delivery>>,
-    texts: Option<Arc<dyn Delivery>>,
+    takers: Takers,
 ) -> Result<Option<AuthRoom>, CommandError> {
     let Some(auth) = config.auth.clone() else {
         return Ok(None);
@@ -211,17 +210,33 @@ fn auth_room(
             config.auth_unmet_in_production.join("; ")
         )));
     }
-    room(config, auth, backend, keys, mode, (mail, texts)).map(Some)
+    room(config, auth, backend, keys, mode, takers).map(Some)
 }
 
-/// The room of sign-in with who takes its mails and its text messages.
+/// Who takes mails and text messages, as far as the settings name somebody.
+pub(super) struct Takers {
+    mail: Option<Arc<dyn Delivery>>,
+    texts: Option<Arc<dyn Delivery>>,
+}
+
+impl Takers {
+    /// `catcher` takes what nobody else is named for. Errors: an SMTP server that cannot be used as it is set.
+    pub(super) fn of(config: &Config, mode: Mode, catcher: Option<&Arc<Catcher>>) -> Result<Self, CommandError> {
+        Ok(Takers {
+            mail: mail(config, catcher)?,
+            texts: texts(config, mode, catcher),
+        })
+    }
+}
+
+/// The room of sign-in with who takes its messages.
 pub(super) fn room(
     config: &Config,
     mut auth: mainstay_auth::Config,
     backend: Arc<dyn Backend>,
     keys: &ApiKeys,
     mode: Mode,
-    (mail, texts): (Option<Arc<dyn Delivery>>, Option<Arc<dyn Delivery>>),
+    takers: Takers,
 ) -> Result<AuthRoom, CommandError> {
     auth.secret = keys.jwt_secret.clone();
     if mode == Mode::Production {
@@ -229,18 +244,18 @@ pub(super) fn room(
     }
     let room = AuthRoom::new(backend, auth, keyring::signer(config)?);
     let room = room.reaching(outgoing(config, mode));
-    let room = match mail {
+    let room = match takers.mail {
         Some(mail) => room.with_mail(mail),
         None => room,
     };
-    Ok(match texts {
+    Ok(match takers.texts {
         Some(texts) => room.with_texts(texts),
         None => room,
     })
 }
 
 /// Who takes mails: a server, or in development the catcher. Errors: settings of the server that cannot be used.
-pub(super) fn mail(config: &Config, catcher: Option<&Arc<Catcher>>) -> Result<Option<Arc<dyn Delivery>>, CommandError> {
+fn mail(config: &Config, catcher: Option<&Arc<Catcher>>) -> Result<Option<Arc<dyn Delivery>>, CommandError> {
     match (&config.smtp, catcher) {
         (Some(settings), _) => {
             let smtp = Smtp::new(settings)
@@ -253,7 +268,7 @@ pub(super) fn mail(config: &Config, catcher: Option<&Arc<Catcher>>) -> Result<Op
 }
 
 /// Who takes text messages: an account, or in development the catcher.
-pub(super) fn texts(config: &Config, mode: Mode, catcher: Option<&Arc<Catcher>>) -> Option<Arc<dyn Delivery>> {
+fn texts(config: &Config, mode: Mode, catcher: Option<&Arc<Catcher>>) -> Option<Arc<dyn Delivery>> {
     match (&config.texts, catcher) {
         (Some(settings), _) => Some(Arc::new(Twilio::new(settings.clone(), outgoing(config, mode)))),
         (None, Some(catcher)) => Some(catcher.clone()),
@@ -376,9 +391,8 @@ fn app(config: &Config, backend: Arc<dyn Backend>, keys: &ApiKeys, mode: Mode, l
     let is_catching = mode == Mode::Dev && config.catches_mail && config.auth.is_some();
     let is_needed = config.smtp.is_none() || config.texts.is_none();
     let catcher = (is_catching && is_needed).then(Arc::<Catcher>::default);
-    let mail = mail(config, catcher.as_ref())?;
-    let texts = texts(config, mode, catcher.as_ref());
-    let auth = auth_room(config, backend.clone(), keys, mode, mail, texts)?;
+    let takers = Takers::of(config, mode, catcher.as_ref())?;
+    let auth = auth_room(config, backend.clone(), keys, mode, takers)?;
     Ok(App {
         data: DataRoom::new(
             backend.clone(),

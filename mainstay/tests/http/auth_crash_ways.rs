@@ -11,9 +11,9 @@ use crate::auth::PASSWORD;
 use crate::auth_crash_flows::{
     Ask, Walker, Way, callback, exchange, has_landed, is_good, kill_9_in, parameter, project_with,
 };
-use crate::auth_pages::between;
 use crate::oauth::CHALLENGE;
 use crate::oauth_provider::{Person, Provider, encoded, query};
+use crate::page_browser::between;
 use crate::security_key::SecurityKey;
 use crate::wallet::Wallet;
 

@@ -10,9 +10,9 @@ use mainstay_testing::{Client, Project, token};
 use serde_json::{Value, json};
 
 use crate::auth::{Auth, PASSWORD, Session, on_each_engine, session};
-use crate::auth_pages::{Browser, sent_to};
 use crate::auth_passkeys::SETTINGS;
 use crate::oauth_provider::encoded;
+use crate::page_browser::{Browser, sent_to};
 use crate::security_key::SecurityKey;
 
 const MISSING: &str = "00000000-0000-4000-8000-000000000000";

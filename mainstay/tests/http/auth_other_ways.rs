@@ -7,9 +7,9 @@ use serde_json::json;
 
 use crate::auth::{Auth, PASSWORD, Session, session_by_any_clock};
 use crate::auth_crash_flows::{Ask, callback, exchange};
-use crate::auth_pages::between;
 use crate::oauth::CHALLENGE;
 use crate::oauth_provider::{Person, Provider, encoded, query};
+use crate::page_browser::between;
 use crate::security_key::SecurityKey;
 use crate::wallet::Wallet;
 

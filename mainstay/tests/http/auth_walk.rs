@@ -9,9 +9,9 @@ use mainstay_testing::{Answer, Client, Engine, Project, Server, token};
 use serde_json::{Map, Value, json};
 
 use crate::auth::Auth;
-use crate::auth_pages::between;
 use crate::both::PROGRAM;
 use crate::oauth_provider::{Provider, encoded, fragment, query};
+use crate::page_browser::between;
 
 /// Everything that can be switched on.
 const SETTINGS: &str = "[auth]\nsite_url = \"https://shop.example\"\nadditional_redirect_urls = [\"https://app.example/**\"]\n\

@@ -31,8 +31,8 @@ impl Walk {
         let made = self.auth.add_passkey(ann, &mut key).await;
         let (factors, factor) = ("/admin/users/{id}/factors", "/admin/users/{id}/factors/{id}");
         let known = self.admin(Method::GET, factors, &[ann.id()], Value::Null).await;
-        let number = known.as_array().unwrap().iter();
-        let number = number.filter(|factor| factor["factor_type"] == "phone").next_back();
+        let mut number = known.as_array().unwrap().iter();
+        let number = number.rfind(|factor| factor["factor_type"] == "phone");
         let number = text(number.unwrap(), "id");
         let ids = [ann.id(), number.as_str()];
         self.admin(Method::PUT, factor, &ids, json!({"friendly_name": "the number"}))

@@ -151,8 +151,8 @@ impl Walk {
         self.get("/callback", &format!("?{}", encoded(&back)), By::Browser)
             .await;
         let known = self.get("/user", "", by(ann)).await.json();
-        let linked = known["identities"].as_array().unwrap().iter();
-        let linked = linked.filter(|identity| identity["provider"] == "github").next_back();
+        let mut linked = known["identities"].as_array().unwrap().iter();
+        let linked = linked.rfind(|identity| identity["provider"] == "github");
         let id = text(linked.unwrap(), "identity_id");
         self.ask(
             Method::DELETE,

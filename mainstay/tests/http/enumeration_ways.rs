@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use crate::auth::{Auth, PASSWORD, on_each_engine};
 use crate::auth_mail::{CLOCK, CONFIRMATIONS, SETTINGS, on_each_engine_in_dev};
-use crate::auth_pages::Browser;
 use crate::auth_passkeys;
 use crate::oauth_provider::encoded;
+use crate::page_browser::Browser;
 use crate::security_key::{SecurityKey, with_client_data};
 use crate::timing_enumeration::hashes;
 

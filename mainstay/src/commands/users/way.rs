@@ -20,7 +20,7 @@ use mainstay_http::{Authenticated, Credential, Outgoing, Request};
 use serde_json::Value;
 
 use super::super::CommandError;
-use super::super::serve::{self, Mode};
+use super::super::serve::{self, Mode, Takers};
 use crate::cli::Target;
 use crate::config::Config;
 use crate::engine::{self, Database, OpenError};
@@ -58,7 +58,7 @@ impl Way {
             Ok(backend) => {
                 // What is sent from here must hold at the server, too.
                 let (keys, mode) = (keyring::load(&config)?, Mode::Production);
-                let takers = (serve::mail(&config, None)?, serve::texts(&config, mode, None));
+                let takers = Takers::of(&config, mode, None)?;
                 let room = serve::room(&config, auth, backend.clone(), &keys, mode, takers)?;
                 Ok(Way::Here {
                     room: Box::new(room),
