@@ -97,9 +97,10 @@ pub struct Walk {
     pub refused: BTreeSet<String>,
     /// What was sent and must be told nobody.
     pub sent: Vec<String>,
-    pub cookie: Option<String>,
+    /// The browser's: name, value.
+    cookies: Vec<(String, String)>,
     /// The form of the last page.
-    form_token: String,
+    pub form_token: String,
 }
 
 /// The members of `/admin` that are an administrator's to set.
@@ -126,7 +127,7 @@ impl Walk {
             bent_by,
             refused: BTreeSet::new(),
             sent: Vec::new(),
-            cookie: None,
+            cookies: Vec::new(),
             form_token: String::new(),
         }
     }
@@ -142,9 +143,10 @@ impl Walk {
 
     async fn send(&self, method: &Method, path: &str, by: &By, sent: &Sent) -> Answer {
         let mut headers = Vec::new();
-        let cookie = self.cookie.clone().unwrap_or_default();
+        let cookies = self.cookies.iter().map(|(name, value)| format!("{name}={value}"));
+        let cookies: String = cookies.collect::<Vec<_>>().join("; ");
         if matches!(by, By::Browser) {
-            headers.extend([("cookie", cookie.as_str()), ("sec-fetch-site", "same-origin")]);
+            headers.extend([("cookie", cookies.as_str()), ("sec-fetch-site", "same-origin")]);
         }
         let (kind, body) = match sent {
             Sent::Nothing => ("", String::new()),
@@ -201,7 +203,11 @@ impl Walk {
         );
         for cookie in answer.headers.get_all("set-cookie") {
             let cookie = cookie.to_str().unwrap().split(';').next().unwrap();
-            self.cookie = Some(cookie.to_owned());
+            let (name, value) = cookie.split_once('=').unwrap();
+            self.cookies.retain(|(known, _)| known != name);
+            if !value.is_empty() {
+                self.cookies.push((name.to_owned(), value.to_owned()));
+            }
         }
         if answer.text().contains("name=\"form_token\"") {
             self.form_token = between(&answer.text(), "name=\"form_token\" value=\"", "\"").to_owned();

@@ -286,12 +286,11 @@ impl Walk {
         self.submit("reset", "", &[("email", nora)]).await;
         let token = self.mailed(nora).await;
         let back = self.auth.mail(nora).await.parameter("redirect_to");
-        let link = Sent::Form(pairs(&[
-            ("token", &token),
-            ("type", "recovery"),
-            ("redirect_to", &back),
-        ]));
-        self.ask(Method::POST, "/verify", &[], "", By::Browser, link).await;
+        let mut link = pairs(&[("token", &token), ("type", "recovery"), ("redirect_to", &back)]);
+        self.get("/verify", &format!("?{}", encoded(&link)), By::Browser).await;
+        link.push(("form_token".to_owned(), self.form_token.clone()));
+        self.ask(Method::POST, "/verify", &[], "", By::Browser, Sent::Form(link))
+            .await;
         self.open("reset/new", "").await;
         self.submit("reset/new", "", &[("password", NEXT_PASSWORD)]).await;
         self.open("sign-in", "?next=account").await;
