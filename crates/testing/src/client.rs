@@ -1,14 +1,39 @@
 //! Sends requests to one server with one set of headers.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
 use crate::answer::Answer;
+
+/// How long a server may take to answer a head alone.
+const HEAD_ANSWERED: Duration = Duration::from_secs(20);
+
+/// A body of so many bytes that never comes.
+struct Awaited(u64);
+
+impl Body for Awaited {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0)
+    }
+}
 
 /// A caller of the API.
 #[derive(Clone)]
@@ -56,27 +81,31 @@ impl Client {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Result<Answer, String> {
+        let request = self.request(method, path, headers, Full::new(body.into()))?;
+        let answer = self.http.request(request).await.map_err(|error| format!("{error:?}"))?;
+        read(answer).await
+    }
+
+    /// Sends the head of a request alone. It says that a body of `bytes` follows, which never comes.
+    pub async fn send_head(&self, method: Method, path: &str, headers: &[(&str, &str)], bytes: u64) -> Answer {
+        let http = HyperClient::builder(TokioExecutor::new()).build_http();
+        let answered = async {
+            let request = self.request(method, path, headers, Awaited(bytes))?;
+            read(http.request(request).await.map_err(|error| format!("{error:?}"))?).await
+        };
+        let answered = tokio::time::timeout(HEAD_ANSWERED, answered).await;
+        let answered = answered.unwrap_or_else(|_| Err("the server waits for the body".to_owned()));
+        answered.unwrap_or_else(|error| panic!("no answer: {error}"))
+    }
+
+    fn request<B>(&self, method: Method, path: &str, headers: &[(&str, &str)], body: B) -> Result<Request<B>, String> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
-        for (name, value) in self
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .chain(headers.iter().copied())
-        {
+        let own = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in own.chain(headers.iter().copied()) {
             let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|error| error.to_string())?;
             request = request.header(name, value);
         }
-        let request = request
-            .body(Full::new(body.into()))
-            .map_err(|error| error.to_string())?;
-        let answer = self.http.request(request).await.map_err(|error| format!("{error:?}"))?;
-        let (parts, body) = answer.into_parts();
-        let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
-        Ok(Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        })
+        request.body(body).map_err(|error| error.to_string())
     }
 
     /// `GET` below `/rest/v1/`.
@@ -98,4 +127,14 @@ impl Client {
         self.write(Method::POST, path, &[("prefer", "return=representation")], body)
             .await
     }
+}
+
+async fn read(answer: http::Response<Incoming>) -> Result<Answer, String> {
+    let (parts, body) = answer.into_parts();
+    let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+    Ok(Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body,
+    })
 }

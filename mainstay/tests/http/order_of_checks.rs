@@ -97,6 +97,10 @@ async fn a_credential_is_refused_before_anything_else_is_read() {
                 server.engine
             );
         }
+        for path in ["/rest/v1/notes", "/rest/v1/batch", "/rest/v1/rpc/work"] {
+            let answer = refused.send_head(Method::POST, path, &[], 1_000).await;
+            assert_eq!(answer.comparable(), plain.comparable(), "{:?} {path}", server.engine);
+        }
     }
     assert!(state(&both).await.ends_with("[][]"));
 }
