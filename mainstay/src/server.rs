@@ -120,7 +120,10 @@ fn service(
                     vary(&mut response);
                     response.map(Either::Left)
                 }
-                Some(accepted) => compressed(accepted, response).await.map(Either::Right),
+                // In a box: it has room for the state of every encoder, and answers are moved several times.
+                Some(accepted) => Box::pin(compressed(accepted, response))
+                    .await
+                    .map(|body| Either::Right(Box::pin(body))),
             })
         })
     })
