@@ -213,10 +213,15 @@ fn read(rows: Rows) -> Result<Vec<Factor>, BackendError> {
     rows.all(Factor::read)
 }
 
+/// True if one of them has been proved once: then some things need a second factor, and there may be recovery codes.
+pub fn has_verified(factors: &[Factor]) -> bool {
+    factors.iter().any(|factor| factor.is_verified)
+}
+
 /// A user's factors, oldest first, and the set of recovery codes, which nobody has without a verified factor.
 pub async fn of_user(store: &Store, user: UserId) -> Result<Vec<Factor>, BackendError> {
     let mut factors = read(store.run(OF_USER, vec![text(user)]).await?)?;
-    if factors.iter().any(|factor| factor.is_verified) {
+    if has_verified(&factors) {
         factors.extend(recovery::set(store, user).await?);
     }
     Ok(factors)
@@ -225,7 +230,7 @@ pub async fn of_user(store: &Store, user: UserId) -> Result<Vec<Factor>, Backend
 /// The same in a transaction.
 pub async fn of_user_in(tx: &Tx, user: UserId) -> Result<Vec<Factor>, BackendError> {
     let mut factors = read(tx.run(OF_USER, vec![text(user)]).await?)?;
-    if factors.iter().any(|factor| factor.is_verified) {
+    if has_verified(&factors) {
         factors.extend(recovery::set_in(tx, user).await?);
     }
     Ok(factors)
@@ -239,7 +244,7 @@ pub async fn of_users(
     let ids: Vec<String> = users.map(|id| id.to_string()).collect();
     let array = format!("{{{}}}", ids.join(","));
     let mut found = read(store.run(OF_USERS, vec![text(&array)]).await?)?;
-    if found.iter().any(|factor| factor.is_verified) {
+    if has_verified(&found) {
         found.extend(recovery::sets(store, &array).await?);
     }
     let mut by_user: HashMap<UserId, Vec<Factor>> = HashMap::new();
@@ -297,7 +302,7 @@ pub async fn delete(tx: &Tx, factor: &Factor) -> Result<Vec<Factor>, BackendErro
     attempts::forget(tx, factor.id).await?;
     tx.run(DELETE, vec![text(factor.id), text(factor.user)]).await?;
     let left = read(tx.run(OF_USER, vec![text(factor.user)]).await?)?;
-    if factor.is_verified && !left.iter().any(|factor| factor.is_verified) {
+    if factor.is_verified && !has_verified(&left) {
         gone.extend(recovery::set_in(tx, factor.user).await?);
         recovery::delete(tx, factor.user).await?;
     }

@@ -145,18 +145,19 @@ impl Postman {
         let _turn = self.store.rounds().turn(lane).await;
         let channels = lane.channels();
         loop {
-            let now = clock::now();
-            let until = now.checked_add(HANDING_OVER).unwrap_or(now);
-            let values = vec![text(now), text(until), text(AT_ONCE), text(&channels)];
-            let taken = match self.store.run(TAKE, values).await {
+            // Mostly there is nothing: the look is a read, so that no writer waits for it.
+            let next = match self.store.run(NEXT, vec![text(&channels)]).await {
                 // Nobody has put anything there yet.
                 Err(error) if is_undefined_table(&error) => return Ok(None),
-                rows => rows?.all(Taken::read)?,
+                rows => rows?.first(Row::time)?.flatten(),
             };
-            if taken.is_empty() {
-                let next = self.store.run(NEXT, vec![text(&channels)]).await?;
-                return Ok(next.first(Row::time)?.flatten());
+            let now = clock::now();
+            if next.is_none_or(|next| next > now) {
+                return Ok(next);
             }
+            let until = now.checked_add(HANDING_OVER).unwrap_or(now);
+            let values = vec![text(now), text(until), text(AT_ONCE), text(&channels)];
+            let taken = self.store.run(TAKE, values).await?.all(Taken::read)?;
             for taken in taken {
                 self.hand_over(taken).await?;
             }

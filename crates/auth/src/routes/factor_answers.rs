@@ -231,7 +231,7 @@ pub async fn held(
         Err(error) => return Ok(Err(error)),
     };
     let known = factors::of_user_in(tx, factor.user).await?;
-    let has_another = known.iter().any(|known| known.is_verified);
+    let has_another = factors::has_verified(&known);
     let Some(factor) = known.into_iter().find(|known| known.id == factor.id) else {
         return Ok(Err(MfaError::FactorNotFound.into()));
     };

@@ -147,7 +147,7 @@ async fn keep(tx: Tx, user: User, session: Session, factor: NewFactor, most: usi
     if known.len() >= most {
         return refused(MfaError::TooManyFactors);
     }
-    if known.iter().any(|known| known.is_verified) && !session.is_second_level() {
+    if factors::has_verified(&known) && !session.is_second_level() {
         return refused(MfaError::EnrollNeedsAal2);
     }
     factors::insert(&tx, user.id, &factor).await?;

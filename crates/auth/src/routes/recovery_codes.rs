@@ -118,7 +118,7 @@ async fn keep(tx: Tx, user: UserId, session: SessionId, name: String, codes: Vec
         Ok(known) => known,
         Err(error) => return refused(error),
     };
-    if !known.iter().any(|known| known.is_verified) {
+    if !factors::has_verified(&known) {
         return refused(MfaError::RecoveryCodesSole.into());
     }
     if known.iter().any(|known| known.name == name) {

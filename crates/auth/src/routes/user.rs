@@ -27,7 +27,7 @@ use crate::room::AuthRoom;
 use crate::sessions::{Client, Scope, SessionId};
 use crate::store::Tx;
 use crate::users::{Profile, User, UserId};
-use crate::{identities, request, response, sessions, users};
+use crate::{factors, identities, request, response, sessions, users};
 
 /// How long after signing in a password may be changed, where that is asked for.
 const SIGNED_IN_RECENTLY: SignedDuration = SignedDuration::from_hours(24);
@@ -40,8 +40,8 @@ pub async fn get(room: &AuthRoom, signed: Signed) -> Result<Response, Error> {
 
 /// Errors: `InsufficientAal`: the user has a second factor, and has not proved it in this session.
 pub async fn check_level(room: &AuthRoom, signed: &Signed) -> Result<(), Error> {
-    let profile = users::profile(&room.store, signed.user.clone()).await?;
-    match profile.has_second_factor() && !signed.is_second_level() {
+    let known = factors::of_user(&room.store, signed.user.id).await?;
+    match factors::has_verified(&known) && !signed.is_second_level() {
         true => Err(Error::InsufficientAal),
         false => Ok(()),
     }

@@ -35,11 +35,6 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// True if a second factor has been proved once: then some things need it again.
-    pub fn has_second_factor(&self) -> bool {
-        self.factors.iter().any(|factor| factor.is_verified)
-    }
-
     /// The user as the protocol shows it.
     pub fn json(&self) -> Json {
         let user = &self.user;

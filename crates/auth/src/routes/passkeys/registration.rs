@@ -36,7 +36,7 @@ async fn maker(room: &AuthRoom, signed: Signed) -> Result<(User, Session), Error
 }
 
 fn may_manage(factors: &[Factor], session: &Session) -> Result<(), Error> {
-    match factors.iter().any(|factor| factor.is_verified) && !session.is_second_level() {
+    match factors::has_verified(factors) && !session.is_second_level() {
         true => Err(PasskeyError::NeedsAal2.into()),
         false => Ok(()),
     }
