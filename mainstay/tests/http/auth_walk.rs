@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::auth::Auth;
 use crate::both::PROGRAM;
 use crate::oauth_provider::{Provider, encoded, fragment, query};
-use crate::page_browser::between;
+use crate::page_browser::{between, set_cookies};
 
 /// Everything that can be switched on.
 const SETTINGS: &str = "[auth]\nsite_url = \"https://shop.example\"\nadditional_redirect_urls = [\"https://app.example/**\"]\n\
@@ -201,12 +201,10 @@ impl Walk {
             answer.header("location"),
             answer.text()
         );
-        for cookie in answer.headers.get_all("set-cookie") {
-            let cookie = cookie.to_str().unwrap().split(';').next().unwrap();
-            let (name, value) = cookie.split_once('=').unwrap();
-            self.cookies.retain(|(known, _)| known != name);
+        for (name, value, _) in set_cookies(&answer) {
+            self.cookies.retain(|(known, _)| *known != name);
             if !value.is_empty() {
-                self.cookies.push((name.to_owned(), value.to_owned()));
+                self.cookies.push((name, value));
             }
         }
         if answer.text().contains("name=\"form_token\"") {

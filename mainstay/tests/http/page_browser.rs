@@ -45,17 +45,15 @@ impl<'a> Browser<'a> {
         }
         let client = self.auth.server.anonymous();
         let answer = client.send(method, &path, &all, Bytes::from(form.to_owned())).await;
-        for line in answer.headers.get_all("set-cookie") {
-            let (name, rest) = line.to_str().unwrap().split_once('=').unwrap();
-            let value = rest.split(';').next().unwrap().to_owned();
+        for (name, value, rest) in set_cookies(&answer) {
             if name == "mainstay-pages" {
                 self.cookie = Some(value);
                 continue;
             }
-            self.others.retain(|[known, ..]| known != name);
+            self.others.retain(|[known, ..]| *known != name);
             if !value.is_empty() {
-                let path = between(rest, "; Path=", ";").to_owned();
-                self.others.push([name.to_owned(), value, path]);
+                let path = between(&rest, "; Path=", ";").to_owned();
+                self.others.push([name, value, path]);
             }
         }
         if answer.header("content-type").starts_with("text/html") {
@@ -136,6 +134,18 @@ impl<'a> Browser<'a> {
             .collect();
         encoded(&pairs)
     }
+}
+
+/// Cookies that an answer sets: name, value, and the rest of the line. An empty value takes one away.
+pub fn set_cookies(answer: &Answer) -> Vec<(String, String, String)> {
+    let lines = answer.headers.get_all("set-cookie").iter();
+    let lines = lines.map(|line| line.to_str().unwrap().split_once('=').unwrap());
+    lines
+        .map(|(name, rest)| {
+            let value = rest.split(';').next().unwrap();
+            (name.to_owned(), value.to_owned(), rest.to_owned())
+        })
+        .collect()
 }
 
 pub fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
