@@ -53,7 +53,10 @@ impl Cluster {
         let programs = postgres_folder().ok_or_else(|| Error::new("PostgreSQL's programs are not found"))?;
         // The server refuses to run as root, so root lends its folder to the account that the package made.
         let user = is_root().then_some("postgres");
-        let folder = Scratch::new("postgres")?;
+        let folder = match durability {
+            Durability::Full => Scratch::new("postgres")?,
+            Durability::None => Scratch::of_short_life("postgres")?,
+        };
         let data = folder.path().join("data");
         if let Some(user) = user {
             output(Command::new("chown").arg(user).arg(folder.path()))?;

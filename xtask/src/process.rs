@@ -16,6 +16,12 @@ use std::time::{Duration, Instant};
 const STOP_GRACE: Duration = Duration::from_secs(15);
 const FOLDER_PREFIX: &str = "mainstay-xtask-";
 
+/// Linux's file system in memory.
+const IN_MEMORY: &str = "/dev/shm";
+
+/// Memory that a folder in it must find free, in KiB.
+const FREE_MEMORY: u64 = 8 << 20;
+
 /// Says one line about what is being done.
 pub fn say(line: impl std::fmt::Display) {
     println!("xtask: {line}");
@@ -84,7 +90,19 @@ pub struct Scratch {
 
 impl Scratch {
     pub fn new(name: &str) -> Result<Self> {
-        let mut path = std::env::temp_dir().join(format!("{FOLDER_PREFIX}{}-{name}", std::process::id()));
+        Scratch::within(&std::env::temp_dir(), name)
+    }
+
+    /// For data that need not last and consist of many files: in memory where there is plenty, else as `new`.
+    pub fn of_short_life(name: &str) -> Result<Self> {
+        match has_free_memory() {
+            true => Scratch::within(Path::new(IN_MEMORY), name),
+            false => Scratch::new(name),
+        }
+    }
+
+    fn within(parent: &Path, name: &str) -> Result<Self> {
+        let mut path = parent.join(format!("{FOLDER_PREFIX}{}-{name}", std::process::id()));
         let mut number = 1;
         while path.exists() {
             number += 1;
@@ -105,15 +123,24 @@ impl Drop for Scratch {
     }
 }
 
+/// Whether both the machine and its file system in memory have `FREE_MEMORY`.
+fn has_free_memory() -> bool {
+    let free_for_files = output(Command::new("df").args(["--output=avail", "--block-size=1K", IN_MEMORY]));
+    let free_for_files = free_for_files.ok().and_then(|text| text.lines().nth(1)?.trim().parse().ok());
+    let free_memory = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+        line.trim().strip_suffix(" kB")?.parse().ok()
+    });
+    free_for_files.min(free_memory).is_some_and(|free: u64| free >= FREE_MEMORY)
+}
+
 /// Removes what an interrupted task left: its folders, where its process is gone.
 pub fn remove_stale_folders() {
     if !Path::new("/proc/self").exists() {
         return;
     }
-    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else {
-        return;
-    };
-    for entry in entries.flatten() {
+    let parents = [std::env::temp_dir(), PathBuf::from(IN_MEMORY)];
+    for entry in parents.iter().flat_map(std::fs::read_dir).flatten().flatten() {
         let name = entry.file_name();
         let owner = name
             .to_str()

@@ -168,10 +168,15 @@ fn check_licences() -> Result<()> {
 /// All tests of the workspace, with a PostgreSQL of their own.
 fn run_tests() -> Result<()> {
     let cluster = Cluster::start(Durability::None)?;
+    // Tests wait for servers and databases: three for two cores keep them busy.
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let threads = (cores + cores.div_ceil(2)).to_string();
     let with_postgres = |arguments: &[&str]| {
         let mut command = cargo();
         command
             .args(arguments)
+            .env("NEXTEST_TEST_THREADS", &threads)
+            .env("RUST_TEST_THREADS", &threads)
             .env("MAINSTAY_TEST_POSTGRES", cluster.url("postgres"));
         run_command(&mut command)
     };
