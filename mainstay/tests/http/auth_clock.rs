@@ -36,7 +36,7 @@ impl Moved {
             1,
         );
         let project = with_factors().config(&format!(
-            "{}{settings}double_confirm_changes = false\n{OF_OTHER_WAYS}\
+            "{}{settings}double_confirm_changes = false\nsecure_password_change = true\n{OF_OTHER_WAYS}\
              [auth.oauth_server]\nenabled = true\nallow_dynamic_registration = true\nauthorization_url_path = \"/start/oauth/consent\"\n",
             provider.settings()
         ));
@@ -355,6 +355,50 @@ async fn a_code_of_an_app_that_was_used_is_no_good_when_the_clock_is_put_back() 
     for offset in [0, -120, -121, -60] {
         let answer = auth.verify(&low, &app, &app.code(offset)).await;
         assert_eq!(answer.status, 422, "{offset}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_nonce_that_was_used_or_is_late_changes_no_password_whatever_the_clock_says() {
+    const HOUR: i64 = 3_600;
+    let provider = Provider::start().await;
+    for engine in engines() {
+        let moved = Moved::start(engine, &provider).await;
+        let began = moved.sign_up("ann@example.com").await;
+        // Old enough that a password alone does not change the password.
+        moved.jump(40 * HOUR);
+        let ann = moved.refreshed(&began).await;
+        let auth = &moved.auth;
+        let sent = async || {
+            auth.ask(Method::GET, "/reauthenticate", Some(&ann.access_token), Value::Null)
+                .await;
+            auth.mail("ann@example.com").await.code()
+        };
+        let change = async |nonce: &str, by: &Session, password: &str| {
+            let body = json!({"password": password, "nonce": nonce});
+            let answer = auth.ask(Method::PUT, "/user", Some(&by.access_token), body).await;
+            (answer.status.as_u16(), answer.code())
+        };
+        let refused = (422, "reauthentication_not_valid".to_owned());
+        let changed = (200, String::new());
+
+        let late = sent().await;
+        moved.jump(40 * HOUR + 3 * DAYS);
+        let then = moved.refreshed(&ann).await;
+        assert_eq!(change(&late, &then, "horse of three days on").await, refused, "{engine:?}");
+
+        moved.jump(40 * HOUR);
+        let used = sent().await;
+        assert_eq!(change(&used, &ann, "horse of now").await, changed, "{engine:?}");
+        assert_eq!(change(&used, &ann, "horse of now, again").await, refused, "{engine:?}");
+        for hours in [39, 26, 40, 41] {
+            moved.jump(hours * HOUR);
+            let then = moved.refreshed(&then).await;
+            let answer = change(&used, &then, &format!("horse of hour {hours}")).await;
+            assert_eq!(answer, refused, "{engine:?}: {hours}");
+        }
+        let signed = auth.try_sign_in("ann@example.com", "horse of now").await;
+        assert_eq!(signed.status, 200, "{}", signed.text());
     }
 }
 
