@@ -236,7 +236,9 @@ pub fn open(options: &Options, purpose: Purpose, budget: &Arc<Budget>) -> rusqli
     // Nothing attaches files; text of users never reaches SQLite, this is the second lock on that door.
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
-    connection.pragma_update(None, "cell_size_check", true)?;
+    // A look at every cell of a page when it comes into the cache, which is most of what a read by key looks at. It keeps
+    // damage from being spread by writing.
+    connection.pragma_update(None, "cell_size_check", purpose != Purpose::Read)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     let cache = match purpose {
         Purpose::Write => options.writer_cache_kib,

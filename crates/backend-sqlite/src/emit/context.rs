@@ -6,6 +6,8 @@
 //! Source: PostgreSQL manual, 9.9.5 (current date and time), 9.27.1 (`current_setting`); PostgREST, "Transaction
 //! settings"; Supabase's definitions of `auth.uid()`, `auth.role()`, `auth.email()` and `auth.jwt()`.
 
+use std::cell::OnceCell;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use mainstay_core::caller::Caller;
@@ -46,6 +48,8 @@ pub struct Context<'a> {
     settings: Vec<(String, String)>,
     /// What `SET search_path` has made the current schema, which may be none.
     schema: Option<Option<String>>,
+    /// `auth.uid()`, once it was asked for: policies ask for each row.
+    uid: OnceCell<Option<String>>,
 }
 
 impl<'a> Context<'a> {
@@ -57,6 +61,7 @@ impl<'a> Context<'a> {
             now,
             settings: Vec::new(),
             schema: None,
+            uid: OnceCell::new(),
         }
     }
 
@@ -68,6 +73,7 @@ impl<'a> Context<'a> {
             now,
             settings: Vec::new(),
             schema: None,
+            uid: OnceCell::new(),
         }
     }
 
@@ -115,10 +121,7 @@ impl<'a> Context<'a> {
                 Some(_) => CONNECTION_ROLE.to_owned(),
                 None => OWNER.to_owned(),
             }),
-            ContextValue::Uid => match self.claim_text("sub") {
-                Some(text) => Scalar::Text(uuid::parse(&text).map_err(input::refused)?),
-                None => Scalar::Null,
-            },
+            ContextValue::Uid => self.uid()?.map_or(Scalar::Null, Scalar::Text),
             ContextValue::Role => self.claim_text("role").map_or(Scalar::Null, Scalar::Text),
             ContextValue::Email => self.claim_text("email").map_or(Scalar::Null, Scalar::Text),
             ContextValue::Jwt => match self.caller.filter(|caller| !caller.claims.is_empty()) {
@@ -176,6 +179,19 @@ impl<'a> Context<'a> {
             // One setting per claim is PostgREST's form of before version 9; it sets none now.
             _ => None,
         }
+    }
+
+    /// Errors: 22P02.
+    fn uid(&self) -> Result<Option<String>, DatabaseError> {
+        if let Some(known) = self.uid.get() {
+            return Ok(known.clone());
+        }
+        let text = self.claim_text("sub");
+        let uid = text
+            .map(|text| uuid::parse(&text))
+            .transpose()
+            .map_err(input::refused)?;
+        Ok(self.uid.get_or_init(|| uid).clone())
     }
 
     /// `claims ->> name`.

@@ -133,6 +133,8 @@ pub struct Emitter<'a> {
     depth: usize,
     /// The text goes into the file's schema: no placeholders.
     pub(super) for_schema: bool,
+    /// The text is evaluated once for each row that is written.
+    pub(super) for_each_row: bool,
 }
 
 impl<'a> Emitter<'a> {
@@ -152,6 +154,7 @@ impl<'a> Emitter<'a> {
             sets_config: false,
             depth: 0,
             for_schema: false,
+            for_each_row: false,
         }
     }
 
@@ -176,6 +179,12 @@ impl<'a> Emitter<'a> {
     /// The same, for text that the file's schema keeps: no placeholders.
     pub fn for_schema(mut self) -> Self {
         self.for_schema = true;
+        self
+    }
+
+    /// The same, for what a table demands of each row that is written.
+    pub fn for_each_row(mut self) -> Self {
+        self.for_each_row = true;
         self
     }
 

@@ -12,6 +12,7 @@ use rusqlite::types::Value as Scalar;
 
 use super::binds::Bind;
 use super::emitter::{Argument, Emitter, Parameters, Result, Rte, Scope};
+use super::is_compared_singly;
 use super::query::Names;
 use super::types::{self, suffix};
 use crate::values::{array, cast};
@@ -120,6 +121,18 @@ impl Emitter<'_> {
                 list,
                 negated,
             } => {
+                let is_column = matches!(inner.kind, ExprKind::Column { .. });
+                if self.for_each_row && is_column && is_compared_singly(list.len()) {
+                    self.sql(if *negated { "(NOT (" } else { "((" });
+                    for (place, item) in list.iter().enumerate() {
+                        self.sql(if place > 0 { " OR " } else { "" });
+                        self.compared(inner)?;
+                        self.sql(" = ");
+                        self.expr(item)?;
+                    }
+                    self.sql("))");
+                    return Ok(());
+                }
                 self.sql("(");
                 self.compared(inner)?;
                 self.sql(if *negated { " NOT IN (" } else { " IN (" });

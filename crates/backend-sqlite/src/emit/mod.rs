@@ -37,3 +37,9 @@ mod whole_row;
 pub mod writer;
 
 pub use emitter::{Emitter, Parameters, Rte};
+
+/// True if what is asked of each row compares with each of so many values, rather than with a list: SQLite makes a table of
+/// a list of more than two each time it is asked, which for a short list costs more than inserting the row.
+pub(crate) fn is_compared_singly(values: usize) -> bool {
+    (3..=32).contains(&values)
+}

@@ -17,7 +17,7 @@ use mainstay_sql::typed::{CastMethod, Expr, ExprKind, Literal};
 use crate::emit::compiled::Compiled;
 use crate::emit::types::collation;
 use crate::emit::writer::{SqlWriter, physical_name};
-use crate::emit::{Emitter, Rte};
+use crate::emit::{Emitter, Rte, is_compared_singly};
 
 type Result<T> = std::result::Result<T, DatabaseError>;
 
@@ -47,7 +47,7 @@ pub struct Spelling<'a> {
 
 /// `CREATE TABLE` for a relation of the catalog.
 pub fn table(compiled: &Compiled, relation: &Arc<Relation>, spelling: Spelling<'_>) -> Result<String> {
-    let mut emitter = Emitter::new(compiled, &relation.owner).for_schema();
+    let mut emitter = Emitter::new(compiled, &relation.owner).for_schema().for_each_row();
     let row_id = match spelling.stored {
         [] => row_id(relation),
         stored => stored
@@ -211,8 +211,15 @@ fn type_check(emitter: &mut Emitter<'_>, column: &Column) {
                 .number(length.into());
         }),
         (Type::Enum(_), _) => check(&|writer| {
+            let labels = labels.as_deref().unwrap_or_default();
+            if is_compared_singly(labels.len()) {
+                writer.list(" OR ", labels, |writer, label| {
+                    writer.ident(&column.name).sql(" = ").literal(label);
+                });
+                return;
+            }
             writer.ident(&column.name).sql(" IN (");
-            writer.list(", ", labels.iter().flatten(), |writer, label| {
+            writer.list(", ", labels, |writer, label| {
                 writer.literal(label);
             });
             writer.sql(")");

@@ -176,6 +176,35 @@ fn a_table_is_strict_with_named_checks_and_keys_beside_it() {
 }
 
 #[test]
+fn a_row_is_judged_without_a_table_in_memory() {
+    let mut file = File::of(
+        "create type state as enum ('new', 'paid', 'sent');
+         create table orders (
+            id bigint primary key, state state, kind text check (kind in ('a', 'b', 'c')),
+            lane text check (lane not in ('x', 'y', 'z'))
+         );
+         insert into orders values (1, 'paid', 'b', 'w'), (2, null, null, null);",
+    );
+    let steps: Vec<String> = {
+        let insert = "EXPLAIN INSERT INTO orders VALUES (9, 'new', 'a', 'w')";
+        let mut steps = file.conn.prepare(insert).unwrap();
+        let steps = steps.query_map([], |row| row.get("opcode")).unwrap();
+        steps.map(Result::unwrap).collect()
+    };
+    assert!(steps.iter().any(|step| step == "Insert"), "{steps:?}");
+    assert!(!steps.iter().any(|step| step == "OpenEphemeral"), "{steps:?}");
+    for (row, constraint) in [("'d', 'w'", "orders_kind_check"), ("'a', 'y'", "orders_lane_check")] {
+        let (_, _, error) = file.error(&format!("insert into orders values (3, 'new', {row})"));
+        assert!(error.starts_with("23514: ") && error.contains(constraint), "{error}");
+    }
+    let told = file
+        .conn
+        .execute("INSERT INTO orders VALUES (4, 'lost', NULL, NULL)", [])
+        .unwrap_err();
+    assert!(told.to_string().contains("_ms_type:state"), "{told}");
+}
+
+#[test]
 fn a_numeric_key_compares_values() {
     let mut file = File::of("create table prices (amount numeric primary key); insert into prices values (10.5);");
     let (_, _, error) = file.error("insert into prices values (10.50)");

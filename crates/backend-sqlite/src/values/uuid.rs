@@ -8,6 +8,9 @@ const DIGITS: usize = 32;
 
 /// Reads any form PostgreSQL takes into the stored form. Errors: 22P02.
 pub fn parse(text: &str) -> Result<String> {
+    if is_stored_form(text) {
+        return Ok(text.to_owned());
+    }
     let bad = || PgError::syntax("uuid", text);
     let body = match text.strip_prefix('{') {
         Some(inner) => inner.strip_suffix('}').ok_or_else(bad)?,
@@ -33,4 +36,13 @@ pub fn parse(text: &str) -> Result<String> {
         digits += 1;
     }
     if digits == DIGITS { Ok(out) } else { Err(bad()) }
+}
+
+/// `8-4-4-4-12` lower-case hexadecimal digits.
+fn is_stored_form(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(index, byte)| match index {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        })
 }

@@ -197,7 +197,7 @@ impl Run {
         for argument in &self.arguments {
             arguments.push(match argument {
                 Given::Value(bind) => resolved(bind, sources)?,
-                Given::Default(fill) => fill.value(conn, sources, &mut None)?,
+                Given::Default(fill) => fill.only(conn, sources)?,
             });
         }
         let invocation = Invocation {

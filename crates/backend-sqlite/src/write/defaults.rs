@@ -14,7 +14,7 @@ use mainstay_sql::typed::{
 use rusqlite::Connection;
 use rusqlite::types::Value as Scalar;
 
-use super::sequences;
+use super::sequences::{self, Taking};
 use super::statement::Prepared;
 use crate::emit::Emitter;
 use crate::emit::binds::Sources;
@@ -98,19 +98,27 @@ impl Fill {
         })
     }
 
-    /// The value for one row. `memory` keeps what is the same for all rows.
+    /// The value for the only row there is.
+    pub fn only(&self, conn: &Connection, sources: &Sources<'_>) -> Result<Scalar, BackendError> {
+        let mut taking = Taking::new(conn);
+        let value = self.value(&mut taking, sources, &mut None)?;
+        taking.put_back()?;
+        Ok(value)
+    }
+
+    /// The value for one row, which may be the next of a sequence. `memory` keeps what is the same for all rows.
     pub fn value(
         &self,
-        conn: &Connection,
+        taking: &mut Taking<'_>,
         sources: &Sources<'_>,
         memory: &mut Option<Scalar>,
     ) -> Result<Scalar, BackendError> {
         match self {
             Fill::Constant(value) => return Ok(value.clone()),
             Fill::RandomUuid => return Ok(Scalar::Text(uuid::Uuid::new_v4().to_string())),
-            Fill::NextVal(sequence) => return sequences::next(conn, sequence).map(Scalar::Integer),
+            Fill::NextVal(sequence) => return taking.next(sequence).map(Scalar::Integer),
             Fill::Forbidden(refusal) => return Err(refusal.clone().into()),
-            Fill::EachRow(prepared) => return evaluate(prepared, conn, sources),
+            Fill::EachRow(prepared) => return evaluate(prepared, taking, sources),
             Fill::Context(_) | Fill::Once(_) => {}
         }
         if let Some(known) = memory {
@@ -118,7 +126,7 @@ impl Fill {
         }
         let value = match self {
             Fill::Context(value) => sources.context.value(value)?,
-            Fill::Once(prepared) => evaluate(prepared, conn, sources)?,
+            Fill::Once(prepared) => evaluate(prepared, taking, sources)?,
             _ => Scalar::Null,
         };
         *memory = Some(value.clone());
@@ -126,8 +134,12 @@ impl Fill {
     }
 }
 
-fn evaluate(prepared: &Prepared, conn: &Connection, sources: &Sources<'_>) -> Result<Scalar, BackendError> {
-    Ok(prepared.one(conn, sources, |row| row.get(0))?.unwrap_or(Scalar::Null))
+fn evaluate(prepared: &Prepared, taking: &mut Taking<'_>, sources: &Sources<'_>) -> Result<Scalar, BackendError> {
+    // It may ask sequences itself.
+    taking.put_back()?;
+    Ok(prepared
+        .one(taking.conn(), sources, |row| row.get(0))?
+        .unwrap_or(Scalar::Null))
 }
 
 /// What a column is given where nothing is: its default, or its domain's; a domain may allow no null, so that it is

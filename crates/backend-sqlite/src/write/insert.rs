@@ -20,6 +20,7 @@ use super::domains::DomainChecks;
 use super::instead::{Instead, Proposed, Way, no_key};
 use super::payload::{self, Member};
 use super::rows::RowWriter;
+use super::sequences::Taking;
 use super::target::Target;
 use super::triggered::{Plain, Triggered, UPDATE_COMMANDS, events};
 use super::triggers::{Env, Event};
@@ -377,6 +378,7 @@ impl InsertProgram {
     fn rows(&self, conn: &Connection, sources: &Sources<'_>, body: &[u8]) -> Result<Vec<Vec<Scalar>>, BackendError> {
         let width = self.target.relation.columns.len();
         let given = payload::read(body, &self.members, width, sources.context)?;
+        let mut taking = Taking::new(conn);
         let mut memory = vec![None; self.fills.len()];
         let mut missing_memory = vec![None; self.members.len()];
         let mut rows = Vec::with_capacity(given.len());
@@ -384,14 +386,16 @@ impl InsertProgram {
             let mut values = row.values;
             for (index, fill) in self.missing.iter().enumerate() {
                 if let (false, Some(fill)) = (row.present[index], fill) {
-                    values[self.members[index].column] = fill.value(conn, sources, &mut missing_memory[index])?;
+                    values[self.members[index].column] =
+                        fill.value(&mut taking, sources, &mut missing_memory[index])?;
                 }
             }
             for ((column, fill), memory) in self.fills.iter().zip(&mut memory) {
-                values[*column] = fill.value(conn, sources, memory)?;
+                values[*column] = fill.value(&mut taking, sources, memory)?;
             }
             rows.push(values);
         }
+        taking.put_back()?;
         Ok(rows)
     }
 }

@@ -21,6 +21,7 @@ use super::insert::{Table, refuse_generated};
 use super::instead::{Instead, Proposed, Way, no_key};
 use super::rows::RowWriter;
 use super::script::{Executed, Shown, assigned, column_of_query, shown, shown_rows};
+use super::sequences::Taking;
 use super::statement::{Prepared, scalars};
 use super::target::Target;
 use super::triggered::{Plain, Triggered, UPDATE_COMMANDS, events};
@@ -229,32 +230,41 @@ impl InsertStatement {
 
     fn rows(&self, conn: &Connection, sources: &Sources<'_>) -> Result<Vec<Vec<Scalar>>, BackendError> {
         let width = self.target.relation.columns.len();
-        let given: Vec<Vec<Scalar>> = match &self.source {
-            Source::Values(rows) => rows
-                .iter()
-                .map(|row| row.iter().map(|fill| fill.value(conn, sources, &mut None)).collect())
-                .collect::<Result<_, BackendError>>()?,
-            Source::Query(query) => query.all(conn, sources, |row| {
-                scalars(row, 0, self.columns.len()).map_err(|error| query.failed(&error))
-            })?,
-            Source::Default => vec![Vec::new()],
-        };
+        let mut taking = Taking::new(conn);
         let mut memory = vec![None; self.fills.len()];
-        given
-            .into_iter()
-            .map(|given| {
-                let mut row = vec![Scalar::Null; width];
-                for (column, value) in self.columns.iter().zip(given) {
-                    if let Some(column) = column {
-                        row[*column] = value;
-                    }
+        let mut completed = |taking: &mut Taking<'_>, given: Vec<Scalar>| {
+            let mut row = vec![Scalar::Null; width];
+            for (column, value) in self.columns.iter().zip(given) {
+                if let Some(column) = column {
+                    row[*column] = value;
                 }
-                for ((column, fill), memory) in self.fills.iter().zip(&mut memory) {
-                    row[*column] = fill.value(conn, sources, memory)?;
+            }
+            for ((column, fill), memory) in self.fills.iter().zip(&mut memory) {
+                row[*column] = fill.value(taking, sources, memory)?;
+            }
+            Ok::<_, BackendError>(row)
+        };
+        let mut rows = Vec::new();
+        match &self.source {
+            Source::Values(values) => {
+                for row in values {
+                    let given = row.iter().map(|fill| fill.value(&mut taking, sources, &mut None));
+                    let given = given.collect::<Result<_, BackendError>>()?;
+                    rows.push(completed(&mut taking, given)?);
                 }
-                Ok(row)
-            })
-            .collect()
+            }
+            Source::Query(query) => {
+                let all = query.all(conn, sources, |row| {
+                    scalars(row, 0, self.columns.len()).map_err(|error| query.failed(&error))
+                })?;
+                for given in all {
+                    rows.push(completed(&mut taking, given)?);
+                }
+            }
+            Source::Default => rows.push(completed(&mut taking, Vec::new())?),
+        }
+        taking.put_back()?;
+        Ok(rows)
     }
 }
 

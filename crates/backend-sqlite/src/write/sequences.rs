@@ -4,6 +4,8 @@
 //!
 //! Source: PostgreSQL manual, 9.17. Unlike there, a rollback leaves no gap (`portability.md` §12, difference 3).
 
+use std::sync::Arc;
+
 use mainstay_core::catalog::{Catalog, Privilege, Sequence};
 use mainstay_core::error::{BackendError, DatabaseError};
 use mainstay_core::name::Ident;
@@ -41,14 +43,60 @@ pub const NEXT_PRIVILEGES: [Privilege; 2] = [Privilege::Usage, Privilege::Update
 
 /// `nextval`. Errors: 2200H at the end.
 pub fn next(conn: &Connection, sequence: &Sequence) -> Result<i64, BackendError> {
-    let state = read(conn, sequence)?;
-    let value = if state.called {
-        step(sequence, state.value)?
-    } else {
-        state.value
-    };
+    let value = read(conn, sequence)?.next(sequence)?;
     write(conn, sequence, value, true, "nextval()")?;
     Ok(value)
+}
+
+/// Gives values of sequences one after another to the rows of a statement. A sequence that gives several is read once and
+/// written once, which [`put_back`](Taking::put_back) does: it must be called before anything else may look at sequences.
+pub struct Taking<'c> {
+    conn: &'c Connection,
+    /// The sequence whose values are being given, and where it stands.
+    open: Option<(Arc<Sequence>, State)>,
+}
+
+impl<'c> Taking<'c> {
+    pub fn new(conn: &'c Connection) -> Self {
+        Taking { conn, open: None }
+    }
+
+    pub fn conn(&self) -> &'c Connection {
+        self.conn
+    }
+
+    /// `nextval`. Errors: 2200H at the end.
+    pub fn next(&mut self, sequence: &Arc<Sequence>) -> Result<i64, BackendError> {
+        let state = match self.open.take() {
+            Some((known, state)) if known.name == sequence.name => state,
+            other => {
+                self.open = other;
+                self.put_back()?;
+                read(self.conn, sequence)?
+            }
+        };
+        let value = state.next(sequence)?;
+        self.open = Some((Arc::clone(sequence), State { value, called: true }));
+        Ok(value)
+    }
+
+    /// Writes down how far the sequence has come. Errors: 25006 where nothing may be written.
+    pub fn put_back(&mut self) -> Result<(), BackendError> {
+        match self.open.take() {
+            Some((sequence, state)) => write(self.conn, &sequence, state.value, state.called, "nextval()"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl State {
+    /// Errors: 2200H.
+    fn next(&self, sequence: &Sequence) -> Result<i64, DatabaseError> {
+        match self.called {
+            true => step(sequence, self.value),
+            false => Ok(self.value),
+        }
+    }
 }
 
 /// `currval`, which here is the last value given to anyone. Errors: 55000 before the first.

@@ -501,7 +501,7 @@ fn act(env: Env<'_>, key: &Key, change: &Change) -> Result<(), BackendError> {
                     (ReferentialAction::Cascade, Some(after)) => after[place].clone(),
                     (ReferentialAction::SetDefault, _) => {
                         let fill = Fill::of_column(env.compiled, &child.owner, child, *column)?;
-                        fill.value(env.conn, env.sources, &mut None)?
+                        fill.only(env.conn, env.sources)?
                     }
                     _ => Scalar::Null,
                 };

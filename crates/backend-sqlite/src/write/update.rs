@@ -141,7 +141,7 @@ pub fn execute(
             let mut values = row.values;
             for (index, fill) in program.missing.iter().enumerate() {
                 if let (false, Some(fill)) = (row.present[index], fill) {
-                    values[program.members[index].column] = fill.value(conn, sources, &mut None)?;
+                    values[program.members[index].column] = fill.only(conn, sources)?;
                 }
             }
             if let Some(domains) = &program.domains {

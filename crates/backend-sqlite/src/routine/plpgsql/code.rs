@@ -390,7 +390,7 @@ impl Value {
                 .get(*number)
                 .cloned()
                 .ok_or_else(|| BackendError::Internal("a function has fewer variables".into())),
-            Value::Fill(fill) => fill.value(running.conn(), &sources, &mut None),
+            Value::Fill(fill) => fill.only(running.conn(), &sources),
             Value::Query(query) => {
                 let mut rows = query.all(running.conn(), &sources, |row| {
                     row.get(0).map_err(|error| query.failed(&error))
