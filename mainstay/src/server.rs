@@ -1,8 +1,11 @@
 //! Listens, speaks HTTP/1.1 and HTTP/2 (also without TLS), and stops without losing a request.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
+use tokio_util::sync::ReusableBoxFuture;
 use tower::{Layer, ServiceExt};
 use tower_http::compression::predicate::{And, NotForContentType, Predicate, SizeAbove};
 use tower_http::compression::{CompressionBody, CompressionLayer};
@@ -100,17 +104,14 @@ fn service(
     peer: SocketAddr,
 ) -> impl hyper::service::Service<
     http::Request<Incoming>,
-    Response = http::Response<
-        impl hyper::body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send,
-    >,
+    Response = http::Response<Body>,
     Error = Infallible,
-    Future: Send,
+    Future = Answering,
 > + Clone {
     hyper::service::service_fn(move |request: http::Request<Incoming>| {
         let app = app.clone();
         let accepted = request.headers().get(header::ACCEPT_ENCODING).cloned();
-        // In a box: the futures around this one are moved several times before they are polled.
-        Box::pin(async move {
+        Answering::of(async move {
             let answer = app.answer(peer, request).await;
             let mut response = http::Response::new(Full::new(answer.body));
             *response.status_mut() = answer.status;
@@ -120,13 +121,69 @@ fn service(
                     vary(&mut response);
                     response.map(Either::Left)
                 }
-                // In a box: it has room for the state of every encoder, and answers are moved several times.
                 Some(accepted) => Box::pin(compressed(accepted, response))
                     .await
                     .map(|body| Either::Right(Box::pin(body))),
             })
         })
     })
+}
+
+/// An answer's body. What compresses is in a box: it has room for the state of every encoder, and answers are moved
+/// several times.
+type Body = Either<Full<Bytes>, Pin<Box<CompressionBody<Full<Bytes>>>>>;
+
+type Answer = Result<http::Response<Body>, Infallible>;
+
+/// Places for answers that are kept by a thread.
+const PLACES_MAX: usize = 64;
+
+thread_local! {
+    /// Places where this thread has made answers, to make others in. They are large, and memory that was just used is
+    /// near.
+    static PLACES: RefCell<Vec<ReusableBoxFuture<'static, Answer>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An answer that is being made, in a place of its own: the futures around it are moved several times before they are
+/// polled.
+struct Answering {
+    /// `None` once it is made.
+    place: Option<ReusableBoxFuture<'static, Answer>>,
+}
+
+impl Answering {
+    fn of(answer: impl Future<Output = Answer> + Send + 'static) -> Self {
+        let place = PLACES.with_borrow_mut(Vec::pop);
+        Answering {
+            place: Some(match place {
+                Some(mut place) => {
+                    place.set(answer);
+                    place
+                }
+                None => ReusableBoxFuture::new(answer),
+            }),
+        }
+    }
+}
+
+impl Future for Answering {
+    type Output = Answer;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        let Some(place) = &mut self.place else {
+            return Poll::Pending;
+        };
+        let answer = ready!(place.poll(cx));
+        // One that is not made to its end is dropped with what it holds.
+        if let Some(place) = self.place.take() {
+            PLACES.with_borrow_mut(|places| {
+                if places.len() < PLACES_MAX {
+                    places.push(place);
+                }
+            });
+        }
+        Poll::Ready(answer)
+    }
 }
 
 /// What is worth compressing.

@@ -200,11 +200,14 @@ impl Authenticator {
         if credential == Credential::ForeignToken && named.as_ref().is_some_and(|role| is_reserved(role.as_str())) {
             return Err(Error::Token(TokenError::Claims));
         }
-        let role = match named {
-            Some(role) => role,
+        let role = match &named {
+            Some(role) => role.clone(),
             None => self.anon_role.clone().ok_or(Error::TokenRequired)?,
         };
-        let claims = with_role(&verified, &role);
+        let claims = match &named {
+            Some(_) if matches!(self.role_claim.as_slice(), [only] if only == "role") => verified.text.clone(),
+            _ => with_role(&verified, &role),
+        };
         let caller = Caller {
             role,
             claims,

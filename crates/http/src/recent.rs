@@ -57,10 +57,7 @@ mod tests {
     use super::*;
 
     fn verified() -> Arc<Verified> {
-        Arc::new(Verified {
-            text: "{}".into(),
-            claims: serde_json::Map::new(),
-        })
+        Arc::new(Verified::new("{}".into(), serde_json::Map::new()))
     }
 
     #[test]

@@ -65,6 +65,49 @@ pub struct Verified {
     /// The payload as it was signed, valid JSON.
     pub text: Arc<str>,
     pub claims: serde_json::Map<String, Value>,
+    times: Times,
+}
+
+/// When a token's claims hold, in seconds since 1970.
+#[derive(Clone, Debug, PartialEq)]
+struct Times {
+    expires: Result<Option<f64>, TokenError>,
+    begins: Result<Option<f64>, TokenError>,
+    issued: Result<Option<f64>, TokenError>,
+}
+
+impl Verified {
+    /// What a payload says, whose signature is good.
+    pub fn new(text: Arc<str>, claims: serde_json::Map<String, Value>) -> Self {
+        let times = Times {
+            expires: seconds(&claims, "exp"),
+            begins: seconds(&claims, "nbf"),
+            issued: seconds(&claims, "iat"),
+        };
+        Verified { text, claims, times }
+    }
+}
+
+impl Times {
+    /// Errors: one of them is no number; `Expired`, `NotYetValid`, `IssuedInFuture`.
+    fn check(&self, now: i64) -> Result<(), TokenError> {
+        if let Some(expires) = self.expires.clone()?
+            && (now - CLOCK_SKEW_SECONDS) as f64 > expires
+        {
+            return Err(TokenError::Expired);
+        }
+        if let Some(begins) = self.begins.clone()?
+            && ((now + CLOCK_SKEW_SECONDS) as f64) < begins
+        {
+            return Err(TokenError::NotYetValid);
+        }
+        if let Some(issued) = self.issued.clone()?
+            && ((now + CLOCK_SKEW_SECONDS) as f64) < issued
+        {
+            return Err(TokenError::IssuedInFuture);
+        }
+        Ok(())
+    }
 }
 
 #[derive(Deserialize)]
@@ -158,12 +201,14 @@ impl Verifier {
     /// Demands that `aud`, where present, names `audience`.
     pub fn audience(mut self, audience: Option<String>) -> Self {
         self.audience = audience;
+        self.recent = Recent::default();
         self
     }
 
     /// Demands that `iss` is `issuer`.
     pub fn issuer(mut self, issuer: Option<String>) -> Self {
         self.issuer = issuer;
+        self.recent = Recent::default();
         self
     }
 
@@ -172,15 +217,16 @@ impl Verifier {
         self.keys.is_empty()
     }
 
-    /// Verifies `token` at `now` (seconds since 1970). A signature that was found good is not computed again; whether
-    /// the claims hold is asked each time.
+    /// Verifies `token` at `now` (seconds since 1970). What was found good is not computed again; whether it is good at
+    /// this time is asked each time.
     pub fn verify(&self, token: &str, now: i64) -> Result<Arc<Verified>, TokenError> {
         if let Some(verified) = self.recent.get(token) {
-            self.check_claims(&verified.claims, now)?;
+            verified.times.check(now)?;
             return Ok(verified);
         }
         let verified = Arc::new(self.verify_signature(token)?);
-        self.check_claims(&verified.claims, now)?;
+        verified.times.check(now)?;
+        self.check_party(&verified.claims)?;
         self.recent.insert(token, verified.clone());
         Ok(verified)
     }
@@ -216,10 +262,7 @@ impl Verifier {
         let bytes = URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenError::Undecodable)?;
         let text = String::from_utf8(bytes).map_err(|_| TokenError::Claims)?;
         let claims = serde_json::from_str(&text).map_err(|_| TokenError::Claims)?;
-        Ok(Verified {
-            text: text.into(),
-            claims,
-        })
+        Ok(Verified::new(text.into(), claims))
     }
 
     /// The keys to try: of the algorithm's family only, so that a public key is never taken for a shared secret. A key
@@ -241,22 +284,8 @@ impl Verifier {
             .map(|key| key.key.expose())
     }
 
-    fn check_claims(&self, claims: &serde_json::Map<String, Value>, now: i64) -> Result<(), TokenError> {
-        if let Some(expires) = seconds(claims, "exp")?
-            && (now - CLOCK_SKEW_SECONDS) as f64 > expires
-        {
-            return Err(TokenError::Expired);
-        }
-        if let Some(begins) = seconds(claims, "nbf")?
-            && ((now + CLOCK_SKEW_SECONDS) as f64) < begins
-        {
-            return Err(TokenError::NotYetValid);
-        }
-        if let Some(issued) = seconds(claims, "iat")?
-            && ((now + CLOCK_SKEW_SECONDS) as f64) < issued
-        {
-            return Err(TokenError::IssuedInFuture);
-        }
+    /// For whom a token is, and who has issued it.
+    fn check_party(&self, claims: &serde_json::Map<String, Value>) -> Result<(), TokenError> {
         self.check_audience(claims.get("aud"))?;
         if let Some(issuer) = &self.issuer
             && claims.get("iss").and_then(Value::as_str) != Some(issuer)

@@ -291,10 +291,7 @@ mod tests {
         let verified = user.map(|user| {
             let mut claims = Map::new();
             claims.insert("sub".into(), Value::from(user));
-            Arc::new(Verified {
-                text: json!(claims).to_string().into(),
-                claims,
-            })
+            Arc::new(Verified::new(json!(claims).to_string().into(), claims))
         });
         Authenticated {
             caller: Caller::of_role(role),
