@@ -126,12 +126,16 @@ impl Drop for Scratch {
 /// Whether both the machine and its file system in memory have `FREE_MEMORY`.
 fn has_free_memory() -> bool {
     let free_for_files = output(Command::new("df").args(["--output=avail", "--block-size=1K", IN_MEMORY]));
-    let free_for_files = free_for_files.ok().and_then(|text| text.lines().nth(1)?.trim().parse().ok());
+    let free_for_files = free_for_files
+        .ok()
+        .and_then(|text| text.lines().nth(1)?.trim().parse().ok());
     let free_memory = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
         let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
         line.trim().strip_suffix(" kB")?.parse().ok()
     });
-    free_for_files.min(free_memory).is_some_and(|free: u64| free >= FREE_MEMORY)
+    free_for_files
+        .min(free_memory)
+        .is_some_and(|free: u64| free >= FREE_MEMORY)
 }
 
 /// Removes what an interrupted task left: its folders, where its process is gone.

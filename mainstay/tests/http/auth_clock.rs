@@ -385,7 +385,11 @@ async fn a_nonce_that_was_used_or_is_late_changes_no_password_whatever_the_clock
         let late = sent().await;
         moved.jump(40 * HOUR + 3 * DAYS);
         let then = moved.refreshed(&ann).await;
-        assert_eq!(change(&late, &then, "horse of three days on").await, refused, "{engine:?}");
+        assert_eq!(
+            change(&late, &then, "horse of three days on").await,
+            refused,
+            "{engine:?}"
+        );
 
         moved.jump(40 * HOUR);
         let used = sent().await;
