@@ -15,6 +15,10 @@ pub struct Terms {
     pub is_ordered: bool,
     /// More than one of its parts can fail, so which failure is reported is open (documented difference 7).
     pub may_fail_twice: bool,
+    /// It may give a key that one row has to another, in an order that is open (documented difference 8).
+    pub passes_keys_on: bool,
+    /// Triggers may run for it, also where it meets no row.
+    pub is_write: bool,
 }
 
 /// The outcome of one statement.
@@ -58,11 +62,20 @@ pub fn compare(terms: Terms, embedded: &Answer, server: &Answer) -> Verdict {
         {
             Verdict::Apart(4)
         }
+        // The row that has the key is changed before the one that gets it, or after it.
+        (Answer::Error { sqlstate, .. }, Answer::Done(done)) | (Answer::Done(done), Answer::Error { sqlstate, .. })
+            if terms.passes_keys_on && sqlstate == "23505" && done.count.unwrap_or(0) > 1 =>
+        {
+            Verdict::Apart(8)
+        }
         // PostgreSQL computes constants before it runs anything.
         (Answer::Done(ours), Answer::Error { sqlstate, .. })
             if ours.rows.is_empty() && ours.count.unwrap_or(0) == 0 && sqlstate.starts_with("22") =>
         {
-            Verdict::Documented(14)
+            match terms.is_write {
+                true => Verdict::Apart(14),
+                false => Verdict::Documented(14),
+            }
         }
         (ours, theirs) => Verdict::Different(format!(
             "embedded engine: {}\n    PostgreSQL: {}",
@@ -218,6 +231,21 @@ mod tests {
             may_fail_twice: true,
             ..open
         };
+        let update = Terms {
+            passes_keys_on: true,
+            ..open
+        };
+        let changed = |count| {
+            Answer::Done(Rows {
+                count: Some(count),
+                ..Rows::default()
+            })
+        };
+        assert_eq!(compare(update, &error("23505"), &changed(2)), Verdict::Apart(8));
+        assert_eq!(compare(update, &changed(2), &error("23505")), Verdict::Apart(8));
+        assert!(different(compare(update, &error("23505"), &changed(1))));
+        assert!(different(compare(update, &error("23514"), &changed(2))));
+        assert!(different(compare(open, &error("23505"), &changed(2))));
         assert_eq!(compare(twice, &error("22003"), &error("22012")), Verdict::Documented(7));
         assert!(different(compare(twice, &error("42883"), &error("22012"))));
         assert!(different(compare(

@@ -96,6 +96,7 @@ impl Queries<'_> {
             terms: Terms {
                 is_ordered: true,
                 may_fail_twice: failing > 1,
+                ..Terms::default()
             },
         }
     }
@@ -243,6 +244,7 @@ impl Queries<'_> {
             terms: Terms {
                 is_ordered,
                 may_fail_twice: failing > 1,
+                ..Terms::default()
             },
         }
     }
@@ -302,6 +304,7 @@ impl Queries<'_> {
             terms: Terms {
                 is_ordered: true,
                 may_fail_twice: false,
+                ..Terms::default()
             },
         }
     }
@@ -343,6 +346,7 @@ impl Queries<'_> {
             terms: Terms {
                 is_ordered: false,
                 may_fail_twice: true,
+                ..Terms::default()
             },
         }
     }
@@ -465,6 +469,7 @@ impl Queries<'_> {
             terms: Terms {
                 is_ordered: false,
                 may_fail_twice: true,
+                ..Terms::default()
             },
         }
     }
@@ -549,6 +554,7 @@ impl Queries<'_> {
                     terms: Terms {
                         is_ordered: true,
                         may_fail_twice: false,
+                        ..Terms::default()
                     },
                 };
             }
@@ -595,6 +601,7 @@ impl Queries<'_> {
             terms: Terms {
                 is_ordered: true,
                 may_fail_twice: false,
+                ..Terms::default()
             },
         }
     }

@@ -129,6 +129,8 @@ impl Writes<'_> {
             terms: Terms {
                 is_ordered: false,
                 may_fail_twice: true,
+                is_write: true,
+                ..Terms::default()
             },
             returns: false,
         }
@@ -241,6 +243,9 @@ impl Writes<'_> {
             terms: Terms {
                 is_ordered: false,
                 may_fail_twice: true,
+                passes_keys_on: true,
+                is_write: true,
+                ..Terms::default()
             },
             returns,
         }
@@ -265,6 +270,8 @@ impl Writes<'_> {
             terms: Terms {
                 is_ordered: false,
                 may_fail_twice: true,
+                is_write: true,
+                ..Terms::default()
             },
             returns,
         }

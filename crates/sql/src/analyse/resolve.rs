@@ -238,7 +238,11 @@ impl Bindings {
                 | (Slot::Poly(Arg::AnyArray), Type::Unknown) => needs_element = true,
                 (Slot::Poly(Arg::AnyArray), Type::Array(inner)) => element = Some((**inner).clone()),
                 (Slot::Poly(Arg::AnyElement | Arg::AnyNonArray | Arg::AnyEnum), other) => {
-                    element = Some(other.clone());
+                    // A domain stays one, unless another argument is of its base type.
+                    element = Some(match &element {
+                        Some(known) if *known != argument.ty => other.clone(),
+                        _ => argument.ty.clone(),
+                    });
                 }
                 (Slot::Poly(Arg::AnyCompatible), _) => compatible.push(argument.clone()),
                 (Slot::Poly(Arg::AnyCompatibleArray), Type::Array(inner)) => {
@@ -276,7 +280,7 @@ impl Bindings {
 
     /// The type a declaration stands for.
     pub fn argument(&self, argument: Arg) -> Option<Type> {
-        let array = |ty: &Option<Type>| ty.clone().map(|element| Type::Array(Box::new(element)));
+        let array = |ty: &Option<Type>| ty.as_ref().map(|element| Type::Array(Box::new(element.base().clone())));
         match argument {
             Arg::AnyElement | Arg::AnyEnum | Arg::AnyNonArray => self.element.clone(),
             Arg::AnyArray => array(&self.element),
