@@ -245,7 +245,6 @@ impl Writes<'_> {
                 may_fail_twice: true,
                 passes_keys_on: true,
                 is_write: true,
-                ..Terms::default()
             },
             returns,
         }
