@@ -52,8 +52,8 @@ struct Peer {
     sign_ins: PathBuf,
     reads: PathBuf,
     reads_by_key: Option<PathBuf>,
-    /// Refresh tokens.
-    tokens: Option<PathBuf>,
+    /// Refresh tokens, for each round: one is used once.
+    tokens: Vec<PathBuf>,
 }
 
 /// What was measured of one, by what it was.
@@ -111,7 +111,7 @@ fn of_engine(engine: Engine, settings: &Settings, programs: &Programs) -> Result
     let mut all: Vec<Tallies> = peers.iter().map(|_| Vec::new()).collect();
     for round in 1..=settings.rounds {
         for (peer, tallies) in peers.iter().zip(&mut all) {
-            for (what, tally) in of_round(peer, settings, programs)? {
+            for (what, tally) in of_round(peer, settings, programs, round)? {
                 say(format_args!("round {round} {:10} {what:50}: {tally}", peer.name));
                 tallies.push((what, tally));
             }
@@ -150,7 +150,7 @@ fn of_engine(engine: Engine, settings: &Settings, programs: &Programs) -> Result
 }
 
 /// Everything once.
-fn of_round(peer: &Peer, settings: &Settings, programs: &Programs) -> Result<Tallies> {
+fn of_round(peer: &Peer, settings: &Settings, programs: &Programs, round: usize) -> Result<Tallies> {
     let run = |operation: &'static str, file: &Path, connections: u64| -> Result<Tally> {
         let load = of(programs, peer.url.clone(), operation, file);
         load.run(
@@ -177,7 +177,7 @@ fn of_round(peer: &Peer, settings: &Settings, programs: &Programs) -> Result<Tal
     if let Some(reads) = &peer.reads_by_key {
         tallies.push((READ_BY_KEY, run("given", reads, BUSY_READERS)?));
     }
-    if let Some(tokens) = &peer.tokens {
+    if let Some(tokens) = peer.tokens.get(round - 1) {
         tallies.push((REFRESH, run("refresh", tokens, BUSY_READERS)?));
     }
     Ok(tallies)
@@ -225,7 +225,8 @@ fn mainstay(
         .with("apikey", &keys.service_role)
         .with("authorization", &format!("Bearer {}", keys.service_role));
     let mut anybody = Client::connect(&server.url())?.with("apikey", &keys.anon);
-    let (mut sign_ins, mut reads, mut by_key, mut tokens) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut sign_ins, mut reads, mut by_key) = (Vec::new(), Vec::new(), Vec::new());
+    let mut tokens = vec![Vec::new(); settings.rounds];
     for number in 0..settings.accounts {
         let email = format!("user{number}@example.com");
         let body = format!(r#"{{"email":"{email}","password":"{PASSWORD}","email_confirm":true}}"#);
@@ -235,7 +236,10 @@ fn mainstay(
         sign_ins.push(quoted(&anybody.request("POST", path, &body)));
         let signed = anybody.send("POST", path, &body)?.good()?.json()?;
         let told = |name: &str| signed.get(name).str().unwrap_or_default().to_owned();
-        tokens.push(told("refresh_token"));
+        for tokens in &mut tokens {
+            let signed = anybody.send("POST", path, &body)?.good()?.json()?;
+            tokens.push(signed.get("refresh_token").str().unwrap_or_default().to_owned());
+        }
         let path = format!("/rest/v1/notes?id=eq.{}", 1 + number % NOTES);
         let user = Client::connect(&server.url())?
             .with("apikey", &keys.anon)
@@ -251,7 +255,10 @@ fn mainstay(
         sign_ins: write_lines(folder.join("mainstay-sign-ins"), &sign_ins)?,
         reads: write_lines(folder.join("mainstay-reads"), &reads)?,
         reads_by_key: Some(write_lines(folder.join("mainstay-reads-by-key"), &by_key)?),
-        tokens: Some(write_lines(folder.join("mainstay-tokens"), &tokens)?),
+        tokens: (1..)
+            .zip(&tokens)
+            .map(|(round, tokens)| write_lines(folder.join(format!("mainstay-tokens-{round}")), tokens))
+            .collect::<Result<_>>()?,
     };
     Ok((project, server, peer))
 }
@@ -310,7 +317,7 @@ fn pocketbase(settings: &Settings, folder: &Path) -> Result<(Server, Peer)> {
         sign_ins: write_lines(folder.join("pocketbase-sign-ins"), &sign_ins)?,
         reads: write_lines(folder.join("pocketbase-reads"), &reads)?,
         reads_by_key: None,
-        tokens: None,
+        tokens: Vec::new(),
     };
     Ok((server, peer))
 }
